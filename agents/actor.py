@@ -1,0 +1,181 @@
+"""An actor: one role's append-only record of what it was told and perceived, from which every
+prompt is made.
+
+Invariant: the same view and the same perceived entries give the same prompt, byte for byte, so any
+prompt can be rebuilt from the log and checked against its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from agents.model import Message, Prompt
+from agents.reply import Act, act_schema, read_json, read_script
+from agents.template import Template, load_template
+from agents.view import RoleView
+
+ReplyForm = Literal["json", "script"]
+
+
+class Cue(NamedTuple):
+    """What a role is told at the moment of its turn."""
+
+    left: int
+    """Turns left in the scene, this one included."""
+    acts: tuple[str, ...]
+    """Acts that are allowed."""
+    present: tuple[str, ...]
+    """Names of all who are there, the role's own included."""
+
+
+class Asked(NamedTuple):
+    """A prompt with its content hash and, in the form `json`, the schema of its answer."""
+
+    prompt: Prompt
+    prompt_hash: str
+    schema: dict[str, Any] | None
+
+
+class Actor(Protocol):
+    """What one role brings to the stage; one class per reply form."""
+
+    template: Template
+
+    def perceive(self, line: str) -> None:
+        """Note a line that the role perceived, its own acts included."""
+
+    def ask(self, cue: Cue) -> Asked:
+        """Return the prompt for the role's next act."""
+
+    def bid(self) -> Asked:
+        """Return the prompt that asks how much the role wants to act."""
+
+    def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
+        """Return the prompt for a second try after an unreadable reply."""
+
+    def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
+        """Note the role's own act, and the line others perceived of it, made when it was asked with
+        this cue.
+        """
+
+    def read(self, reply: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
+        """Read a reply as an act; raises Unreadable."""
+
+
+BID_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"bid": {"type": "integer", "minimum": 0, "maximum": 10}},
+    "required": ["bid"],
+    "additionalProperties": False,
+}
+
+
+class ScriptActor:
+    """The scene as a play that ends in the role's name and is continued by one line."""
+
+    def __init__(self, role: str, view: RoleView) -> None:
+        self.role, self.view, self.template = role, view, load_template("script")
+        self._body = self.template.header(view) + "\n"
+        self._hash = hashlib.sha256(self._body.encode())
+
+    def perceive(self, line: str) -> None:
+        line += "\n"
+        self._body += line
+        self._hash.update(line.encode())
+
+    def ask(self, cue: Cue) -> Asked:
+        return self._ending(self.template.cue(self.view, *cue), None)
+
+    def bid(self) -> Asked:
+        return self._ending(self.template.bid(self.view), BID_SCHEMA)
+
+    def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
+        return asked
+
+    def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
+        self.perceive(line)
+
+    def read(self, reply: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
+        return read_script(reply, self.role, names, acts)
+
+    def _ending(self, tail: str, schema: dict[str, Any] | None) -> Asked:
+        digest = self._hash.copy()
+        digest.update(tail.encode())
+        return Asked(self._body + tail, digest.hexdigest()[:16], schema)
+
+
+class JsonActor:
+    """A chat in which the role answers with one structured act; what others did since is one user
+    message.
+    """
+
+    def __init__(self, role: str, view: RoleView) -> None:
+        self.role, self.view, self.template = role, view, load_template("json")
+        self._messages: list[Message] = []
+        self._hash = hashlib.sha256()
+        self._pending: list[str] = []
+        self._add({"role": "system", "content": self.template.header(view)})
+
+    def perceive(self, line: str) -> None:
+        self._pending.append(line)
+
+    def ask(self, cue: Cue) -> Asked:
+        names = [name for name in cue.present if name != self.view.name]
+        return self._ending(self.template.cue(self.view, *cue), act_schema(cue.acts, names))
+
+    def bid(self) -> Asked:
+        return self._ending(self.template.bid(self.view), BID_SCHEMA)
+
+    def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
+        assert not isinstance(asked.prompt, str)
+        messages: list[Message] = [
+            *asked.prompt,
+            {"role": "assistant", "content": reply or "{}"},
+            {"role": "user", "content": self.template.repair(problem)},
+        ]
+        return Asked(messages, prompt_hash(messages), asked.schema)
+
+    def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
+        self._add(self._user(self.template.cue(self.view, *asked_with)))
+        reply = {key: entry[key] for key in ("action", "to", "whisper")} | {
+            "text": entry["text"] or ""
+        }
+        self._add({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})
+        self._pending = []
+
+    def read(self, reply: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
+        return read_json(reply, self.role, names, acts)
+
+    def _user(self, tail: str) -> Message:
+        return {"role": "user", "content": "\n".join([*self._pending, tail])}
+
+    def _add(self, message: Message) -> None:
+        self._messages.append(message)
+        _digest(self._hash, [message])
+
+    def _ending(self, tail: str, schema: dict[str, Any]) -> Asked:
+        last = self._user(tail)
+        return Asked([*self._messages, last], _digest(self._hash.copy(), [last]), schema)
+
+
+def prompt_hash(prompt: Prompt) -> str:
+    """Return the content hash of a prompt, the first 16 hex digits of SHA-256."""
+    if isinstance(prompt, str):
+        return hashlib.sha256(prompt.encode()).hexdigest()[:16]
+    return _digest(hashlib.sha256(), prompt)
+
+
+def _digest(running: Any, messages: Sequence[Message]) -> str:
+    """Add messages to a running SHA-256 and return its first 16 hex digits."""
+    for message in messages:
+        running.update(f"{message['role']}\0{message['content']}\0".encode())
+    digest: str = running.hexdigest()
+    return digest[:16]
+
+
+def new_actor(form: ReplyForm, role: str, view: RoleView) -> Actor:
+    """Return an actor of the reply form for a role."""
+    return ScriptActor(role, view) if form == "script" else JsonActor(role, view)

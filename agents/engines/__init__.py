@@ -1,0 +1,1 @@
+"""One file per model engine; `agents.model` chooses among them by name."""

@@ -1,0 +1,156 @@
+"""The fake model: seeded, offline and instant; part of the product, for tests, benches and trying
+things out.
+
+Invariant: a reply depends on the sampling seed, the schema and, where rules are given, the prompt's
+end; on nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from agents.model import Completion, Prompt, Sampling
+from scenarios.errors import UserError
+
+Reply = Callable[[Prompt, Sampling, Mapping[str, Any] | None], str]
+CHARACTERS_PER_TOKEN = 4
+
+
+class FakeRule(BaseModel):
+    """A scripted answer: if the prompt's last 400 characters hold `when`, the next of `replies` in
+    turn.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    when: str = ""
+    replies: list[str]
+
+
+class FakeScript(BaseModel):
+    """The file behind `fake:FILE.yaml`."""
+
+    model_config = ConfigDict(extra="forbid")
+    lines: list[str] = []
+    """Stock lines instead of the shipped ones."""
+    rules: list[FakeRule] = []
+    """The first rule that fits answers."""
+
+
+def _tail(prompt: Prompt) -> str:
+    return (prompt if isinstance(prompt, str) else prompt[-1]["content"])[-400:]
+
+
+def _length(prompt: Prompt) -> int:
+    return len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
+
+
+class FakeModel:
+    """Draws stock lines by seed and fills any JSON schema; `reply` replaces all that with a
+    function.
+    """
+
+    def __init__(
+        self,
+        name: str = "fake",
+        *,
+        latency_s: float = 0.0,
+        script: FakeScript | None = None,
+        reply: Reply | None = None,
+    ) -> None:
+        self.name, self.latency_s = name, latency_s
+        self._script = script or FakeScript()
+        self._lines = self._script.lines or _stock_lines()
+        self._used = [0] * len(self._script.rules)
+        self._reply = reply or self._scripted
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    async def complete(
+        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        """Return the reply; a token is four characters here. Text after a stop string is cut as
+        engines do.
+        """
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
+        text = self._reply(prompt, sampling, schema)
+        cut = min((at for s in sampling.stop if (at := text.find(s)) >= 0), default=len(text))
+        return Completion(
+            text=text[:cut],
+            finish_reason="stop",
+            prompt_tokens=_length(prompt) // CHARACTERS_PER_TOKEN,
+            completion_tokens=cut // CHARACTERS_PER_TOKEN + 1,
+        )
+
+    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+        """Return log-probabilities that depend on the options alone."""
+        return [-1.0 - (sum(option.encode()) % 97) / 97 for option in options]
+
+    def _scripted(
+        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None
+    ) -> str:
+        tail = _tail(prompt) if self._script.rules else ""
+        for index, rule in enumerate(self._script.rules):
+            if rule.when in tail:
+                self._used[index] += 1
+                return rule.replies[(self._used[index] - 1) % len(rule.replies)]
+        rng = random.Random(sampling.seed or 0)
+        if schema is not None:
+            return json.dumps(self._fill(schema, rng), ensure_ascii=False)
+        chance = rng.random()
+        return (
+            " [nods]" if chance < 0.06 else " [leaves]" if chance < 0.08 else " " + self._line(rng)
+        )
+
+    def _line(self, rng: random.Random) -> str:
+        return self._lines[int(rng.random() * len(self._lines))]
+
+    def _fill(self, schema: Mapping[str, Any], rng: random.Random) -> Any:
+        """Return a value that fits a JSON schema; early values of an enum are far likelier than
+        late ones.
+        """
+        if options := schema.get("enum"):
+            return options[int(rng.random() ** 12 * len(options))]
+        kind = schema.get("type")
+        if kind == "object":
+            return {name: self._fill(part, rng) for name, part in schema["properties"].items()}
+        if kind == "array":
+            wanted = rng.random() < 0.5 and schema["items"].get("enum") != []
+            return [self._fill(schema["items"], rng)] if wanted else []
+        if kind == "integer":
+            return rng.randint(schema.get("minimum", 0), schema.get("maximum", 10))
+        if kind == "number":
+            return rng.uniform(schema.get("minimum", 0), schema.get("maximum", 1))
+        if kind == "boolean":
+            return rng.random() < 0.05
+        return self._line(rng)
+
+
+def _stock_lines() -> list[str]:
+    lines: list[str] = yaml.safe_load(
+        Path(__file__).with_name("fake_lines.yaml").read_text(encoding="utf-8")
+    )
+    return lines
+
+
+def from_spec(spec: str, *, latency_s: float = 0.0) -> FakeModel:
+    """Return a fake model; `spec` is `fake` or a script file. Raises UserError for a bad file."""
+    if spec == "fake":
+        return FakeModel(latency_s=latency_s)
+    try:
+        data = yaml.safe_load(Path(spec).read_text(encoding="utf-8"))
+        return FakeModel(latency_s=latency_s, script=FakeScript.model_validate(data))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise UserError(f"fake model script '{spec}' cannot be used: {error}") from error

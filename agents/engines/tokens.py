@@ -1,0 +1,108 @@
+"""Turns prompts into the token ids that a local model is given.
+
+Invariant: ids come from the whole text at once, so that they are the ones the model was trained on;
+pieces tokenised apart are never joined.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.model import CallFailed, Prompt
+from scenarios.errors import UserError
+
+
+class Choice(NamedTuple):
+    """The token ids of a prompt with several continuations."""
+
+    shared: list[int]
+    """What all of them begin with."""
+    rests: list[list[int]]
+    """What follows in each."""
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of a model folder; raise UserError when it cannot be loaded."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UserError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
+
+
+def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """Return the ids of a text to be continued, or of a chat up to where the answer begins.
+
+    Raises UserError for a chat where the model has no chat template or its template refuses it.
+    """
+    text, is_chat = _as_text(tokenizer, prompt)
+    ids: list[int] = tokenizer(text, add_special_tokens=not is_chat).input_ids
+    return ids
+
+
+def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Choice:
+    """Return the ids of `prompt` followed by each of `options`, split where they part.
+
+    Tokens may span the seam: a prompt ending in a space and the option `Yes` become one token
+    ` Yes`. The split is therefore after the longest run of tokens that the bare prompt and all the
+    continuations have in common. Where that falls before the prompt's end, the prompt's last
+    letters are scored along with every option, which leaves the options comparable.
+    """
+    text, is_chat = _as_text(tokenizer, prompt)
+    texts = [text, *(text + option for option in options)]
+    bare, *whole = tokenizer(texts, add_special_tokens=not is_chat).input_ids
+    seam = 0
+    for column in zip(bare, *whole, strict=False):
+        if len(set(column)) > 1:
+            break
+        seam += 1
+    if seam == 0:
+        raise ValueError("options can only be scored after a prompt of at least one token")
+    return Choice(bare[:seam], [ids[seam:] for ids in whole])
+
+
+def require_room(tokens: int, context: int) -> None:
+    """Raise CallFailed unless `tokens` leave room for at least one more in the model's context."""
+    if tokens >= context:
+        raise CallFailed(
+            "prompt-too-long",
+            f"the prompt has {tokens} tokens and the model's context holds {context}",
+        )
+
+
+def cut_at_stop(text: str, stop: Sequence[str]) -> str:
+    """Return what stands before the first stop string in `text`."""
+    found = [at for at in (text.find(string) for string in stop) if at >= 0]
+    return text[: min(found)] if found else text
+
+
+def first_line(error: BaseException) -> str:
+    """Return a one-line account of an error of another library."""
+    said = re.sub(r"\s+", " ", str(error).strip().partition("\n")[0])
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _as_text(tokenizer: Any, prompt: Prompt) -> tuple[str, bool]:
+    """Return the text the model reads, and whether a chat template has made it."""
+    if isinstance(prompt, str):
+        return prompt, False
+    from jinja2 import TemplateError
+
+    if not tokenizer.chat_template:
+        raise UserError(
+            "this model has no chat template, so it cannot answer a chat; set reply_form: script"
+        )
+    try:
+        text: str = tokenizer.apply_chat_template(
+            list(prompt), tokenize=False, add_generation_prompt=True
+        )
+    except TemplateError as error:
+        raise UserError(
+            f"the model's chat template refuses this chat ({first_line(error)}); "
+            "set reply_form: script"
+        ) from error
+    return text, True

@@ -1,0 +1,141 @@
+"""The seam to language models: one protocol with two verbs, and the values that pass through it.
+
+Invariant: what a model did not say is never made up; every way a call can fail has an exception of
+its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypedDict
+
+from scenarios.errors import UserError
+from scenarios.registry import resolve
+
+
+class Message(TypedDict):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+Prompt = str | Sequence[Message]
+"""Plain text to be continued, or a chat to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn; the same fields for every engine."""
+
+    temperature: float = 0.8
+    """0 is greedy."""
+    top_p: float = 1.0
+    min_p: float = 0.05
+    repetition_penalty: float = 1.1
+    """1 is none; engines that lack it ignore it."""
+    max_tokens: int = 120
+    """Completion tokens."""
+    stop: tuple[str, ...] = ()
+    """Generation ends before any of these."""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What one model call returned, and what it took."""
+
+    text: str
+    """As generated, the stop string excluded."""
+    finish_reason: Literal["stop", "length", "refusal"]
+    prompt_tokens: int | None
+    """Null where the endpoint does not tell."""
+    completion_tokens: int | None
+    """Null where the endpoint does not tell."""
+    cached_tokens: int | None = None
+    """Prompt tokens the engine did not have to compute again; null where it does not tell."""
+    attempts: int = 1
+    """Requests made, retries included."""
+    cost: float | None = None
+    """US dollars; null where no price is known."""
+
+
+class Model(Protocol):
+    """An engine with a model in it, shared by all concurrent episodes of a run."""
+
+    name: str
+    """How the user asked for it, such as `embedded`."""
+
+    async def start(self) -> None:
+        """Load or connect; raise UserError or ModelUnavailable when that cannot be."""
+
+    async def complete(
+        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        """Continue or answer `prompt`; with a JSON schema the text is constrained to it where the
+        engine can.
+        """
+
+    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+        """Return the log-probability (nats) of each option as the continuation of `prompt`."""
+
+    async def close(self) -> None:
+        """Give back memory, processes and connections."""
+
+
+class ModelUnavailable(UserError):
+    """No call can succeed until the user acts: no such endpoint, wrong key, unknown model, missing
+    weights.
+    """
+
+
+class CallFailed(Exception):
+    """One call failed for good; `reason` goes into the log beside the message."""
+
+    reason: Literal["timeout", "refusal", "server-error", "bad-response", "prompt-too-long"]
+
+    def __init__(self, reason: Any, message: str, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.attempts = attempts
+
+
+ENGINES = {
+    "embedded": "agents.engines.transformers:from_spec",
+    "fake": "agents.engines.fake:from_spec",
+    "hf": "agents.engines.transformers:from_spec",
+    "openai": "agents.engines.openai:from_spec",
+    "vllm": "agents.engines.vllm:from_spec",
+}
+"""Engine names to factories; a factory takes what follows the colon of a model's name, and the
+user's options.
+"""
+
+
+def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
+    """Return the model that a user's `name` stands for, not yet started.
+
+    `embedded`, `vllm:PATH_OR_ID`, `hf:PATH_OR_ID`, `openai:NAME@BASE_URL`, `fake`,
+    `fake:FILE.yaml`, or an import path `module:factory`. Raises UserError for an unknown name or
+    unknown options.
+    """
+    engine, _, rest = name.partition(":")
+    spec = rest or engine
+    if engine in ENGINES:
+        factory = resolve("model", engine, ENGINES)
+    else:
+        factory, spec = resolve("model", name, ENGINES), name
+    try:
+        model: Model = factory(spec, **(options or {}))
+    except TypeError as error:
+        raise UserError(f"model '{name}': {error}") from error
+    model.name = name
+    return model
+
+
+def default_reply_form(name: str) -> Literal["json", "script"]:
+    """Return the reply form that suits a model: `script` for the small embedded one, `json` for
+    others.
+    """
+    return "script" if name.rpartition(":")[2] == "embedded" else "json"

@@ -1,0 +1,49 @@
+"""Prompt templates: Jinja files whose macros turn facts into prompt text.
+
+Invariant: scenario, persona and model text enter as values; no such text is ever compiled as a
+template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+PROMPTS = Path(__file__).with_name("prompts")
+
+
+def short_hash(text: str | bytes) -> str:
+    """Return the first 16 hex digits of SHA-256, the project's content hash."""
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:16]
+
+
+class Template:
+    """One compiled template file with its text and content hash; its macros are called as
+    functions.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name, self.text, self.hash = name, text, short_hash(text)
+        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        self._macros = environment.from_string(text).module
+
+    def __getattr__(self, macro: str) -> Callable[..., str]:
+        function: Callable[..., str] = getattr(self._macros, macro)
+        return function
+
+
+@cache
+def load_template(name: str) -> Template:
+    """Return the shipped template `prompts/NAME.jinja`."""
+    return Template(name, (PROMPTS / f"{name}.jinja").read_text(encoding="utf-8"))
+
+
+def used(templates: tuple[Template, ...]) -> list[dict[str, Any]]:
+    """Return templates as rows of the store's table `templates`."""
+    return [{"template_hash": t.hash, "name": t.name, "text": t.text} for t in templates]

@@ -1,0 +1,80 @@
+"""The launcher and console script: checks that our package names are ours, then mounts the
+commands.
+
+Invariant: no command runs with a package that another distribution has shadowed.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("scenarios", "agents", "simulation", "training", "eval")
+HOME = Path(__file__).resolve().parent
+
+
+def shadowed() -> str | None:
+    """Return a sentence about the first package name that resolves elsewhere, or None."""
+    for name in PACKAGES:
+        spec = find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != HOME / name:
+            return (
+                f"the package name '{name}' resolves to {found or 'nothing'} instead of "
+                f"{HOME / name}: install folkways into an environment of its own"
+            )
+    return None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command. Exit codes: 0 ok, 1 the user's error, 2 usage, 130 interrupted."""
+    problem = shadowed()
+    if problem:
+        sys.exit(f"folkways: {problem}")
+    import typer
+
+    from scenarios.errors import UserError
+    from scenarios.terminal import printable
+
+    try:
+        typer.main.get_command(application())(args=arguments, prog_name="folkways")
+    except UserError as error:
+        print(printable(f"folkways: {error}"), file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("folkways: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def application() -> object:
+    """Return the Typer application with all commands mounted."""
+    import typer
+
+    from scenarios.commands import culture_app, persona_app, scenario_app
+    from simulation import commands, reading_commands
+
+    app = typer.Typer(
+        name="folkways",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Simulate social life between culture-conditioned agents, and query it with SQL.",
+    )
+    scenario_app.command("show")(commands.show)
+    scenario_app.command("play")(commands.play)
+    app.add_typer(scenario_app, name="scenario")
+    app.add_typer(culture_app, name="culture")
+    app.add_typer(persona_app, name="persona")
+    app.command("run")(commands.run)
+    app.command("sql")(reading_commands.sql)
+    app.command("schema")(reading_commands.schema)
+    app.command("view")(reading_commands.view)
+    return app
+
+
+if __name__ == "__main__":
+    main()

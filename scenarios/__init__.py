@@ -1,0 +1,5 @@
+"""What a scene is: the schema of scenario files, cultures and personas, their loader and their
+checks.
+
+Invariant: this package imports nothing else of folkways.
+"""

@@ -1,0 +1,120 @@
+"""Every problem of a scenario file at once.
+
+Invariant: a file without errors can be cast and played, and each of its roles, events and phases
+can come into play.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from scenarios.casting import obstacles
+from scenarios.culture import load_cultures
+from scenarios.library import library
+from scenarios.overlap import NEAR_DUPLICATE, leaks, shingles, similarity
+from scenarios.persona import Persona
+from scenarios.pool import load_personas
+from scenarios.problem import Finding, Keys, Problem, Severity, show_value
+from scenarios.reach import unreachable
+from scenarios.references import contradictions, wrong_names
+from scenarios.salvage import salvage
+from scenarios.scenario import Scenario
+from scenarios.schema import parse
+from scenarios.source import read_yaml
+
+_PLOT = ("roles", "phases", "events", "limits", "stop", "policy", "relationships")
+"""Sections that decide what can happen; an error in one makes any finding about reach a guess."""
+_HARMLESS = ("text", "brief", "goal", "secret", "knows", "type", "closeness")
+"""Keys in these sections that decide nothing."""
+
+
+def check_file(
+    path: Path,
+    shipped: Mapping[str, Path] | None = None,
+    personas: Mapping[str, Persona] | None = None,
+) -> list[Problem]:
+    """Return all problems of a file in the order of their positions; warnings are among them.
+
+    `shipped` are the scenarios it must not repeat (default: the library), `personas` those who can
+    play (default: the shipped ones). Raises UserError only when the file cannot be read at all.
+    """
+    source = read_yaml(path)
+    found: list[Finding] = []
+    if source.data is not None or not source.problems:
+        scene, found = parse(source.data, Scenario)
+        wrong = [finding.path for finding in found]
+        scene = scene or salvage(source.data)
+        if scene:
+            people = load_personas() if personas is None else personas
+            known = library() if shipped is None else shipped
+            more = _findings(scene, path, known, people, wrong)
+            found += [finding for finding in more if not _follows(finding, wrong)]
+    placed = {source.place(finding) for finding in found} | set(source.problems)
+    return sorted(placed, key=lambda p: (p.line, p.column, p.severity, p.message))
+
+
+def _findings(
+    scene: Scenario,
+    path: Path,
+    shipped: Mapping[str, Path],
+    personas: Mapping[str, Persona],
+    wrong: Iterable[Keys],
+) -> Iterator[Finding]:
+    if scene.id != path.stem:
+        yield Finding(("id",), "not the file's name", show_value(scene.id), show_value(path.stem))
+    unknown = list(wrong_names(scene, personas, load_cultures()))
+    yield from unknown
+    yield from contradictions(scene)
+    yield from leaks(scene)
+    if not any(at[0] in _PLOT and at[-1] not in _HARMLESS for at in wrong if at):
+        yield from unreachable(scene)
+    nobody = any("culture" in finding.path or "persona" in finding.path for finding in unknown)
+    wanted = [at for at in wrong if at and at[0] in ("roles", "culture")]
+    if not nobody and all(at[-1] in _HARMLESS for at in wanted):
+        yield from _uncastable(scene, personas)
+    yield from _repeats(scene, path, shipped)
+
+
+def _follows(finding: Finding, wrong: Iterable[Keys]) -> bool:
+    """Return whether a finding may only follow from a schema error at, in or around its place."""
+    path = finding.path
+    return any(at[: len(path)] == path or path[: len(at)] == at for at in wrong)
+
+
+def _uncastable(scene: Scenario, personas: Mapping[str, Persona]) -> Iterator[Finding]:
+    """Yield the roles for which the personas do not suffice, an error where it is so everywhere."""
+    peopled = sorted({persona.culture for persona in personas.values()})
+    cultures = [scene.culture] if scene.culture else peopled
+    reasons: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    for culture in cultures:
+        for found in obstacles(scene, culture, personas):
+            reasons[found.roles][culture] = found.reason
+    for roles, by_culture in reasons.items():
+        select = scene.roles[roles[0]].select
+        path: Keys = ("roles", roles[0], "select") if select else ("roles", roles[0])
+        where = "" if scene.culture else f" in {', '.join(by_culture)}"
+        message = f"the scene cannot be cast{where}: {next(iter(by_culture.values()))}"
+        everywhere = len(by_culture) == len(cultures) and set(cultures) <= set(peopled)
+        severity: Severity = "error" if everywhere else "warning"
+        yield Finding(path, message, severity=severity, key=True)
+
+
+def _repeats(scene: Scenario, path: Path, shipped: Mapping[str, Path]) -> Iterator[Finding]:
+    own = shingles(scene)
+    for other_id, other in shipped.items():
+        if other.resolve() == path.resolve() or other_id == scene.provenance.parent:
+            continue
+        alike = similarity(own, _shingles_of(other, other.stat().st_mtime_ns))
+        if alike >= NEAR_DUPLICATE:
+            message = f"nearly repeats '{other_id}' ({alike:.0%} of the word triples are the same)"
+            yield Finding(("setting",), message, severity="warning")
+
+
+@lru_cache(maxsize=4096)
+def _shingles_of(path: Path, changed_ns: int) -> frozenset[tuple[str, ...]]:
+    """Return the shingles of a library file, nothing for one that is not a scenario."""
+    scene = salvage(read_yaml(path).data)
+    return shingles(scene) if scene else frozenset()

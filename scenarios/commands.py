@@ -1,0 +1,180 @@
+"""The sub-commands `scenario`, `culture` and `persona`.
+
+Invariant: text from files is printed only after control characters have been made visible.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+import yaml
+from pydantic import BaseModel
+
+from scenarios.check import check_file
+from scenarios.culture import load_culture, load_cultures
+from scenarios.descriptors import hofstede_words, map_words
+from scenarios.errors import UserError, unknown_name
+from scenarios.library import find_scenario, library, load_scenario
+from scenarios.pool import load_personas
+from scenarios.population import sample_personas
+from scenarios.problem import suggest
+from scenarios.scenario import Theme
+from scenarios.schema import json_schema
+from scenarios.skeleton import MAX_ROLES, write_skeleton
+from scenarios.terminal import printable
+
+scenario_app = typer.Typer(help="Check, write and find scenario files.", no_args_is_help=True)
+culture_app = typer.Typer(help="Look at the shipped cultures.", no_args_is_help=True)
+persona_app = typer.Typer(help="Look at personas, or draw new ones.", no_args_is_help=True)
+
+
+def _print(text: str, err: bool = False) -> None:
+    typer.echo(printable(text), err=err)
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns, the first row being the heads."""
+    safe = [[" ".join(printable(cell).split()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
+    for row in safe:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
+
+
+def _print_yaml(data: Any) -> None:
+    text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=100)
+    _print(text.rstrip("\n"))
+
+
+def _plain(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_none=True)
+
+
+@scenario_app.command("check")
+def check(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files or ids of shipped scenarios; none for all.")
+    ] = None,
+) -> None:
+    """Report every problem of scenario files; the exit status is 1 if there is an error."""
+    paths = [find_scenario(name) for name in files or library()]
+    failed = warned = 0
+    for path in paths:
+        try:
+            problems = check_file(path)
+        except UserError as error:
+            _print(f"{path}:1:1: error: {error}")
+            failed += 1
+            continue
+        for problem in problems:
+            _print(problem.render(str(path)))
+        failed += any(problem.severity == "error" for problem in problems)
+        warned += sum(problem.severity == "warning" for problem in problems)
+    files_, warnings_ = _count(len(paths), "file"), _count(warned, "warning")
+    _print(f"{files_} checked, {failed} with errors, {warnings_}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@scenario_app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors and other programs."""
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@scenario_app.command("new")
+def new(
+    file: Annotated[Path, typer.Argument(help="Where to write it; the name becomes the id.")],
+    roles: Annotated[int, typer.Option(help=f"How many roles, 2 to {MAX_ROLES}.")] = 2,
+) -> None:
+    """Write a commented scenario file that passes the check."""
+    write_skeleton(file, roles)
+    _print(f"wrote {file}; next: folkways scenario check {file}")
+
+
+@scenario_app.command("list")
+def list_scenarios(
+    theme: Annotated[str | None, typer.Option(help="Only scenarios of this theme.")] = None,
+    roles: Annotated[int | None, typer.Option(help="Only scenarios with so many roles.")] = None,
+) -> None:
+    """List the shipped scenarios."""
+    if theme is not None and theme not in get_args(Theme):
+        raise unknown_name("theme", theme, get_args(Theme))
+    scenes = map(load_scenario, library())
+    rows = [
+        (scene.id, str(len(scene.roles)), scene.culture or "any", scene.theme, scene.title)
+        for scene in scenes
+        if (theme is None or scene.theme == theme) and (roles is None or len(scene.roles) == roles)
+    ]
+    _print_table([("id", "roles", "culture", "theme", "title"), *rows])
+
+
+@culture_app.command("list")
+def list_cultures() -> None:
+    """List the shipped cultures."""
+    rows = [
+        (culture.id, culture.name, ", ".join(culture.languages), str(len(culture.norms)))
+        for culture in load_cultures().values()
+    ]
+    _print_table([("id", "name", "languages", "norms"), *rows])
+
+
+@culture_app.command("show")
+def show_culture(
+    culture_id: Annotated[str, typer.Argument(help="ISO alpha-3, as in JPN.")],
+) -> None:
+    """Print a culture's numbers, the words computed from them, and its norms with sources."""
+    culture = load_culture(culture_id.upper())
+    data = _plain(culture)
+    norms = data.pop("norms")
+    words: dict[str, Any] = dict(hofstede_words(culture.hofstede))
+    if culture.inglehart_welzel:
+        words["inglehart_welzel"] = list(map_words(culture.inglehart_welzel))
+    _print_yaml(data | {"descriptors": words, "norms": norms})
+
+
+@persona_app.command("list")
+def list_personas(
+    culture: Annotated[str | None, typer.Option(help="Only personas of this culture.")] = None,
+) -> None:
+    """List the shipped personas."""
+    personas = load_personas().values()
+    cultures = {persona.culture for persona in personas}
+    if culture is not None and culture.upper() not in cultures:
+        raise unknown_name("culture with shipped personas", culture, cultures)
+    rows = [
+        (p.id, p.name, str(p.age), p.gender, p.occupation, p.place)
+        for p in personas
+        if culture is None or p.culture == culture.upper()
+    ]
+    _print_table([("id", "name", "age", "gender", "occupation", "place"), *rows])
+
+
+@persona_app.command("show")
+def show_persona(persona_id: Annotated[str, typer.Argument(help="Id of a persona.")]) -> None:
+    """Print all that is known of a shipped persona."""
+    personas = load_personas()
+    if persona_id not in personas:
+        hint = suggest(persona_id, personas) or "; see the list with: folkways persona list"
+        raise UserError(f"no shipped persona has the id '{persona_id}'{hint}")
+    _print_yaml(_plain(personas[persona_id]))
+
+
+@persona_app.command("sample")
+def sample(
+    culture: Annotated[str, typer.Argument(help="ISO alpha-3, as in JPN.")],
+    count: Annotated[int, typer.Option(help="How many.", min=1, max=100_000)] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same people.")] = 0,
+) -> None:
+    """Draw new personas and print them as a pool file."""
+    people = sample_personas(culture.upper(), count, seed)
+    made = f"sampled by folkways: culture {culture.upper()}, seed {seed}"
+    _print_yaml({"provenance": made, "personas": [_plain(person) for person in people]})

@@ -1,0 +1,55 @@
+"""The shipped scenarios, and loading a scenario by its id or from a file.
+
+Invariant: an id stands for a shipped scenario, and anything that looks like a path for a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scenarios.errors import UserError
+from scenarios.problem import SourceError, suggest
+from scenarios.scenario import Scenario
+from scenarios.schema import parse
+from scenarios.source import load_yaml
+
+LIBRARY = Path(__file__).with_suffix("")
+"""The folder beside this file that has its name."""
+
+
+def library() -> dict[str, Path]:
+    """Return the files of the shipped scenarios by id, in the order of their ids."""
+    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def find_scenario(path_or_id: Path | str) -> Path:
+    """Return the file that a path or the id of a shipped scenario stands for.
+
+    Raises UserError for an id that is not in the library and a path where there is no file.
+    """
+    path, name = Path(path_or_id), str(path_or_id)
+    shipped = library()
+    if name in shipped and not path.is_file():
+        return shipped[name]
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        raise UserError(
+            f"there is no scenario file '{name}'; give a path or the id of a shipped one"
+        )
+    hint = suggest(name, shipped) or "; see the list with: folkways scenario list"
+    raise UserError(f"no shipped scenario has the id '{name}'{hint}")
+
+
+def load_scenario(path_or_id: Path | str) -> Scenario:
+    """Return the scenario in a file or of the library, given by its id.
+
+    Raises UserError that lists every schema error with file, line and column. Whether the scene
+    can be played is the question of `scenarios.check`.
+    """
+    source = load_yaml(find_scenario(path_or_id))
+    scenario, findings = parse(source.data, Scenario)
+    if scenario is None:
+        problems = [source.place(finding) for finding in findings]
+        raise SourceError(source.name, sorted(problems, key=lambda p: (p.line, p.column)))
+    return scenario

@@ -1,0 +1,49 @@
+"""The shipped personas, read from their pool files.
+
+Invariant: no two personas share an id.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from scenarios.persona import Persona, PersonaPool
+from scenarios.problem import Finding, Problem, SourceError, show_value
+from scenarios.schema import parse
+from scenarios.source import Source, load_yaml
+
+PERSONA_FOLDER = Path(__file__).parent / "personas"
+
+
+def read_pool(path: Path) -> tuple[Persona, ...]:
+    """Return the personas of one pool file, in the order they are written.
+
+    Raises UserError with line and column for whatever is not YAML or not allowed by the schema, and
+    for an id that is given twice.
+    """
+    source = load_yaml(path)
+    pool, findings = parse(source.data, PersonaPool)
+    if pool is None:
+        raise SourceError(source.name, (_place(finding, source) for finding in findings))
+    ids = [persona.id for persona in pool.personas]
+    repeated = [
+        Finding(("personas", number, "id"), "this id is taken; choose another", show_value(name))
+        for number, name in enumerate(ids)
+        if name in ids[:number]
+    ]
+    if repeated:
+        raise SourceError(source.name, (_place(finding, source) for finding in repeated))
+    return pool.personas
+
+
+def _place(finding: Finding, source: Source) -> Problem:
+    at = source.locate(finding.path, finding.key)
+    return Problem(*at, finding.path, finding.value, finding.message, finding.allowed)
+
+
+@cache
+def load_personas() -> dict[str, Persona]:
+    """Return the shipped personas by id, pool after pool; read once, not to be changed."""
+    pools = [read_pool(path) for path in sorted(PERSONA_FOLDER.glob("*.yaml"))]
+    return {persona.id: persona for pool in pools for persona in pool}

@@ -1,0 +1,277 @@
+"""The schema of a scenario file: setting, roles, relationships, turn policy, limits, stop rules,
+phases and events.
+
+Invariant: a parsed `Scenario` is well-formed by itself; whether it can be played is
+`scenarios.check`'s question.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import networkx as nx
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from scenarios.persona import Education, Gender, MaritalStatus, Settlement
+
+Action = Literal["speak", "non-verbal", "leave", "none"]
+ACTIONS: tuple[Action, ...] = ("speak", "non-verbal", "leave", "none")
+POLICIES = (
+    "round-robin", "random", "addressed", "bidding", "moderator", "network", "simultaneous"
+)  # fmt: skip
+Theme = Literal[
+    "family-duty",
+    "hierarchy-at-work",
+    "hospitality-and-gifts",
+    "conflict-and-face",
+    "money-and-favours",
+    "religion-and-ritual",
+    "migration-and-mixed-cultures",
+    "gender-roles",
+    "neighbours-and-strangers",
+    "public-rules",
+]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+RoleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+CultureId = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
+def _as_tuple(value: Any) -> Any:
+    """Let a single value stand for a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+class Part(BaseModel):
+    """What every piece of a scenario file has in common: unknown keys are refused and values do not
+    change.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Selector(Part):
+    """Constraints on who may play a role; every given constraint must hold."""
+
+    culture: (
+        Literal["scene", "any"] | Annotated[tuple[CultureId, ...], BeforeValidator(_as_tuple)]
+    ) = "scene"
+    """`scene` (the culture the episode is played in), `any`, or one or more ISO alpha-3 ids."""
+    age: tuple[int, int] | None = None
+    """Youngest and oldest, in years, both included."""
+    gender: Annotated[tuple[Gender, ...], BeforeValidator(_as_tuple)] | None = None
+    occupation: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] | None = None
+    """Words, any of which must occur in the persona's occupation (letter case ignored)."""
+    education: Annotated[tuple[Education, ...], BeforeValidator(_as_tuple)] | None = None
+    settlement: Annotated[tuple[Settlement, ...], BeforeValidator(_as_tuple)] | None = None
+    marital_status: Annotated[tuple[MaritalStatus, ...], BeforeValidator(_as_tuple)] | None = None
+
+
+class Role(Part):
+    """One part to be played."""
+
+    persona: Slug | None = None
+    """Id of a persona; mutually exclusive with `select`. With neither, anyone of the scene's
+    culture may play.
+    """
+    select: Selector | None = None
+    brief: str = Field(min_length=1, max_length=400)
+    """Who this is in the scene; everyone is told."""
+    goal: str = Field(min_length=1, max_length=600)
+    """What the role wants; only the role is told."""
+    secret: str | None = Field(default=None, min_length=1, max_length=600)
+    """What the role must not give away; only the role is told."""
+    knows: tuple[str, ...] = ()
+    """Further facts only this role is told."""
+    language: str | None = None
+    """BCP 47 tag of the language the role speaks, where it is not the scene's."""
+    enters: Slug | None = None
+    """Id of the event that brings the role in; without it the role is there from the start."""
+
+
+class Relationship(Part):
+    """How two roles stand to each other; everyone who is one of the two is told."""
+
+    between: tuple[RoleId, RoleId]
+    type: str = Field(min_length=1, max_length=60)
+    """`mother and son`, `colleagues`, `strangers`."""
+    closeness: int = Field(ge=0, le=5)
+    """0 strangers to 5 as close as people get."""
+    status: int = Field(default=0, ge=-3, le=3)
+    """How far the first stands above the second; negative when below."""
+
+
+class Policy(Part):
+    """A turn policy by name with its options."""
+
+    name: str = Field(min_length=1)
+    """One of the shipped names or an import path `module:function`."""
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+def _as_policy(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+PolicyField = Annotated[Policy, BeforeValidator(_as_policy)]
+
+
+class Limits(Part):
+    """Bounds on one episode; the first one reached ends it."""
+
+    turns: int = Field(default=12, ge=1, le=2000)
+    """Acts in all, whoever makes them."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Prompt and completion tokens together."""
+    wall_s: float | None = Field(default=None, gt=0)
+    """Seconds."""
+
+
+class StopRule(Part):
+    """A way for the scene to end before its limits.
+
+    With phrases the rule is decided by the words said; without them a referee call to the model
+    decides, asked after every `every` turns.
+    """
+
+    rule: Literal["agreement", "deal", "walk-away", "staleness", "goal-reached"]
+    roles: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = ()
+    """agreement: who must agree (default: all). deal: the parties. walk-away: whose leaving ends
+    the scene (default: anyone's). goal-reached: whose goal (default: anyone's).
+    """
+    phrases: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    """agreement: what counts as agreeing. deal: what counts as accepting another's offer.
+    goal-reached: what, said by anyone, shows that the goal is reached. Whole words, letter case
+    ignored.
+    """
+    offers: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    """deal: what counts as an offer."""
+    window: int = Field(default=4, ge=2, le=50)
+    """staleness: how many last turns are looked at; all of them must be empty or near-copies of
+    earlier ones.
+    """
+    every: int = Field(default=2, ge=1, le=50)
+    """Turns between two questions to the referee."""
+
+
+class Until(Part):
+    """When a phase is over; the first condition met ends it."""
+
+    turns: int | None = Field(default=None, ge=1)
+    """Acts within the phase."""
+    event: Slug | None = None
+    """An event that has happened."""
+    rule: StopRule | None = None
+
+
+class Phase(Part):
+    """A stretch of the scene with rules of its own."""
+
+    id: Slug
+    brief: str | None = Field(default=None, max_length=400)
+    """Told to everyone present when the phase begins."""
+    who: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] | None = None
+    """Who may act; default everyone present."""
+    policy: PolicyField | None = None
+    acts: Annotated[tuple[Action, ...], BeforeValidator(_as_tuple)] = ACTIONS
+    """Which acts are allowed."""
+    hears: Literal["all", "actors", "addressees"] = "all"
+    """Who perceives an act beside its author: everyone present, only those who may act, or only
+    those addressed.
+    """
+    until: Until | None = None
+    """Default: until the scene ends."""
+
+
+class When(Part):
+    """A condition on what has happened; exactly one key is given."""
+
+    leaves: RoleId | Literal["anyone"] | None = None
+    """The role, or anyone, has left."""
+    says: str | None = Field(default=None, min_length=1)
+    """Someone has said these words (whole words, letter case ignored)."""
+    event: Slug | None = None
+    """Another event has happened."""
+    phase: Slug | None = None
+    """A phase has begun."""
+    quiet: int | None = Field(default=None, ge=1)
+    """So many acts in a row without a spoken word."""
+
+
+class Event(Part):
+    """Something that happens to the scene rather than through a role."""
+
+    id: Slug
+    at: int | None = Field(default=None, ge=1)
+    """Before the act with this number (the first act is 1); mutually exclusive with `when`."""
+    when: When | None = None
+    text: str = Field(min_length=1, max_length=400)
+    """What those present perceive."""
+    audience: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] | None = None
+    """Who perceives it; default everyone present."""
+    ends: bool = False
+    """Whether the scene ends with it."""
+
+
+class NormAtStake(Part):
+    """A norm the scene puts under strain; a note for researchers that no agent is shown."""
+
+    id: Slug
+    text: str = Field(min_length=1, max_length=400)
+
+
+class Provenance(Part):
+    """Where the file comes from."""
+
+    author: str = Field(min_length=1)
+    """A team, a model with its version, or a publication."""
+    made: str = Field(min_length=1)
+    """`written by hand`, `adapted`, `generated`."""
+    parent: Slug | None = None
+    """The scenario this one was adapted from."""
+    note: str | None = None
+
+
+class Scenario(Part):
+    """A scene with two or more roles that can be cast and played."""
+
+    id: Slug
+    """Same as the file's name without its ending."""
+    title: str = Field(min_length=1, max_length=100)
+    theme: Theme
+    tags: tuple[Slug, ...] = ()
+    setting: str = Field(min_length=20, max_length=1500)
+    """Place, time and occasion; everyone is told."""
+    culture: CultureId | None = None
+    """The culture the scene is played in; null where any will do and the run chooses."""
+    language: str = "en"
+    """BCP 47 tag of the language the scene is written and spoken in."""
+    roles: dict[RoleId, Role] = Field(min_length=2, max_length=50)
+    relationships: tuple[Relationship, ...] = ()
+    policy: PolicyField = Policy(name="addressed")
+    """Who acts next: round-robin, random, addressed, bidding, moderator, network, simultaneous, or
+    an import path.
+    """
+    opens: RoleId | None = None
+    """Who acts first where the policy leaves it open; default the first role."""
+    limits: Limits = Limits()
+    stop: tuple[StopRule, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    events: tuple[Event, ...] = ()
+    norms: tuple[NormAtStake, ...] = Field(min_length=1)
+    provenance: Provenance
+
+    def graph(self) -> nx.DiGraph[str]:
+        """Return the relationships as a directed graph.
+
+        Nodes are role ids. Each relationship gives two edges with `type`, `closeness` and `status`,
+        the status seen from the edge's origin (positive: the origin stands above).
+        """
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self.roles)
+        for tie in self.relationships:
+            first, second = tie.between
+            graph.add_edge(first, second, type=tie.type, closeness=tie.closeness, status=tie.status)
+            graph.add_edge(
+                second, first, type=tie.type, closeness=tie.closeness, status=-tie.status
+            )
+        return graph

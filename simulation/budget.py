@@ -1,0 +1,73 @@
+"""The budget of a run: tokens, US dollars and wall time, held across all concurrent episodes.
+
+Invariant: a call is admitted only if what is spent, what calls in flight may still spend and what
+it may spend itself stay within the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class BudgetConfig(BaseModel):
+    """Bounds on one launch of a run; null is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: int | None = Field(default=None, ge=1)
+    """Prompt and completion tokens together."""
+    cost_usd: float | None = Field(default=None, gt=0)
+    """US dollars; needs prices in the model's options."""
+    wall_s: float | None = Field(default=None, gt=0)
+    """Seconds since the launch."""
+
+
+class BudgetSpent(Exception):
+    """No further call is admitted; the message is budget-tokens, budget-cost or budget-wall."""
+
+
+class Budget:
+    """Counts what calls use and admits new ones."""
+
+    def __init__(self, limits: BudgetConfig, clock: Callable[[], float]) -> None:
+        self.limits, self._clock, self._began = limits, clock, clock()
+        self.prompt_tokens = self.completion_tokens = 0
+        self.cost: float | None = None
+        self.spent: str | None = None
+        """Which budget ran out, if one did."""
+        self._reserved = self._in_flight = 0
+        self._dearest = 0.0
+
+    def admit(self, tokens: int) -> None:
+        """Reserve `tokens` for a call that may use so many. Raises BudgetSpent."""
+        if self.spent is None:
+            self.spent = self._exceeded(tokens)
+        if self.spent is not None:
+            raise BudgetSpent(self.spent)
+        self._reserved += tokens
+        self._in_flight += 1
+
+    def settle(self, reserved: int, prompt: int, completion: int, cost: float | None) -> None:
+        """Replace a reservation by what the call used (tokens, and US dollars where known)."""
+        self._reserved -= reserved
+        self._in_flight -= 1
+        self.prompt_tokens += prompt
+        self.completion_tokens += completion
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
+            self._dearest = max(self._dearest, cost)
+
+    def _exceeded(self, tokens: int) -> str | None:
+        limits = self.limits
+        if limits.wall_s is not None and self._clock() - self._began >= limits.wall_s:
+            return "budget-wall"
+        used = self.prompt_tokens + self.completion_tokens + self._reserved + tokens
+        if limits.tokens is not None and used > limits.tokens:
+            return "budget-tokens"
+        if limits.cost_usd is not None:
+            ahead = (self._in_flight + 1) * self._dearest
+            if (self.cost or 0.0) + ahead > limits.cost_usd:
+                return "budget-cost"
+        return None

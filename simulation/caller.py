@@ -1,0 +1,195 @@
+"""Model calls on behalf of one episode: acts, bids, the moderator and the referee.
+
+Invariant: every call that was made leaves one row, whatever came of it, and its seed depends only
+on the episode's seed, the step, the purpose and the role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agents.actor import Actor, Asked, prompt_hash
+from agents.model import CallFailed, Message, Model, Prompt, Sampling
+from agents.reply import Act, NotAllowed, Unreadable, first_object, sound
+from agents.template import Template, load_template
+from scenarios.scenario import StopRule
+from simulation.budget import Budget
+from simulation.stage import Stage
+
+KEPT_REPLY = 20_000
+"""Characters of a reply that the log keeps; a longer one is a fault and is cut there, with a note.
+"""
+CHARACTERS_PER_TOKEN = 3
+"""A cautious guess for reserving budget before the engine has counted."""
+SHORT_ANSWER_TOKENS = 32
+"""Completion tokens for bids, the moderator and the referee."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """How calls are made; the same for all episodes of a run."""
+
+    sampling: Sampling
+    timeout_s: float
+    repairs: int
+
+
+class Caller:
+    """Makes the calls of one episode and keeps their rows, the columns of the table `calls`."""
+
+    def __init__(
+        self, model: Model, settings: CallSettings, stage: Stage, seed: int, budget: Budget
+    ) -> None:
+        self.model, self.settings, self.stage = model, settings, stage
+        self.seed, self.budget = seed, budget
+        self.tokens = 0
+        self.step = 0
+        self.side_rows: list[Row] = []
+        """Rows of bids, moderation and refereeing since they were last taken."""
+
+    async def act(self, role: str) -> tuple[Act | None, str | None, list[Row]]:
+        """Return the role's act, or None and why there is none, with the rows of the calls made.
+
+        Raises BudgetSpent before a call that the budget does not admit.
+        """
+        actor, stage = self.stage.actors[role], self.stage
+        asked, rows, failure = actor.ask(stage.cue()), [], ""
+        stop = ("\n",) if stage.form == "script" else ()
+        for attempt in range(self.settings.repairs + 1):
+            sampling = replace(self.settings.sampling, stop=stop)
+            purpose = "act" if attempt == 0 else "repair"
+            row = await self._call(asked, sampling, purpose, role, actor.template, attempt)
+            rows.append(row)
+            if row["failure"]:
+                return None, row["failure"], rows
+            try:
+                return actor.read(row["reply"], stage.names, stage.acts), None, rows
+            except Unreadable as error:
+                failure = "not-allowed" if isinstance(error, NotAllowed) else "parse-failure"
+                asked = actor.repair(asked, row["reply"], str(error))
+        return None, failure, rows
+
+    async def bids(self, roles: Sequence[str]) -> dict[str, int]:
+        """Ask all roles at once how much they want to act; unreadable bids are missing."""
+        asked = [(role, self.stage.actors[role]) for role in roles]
+        rows = await asyncio.gather(*(self._bid(role, actor) for role, actor in asked))
+        self.side_rows += rows
+        bids = {role: _field(row, "bid") for role, row in zip(roles, rows, strict=True)}
+        return {r: b for r, b in bids.items() if type(b) is int and 0 <= b <= 10}
+
+    async def next_speaker(self, roles: Sequence[str], moderator: str | None) -> str | None:
+        """Ask the model who should act next; None where its answer is none of the roles."""
+        names = [self.stage.names[role] for role in roles]
+        template = load_template("moderator")
+        text = template.ask(
+            self.stage.scenario.setting, self.stage.public_lines, names,
+            self.stage.names[moderator] if moderator else None,
+        )  # fmt: skip
+        row = await self._question(text, _object("next", {"type": "string", "enum": names}),
+                                   "moderate", template)  # fmt: skip
+        answer = _field(row, "next")
+        return next((r for r, n in zip(roles, names, strict=True) if n == answer), None)
+
+    async def is_met(self, rule: StopRule, roles: list[str]) -> bool:
+        """Ask the referee about a stop rule; False where the answer cannot be read."""
+        template = load_template("referee")
+        text = template.ask(
+            self.stage.scenario.setting, self.stage.public_lines, rule.rule,
+            [self.stage.names[role] for role in roles], self.stage.scenario.roles[roles[0]].goal,
+        )  # fmt: skip
+        schema = _object("reached", {"type": "boolean"})
+        return _field(await self._question(text, schema, "referee", template), "reached") is True
+
+    async def _bid(self, role: str, actor: Actor) -> Row:
+        sampling = replace(self.settings.sampling, max_tokens=SHORT_ANSWER_TOKENS)
+        return await self._call(actor.bid(), sampling, "bid", role, actor.template, 0)
+
+    async def _question(self, text: str, schema: Row, purpose: str, template: Template) -> Row:
+        messages: list[Message] = [{"role": "user", "content": text}]
+        prompt: Prompt = text + "\n" if self.stage.form == "script" else messages
+        sampling = replace(self.settings.sampling, temperature=0.0, max_tokens=SHORT_ANSWER_TOKENS)
+        asked = Asked(prompt, prompt_hash(prompt), schema)
+        row = await self._call(asked, sampling, purpose, None, template, len(self.side_rows))
+        self.side_rows.append(row)
+        return row
+
+    async def _call(
+        self, asked: Asked, sampling: Sampling, purpose: str, role: str | None,
+        template: Template, attempt: int,
+    ) -> Row:  # fmt: skip
+        """Make one call within budget and time limit, and return its row."""
+        seed = derived_seed(self.seed, self.step, purpose, role, attempt)
+        sampling = replace(sampling, seed=seed)
+        estimate = _length(asked.prompt) // CHARACTERS_PER_TOKEN + sampling.max_tokens
+        self.budget.admit(estimate)
+        row: Row = {
+            "step": self.step, "purpose": purpose, "role": role, "model": self.model.name,
+            "template_hash": template.hash, "prompt_hash": asked.prompt_hash,
+            "seen": len(self.stage.turns), "seed": seed, "prompt_tokens": None,
+            "cached_tokens": None, "completion_tokens": None, "attempts": 1, "cost": None,
+            "finish_reason": None, "failure": None, "reply": None,
+        }  # fmt: skip
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self.settings.timeout_s):
+                done = await self.model.complete(asked.prompt, sampling, asked.schema)
+            row.update(
+                prompt_tokens=done.prompt_tokens, cached_tokens=done.cached_tokens,
+                completion_tokens=done.completion_tokens, attempts=done.attempts, cost=done.cost,
+                finish_reason=done.finish_reason, reply=_kept(done.text),
+            )  # fmt: skip
+        except TimeoutError:
+            limit = self.settings.timeout_s
+            row.update(failure="timeout", reply=f"no reply within {limit:g} s")
+        except CallFailed as error:
+            row.update(failure=error.reason, reply=_kept(str(error)), attempts=error.attempts)
+        finally:
+            prompt, completion = row["prompt_tokens"], row["completion_tokens"]
+            known = prompt is not None and completion is not None
+            if not known:  # an engine that does not count, or a call that failed
+                prompt, completion = (estimate if row["reply"] else 0), 0
+            self.budget.settle(estimate, prompt, completion, row["cost"])
+            self.tokens += prompt + completion
+        row["latency_s"] = time.perf_counter() - began
+        return row
+
+
+def derived_seed(seed: int, *parts: object) -> int:
+    """Return a 31-bit seed that depends on all arguments and on nothing else."""
+    text = ":".join(map(str, (seed, *parts)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) >> 1
+
+
+def _object(field: str, schema: Row) -> Row:
+    return {
+        "type": "object", "properties": {field: schema},
+        "required": [field], "additionalProperties": False,
+    }  # fmt: skip
+
+
+def _field(row: Row, name: str) -> Any:
+    """Return a field of the JSON object that a call replied, or None where there is none."""
+    if row["failure"]:
+        return None
+    try:
+        return first_object(row["reply"]).get(name)
+    except Unreadable:
+        return None
+
+
+def _kept(text: str) -> str:
+    text = sound(text)
+    if len(text) <= KEPT_REPLY:
+        return text
+    return f"{text[:KEPT_REPLY]} [cut: {len(text)} characters in all]"
+
+
+def _length(prompt: Prompt) -> int:
+    return len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)

@@ -1,0 +1,166 @@
+"""The configuration of a run: what is played, by which model, how often, and within which bounds.
+
+Invariant: a resolved configuration holds every value that shapes an episode, defaults and content
+hashes included, so that it reproduces the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agents.model import Sampling
+from agents.view import Conditioning
+from scenarios.errors import UserError
+from scenarios.scenario import Limits, Theme
+from scenarios.source import load_yaml
+from simulation.budget import BudgetConfig
+
+
+class Section(BaseModel):
+    """What all parts of the configuration have in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Section):
+    """The model and how its tokens are drawn."""
+
+    name: str = "embedded"
+    """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, fake, or an import path."""
+    options: dict[str, Any] = {}
+    """Options of the engine, such as `prices` or `max_batch`."""
+    reply_form: Literal["auto", "json", "script"] = "auto"
+    """auto: `script` for the embedded model, `json` for others."""
+    temperature: float = Field(default=0.8, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    min_p: float = Field(default=0.05, ge=0, lt=1)
+    repetition_penalty: float = Field(default=1.1, gt=0)
+    max_tokens: int = Field(default=160, ge=1)
+    """Completion tokens of one act."""
+    timeout_s: float = Field(default=300.0, gt=0)
+    """Seconds for one call, waiting and the engine's retries included."""
+    repairs: int = Field(default=1, ge=0, le=5)
+    """Further tries after a reply that cannot be read."""
+
+    def sampling(self) -> Sampling:
+        """Return the sampling of acts."""
+        return Sampling(
+            self.temperature, self.top_p, self.min_p, self.repetition_penalty, self.max_tokens
+        )
+
+
+class CastConfig(Section):
+    """Who may be cast."""
+
+    source: Literal["authored", "sampled"] = "authored"
+    """authored: the shipped personas and those in `pools`; sampled: a population per culture."""
+    pools: tuple[str, ...] = ()
+    """Paths of further persona files."""
+    population: int = Field(default=200, ge=10)
+    """Sampled personas per culture."""
+
+
+class RunConfig(Section):
+    """A run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    """Name of the run and of its folder."""
+    scenarios: tuple[str, ...] | Literal["all"] = "all"
+    """Ids of shipped scenarios and paths of scenario files."""
+    themes: tuple[Theme, ...] = ()
+    """Keep scenarios of these themes only; empty keeps all."""
+    cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")
+    """Cultures in which a scenario without a culture of its own is played."""
+    language: str | None = None
+    """BCP 47 tag that replaces the scenarios' own language."""
+    conditioning: Conditioning = "dimensions"
+    """How agents are told of their culture: none, name, dimensions, norms."""
+    replicates: int = Field(default=1, ge=1)
+    """Episodes per scenario and culture, each with a seed of its own."""
+    seed: int = 0
+    """The seed of everything; replicates of one scenario have the same seeds in all cultures."""
+    limits: Limits | None = None
+    """Replaces the scenarios' own limits."""
+    cast: CastConfig = CastConfig()
+    model: ModelConfig = ModelConfig()
+    concurrency: int = Field(default=64, ge=1)
+    """Episodes in progress at once."""
+    budget: BudgetConfig = BudgetConfig()
+    out: str = "runs"
+    """Folder in which the run's folder is made."""
+
+
+OPERATIONAL = ("concurrency", "budget", "out")
+"""Fields that may change between launches of a run: they do not shape any episode."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration and apply overrides `key.sub=value`, whose values are YAML.
+
+    Raises UserError naming the file, the field, the value and what is allowed.
+    """
+    data = load_yaml(path).data
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a run configuration is a mapping, such as `name: pilot`")
+    data = {"name": path.stem} | data
+    for override in overrides:
+        _apply(data, override)
+    return parse_config(data, str(path))
+
+
+def parse_config(data: Mapping[str, Any], where: str) -> RunConfig:
+    """Return the configuration. Raises UserError listing every fault."""
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        faults = [
+            f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg']} "
+            f"(given: {fault['input']!r:.80})"
+            for fault in error.errors()
+        ]
+        raise UserError("\n".join(faults)) from error
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"override '{override}' is not of the form key.sub=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"override '{override}': the value is not YAML") from error
+    *parents, last = key.split(".")
+    for parent in parents:
+        data = data.setdefault(parent, {})
+        if not isinstance(data, dict):
+            raise UserError(f"override '{override}': '{parent}' has no parts")
+    data[last] = value
+
+
+def shaping(config: RunConfig, contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what shapes the episodes as plain data: the configuration and hashes of contents."""
+    return config.model_dump(mode="json", exclude=set(OPERATIONAL)) | {"contents": contents}
+
+
+def config_hash(resolved: Mapping[str, Any]) -> str:
+    """Return the hash of a resolved configuration."""
+    text = yaml.safe_dump(dict(resolved), sort_keys=True, allow_unicode=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the dotted keys in which two resolved configurations differ, with both values."""
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key}: {before!r:.60} -> {after!r:.60}")
+    return found

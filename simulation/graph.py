@@ -1,0 +1,272 @@
+"""The episode graph: cue, act, settle, in as few LangGraph nodes as a scene needs.
+
+A node costs LangGraph more than all our own work in a turn. So the node `turns` runs the three
+functions in order for several turns in a row, as long as one role acts at a time; a step with
+several speakers fans out through `Send` and meets again in `settle`:
+
+    turns -> turns -> ... -> end
+    turns -> act, act, act -> settle -> turns -> ...
+
+Invariant: the state is plain JSON and the log in it is the whole truth about the episode; the
+scene, the model, the budget and the clock come in through the runtime context.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from simulation.budget import BudgetSpent
+from simulation.caller import Caller, Row, derived_seed
+from simulation.entry import Entry
+from simulation.event import due
+from simulation.policy import choose
+from simulation.stage import Stage
+from simulation.stop import Exit, ended
+
+MAX_FAILURES = 3
+"""Failed acts in a row that end a scene."""
+TURNS_PER_NODE = 8
+"""Turns that one node plays in a row: enough for LangGraph's cost per node to fade."""
+
+
+def extend(old: list[Any], new: list[Any]) -> list[Any]:
+    """Append in place: the log may grow long, and nothing else holds on to its earlier states."""
+    old.extend(new)
+    return old
+
+
+def collect(old: list[Any], new: list[Any] | None) -> list[Any]:
+    """Gather the acts of one step; None clears them."""
+    return [] if new is None else old + new
+
+
+class State(TypedDict):
+    """What an episode has come to, as plain JSON."""
+
+    log: Annotated[list[Entry], extend]
+    calls: Annotated[list[Row], extend]
+    choices: Annotated[list[Row], extend]
+    acts: Annotated[list[Row], collect]
+    """Acts of a step with several speakers, until they are settled."""
+    step: int
+    exit: list[str | None] | None
+    """Reason and detail, once the episode has ended."""
+
+
+Update = dict[str, Any]
+"""New entries of the log, rows of calls and choices, and the exit, as a node returns them."""
+
+
+class ActInput(TypedDict):
+    """What `Send` hands to one of several simultaneous speakers."""
+
+    role: str
+    order: int
+
+
+@dataclass(slots=True)
+class Context:
+    """What an episode needs and its state cannot hold."""
+
+    stage: Stage
+    caller: Caller
+    watch: Callable[[Stage, Sequence[Entry]], None] | None
+    began: float
+    """Reading of the clock when the episode began, seconds."""
+    clock: Callable[[], float] = time.monotonic
+    last: State | None = None
+    """The state at the start of the latest node, for the record of an episode that breaks off."""
+    since: Update = field(default_factory=dict)
+    """What has happened since then."""
+    lengths: dict[str, int] = field(default_factory=dict)
+    """How long the lists of `last` were then; the reducers append to them in place."""
+
+
+Step = Command[str]
+
+
+async def turns(state: State, runtime: Runtime[Context]) -> Step:
+    """Play turns in a row: cue, act, settle while one role acts at a time, or send several off."""
+    context = runtime.context
+    update = _begin(context, state)
+    for step in range(state["step"] + 1, state["step"] + 1 + TURNS_PER_NODE):
+        context.caller.step = update["step"] = step
+        roles = await cue(context, update)
+        if len(roles) > 1:
+            goto = [Send("act", {"role": role, "order": n}) for n, role in enumerate(roles)]
+            return Command(update=update, goto=goto)
+        if roles:
+            try:
+                acts = [await act(context, roles[0])]
+            except BudgetSpent as spent:
+                update["exit"] = ["budget", str(spent)]
+            else:
+                await settle(context, state, update, acts)
+        if update["exit"]:
+            update["calls"] += _take(context)
+            return Command(update=update, goto=END)
+    return Command(update=update, goto="turns")
+
+
+def _begin(context: Context, state: State) -> Update:
+    """Return an empty update for a node, which the context keeps sight of."""
+    context.stage.catch_up(state["log"])
+    context.last = state
+    context.lengths = {
+        "log": len(state["log"]), "calls": len(state["calls"]), "choices": len(state["choices"])
+    }  # fmt: skip
+    context.since = {"log": [], "calls": [], "choices": [], "exit": None}
+    return context.since
+
+
+async def cue(context: Context, update: Update) -> list[str]:
+    """Let events happen and ask the policy who acts next; no roles where the scene has ended."""
+    stage, caller = context.stage, context.caller
+    entries: list[Entry] = []
+    try:
+        ending = await due(stage, caller, caller.step, entries)
+    except BudgetSpent as spent:
+        ending, update["exit"] = None, ["budget", str(spent)]
+    update["log"] += entries
+    if entries and context.watch:
+        context.watch(stage, entries)
+    candidates, policy = stage.candidates(), stage.policy.name
+    if ending:
+        update["exit"] = ["event", ending]
+    elif not candidates and not update["exit"]:
+        update["exit"] = ["empty-stage", "nobody who is there may act"]
+    if update["exit"]:
+        return []
+    try:
+        rng = random.Random(derived_seed(caller.seed, caller.step, "policy"))
+        choice = await choose(stage, caller, rng)
+    except BudgetSpent as spent:
+        update["exit"] = ["budget", str(spent)]
+        return []
+    row = {
+        "step": caller.step, "policy": policy, "candidates": candidates, "chosen": choice.roles,
+        "bids": choice.bids, "why": choice.why,
+    }  # fmt: skip
+    update["choices"].append(row)
+    return choice.roles
+
+
+async def act(context: Context, role: str) -> Row:
+    """Call the model for one role; the act with the rows of its calls, as plain JSON."""
+    done, failure, rows = await context.caller.act(role)
+    return {
+        "role": role, "failure": failure, "rows": rows, "action": done.action if done else None,
+        "text": done.text if done else None, "to": list(done.to) if done else [],
+        "whisper": bool(done and done.whisper),
+    }  # fmt: skip
+
+
+async def act_beside_others(state: ActInput, runtime: Runtime[Context]) -> Update:
+    """Run `act` for one of several simultaneous speakers."""
+    try:
+        done = await act(runtime.context, state["role"])
+    except BudgetSpent as spent:
+        return {"acts": [{"order": state["order"], "spent": str(spent)}]}
+    return {"acts": [done | {"order": state["order"]}]}
+
+
+async def settle_together(state: State, runtime: Runtime[Context]) -> Step:
+    """Settle the acts of a step with several speakers, in the order they were chosen."""
+    context = runtime.context
+    update = _begin(context, state) | {"acts": None}
+    acts = sorted(state["acts"], key=lambda one: one["order"])
+    await settle(context, state, update, [one for one in acts if "spent" not in one])
+    spent = next((one["spent"] for one in acts if "spent" in one), None)
+    if spent is not None:
+        update["exit"] = ["budget", spent]
+    return Command(update=update, goto=END if update["exit"] else "turns")
+
+
+async def settle(context: Context, state: State, update: Update, acts: Sequence[Row]) -> None:
+    """Apply the acts, decide who perceived what, and check whether the scene has ended."""
+    stage = context.stage
+    update["calls"] += _take(context)
+    entries: list[Entry] = []
+    for number, done in enumerate(acts, start=len(stage.turns) + 1):
+        update["calls"] += done["rows"]
+        last_call = len(state["calls"]) + len(update["calls"])
+        entries.append(_entry(stage, context.caller.step, number, done, last_call))
+    stage.absorb(entries)
+    update["log"] += entries
+    if context.watch:
+        context.watch(stage, entries)
+    try:
+        over = _limit_reached(context) or await ended(stage, context.caller)
+    except BudgetSpent as spent:
+        over = Exit("budget", str(spent))
+    update["calls"] += _take(context)
+    update["exit"] = list(over) if over else None
+
+
+def _entry(stage: Stage, step: int, number: int, done: Row, call: int) -> Entry:
+    failed, phase = done["action"] is None, stage.phase
+    heard = [] if failed else stage.audience(done["role"], done["to"], done["whisper"])
+    return {
+        "kind": "turn", "step": step, "turn": number, "phase": phase.id if phase else None,
+        "speaker": done["role"], "action": done["action"], "text": done["text"],
+        "addressees": [role for role in done["to"] if role in stage.present],
+        "audience": heard, "whisper": done["whisper"], "failure": done["failure"], "call": call,
+    }  # fmt: skip
+
+
+def _limit_reached(context: Context) -> Exit | None:
+    limits = context.stage.scenario.limits
+    if limits.tokens is not None and context.caller.tokens >= limits.tokens:
+        return Exit("token-limit", str(limits.tokens))
+    if limits.wall_s is not None and context.clock() - context.began >= limits.wall_s:
+        return Exit("wall-limit", f"{limits.wall_s:g} s")
+    last = context.stage.turns[-MAX_FAILURES:]
+    if len(last) == MAX_FAILURES and all(one["failure"] for one in last):
+        return Exit("model-failure", last[-1]["failure"])
+    return None
+
+
+def _take(context: Context) -> list[Row]:
+    rows, context.caller.side_rows = context.caller.side_rows, []
+    return rows
+
+
+@cache
+def episode_graph() -> Any:
+    """Return the compiled graph, shared by all episodes."""
+    graph = StateGraph(State, context_schema=Context)
+    graph.add_node("turns", turns, destinations=("turns", "act", END))
+    graph.add_node("act", act_beside_others, input_schema=ActInput)
+    graph.add_node("settle", settle_together, destinations=("turns", END))
+    graph.add_edge(START, "turns")
+    graph.add_edge("act", "settle")
+    return graph.compile()
+
+
+async def play(context: Context, log: Sequence[Entry] = ()) -> State:
+    """Play an episode to its end, from a log that may hold entries already; return the state."""
+    start = {"log": list(log), "calls": [], "choices": [], "acts": [], "step": 0, "exit": None}
+    bound = 4 * context.stage.scenario.limits.turns + 100
+    state: State = await episode_graph().ainvoke(start, {"recursion_limit": bound}, context=context)
+    return state
+
+
+def broken_off(context: Context, reason: str, detail: str) -> State:
+    """Return the state of an episode that an exception ended, with all that had happened."""
+    last = context.last or State(log=[], calls=[], choices=[], acts=[], step=0, exit=None)
+    since, kept = context.since, context.lengths
+    return State(
+        log=[*last["log"][: kept.get("log")], *since.get("log", ())],
+        calls=[*last["calls"][: kept.get("calls")], *since.get("calls", ())],
+        choices=[*last["choices"][: kept.get("choices")], *since.get("choices", ())],
+        acts=[], step=last["step"], exit=[reason, detail],
+    )  # fmt: skip

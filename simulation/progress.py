@@ -1,0 +1,103 @@
+"""Progress of a run on standard error: a live display on a terminal, else a plain line now and
+then.
+
+Invariant: showing progress never changes what is played or stored.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from simulation.entry import Entry
+from simulation.episode import Record
+from simulation.stage import Stage
+
+PLAIN_EVERY_S = 5.0
+"""Seconds between two plain lines."""
+
+
+class Progress:
+    """Counts what is finished, and shows it from a thread of its own."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.total = self.already = self.done = self.live = self.turns = 0
+        self.tokens = 0
+        """Completion tokens of finished episodes."""
+        self.cost: float | None = None
+        self.exits: Counter[str] = Counter()
+        self._began = time.monotonic()
+        self._over = threading.Event()
+
+    def count(self, record: Record) -> None:
+        """Count a finished episode."""
+        self.done += 1
+        self.exits[record.episode["exit_reason"]] += 1
+        for call in record.rows["calls"]:
+            self.tokens += call["completion_tokens"] or 0
+            if call["cost"] is not None:
+                self.cost = (self.cost or 0.0) + call["cost"]
+
+    def watch(self, stage: Stage, entries: Sequence[Entry]) -> None:
+        """Count turns as they happen."""
+        self.turns += sum(entry["kind"] == "turn" for entry in entries)
+
+    def note(self, text: str) -> None:
+        """Print one line."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def line(self) -> str:
+        """Return the state as one line."""
+        seconds = max(time.monotonic() - self._began, 1e-9)
+        parts = [
+            f"{self.done}/{self.total} episodes",
+            f"{self.live} live",
+            f"{self.turns} turns",
+            f"{self.tokens / seconds:.0f} tokens/s",
+        ]
+        if self.already:
+            parts.insert(1, f"{self.already} stored before")
+        if self.cost is not None:
+            parts.append(f"${self.cost:.4f}")
+        if self.exits:
+            parts.append(", ".join(f"{reason} {n}" for reason, n in self.exits.most_common()))
+        return " | ".join(parts)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show progress for the time of a block, and the last state at its end."""
+        if self.quiet:
+            yield
+            return
+        self._began = time.monotonic()
+        show = self._show_live if sys.stderr.isatty() else self._show_plain
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+            self.note(self.line())
+
+    def _show_plain(self) -> None:
+        while not self._over.wait(PLAIN_EVERY_S):
+            self.note(self.line())
+
+    def _show_live(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        text = TextColumn("{task.description}", markup=False)
+        columns = (BarColumn(), text, TimeRemainingColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(self.line(), total=self.total)
+            while not self._over.wait(0.25):
+                bar.update(task, completed=self.done, description=self.line())

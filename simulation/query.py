@@ -1,0 +1,198 @@
+"""The reading side of a run's store: connections and queries that can do nothing but read.
+
+Invariant: no query changes the store, reaches another file or the network, or changes a setting.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+from duckdb import StatementType
+
+from scenarios.errors import UserError
+from simulation.store import FILE, STORE_VERSION, read_version
+
+LOCK_WAIT_S = 10.0
+"""How long a reader waits for the writer of a live run to let go of the file."""
+READING = (StatementType.SELECT, StatementType.EXPLAIN, StatementType.MULTI)
+"""Statements that only read. To DuckDB `describe`, `summarize` and `show` are SELECT, and `pivot`
+is MULTI."""
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+}
+"""Settings made before the file is opened: nothing is fetched, no Python variable is a table."""
+FAULTY_SQL = (duckdb.ParserException, duckdb.CatalogException, duckdb.BinderException)
+CHUNK = 5000
+"""Rows fetched at a time."""
+
+
+class Result(NamedTuple):
+    """What a query returned; the rows are read from the store as they are asked for, once."""
+
+    columns: list[str]
+    types: list[str]
+    """DuckDB's names of the columns' types."""
+    rows: Iterator[tuple[Any, ...]]
+    """Raises UserError where the query fails on the way."""
+
+
+def find_store(run: Path) -> Path:
+    """Return the store's file, given a run directory or the file itself.
+
+    Raises UserError where there is none, naming runs with a similar name.
+    """
+    if run.is_file():
+        return run
+    if (run / FILE).is_file():
+        return run / FILE
+    if run.is_dir():
+        inside = ", ".join(map(str, _runs_in(run))) or "none"
+        raise UserError(f"there is no store ({FILE}) in '{run}'; runs inside that folder: {inside}")
+    known = dict.fromkeys(_runs_in(run.parent) + _runs_in(Path("runs")))
+    near = [str(path) for path in known if get_close_matches(run.name, [path.name], cutoff=0.5)]
+    hint = f"did you mean {' or '.join(near[:5])}?" if near else (
+        f"runs found: {', '.join(map(str, [*known][:10])) or 'none'}"
+    )  # fmt: skip
+    raise UserError(f"there is no run '{run}'; {hint}")
+
+
+def open_reader(run: Path, target: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the store of a run for reading; `target` is the only other file a query may touch.
+
+    A live run cannot write while the connection is open, so close it soon. Waits up to ten seconds
+    for a writer to let go of the file. Raises UserError for a missing run, for a locked, foreign
+    or damaged file, and for a store whose version is not the current one.
+    """
+    path = find_store(run)
+    con = _connect(path)
+    try:
+        _check_version(con, path)
+        con.execute("set allowed_paths = ?", [[str(target.resolve())] if target else []])
+        con.execute("set enable_external_access = false")
+        con.execute("set lock_configuration = true")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def run_query(con: duckdb.DuckDBPyConnection, sql: str) -> Result:
+    """Run a single reading statement. Raises UserError for anything else and for faulty SQL."""
+    check_statement(con, sql)
+    try:
+        description = con.execute(sql).description or []
+    except duckdb.Error as error:
+        raise _explained(error) from error
+    names, types = [column[0] for column in description], [str(column[1]) for column in description]
+    return Result(names, types, _rows(con))
+
+
+def write_parquet(con: duckdb.DuckDBPyConnection, sql: str, target: Path) -> int:
+    """Write what a query returns to `target` and return the number of rows.
+
+    The connection must have been opened for `target`. Raises UserError as `run_query` does.
+    """
+    if check_statement(con, sql) == StatementType.EXPLAIN:
+        raise UserError("an explanation cannot be written to a Parquet file; give a query")
+    path = str(target.resolve())
+    try:
+        con.sql(sql).write_parquet(path)
+        row = con.execute("select count(*) from read_parquet(?)", [path]).fetchone()
+    except duckdb.Error as error:
+        raise _explained(error) from error
+    return int(row[0]) if row else 0
+
+
+def check_statement(con: duckdb.DuckDBPyConnection, sql: str) -> StatementType:
+    """Return the type of the statement. Raises UserError unless it is one, and only reads."""
+    try:
+        statements = con.extract_statements(sql)
+    except duckdb.Error as error:
+        raise _explained(error) from error
+    if len(statements) != 1:
+        raise UserError(f"give one SQL statement; found {len(statements) or 'none'}")
+    kind = statements[0].type
+    if kind not in READING:
+        found = kind.name.lower().replace("_", " ")
+        raise UserError(
+            f"a store can only be read: found {found}; allowed are select, with, from, values, "
+            "describe, summarize, show, explain and pivot"
+        )
+    return kind
+
+
+def find_episode(con: duckdb.DuckDBPyConnection, beginning: str | None = None) -> str:
+    """Return the id of the episode that begins so, or of the one that started last.
+
+    Raises UserError where there is none, and where several begin so.
+    """
+    if beginning is None:
+        row = con.execute("select arg_max(episode_id, started_at) from episodes").fetchone()
+        if row is None or row[0] is None:
+            raise UserError("no episode has been stored in this run yet")
+        return str(row[0])
+    try:
+        found = con.execute("select find_episode(?)", [beginning]).fetchall()
+    except duckdb.InvalidInputException as error:
+        message = str(error).removeprefix("Invalid Input Error: ").splitlines()[0]
+        raise UserError(f"{message}; folkways view RUN --list shows the episodes") from error
+    return str(found[0][0])
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"*/{FILE}")) if folder.is_dir() else []
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    patience = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=True, config=SETTINGS)
+        except duckdb.Error as error:
+            message = str(error).splitlines()[0]
+            if "lock on file" not in message:
+                raise UserError(f"cannot open '{path}' as a store: {message}") from error
+            if time.monotonic() > patience:
+                holder = re.search(r"\(PID (\d+)\)", message)
+                who = f"process {holder[1]}" if holder else "another process"
+                raise UserError(
+                    f"'{path}' is held by {who}; wait for it or end it, then try again ({message})"
+                ) from error
+            time.sleep(0.05)
+
+
+def _check_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    try:
+        version = read_version(con, path)
+    except (duckdb.Error, KeyError, ValueError) as error:
+        raise UserError(f"{path} is a DuckDB file, but not a folkways store") from error
+    if version < STORE_VERSION:
+        raise UserError(
+            f"{path} has store version {version}, made by an older folkways; this one reads "
+            f"{STORE_VERSION}. Start its run again, which brings the store up to date"
+        )
+
+
+def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    try:
+        while rows := con.fetchmany(CHUNK):
+            yield from rows
+    except duckdb.Error as error:
+        raise _explained(error) from error
+
+
+def _explained(error: duckdb.Error) -> UserError:
+    message = str(error).strip()
+    if "'pytz'" in message:
+        return UserError("a timestamp with time zone cannot be shown; cast it: now()::timestamp")
+    if isinstance(error, FAULTY_SQL):
+        message += "\nfolkways schema RUN lists the tables, views, macros and columns"
+    return UserError(message)

@@ -1,0 +1,96 @@
+"""An interactive shell for SQL on a run's store.
+
+Invariant: the store is open only while a statement runs, so that a live run can write in between.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from scenarios.errors import UserError
+from scenarios.terminal import printable
+from simulation.query import open_reader, run_query
+from simulation.result import print_table
+from simulation.schema import load_schema, print_schema
+
+COMMANDS = """.schema [NAME ...]  tables, views and macros with their comments
+.views              the views in one line each
+.quit               leave; Ctrl-D does the same"""
+VIEWS = "select view_name, comment from duckdb_views() where not internal order by view_oid"
+
+
+def run_shell(run: Path, console: Console, limit: int | None) -> None:
+    """Read statements from the terminal and print what they return, until `.quit` or Ctrl-D.
+
+    `limit` is the number of rows to show. Raises UserError where the store cannot be opened.
+    """
+    open_reader(run).close()
+    _load_history()
+    console.print(Text(f"{COMMANDS}\nAnything else is SQL and ends with a semicolon.", style="dim"))
+    for statement in _statements(console):
+        if statement in (".quit", ".exit"):
+            return
+        try:
+            with closing(open_reader(run)) as con:
+                if statement == ".views":
+                    print_table(run_query(con, VIEWS), console, None)
+                elif statement.split()[0] == ".schema":
+                    print_schema(load_schema(con, statement.split()[1:]), console)
+                elif statement.startswith("."):
+                    console.print(Text(COMMANDS))
+                else:
+                    print_table(run_query(con, statement), console, limit)
+        except UserError as error:
+            console.print(Text(printable(str(error)), style="red"))
+        except KeyboardInterrupt:
+            console.print(Text("interrupted"))
+
+
+def _statements(console: Console) -> Iterator[str]:
+    """Yield what is typed: a line that begins with a dot, or SQL up to a semicolon."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = input("     ...> " if lines else "folkways> ")
+        except EOFError:
+            console.print()
+            return
+        except KeyboardInterrupt:
+            lines.clear()
+            console.print()
+            continue
+        if not lines and line.strip().startswith("."):
+            yield line.strip()
+        elif line.strip() or lines:
+            lines.append(line)
+            if line.rstrip().endswith(";"):
+                yield "\n".join(lines)
+                lines.clear()
+
+
+def _load_history() -> None:
+    """Let the arrow keys bring back what was typed, in earlier sessions too."""
+    try:
+        import readline
+    except ImportError:  # Windows
+        return
+    import atexit
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "folkways"
+    history = cache / "sql_history"
+    with suppress(OSError):
+        readline.read_history_file(history)
+    readline.set_history_length(1000)
+
+    def keep() -> None:
+        with suppress(OSError):
+            cache.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(history)
+
+    atexit.register(keep)

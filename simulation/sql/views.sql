@@ -1,0 +1,589 @@
+-- The public interface to a run's store: documented views and macros, built anew whenever a writer opens the store.
+-- Of several attempts at the same content only the latest counts, except where a comment says otherwise.
+
+-- Words --------------------------------------------------------------------------------------------------------------
+
+create or replace macro unspaced_scripts() as
+    '[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]';
+comment on macro unspaced_scripts is 'Regular expression: a character of a script that is written without spaces.';
+
+create or replace macro words(line) as if(
+    strlen(line) = length(line),
+    len(string_split(line, ' ')),
+    length(line) - length(regexp_replace(line, unspaced_scripts() || '+', '', 'g'))
+        + len(regexp_extract_all(regexp_replace(line, unspaced_scripts() || '+', '', 'g'), '[\pL\pM\pN''’-]+')));
+comment on macro words is
+    'words(line): number of words; in scripts written without spaces every character counts as one.';
+
+create or replace macro folded(line) as replace(replace(
+    ' ' || if(
+        strlen(line) = length(line),
+        regexp_replace(lower(line), '[^a-z0-9 ]+', ' ', 'g'),
+        regexp_replace(
+            regexp_replace(lower(line), '[^\pL\pM\pN ]+', ' ', 'g'), '(' || unspaced_scripts() || ')', ' \1 ', 'g')
+    ) || ' ',
+    '  ', ' '), '  ', ' ');
+comment on macro folded is
+    'folded(line): words between single spaces, without letter case and punctuation; in unspaced scripts characters.';
+
+create or replace macro folded_words(line) as
+    if(folded(line) = ' ', [], string_split(trim(folded(line)), ' '));
+comment on macro folded_words is 'folded_words(line): the words of folded(line) as a list.';
+
+create or replace macro three_grams(line) as if(
+    len(folded_words(line)) between 1 and 2,
+    [hash(folded(line))],
+    list_transform(
+        list_zip(folded_words(line), folded_words(line)[2:], folded_words(line)[3:], true), lambda gram: hash(gram)));
+comment on macro three_grams is
+    'three_grams(line): hashes of every three words in a row, as a list; of a line of one or two words one hash.';
+
+create or replace macro word_sequences(line, n) as if(
+    len(folded_words(line)) <= n,
+    [folded(line)],
+    list_transform(
+        range(1, len(folded_words(line)) - n + 2),
+        lambda i: ' ' || array_to_string(folded_words(line)[i:i + n - 1], ' ') || ' '));
+comment on macro word_sequences is 'word_sequences(line, n): every n words in a row, folded, as a list.';
+
+create or replace macro person_words() as string_split(
+    'i me my mine myself you your yours yourself he him his himself she her hers herself they them their theirs we us '
+    'our ours ich mich mir mein meine meinen meiner du dich dir dein deine deinen deiner er ihn ihm sein seine sie ihr '
+    'ihre yo mi mis tú tu tus te él ella su sus 我 你 您 他 她 私 僕 俺 彼', ' ');
+comment on macro person_words is
+    'Words that change with who speaks (your job, my job), so that a sequence of words holding one proves nothing.';
+
+-- Episodes -----------------------------------------------------------------------------------------------------------
+
+create or replace view latest_episodes as
+select
+    e.episode_id, e.scenario_id, s.title, s.theme, e.culture_id, e.language, e.model, e.reply_form, e.policy,
+    e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s
+from episodes e
+left join scenarios s using (scenario_hash)
+where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash);
+comment on view latest_episodes is
+    'Episodes that count: of several attempts at the same content the latest, with title and theme. Lighter than '
+    'conversations.';
+comment on column latest_episodes.episode_id is 'The episode.';
+comment on column latest_episodes.scenario_id is 'Id of the scenario.';
+comment on column latest_episodes.title is 'Title of the scenario.';
+comment on column latest_episodes.theme is 'Theme of the scenario, such as family-duty.';
+comment on column latest_episodes.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column latest_episodes.language is 'BCP 47 tag of the language the scene was played in.';
+comment on column latest_episodes.model is 'The model as the user asked for it.';
+comment on column latest_episodes.reply_form is 'Form of the replies: json or script.';
+comment on column latest_episodes.policy is 'Name of the turn policy the scene began with.';
+comment on column latest_episodes.replicate is 'Number of the repetition with another seed, from 0.';
+comment on column latest_episodes.seed is 'Seed of cast, policy and sampling.';
+comment on column latest_episodes.exit_reason is
+    'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
+comment on column latest_episodes.exit_detail is
+    'What exactly ended it: the rule''s role, the event, the budget or the error.';
+comment on column latest_episodes.turns is 'Number of turns, failed ones included.';
+comment on column latest_episodes.attempt is
+    '1, or higher where earlier attempts ended in an error or a spent budget.';
+comment on column latest_episodes.started_at is 'When it started, UTC.';
+comment on column latest_episodes.wall_s is 'How long it took, seconds.';
+
+create or replace view episode_fates as
+select
+    e.episode_id, e.scenario_id, e.culture_id, e.model, coalesce(v.reviewed, false) as reviewed,
+    case
+        when e.exit_reason in ('error', 'budget', 'model-failure') then e.exit_reason
+        when v.bad_quality then 'dropped-quality'
+        when v.bad_meta then 'dropped-meta'
+        when v.unusable then 'unusable-verdict'
+        else 'accepted'
+    end as fate
+from latest_episodes e
+left join (
+    select episode_id, true as reviewed,
+        bool_or(critic = 'quality' and label = 'bad' and confidence = 'very confident') as bad_quality,
+        bool_or(critic = 'meta' and label = 'bad' and confidence = 'very confident') as bad_meta,
+        bool_or(failure is not null and not exists (
+            from verdicts other where other.failure is null and other.episode_id = v.episode_id
+                and other.critic = v.critic and other.dimension = v.dimension and other.sample = v.sample
+                and other.role is not distinct from v.role)) as unusable
+    from verdicts v group by episode_id
+) v using (episode_id);
+comment on view episode_fates is
+    'Whether an episode is kept, by the published rule of CLCA: dropped if the critic quality or the critic meta '
+    'calls it bad and is very confident. Not kept either: episodes that an error, a budget or the model cut '
+    'short, and those with a verdict that failed and was not made good.';
+comment on column episode_fates.episode_id is 'The episode.';
+comment on column episode_fates.scenario_id is 'Id of the scenario.';
+comment on column episode_fates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column episode_fates.model is 'The model as the user asked for it.';
+comment on column episode_fates.reviewed is 'Whether any verdict on the episode exists.';
+comment on column episode_fates.fate is
+    'What became of it: error, budget, model-failure, dropped-quality, dropped-meta, unusable-verdict or '
+    'accepted; the first that applies.';
+
+create or replace view conversations as
+select
+    e.*, r.roles, r.n_roles, r.mixed_cast, coalesce(t.spoken_turns, 0) as spoken_turns,
+    coalesce(t.spoken_words, 0) as spoken_words, c.prompt_tokens, c.completion_tokens,
+    c.prompt_tokens + c.completion_tokens as tokens, c.cost, f.reviewed, f.fate
+from latest_episodes e
+left join (
+    select episode_id, list(role order by rowid) as roles, count(*) as n_roles,
+        min(culture_id) <> max(culture_id) as mixed_cast
+    from roles group by episode_id
+) r using (episode_id)
+left join (
+    select episode_id, count(*) as spoken_turns, sum(words(text))::bigint as spoken_words
+    from turns where action in ('speak', 'leave') and text is not null group by episode_id
+) t using (episode_id)
+left join (
+    select episode_id, sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens,
+        sum(cost) as cost
+    from calls group by episode_id
+) c using (episode_id)
+left join (select episode_id, reviewed, fate from episode_fates) f using (episode_id);
+comment on view conversations is 'One row per episode, the latest attempt of each content, with its totals.';
+comment on column conversations.episode_id is 'The episode.';
+comment on column conversations.scenario_id is 'Id of the scenario.';
+comment on column conversations.title is 'Title of the scenario.';
+comment on column conversations.theme is 'Theme of the scenario, such as family-duty.';
+comment on column conversations.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column conversations.language is 'BCP 47 tag of the language the scene was played in.';
+comment on column conversations.model is 'The model as the user asked for it.';
+comment on column conversations.reply_form is 'Form of the replies: json or script.';
+comment on column conversations.policy is 'Name of the turn policy the scene began with.';
+comment on column conversations.replicate is 'Number of the repetition with another seed, from 0.';
+comment on column conversations.seed is 'Seed of cast, policy and sampling.';
+comment on column conversations.exit_reason is
+    'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
+comment on column conversations.exit_detail is
+    'What exactly ended it: the rule''s role, the event, the budget or the error.';
+comment on column conversations.turns is 'Number of turns, failed ones included.';
+comment on column conversations.attempt is '1, or higher where earlier attempts ended in an error or a spent budget.';
+comment on column conversations.started_at is 'When it started, UTC.';
+comment on column conversations.wall_s is 'How long it took, seconds.';
+comment on column conversations.roles is 'Role ids in the order of the scenario file.';
+comment on column conversations.n_roles is 'Number of roles.';
+comment on column conversations.mixed_cast is 'Whether the cast comes from more than one culture.';
+comment on column conversations.spoken_turns is 'Number of turns in which something was said.';
+comment on column conversations.spoken_words is
+    'Number of words said; in scripts written without spaces, of characters.';
+comment on column conversations.prompt_tokens is 'Prompt tokens of all calls; null where the engine does not tell.';
+comment on column conversations.completion_tokens is
+    'Completion tokens of all calls; null where the engine does not tell.';
+comment on column conversations.tokens is 'Prompt and completion tokens together.';
+comment on column conversations.cost is 'US dollars; null where no price is known.';
+comment on column conversations.reviewed is 'Whether any verdict on the episode exists.';
+comment on column conversations.fate is
+    'What became of it: error, budget, model-failure, dropped-quality, dropped-meta, unusable-verdict or '
+    'accepted; the first that applies.';
+
+create or replace view accepted_episodes as
+select * exclude (fate) from conversations where fate = 'accepted';
+comment on view accepted_episodes is
+    'Conversations that ended properly and were not dropped by the critics; see episode_fates. The corpus for '
+    'training.';
+comment on column accepted_episodes.episode_id is 'The episode.';
+comment on column accepted_episodes.scenario_id is 'Id of the scenario.';
+comment on column accepted_episodes.title is 'Title of the scenario.';
+comment on column accepted_episodes.theme is 'Theme of the scenario, such as family-duty.';
+comment on column accepted_episodes.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column accepted_episodes.language is 'BCP 47 tag of the language the scene was played in.';
+comment on column accepted_episodes.model is 'The model as the user asked for it.';
+comment on column accepted_episodes.reply_form is 'Form of the replies: json or script.';
+comment on column accepted_episodes.policy is 'Name of the turn policy the scene began with.';
+comment on column accepted_episodes.replicate is 'Number of the repetition with another seed, from 0.';
+comment on column accepted_episodes.seed is 'Seed of cast, policy and sampling.';
+comment on column accepted_episodes.exit_reason is
+    'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
+comment on column accepted_episodes.exit_detail is
+    'What exactly ended it: the rule''s role, the event, the budget or the error.';
+comment on column accepted_episodes.turns is 'Number of turns, failed ones included.';
+comment on column accepted_episodes.attempt is
+    '1, or higher where earlier attempts ended in an error or a spent budget.';
+comment on column accepted_episodes.started_at is 'When it started, UTC.';
+comment on column accepted_episodes.wall_s is 'How long it took, seconds.';
+comment on column accepted_episodes.roles is 'Role ids in the order of the scenario file.';
+comment on column accepted_episodes.n_roles is 'Number of roles.';
+comment on column accepted_episodes.mixed_cast is 'Whether the cast comes from more than one culture.';
+comment on column accepted_episodes.spoken_turns is 'Number of turns in which something was said.';
+comment on column accepted_episodes.spoken_words is
+    'Number of words said; in scripts written without spaces, of characters.';
+comment on column accepted_episodes.prompt_tokens is
+    'Prompt tokens of all calls; null where the engine does not tell.';
+comment on column accepted_episodes.completion_tokens is
+    'Completion tokens of all calls; null where the engine does not tell.';
+comment on column accepted_episodes.tokens is 'Prompt and completion tokens together.';
+comment on column accepted_episodes.cost is 'US dollars; null where no price is known.';
+comment on column accepted_episodes.reviewed is 'Whether any verdict on the episode exists.';
+
+create or replace view review_funnel as
+select
+    culture_id, scenario_id, model, count(*) as simulated,
+    count(*) filter (fate = 'error') as ended_in_error,
+    count(*) filter (fate = 'budget') as ended_by_budget,
+    count(*) filter (fate = 'model-failure') as ended_by_model,
+    count(*) filter (fate = 'dropped-quality') as dropped_for_quality,
+    count(*) filter (fate = 'dropped-meta') as dropped_by_meta,
+    count(*) filter (fate = 'unusable-verdict') as unusable_verdict,
+    count(*) filter (fate = 'accepted') as accepted,
+    count(*) filter (fate = 'accepted' and reviewed) as accepted_reviewed
+from episode_fates
+group by culture_id, scenario_id, model;
+comment on view review_funnel is
+    'How many episodes were simulated, lost and accepted. All counts but the first and the last add up to simulated.';
+comment on column review_funnel.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column review_funnel.scenario_id is 'Id of the scenario.';
+comment on column review_funnel.model is 'The model as the user asked for it.';
+comment on column review_funnel.simulated is 'Episodes played.';
+comment on column review_funnel.ended_in_error is 'Ended in an error.';
+comment on column review_funnel.ended_by_budget is 'Ended because a budget was spent.';
+comment on column review_funnel.ended_by_model is 'Ended because the model failed.';
+comment on column review_funnel.dropped_for_quality is
+    'Dropped: the critic quality is very confident that it is bad.';
+comment on column review_funnel.dropped_by_meta is 'Dropped: the critic meta is very confident that it is bad.';
+comment on column review_funnel.unusable_verdict is 'Set aside: a verdict failed and was not made good.';
+comment on column review_funnel.accepted is 'Accepted, reviewed or not.';
+comment on column review_funnel.accepted_reviewed is 'Accepted, with at least one verdict.';
+
+create or replace view relationships as
+with ties as (
+    select scenario_id, rowid as version, unnest(json_extract(data, '$.relationships[*]')) as tie from scenarios
+), seen_from as (
+    select *, tie ->> '$.between[0]' as role, tie ->> '$.between[1]' as other, 1 as side from ties
+    union all
+    select *, tie ->> '$.between[1]', tie ->> '$.between[0]', -1 from ties
+)
+select
+    scenario_id, role, other, arg_max(tie ->> '$.type', version) as type,
+    arg_max((tie ->> '$.closeness')::integer, version) as closeness,
+    arg_max(side * (tie ->> '$.status')::integer, version) as status
+from seen_from
+group by scenario_id, role, other;
+comment on view relationships is
+    'How two roles of a scenario stand to each other; one row in each direction. Of several versions of a '
+    'scenario the newest.';
+comment on column relationships.scenario_id is 'Id of the scenario.';
+comment on column relationships.role is 'The role looked from.';
+comment on column relationships.other is 'The role looked at.';
+comment on column relationships.type is 'Kind of tie, such as mother and son.';
+comment on column relationships.closeness is '0 strangers to 5 as close as people get.';
+comment on column relationships.status is 'How far role stands above other, -3 to 3; negative when below.';
+
+-- Turns --------------------------------------------------------------------------------------------------------------
+
+create or replace macro readable(action, text, whisper, failure) as case
+    when failure is not null then '[no reply: ' || failure || ']'
+    when action = 'speak' and whisper then '(whispering) ' || text
+    when action = 'speak' then text
+    when action = 'non-verbal' then '[' || text || ']'
+    when action = 'leave' then concat_ws(' ', text, '[leaves]')
+    else '[does nothing]' end;
+comment on macro readable is
+    'readable(action, text, whisper, failure): an act as one line; what is not speech stands in square brackets.';
+
+create or replace view turns_readable as
+select
+    t.episode_id, c.scenario_id, c.culture_id, c.model, t.turn, t.step, t.phase, t.speaker, r.name,
+    r.culture_id as speaker_culture_id, t.action,
+    readable(t.action, t.text, t.whisper, t.failure) as line,
+    case when t.action in ('speak', 'leave') and t.text is not null then words(t.text) else 0 end as words,
+    t.addressees, t.audience, t.whisper, t.failure
+from turns t
+join latest_episodes c using (episode_id)
+left join roles r on r.episode_id = t.episode_id and r.role = t.speaker;
+comment on view turns_readable is 'Every turn as one would read it, with who said it to whom.';
+comment on column turns_readable.episode_id is 'The episode.';
+comment on column turns_readable.scenario_id is 'Id of the scenario.';
+comment on column turns_readable.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column turns_readable.model is 'The model as the user asked for it.';
+comment on column turns_readable.turn is 'Number of the act in the episode, from 1.';
+comment on column turns_readable.step is 'Number of the round of choosing; acts of one step are simultaneous.';
+comment on column turns_readable.phase is 'Phase of the scenario, where it has phases.';
+comment on column turns_readable.speaker is 'Role that acted.';
+comment on column turns_readable.name is 'Name of the person in that role.';
+comment on column turns_readable.speaker_culture_id is
+    'Culture the speaker is conditioned on, ISO 3166 alpha-3; in a mixed cast not always the scene''s.';
+comment on column turns_readable.action is 'speak, non-verbal, leave or none; null where the call failed.';
+comment on column turns_readable.line is 'What was said; acts, exits and failures in square brackets.';
+comment on column turns_readable.words is
+    'Number of words said, 0 where nothing was; in scripts written without spaces, of characters.';
+comment on column turns_readable.addressees is 'Roles spoken to; empty: nobody in particular.';
+comment on column turns_readable.audience is 'Roles other than the speaker that perceived the act.';
+comment on column turns_readable.whisper is 'Whether only those spoken to were meant to hear it.';
+comment on column turns_readable.failure is 'Null, or why there is no act.';
+
+create or replace view turn_choices as
+select
+    x.episode_id, c.scenario_id, c.culture_id, x.step, t.turn, x.policy, x.speaker, x.why, x.bids[x.speaker] as bid,
+    x.bids, x.candidates
+from (select *, unnest(chosen) as speaker from choices) x
+join latest_episodes c using (episode_id)
+left join (
+    select episode_id, step, speaker, min(turn) as turn from turns group by episode_id, step, speaker
+) t using (episode_id, step, speaker);
+comment on view turn_choices is 'Why each speaker was chosen: one row per step and chosen role.';
+comment on column turn_choices.episode_id is 'The episode.';
+comment on column turn_choices.scenario_id is 'Id of the scenario.';
+comment on column turn_choices.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column turn_choices.step is 'Number of the round of choosing, from 1.';
+comment on column turn_choices.turn is 'Number of the act that followed; null where the episode ended before it.';
+comment on column turn_choices.policy is 'Turn policy that chose.';
+comment on column turn_choices.speaker is 'Role that was chosen.';
+comment on column turn_choices.why is 'Reason in the policy''s words.';
+comment on column turn_choices.bid is 'The speaker''s bid, 0 to 10, under bidding; else null.';
+comment on column turn_choices.bids is 'All bids of the step; a role whose bid failed is missing.';
+comment on column turn_choices.candidates is 'Roles that could have acted.';
+
+create or replace view who_spoke_to_whom as
+select t.*, r.type, r.closeness, r.status
+from (
+    select scenario_id, culture_id, speaker, hearer, count(*) as turns, sum(words)::bigint as words
+    from (
+        select c.scenario_id, c.culture_id, t.speaker, unnest(t.addressees) as hearer, words(t.text) as words
+        from turns t join latest_episodes c using (episode_id)
+        where t.action in ('speak', 'leave') and t.text is not null
+    )
+    group by scenario_id, culture_id, speaker, hearer
+) t
+left join relationships r on r.scenario_id = t.scenario_id and r.role = t.speaker and r.other = t.hearer;
+comment on view who_spoke_to_whom is
+    'How often roles spoke to each other, words addressed to nobody in particular left out; a line to two hearers '
+    'counts for each.';
+comment on column who_spoke_to_whom.scenario_id is 'Id of the scenario.';
+comment on column who_spoke_to_whom.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column who_spoke_to_whom.speaker is 'Role that spoke.';
+comment on column who_spoke_to_whom.hearer is 'Role that was spoken to.';
+comment on column who_spoke_to_whom.turns is 'Number of spoken turns.';
+comment on column who_spoke_to_whom.words is 'Number of words in them.';
+comment on column who_spoke_to_whom.type is 'Kind of tie between the two; null where the scenario names none.';
+comment on column who_spoke_to_whom.closeness is '0 strangers to 5 as close as people get.';
+comment on column who_spoke_to_whom.status is 'How far the speaker stands above the hearer, -3 to 3.';
+
+create or replace view intents_by_culture as
+select
+    c.culture_id, c.theme, i.model as labeller, count(*) filter (i.failure is null) as labelled,
+    count(*) filter (i.relevance = 'cultural') as cultural, count(*) filter (i.relevance = 'generic') as generic,
+    count(*) filter (i.failure is not null and not exists (
+        from intents other where other.failure is null and other.episode_id = i.episode_id and other.turn = i.turn
+            and other.model = i.model)) as failed,
+    count(*) filter (i.relevance = 'cultural') / count(*) filter (i.failure is null) as cultural_share
+from intents i
+join latest_episodes c using (episode_id)
+group by c.culture_id, c.theme, i.model;
+comment on view intents_by_culture is
+    'How many turns were labelled with an intent, and how many of the intents are cultural. A turn labelled by '
+    'two models counts for each.';
+comment on column intents_by_culture.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column intents_by_culture.theme is 'Theme of the scenario, such as family-duty.';
+comment on column intents_by_culture.labeller is 'Model that labelled.';
+comment on column intents_by_culture.labelled is 'Turns with a label.';
+comment on column intents_by_culture.cultural is 'Labels that rest on a cultural expectation.';
+comment on column intents_by_culture.generic is 'Labels that do not.';
+comment on column intents_by_culture.failed is 'Turns whose label failed and was not made good.';
+comment on column intents_by_culture.cultural_share is 'Share of cultural among all labels, 0 to 1.';
+
+-- Costs and failures -------------------------------------------------------------------------------------------------
+
+create or replace view token_costs as
+select
+    c.model, c.purpose, e.culture_id, count(*) as calls, count(c.failure) as failed_calls,
+    sum(c.attempts - 1)::bigint as retries, sum(c.prompt_tokens)::bigint as prompt_tokens,
+    sum(c.cached_tokens)::bigint as cached_tokens, sum(c.completion_tokens)::bigint as completion_tokens,
+    sum(c.cost) as cost, avg(c.latency_s) as mean_latency_s
+from calls c
+join episodes e using (episode_id)
+group by c.model, c.purpose, e.culture_id;
+comment on view token_costs is 'What the model calls took, every attempt included.';
+comment on column token_costs.model is 'Model that was called.';
+comment on column token_costs.purpose is 'act, repair, bid, moderate or referee.';
+comment on column token_costs.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column token_costs.calls is 'Number of calls.';
+comment on column token_costs.failed_calls is 'Calls that failed for good.';
+comment on column token_costs.retries is 'Requests repeated by the client.';
+comment on column token_costs.prompt_tokens is 'Prompt tokens; null where the engine does not tell.';
+comment on column token_costs.cached_tokens is
+    'Prompt tokens served from the prefix cache; null where the engine does not tell.';
+comment on column token_costs.completion_tokens is 'Completion tokens; null where the engine does not tell.';
+comment on column token_costs.cost is 'US dollars; null where no price is known.';
+comment on column token_costs.mean_latency_s is 'Mean time from request to reply, seconds.';
+
+create or replace view failures as
+select t.episode_id, e.scenario_id, e.culture_id, 'turn' as kind, t.turn, t.call, t.speaker as role,
+    'act' as purpose, t.failure, null as message
+from turns t join episodes e using (episode_id) where t.failure is not null
+union all
+select c.episode_id, e.scenario_id, e.culture_id, 'call', null, c.call, c.role, c.purpose, c.failure, c.reply
+from calls c join episodes e using (episode_id) where c.failure is not null;
+comment on view failures is
+    'Every turn and every call that failed, in every attempt. A turn that failed and the call it rests on are two '
+    'rows.';
+comment on column failures.episode_id is 'The episode.';
+comment on column failures.scenario_id is 'Id of the scenario.';
+comment on column failures.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column failures.kind is 'turn or call.';
+comment on column failures.turn is 'Number of the turn; null for a call.';
+comment on column failures.call is 'Number of the call in the episode.';
+comment on column failures.role is 'Role concerned; null for moderator and referee.';
+comment on column failures.purpose is 'act, repair, bid, moderate or referee.';
+comment on column failures.failure is 'Kind of failure.';
+comment on column failures.message is 'The error message of a failed call; null for a turn.';
+
+-- Measures -----------------------------------------------------------------------------------------------------------
+
+create or replace view secret_leaks as
+with secrets as (
+    select scenario_hash, secret, list_filter(
+        sequences,
+        lambda words: not contains(known, words) and not list_has_any(string_split(words, ' '), person_words())
+    ) as sequences
+    from (
+        select *, word_sequences(secret, if(regexp_matches(secret, unspaced_scripts()), 5, 3)) as sequences
+        from (
+            select distinct scenario_hash, secret
+            from roles join episodes using (episode_id) where secret is not null
+        )
+    )
+    join (
+        select scenario_hash, folded(concat_ws(
+            ' ', data ->> '$.setting', data ->> '$.roles.*.brief', data ->> '$.events[*].text',
+            data ->> '$.phases[*].brief'
+        )) as known
+        from scenarios
+    ) using (scenario_hash)
+), said as (
+    select episode_id, role, max(said) as said, min(turn) filter (said >= enough) as turn,
+        arg_min(text, turn) filter (said >= enough) as evidence,
+        arg_min(audience, turn) filter (said >= enough) as heard_by
+    from (
+        select episode_id, role, turn, text, audience, least(3, ceil(len(sequences) / 2)) as enough,
+            len(list_filter(sequences, lambda words: contains(line, words))) as said
+        from (
+            select t.episode_id, r.role, t.turn, t.text, t.audience, s.sequences, folded(t.text) as line
+            from turns t
+            join roles r on r.episode_id = t.episode_id and r.role = t.speaker
+            join episodes e on e.episode_id = t.episode_id
+            join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
+            where t.action in ('speak', 'leave') and t.text is not null and t.audience <> []
+                and s.sequences <> []
+        )
+    )
+    where said > 0
+    group by episode_id, role
+)
+select
+    c.episode_id, c.scenario_id, c.culture_id, c.model, r.role, r.name, r.secret, len(s.sequences) as sequences,
+    coalesce(x.said, 0) as most_said, case when s.sequences <> [] then x.turn is not null end as leaked, x.turn,
+    x.evidence, x.heard_by
+from roles r
+join latest_episodes c using (episode_id)
+join episodes e using (episode_id)
+join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
+left join said x on x.episode_id = r.episode_id and x.role = r.role;
+comment on view secret_leaks is
+    'Whether a role gave away its own secret, by its own words. The secret is cut into every three words in a row '
+    '(every five characters where it is written without spaces), letter case and punctuation ignored; sequences '
+    'that everyone is told anyway, and those with a word that changes with the speaker (your job, my job), are '
+    'left out. A turn that others perceived leaks if it holds at least three of the sequences, or half of them '
+    'where there are fewer than six. Paraphrases go unnoticed: a lower bound.';
+comment on column secret_leaks.episode_id is 'The episode.';
+comment on column secret_leaks.scenario_id is 'Id of the scenario.';
+comment on column secret_leaks.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column secret_leaks.model is 'The model as the user asked for it.';
+comment on column secret_leaks.role is 'Role that has the secret.';
+comment on column secret_leaks.name is 'Name of the person in that role.';
+comment on column secret_leaks.secret is 'The secret.';
+comment on column secret_leaks.sequences is 'Number of word sequences looked for; 0: nothing to look for.';
+comment on column secret_leaks.most_said is 'Most of them found in one turn.';
+comment on column secret_leaks.leaked is 'Whether a turn leaked; null where there is nothing to look for.';
+comment on column secret_leaks.turn is 'First turn that leaked.';
+comment on column secret_leaks.evidence is 'Its text.';
+comment on column secret_leaks.heard_by is 'Roles that perceived it.';
+
+create or replace view leak_rates as
+select
+    culture_id, model, scenario_id, count(*) as roles_with_secret, count(leaked) as testable,
+    count(*) filter (leaked) as leaked, count(*) filter (leaked) / nullif(count(leaked), 0) as leak_rate
+from secret_leaks
+group by culture_id, model, scenario_id;
+comment on view leak_rates is 'How often roles gave away their own secret; see secret_leaks.';
+comment on column leak_rates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column leak_rates.model is 'The model as the user asked for it.';
+comment on column leak_rates.scenario_id is 'Id of the scenario.';
+comment on column leak_rates.roles_with_secret is 'Roles with a secret, over all episodes.';
+comment on column leak_rates.testable is 'Of these, roles whose secret has words to look for.';
+comment on column leak_rates.leaked is 'Roles that gave theirs away.';
+comment on column leak_rates.leak_rate is 'leaked / testable, 0 to 1.';
+
+create or replace view repetition as
+with spoken as (
+    select episode_id, turn, step, speaker, three_grams(text) as grams
+    from turns where action in ('speak', 'leave') and text is not null
+), compared as (
+    select episode_id,
+        len(list_intersect(grams, flatten(list(grams) over own))) >= len(list_distinct(grams)) / 2 as repeats,
+        lag(speaker) over talk <> speaker and lag(step) over talk < step
+            and len(list_intersect(grams, lag(grams) over talk)) >= len(list_distinct(grams)) / 2 as echoes
+    from spoken
+    window own as (partition by episode_id, speaker order by turn rows between unbounded preceding and 1 preceding),
+        talk as (partition by episode_id order by turn)
+)
+select
+    e.episode_id, e.scenario_id, e.culture_id, e.model, e.reply_form, count(*) as spoken_turns,
+    count(*) filter (c.repeats) as repeated_turns, count(*) filter (c.echoes) as echoed_turns,
+    count(*) filter (c.repeats) / count(*) as repetition_rate, count(*) filter (c.echoes) / count(*) as echo_rate
+from compared c
+join latest_episodes e using (episode_id)
+group by e.episode_id, e.scenario_id, e.culture_id, e.model, e.reply_form;
+comment on view repetition is
+    'How much of what is said was said before. A spoken turn repeats if at least half of its different three-word '
+    'sequences were said earlier in the episode by the same speaker; it echoes if at least half of them are in '
+    'the spoken turn just before, by another speaker, in an earlier step. Single characters stand for words in '
+    'scripts written without spaces. Episodes without a word are missing.';
+comment on column repetition.episode_id is 'The episode.';
+comment on column repetition.scenario_id is 'Id of the scenario.';
+comment on column repetition.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column repetition.model is 'The model as the user asked for it.';
+comment on column repetition.reply_form is 'Form of the replies: json or script.';
+comment on column repetition.spoken_turns is 'Number of turns in which something was said.';
+comment on column repetition.repeated_turns is 'Spoken turns that repeat.';
+comment on column repetition.echoed_turns is 'Spoken turns that echo.';
+comment on column repetition.repetition_rate is 'repeated_turns / spoken_turns, 0 to 1.';
+comment on column repetition.echo_rate is 'echoed_turns / spoken_turns, 0 to 1.';
+
+-- One episode --------------------------------------------------------------------------------------------------------
+
+create or replace macro find_episode(episode) as (
+    select case
+        when count(*) = 0 then error('no episode begins with ''' || episode || '''')
+        when count(distinct content_hash) > 1 then
+            error('several episodes begin with ''' || episode || ''': ' || array_to_string(list(episode_id)[:5], ', '))
+        else arg_max(episode_id, if(episode_id = episode, 2147483647, attempt))
+    end
+    from episodes where starts_with(episode_id, episode)
+);
+comment on macro find_episode is
+    'find_episode(episode): the full id for an id or an unambiguous beginning of one; the latest of several '
+    'attempts.';
+
+create or replace macro transcript(episode) as table
+with cast_of as (
+    from roles where episode_id = find_episode(episode)
+), lines as (
+    select t.turn as place, 0 as rank, t.turn as number, t.turn, t.step, 'turn' as kind, t.speaker, r.name,
+        readable(t.action, t.text, t.whisper, t.failure) as line,
+        t.addressees, t.audience
+    from turns t left join cast_of r on r.role = t.speaker
+    where t.episode_id = find_episode(episode)
+    union all
+    select h.after_turn, 1, h.rowid, null, h.step, h.kind, null, r.name,
+        coalesce(h.text, if(h.kind = 'entrance', '[enters]', '[' || h.name || ']')), [], h.audience
+    from happenings h left join cast_of r on h.kind = 'entrance' and r.role = h.name
+    where h.episode_id = find_episode(episode)
+    union all
+    select 2147483647, 2, 0, null, null, 'end', null, null, concat_ws(': ', exit_reason, exit_detail), [], []
+    from episodes where episode_id = find_episode(episode)
+)
+select turn, step, kind, speaker, name, line, addressees, audience from lines order by place, rank, number;
+comment on macro table transcript is
+    'transcript(episode): an episode in order, for an id or an unambiguous beginning of one. Columns: turn, step, '
+    'kind (turn, event, phase, entrance or end), speaker, name, line, addressees, audience.';

@@ -1,0 +1,181 @@
+"""The writing side of a run's store: one DuckDB file, opened for each short transaction.
+
+Invariant: an episode's rows arrive in one transaction, and no episode id arrives twice; between
+transactions the file is closed, so that readers can open it while a run is live.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from scenarios.errors import UserError
+from simulation.episode import Record
+
+Row = Mapping[str, Any]
+FILE = "log.duckdb"
+"""Name of the store's file in a run directory."""
+SQL = Path(__file__).with_name("sql")
+MIGRATIONS = ("0001_tables.sql",)
+"""Append-only: a store of version n has run the first n of these."""
+STORE_VERSION = len(MIGRATIONS)
+SHARED_KEYS = {
+    "cultures": "culture_hash",
+    "scenarios": "scenario_hash",
+    "personas": "persona_hash",
+    "templates": "template_hash",
+}
+"""Tables whose rows several episodes share, with their keys."""
+LOCK_WAIT_S = 30.0
+"""How long a writer waits for readers to let go of the file."""
+
+
+class Store:
+    """Writes records into the store of a run directory."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / FILE
+        self._known: set[str] = set()
+        """Keys of shared rows that are stored already."""
+
+    def create(self) -> None:
+        """Make the file with its tables and views, or bring an older one up to date."""
+        new = not self.path.exists()
+        with _Connection(self.path) as con:
+            version = 0 if new else read_version(con, self.path)
+            con.execute("begin")
+            for migration in MIGRATIONS[version:]:
+                con.execute((SQL / migration).read_text(encoding="utf-8"))
+            con.execute(
+                "insert or replace into meta values ('application', 'folkways'), "
+                "('store_version', ?)",
+                [str(STORE_VERSION)],
+            )
+            con.execute("commit")
+            con.execute((SQL / "views.sql").read_text(encoding="utf-8"))
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Store finished episodes in one transaction. Raises UserError when the disk is full."""
+        tables: dict[str, list[Row]] = {"episodes": [record.episode for record in records]}
+        for record in records:
+            for table, rows in record.rows.items():
+                tables.setdefault(table, []).extend(rows)
+        fresh = self._fresh_shared(records)
+        self._insert(fresh | tables)
+        self._known.update(row[SHARED_KEYS[table]] for table, rows in fresh.items() for row in rows)
+
+    def add(self, table: str, row: Row) -> None:
+        """Store one row of a table that belongs to no episode, such as `runs` or `launches`."""
+        self._insert({table: [row]})
+
+    def episodes(self) -> list[tuple[str, int, str]]:
+        """Return content hash, attempt and exit reason of every stored episode."""
+        with _Connection(self.path) as con:
+            query = "select content_hash, attempt, exit_reason from episodes order by attempt"
+            return con.execute(query).fetchall()
+
+    def run(self) -> tuple[str, str] | None:
+        """Return the stored configuration as YAML with its hash, or None where there is none."""
+        with _Connection(self.path) as con:
+            row: tuple[str, str] | None = con.execute(
+                "select config, config_hash from runs"
+            ).fetchone()
+            return row
+
+    def _fresh_shared(self, records: Sequence[Record]) -> dict[str, list[Row]]:
+        fresh: dict[str, dict[str, Row]] = {}
+        for record in records:
+            for table, rows in record.shared.items():
+                for row in rows:
+                    key = row[SHARED_KEYS[table]]
+                    if key not in self._known:
+                        fresh.setdefault(table, {})[key] = row
+        return {table: list(rows.values()) for table, rows in fresh.items()}
+
+    def _insert(self, tables: Mapping[str, Sequence[Row]]) -> None:
+        try:
+            with _Connection(self.path) as con:
+                con.execute("begin")
+                for table, rows in tables.items():
+                    if rows:
+                        statement, columns = insert_statement(con, table)
+                        values = [[row.get(column) for row in rows] for column in columns]
+                        con.execute(statement, values)
+                con.execute("commit")
+        except duckdb.IOException as error:
+            raise UserError(
+                f"cannot write {self.path}: {str(error).splitlines()[0]}. Nothing that was stored "
+                "before is lost; free some disk space and run the same command again"
+            ) from error
+
+
+_statements: dict[str, tuple[str, list[str]]] = {}
+
+
+def insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, list[str]]:
+    """Return the statement that inserts whole columns given as lists, and the columns' names.
+
+    One bound list per column is about a hundred times faster than one bound row at a time.
+    """
+    if table not in _statements:
+        described = con.execute(
+            "select column_name, data_type from duckdb_columns() where table_name = ? "
+            "order by column_index",
+            [table],
+        ).fetchall()
+        values = ", ".join(_unnested(data_type) for _, data_type in described)
+        ignore = "or ignore " if table in SHARED_KEYS else ""
+        statement = f"insert {ignore}into {table} select {values}"
+        _statements[table] = statement, [name for name, _ in described]
+    return _statements[table]
+
+
+def _unnested(data_type: str) -> str:
+    if data_type.startswith("ENUM"):
+        data_type = "action"
+    if data_type.startswith("MAP"):
+        return f"cast(unnest(?::json[]) as {data_type})"
+    return f"unnest(?::{data_type}[])"
+
+
+class _Connection:
+    """A connection for the time of a block, which waits while a reader is in the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> duckdb.DuckDBPyConnection:
+        patience = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                self.con = duckdb.connect(str(self.path))
+                return self.con
+            except duckdb.IOException as error:
+                locked = "lock" in str(error).lower()
+                if not locked or time.monotonic() > patience:
+                    raise UserError(f"cannot open {self.path}: {error}") from error
+                time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        self.con.close()
+
+
+def read_version(con: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """Return the store's version. Raises UserError for a foreign file and for a newer format."""
+    try:
+        meta = dict(con.execute("select key, value from meta").fetchall())
+    except duckdb.CatalogException:
+        meta = {}
+    if meta.get("application") != "folkways":
+        raise UserError(f"{path} is a DuckDB file, but not a folkways store")
+    version = int(meta["store_version"])
+    if version > STORE_VERSION:
+        raise UserError(
+            f"{path} has store version {version}, made by a newer folkways; this one reads up to "
+            f"{STORE_VERSION}. Upgrade folkways to open it"
+        )
+    return version

@@ -1,0 +1,194 @@
+"""A stored episode to be read: in a terminal, or as one web page that needs nothing else.
+
+Invariant: whatever a model or a scenario wrote is shown as text; it can neither steer the terminal
+nor become markup, script or a link.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import duckdb
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from rich.padding import Padding
+from rich.text import Text
+
+from scenarios.terminal import printable
+from simulation.entry import Entry
+from simulation.live import COLOURS, entry_text
+
+PAGE = Path(__file__).with_name("page.html.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """Who plays a role, and what only that role was told."""
+
+    role: str
+    name: str
+    about: str
+    """Age, occupation and country."""
+    brief: str
+    """Who this is in the scene, as everyone was told."""
+    language: str
+    """BCP 47 tag."""
+    goal: str
+    secret: str | None
+    knows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One stored episode."""
+
+    episode_id: str
+    title: str
+    theme: str
+    setting: str
+    country: str
+    """Name of the culture the scene was played in."""
+    model: str
+    reply_form: str
+    policy: str
+    replicate: int
+    seed: int
+    started_at: datetime
+    """Naive UTC."""
+    exit_reason: str
+    exit_detail: str | None
+    players: tuple[Player, ...]
+    """In the order of the scenario file."""
+    entries: tuple[Entry, ...]
+    """Turns and happenings as they came."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Role ids with names."""
+        return {player.role: player.name for player in self.players}
+
+
+def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcript:
+    """Return an episode that is known to be in the store."""
+    head = _read(
+        con,
+        "select e.*, s.title, s.theme, s.data, coalesce(c.name, e.culture_id) as country "
+        "from episodes e join scenarios s using (scenario_hash) "
+        "left join cultures c on c.culture_id = e.culture_id where e.episode_id = ?",
+        episode_id,
+    )[0]
+    scenario = json.loads(head["data"])
+    known = {field.name: head[field.name] for field in fields(Transcript) if field.name in head}
+    return Transcript(
+        **known,
+        setting=" ".join(scenario["setting"].split()),
+        players=tuple(_players(con, episode_id, scenario["roles"])),
+        entries=tuple(_entries(con, episode_id)),
+    )
+
+
+def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text | Padding]:
+    """Return the episode for a terminal: the cast with what each keeps private, then the scene."""
+    facts = (transcript.country, transcript.model, f"{transcript.started_at:%Y-%m-%d %H:%M} UTC")
+    yield Text(printable(transcript.title), style="bold")
+    yield Text(printable(" · ".join((*facts, transcript.episode_id))), style="dim")
+    yield Text(f"\n{printable(transcript.setting)}\n")
+    for number, player in enumerate(transcript.players):
+        who = Text(printable(player.name), style=f"bold {COLOURS[number % len(COLOURS)]}")
+        who.append(printable(f"  {player.role}; {player.about}"), style="not bold default dim")
+        yield who
+        yield Padding(Text(printable(player.brief)), (0, 0, 0, 4), expand=False)
+        if private:
+            for label, text in _private(player):
+                yield Padding(
+                    Text(f"{label}: {printable(text)}", style="dim"), (0, 0, 0, 4), expand=False
+                )
+    yield Text()
+    for entry in transcript.entries:
+        yield entry_text(entry, transcript.names)
+    yield Text(printable(f"\n[the scene ends: {_ending(transcript)}]"), style="dim")
+
+
+def render_page(transcript: Transcript, private: bool = True) -> str:
+    """Return the episode as one HTML page with its style inside, without any script or link."""
+    environment = Environment(
+        loader=FileSystemLoader(PAGE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["csp_hash"] = _csp_hash
+    return environment.get_template(PAGE.name).render(
+        episode=transcript,
+        hues={player.role: number % 8 for number, player in enumerate(transcript.players)},
+        private=private,
+        private_facts=_private,
+        ending=_ending(transcript),
+    )
+
+
+def _private(player: Player) -> list[tuple[str, str]]:
+    """Return what only the player was told, with a label each."""
+    told = [("Goal", player.goal)]
+    told += [("Secret", player.secret)] if player.secret else []
+    return told + [("Knows", fact) for fact in player.knows]
+
+
+def _ending(transcript: Transcript) -> str:
+    detail = (transcript.exit_detail or "").strip().splitlines()
+    return f"{transcript.exit_reason} ({detail[-1]})" if detail else transcript.exit_reason
+
+
+def _visible(value: Any) -> Any:
+    """Return what a template shows, with direction overrides and controls made visible."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _csp_hash(style: str) -> str:
+    """Return the hash by which a content security policy admits an inline style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+
+
+def _players(
+    con: duckdb.DuckDBPyConnection, episode_id: str, roles: dict[str, Any]
+) -> Iterator[Player]:
+    rows = _read(
+        con,
+        "select r.*, p.age, p.occupation, coalesce(c.name, r.culture_id) as country from roles r "
+        "left join personas p using (persona_hash) left join cultures c using (culture_hash) "
+        "where r.episode_id = ? order by r.rowid",
+        episode_id,
+    )
+    for row in rows:
+        part = roles[row["role"]]
+        about = ", ".join(str(row[key]) for key in ("age", "occupation", "country") if row[key])
+        yield Player(
+            row["role"], row["name"], about, part["brief"], row["language"], row["goal"],
+            row["secret"], tuple(part.get("knows") or ()),
+        )  # fmt: skip
+
+
+def _entries(con: duckdb.DuckDBPyConnection, episode_id: str) -> list[Entry]:
+    """Return turns and happenings in one order, what happened after a turn following it."""
+    turns = _read(con, "select * from turns where episode_id = ?", episode_id)
+    happenings = _read(
+        con, "select * from happenings where episode_id = ? order by rowid", episode_id
+    )
+    placed = [((row["turn"], 0), row | {"kind": "turn"}) for row in turns]
+    placed += [((row["after_turn"], 1), row) for row in happenings]
+    return [cast(Entry, row) for _, row in sorted(placed, key=lambda place: place[0])]
+
+
+def _read(con: duckdb.DuckDBPyConnection, query: str, episode_id: str) -> list[dict[str, Any]]:
+    cursor = con.execute(query, [episode_id])
+    columns = [column[0] for column in cursor.description or []]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

@@ -1,0 +1,112 @@
+"""Replies are read as acts or refused; no text of a model breaks the reader."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.reply import MAX_TEXT, Act, NotAllowed, Unreadable, read_json, read_script
+from scenarios.scenario import ACTIONS
+
+NAMES = {"host": "Lin Meifang", "guest": "Ana O'Neill-Ruiz", "child": "Lin Bo"}
+
+
+def script(reply: str, acts: tuple[str, ...] = ACTIONS) -> Act:
+    return read_script(reply, "host", NAMES, acts)
+
+
+def as_json(acts: tuple[str, ...] = ACTIONS, **fields: object) -> Act:
+    value = {"action": "speak", "to": [], "whisper": False, "text": "Sit down."} | fields
+    return read_json(json.dumps(value), "host", NAMES, acts)
+
+
+@pytest.mark.parametrize(
+    ("reply", "act"),
+    [
+        (" Sit down.", Act("speak", "Sit down.")),
+        ("Lin Meifang: Sit down.", Act("speak", "Sit down.")),
+        ("Sit down, Ana.", Act("speak", "Sit down, Ana.", ("guest",))),
+        ("Bo and Ana, sit.", Act("speak", "Bo and Ana, sit.", ("guest", "child"))),
+        ("The Lin family is proud.", Act("speak", "The Lin family is proud.")),
+        ("(to Ana) Sit down.", Act("speak", "Sit down.", ("guest",))),
+        ("(whispering to Lin Bo) Hush.", Act("speak", "Hush.", ("child",), True)),
+        ("(to nobody known) Hush.", Act("speak", "(to nobody known) Hush.")),
+        ("[pours the tea]", Act("non-verbal", "pours the tea")),
+        ("[Lin Meifang nods]", Act("non-verbal", "nods")),
+        ("[leaves]", Act("leave", None)),
+        ("[She quietly leaves the room.]", Act("leave", None)),
+        ("[leaves the cup on the table]", Act("non-verbal", "leaves the cup on the table")),
+        ("Good night to you all. [leaves]", Act("leave", "Good night to you all.")),
+        ("[says nothing]", Act("none", None)),
+        ("Sit down.\nAna O'Neill-Ruiz: Thank you.", Act("speak", "Sit down.")),
+        ("{{ secret }} {% raw %}", Act("speak", "{{ secret }} {% raw %}")),
+    ],
+)
+def test_script_lines(reply: str, act: Act) -> None:
+    assert script(reply) == act
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "   \n", "...", "[]", "Ana O'Neill-Ruiz: I leave.", "So. Lin Bo: Yes?", "x" * 100_000],
+)
+def test_script_lines_that_hold_no_act(reply: str) -> None:
+    with pytest.raises(Unreadable):
+        script(reply)
+
+
+def test_json_replies() -> None:
+    assert as_json() == Act("speak", "Sit down.")
+    assert as_json(to=["ana o'neill-ruiz"], whisper=True) == Act(
+        "speak", "Sit down.", ("guest",), True
+    )
+    assert as_json(to=["Lin Meifang"]) == Act("speak", "Sit down."), "nobody addresses herself"
+    assert as_json(action="none", text="hm") == Act("none", None)
+    assert as_json(action="leave", text="") == Act("leave", None)
+    fenced = '```json\n{"action": "speak", "to": [], "text": "1.5 kg"}\n``` and so on'
+    assert read_json(fenced, "host", NAMES, ACTIONS) == Act("speak", "1.5 kg")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"action": "shout"}, {"to": ["Somebody"]}, {"to": "Lin Bo"}, {"text": None}, {"text": ""},
+        {"text": "Lin Bo: I agree."}, {"text": "y" * (MAX_TEXT + 1)},
+    ],
+)  # fmt: skip
+def test_json_replies_that_hold_no_act(fields: dict[str, object]) -> None:
+    with pytest.raises(Unreadable):
+        as_json(**fields)
+
+
+def test_acts_the_scene_forbids() -> None:
+    with pytest.raises(NotAllowed, match="non-verbal"):
+        script("[leaves]", ("non-verbal",))
+    with pytest.raises(NotAllowed):
+        as_json(("none",))
+
+
+def test_half_surrogates_do_not_reach_the_store() -> None:
+    text = "ok \\ud83d \\ud83d\\ude00 \\u0000"
+    reply = f'{{"action": "speak", "to": [], "whisper": false, "text": "{text}"}}'
+    assert read_json(reply, "host", NAMES, ACTIONS).text == "ok \ufffd \N{GRINNING FACE}"
+
+
+@given(st.text(st.characters()) | st.text(alphabet='{}[]":,\\n()abA1一²½'))
+def test_any_text_is_an_act_or_unreadable(reply: str) -> None:
+    for read in (read_script, read_json):
+        try:
+            act = read(reply, "host", NAMES, ACTIONS)
+        except Unreadable:
+            continue
+        assert act.action in ACTIONS
+        assert (act.text is None) == (act.action == "none") or act.action == "leave"
+        assert "host" not in act.to
+        assert not act.text or act.text.encode()
+
+
+@given(st.sampled_from(["[" * 50_000, '{"a":' * 20_000, '{"action": ' + "9" * 5000 + "}"]))
+def test_deep_and_long_json_is_unreadable(reply: str) -> None:
+    with pytest.raises(Unreadable):
+        read_json(reply, "host", NAMES, ACTIONS)

@@ -1,0 +1,58 @@
+"""Configurations: read, overridden, refused by field."""
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.errors import UserError
+from simulation.config import config_hash, differences, load_config, parse_config, shaping
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "pilot.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_overrides_are_yaml_and_reach_any_depth(tmp_path: Path) -> None:
+    path = write(tmp_path, "cultures: [MEX]\n")
+    config = load_config(path, ["model.name=fake", "budget.tokens=500", "cultures=[JPN, DEU]"])
+    assert config.name == "pilot", "a run is named after its file"
+    assert (config.model.name, config.budget.tokens) == ("fake", 500)
+    assert config.cultures == ("JPN", "DEU")
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "match"),
+    [
+        ("replicates: 0", [], "replicates.*greater than or equal to 1.*given: 0"),
+        ("colour: red", [], "colour"),
+        ("name: ../escape", [], "name"),
+        ("- a list", [], "mapping"),
+        ("seed: 1", ["seed"], "key.sub=value"),
+        ("seed: 1", ["seed.deep=1"], "'seed' has no parts"),
+        ("seed: 1", ["seed=[1"], "not YAML"),
+        ("model: {temperature: -1}", [], "model.temperature"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, text: str, overrides: list[str], match: str) -> None:
+    with pytest.raises(UserError, match=match):
+        load_config(write(tmp_path, text), overrides)
+
+
+def test_what_does_not_shape_episodes_does_not_change_the_hash() -> None:
+    one = parse_config({"name": "a", "concurrency": 1, "budget": {"tokens": 9}}, "")
+    two = parse_config({"name": "a", "concurrency": 9}, "")
+    other = parse_config({"name": "a", "seed": 1}, "")
+    hashes = [config_hash(shaping(config, {})) for config in (one, two, other)]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_differences_are_dotted() -> None:
+    old = {"model": {"name": "a", "top_p": 1.0}, "seed": 1}
+    new = {"model": {"name": "b", "top_p": 1.0}, "themes": []}
+    assert differences(old, new) == [
+        "model.name: 'a' -> 'b'",
+        "seed: 1 -> None",
+        "themes: None -> []",
+    ]
