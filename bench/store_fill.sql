@@ -37,7 +37,8 @@ insert into scenarios
                    json_object('between', json_array('mother', 'son'), 'type', 'mother and son', 'closeness', 5, 'status', 2),
                    json_object('between', json_array('mother', 'aunt'), 'type', 'sisters', 'closeness', 4, 'status', 0),
                    json_object('between', json_array('aunt', 'son'), 'type', 'aunt and nephew', 'closeness', 3, 'status', 1)),
-               'events', json_array(json_object('id', 'arrival', 'text', 'There is a knock at the door.')))
+               'events', json_array(json_object('id', 'arrival', 'text', 'There is a knock at the door.')),
+               'norms', json_array(json_object('id', 'norm-' || i % 7, 'text', 'Guests eat first.')))
     from range(24) t(i);
 
 create temp table played as
@@ -48,7 +49,7 @@ create temp table played as
 insert into episodes
     select episode_id, episode_id, 1, 'bench', 'scene-' || scene, format('{:016x}', hash('scenario', scene)),
            culture_id, if(in_chinese, 'zh', 'en'), i // 240, i,
-           ['large', 'small'][1 + i % 2], 'json', 'addressed',
+           ['large', 'small'][1 + i % 2], 'json', if(scene % 5 = 0, 'bidding', 'addressed'),
            ['turn-limit', 'turn-limit', 'agreement', 'walk-away', 'staleness', 'goal-reached', 'error', 'budget'][
                1 + (hash('exit', i) % 8)::integer],
            null, 20, timestamp '2026-01-01 00:00:00' + to_seconds(i), 20
@@ -80,13 +81,16 @@ insert into turns
                  (hash(i, turn, 'length') % 16)::integer as length
           from played cross join range(1, 21) t(turn)), vocabulary
     order by i, turn;
+update turns set text = 'Forgive me: I have spent the money for the wedding on a train ticket.'
+    where speaker = 'son' and action = 'speak' and hash(episode_id, turn, 'leak') % 200 = 0;
 update turns set action = null, text = null, addressees = [], audience = [], whisper = false, failure = 'parse-failure'
     where hash(episode_id, turn, 'fail') % 100 = 0;
 
 insert into choices
-    select episode_id, step, 'addressed', ['mother', 'son', 'aunt'], [speaker], null,
+    select episode_id, step, policy, ['mother', 'son', 'aunt'], [speaker],
+           if(policy = 'bidding', map {'mother': 6, 'son': (turn % 5)::integer, 'aunt': 5}, null),
            ['spoken to by the mother', 'silent for longest', 'opens the scene'][1 + (hash(episode_id, turn) % 3)::integer]
-    from turns;
+    from turns join episodes using (episode_id);
 
 insert into happenings
     select episode_id, 3, 2, 'event', 'arrival', 'There is a knock at the door.', ['mother', 'son']

@@ -16,7 +16,7 @@ import duckdb
 from duckdb import StatementType
 
 from scenarios.errors import UserError
-from simulation.store import FILE, STORE_VERSION, read_version
+from simulation.store import FILE, STORE_VERSION, read_meta
 
 LOCK_WAIT_S = 10.0
 """How long a reader waits for the writer of a live run to let go of the file."""
@@ -171,7 +171,7 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
 
 def _check_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
-        version = read_version(con, path)
+        version = int(read_meta(con, path)["store_version"])
     except (duckdb.Error, KeyError, ValueError) as error:
         raise UserError(f"{path} is a DuckDB file, but not a folkways store") from error
     if version < STORE_VERSION:

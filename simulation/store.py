@@ -6,6 +6,7 @@ transactions the file is closed, so that readers can open it while a run is live
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from agents.template import short_hash
 from scenarios.errors import UserError
 from simulation.episode import Record
 
@@ -30,6 +32,8 @@ SHARED_KEYS = {
     "templates": "template_hash",
 }
 """Tables whose rows several episodes share, with their keys."""
+WRITE_FAULTS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
+"""What DuckDB raises when the file cannot be written."""
 LOCK_WAIT_S = 30.0
 """How long a writer waits for readers to let go of the file."""
 
@@ -44,19 +48,23 @@ class Store:
 
     def create(self) -> None:
         """Make the file with its tables and views, or bring an older one up to date."""
-        new = not self.path.exists()
+        views = (SQL / "views.sql").read_text(encoding="utf-8")
         with _Connection(self.path) as con:
-            version = 0 if new else read_version(con, self.path)
+            empty = not con.execute("from duckdb_tables() limit 1").fetchall()
+            meta = {} if empty else read_meta(con, self.path)
+            wanted = {
+                "application": "folkways",
+                "store_version": str(STORE_VERSION),
+                "views": short_hash(views),
+            }
+            if meta == wanted:
+                return
             con.execute("begin")
-            for migration in MIGRATIONS[version:]:
+            for migration in MIGRATIONS[int(meta.get("store_version", 0)) :]:
                 con.execute((SQL / migration).read_text(encoding="utf-8"))
-            con.execute(
-                "insert or replace into meta values ('application', 'folkways'), "
-                "('store_version', ?)",
-                [str(STORE_VERSION)],
-            )
+            con.execute(views)
+            con.executemany("insert or replace into meta values (?, ?)", list(wanted.items()))
             con.execute("commit")
-            con.execute((SQL / "views.sql").read_text(encoding="utf-8"))
 
     def append(self, records: Sequence[Record]) -> None:
         """Store finished episodes in one transaction. Raises UserError when the disk is full."""
@@ -97,20 +105,14 @@ class Store:
         return {table: list(rows.values()) for table, rows in fresh.items()}
 
     def _insert(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        try:
-            with _Connection(self.path) as con:
-                con.execute("begin")
-                for table, rows in tables.items():
-                    if rows:
-                        statement, columns = insert_statement(con, table)
-                        values = [[row.get(column) for row in rows] for column in columns]
-                        con.execute(statement, values)
-                con.execute("commit")
-        except duckdb.IOException as error:
-            raise UserError(
-                f"cannot write {self.path}: {str(error).splitlines()[0]}. Nothing that was stored "
-                "before is lost; free some disk space and run the same command again"
-            ) from error
+        with _Connection(self.path) as con:
+            con.execute("begin")
+            for table, rows in tables.items():
+                if rows:
+                    statement, columns = insert_statement(con, table)
+                    values = [[row.get(column) for row in rows] for column in columns]
+                    con.execute(statement, values)
+            con.execute("commit")
 
 
 _statements: dict[str, tuple[str, list[str]]] = {}
@@ -160,12 +162,21 @@ class _Connection:
                     raise UserError(f"cannot open {self.path}: {error}") from error
                 time.sleep(0.05)
 
-    def __exit__(self, *_: object) -> None:
-        self.con.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with contextlib.suppress(duckdb.Error):  # what went wrong is in `error` already
+            self.con.close()
+        if isinstance(error, WRITE_FAULTS):
+            raise UserError(
+                f"cannot write {self.path}: {str(error).splitlines()[0]}. Nothing that was stored "
+                "before is lost; see that the disk has room, and run the same command again"
+            ) from error
 
 
-def read_version(con: duckdb.DuckDBPyConnection, path: Path) -> int:
-    """Return the store's version. Raises UserError for a foreign file and for a newer format."""
+def read_meta(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """Return what the store says of itself.
+
+    Raises UserError for a foreign file and for a newer format.
+    """
     try:
         meta = dict(con.execute("select key, value from meta").fetchall())
     except duckdb.CatalogException:
@@ -178,4 +189,4 @@ def read_version(con: duckdb.DuckDBPyConnection, path: Path) -> int:
             f"{path} has store version {version}, made by a newer folkways; this one reads up to "
             f"{STORE_VERSION}. Upgrade folkways to open it"
         )
-    return version
+    return meta

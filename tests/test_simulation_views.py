@@ -1,0 +1,394 @@
+"""The views and macros of a store, against results worked out by hand or computed another way."""
+
+import itertools
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from sample_store import DINNER, cookbook, sample_run
+
+from simulation.config import RunConfig
+from simulation.launch import launch
+from simulation.plan import make_plan
+from simulation.query import open_reader, run_query
+from simulation.store import SQL, Store
+
+CLERK = "You are seeing a doctor every Friday because of your heart."
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_reader(sample_run(tmp_path_factory.mktemp("runs"))) as con:
+        yield con
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    return con.execute(query, values).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("Hello, my friend.", 3), ("well-known don't", 2), ("El niño no está aquí.", 5),
+        ("don\u2019t you — say", 3), ("你好\uff0c我是小王。", 6),
+        ("我们去 Beijing 吧\uff01", 5), ("今日は、いい天気ですね。", 10), ("안녕하세요 여러분", 2), ("Ça va ?", 2), (None, None),
+    ],
+)  # fmt: skip
+def test_words_are_runs_between_spaces_or_single_unspaced_characters(
+    con: duckdb.DuckDBPyConnection, line: str | None, count: int | None
+) -> None:
+    assert rows(con, "select words(?)", line) == [(count,)]
+
+
+@pytest.mark.parametrize(
+    ("line", "folded"),
+    [
+        ("Well -- DON'T go!", " well don t go "), ("Ja, schön…", " ja schön "), ("...", " "),
+        ("你好\uff0cWang。", " 你 好 wang "), ("a\nb  c", " a b c "),
+    ],
+)  # fmt: skip
+def test_folding_takes_out_case_and_punctuation(
+    con: duckdb.DuckDBPyConnection, line: str, folded: str
+) -> None:
+    assert rows(con, "select folded(?)", line) == [(folded,)]
+
+
+def test_word_sequences_and_three_grams(con: duckdb.DuckDBPyConnection) -> None:
+    assert rows(con, "select word_sequences('A b, c d!', 3)") == [([" a b c ", " b c d "],)]
+    assert rows(con, "select word_sequences('A b', 3)") == [([" a b "],)]
+    lines = ["...", "a", "a b", "a b c", "a b c d", "a a a a"]
+    counted = [rows(con, "select len(three_grams(?))", line)[0][0] for line in lines]
+    assert counted == [0, 1, 1, 1, 2, 2]
+
+
+def test_conversations_count_the_latest_attempt_only(con: duckdb.DuckDBPyConnection) -> None:
+    ids = [i for (i,) in rows(con, "select episode_id from conversations order by all")]
+    assert "bbbb000000000002-2" in ids and "bbbb000000000002" not in ids
+    assert len(ids) == len(set(ids)) == 9
+
+
+def test_totals_of_a_conversation(con: duckdb.DuckDBPyConnection) -> None:
+    query = (
+        "select title, theme, culture_id, roles, n_roles, mixed_cast, turns, spoken_turns, "
+        "spoken_words, prompt_tokens, completion_tokens, tokens, cost from conversations "
+        "where episode_id = ?"
+    )
+    # Words: 8 + 7 + 6 + 9 + 7 + 6, the last ones spoken on leaving.
+    assert rows(con, query, DINNER) == [(
+        "Dinner with the uncle", "family-duty", "JPN", ["mother", "son", "uncle"], 3, False, 8, 6,
+        43, 8 * 100 + 10 * 36 + 150, 9 * 20, 1490, None,
+    )]  # fmt: skip
+    silent = rows(con, query, "eeee000000000008")[0]
+    assert silent[6:9] == (0, 0, 0) and silent[9:] == (None, None, None, None)
+    assert rows(con, query, "eeee000000000007")[0][-1] == pytest.approx(0.02)
+    assert rows(con, query, "bbbb000000000002-2")[0][5] is True
+
+
+def test_fates_follow_the_published_rule(con: duckdb.DuckDBPyConnection) -> None:
+    assert dict(rows(con, "select episode_id, fate from conversations")) == {
+        DINNER: "accepted",  # meta says bad, but is not very confident
+        "bbbb000000000002-2": "accepted",  # the bad verdict is on the earlier attempt
+        "cccc000000000003": "dropped-quality",
+        "cccc000000000004": "dropped-meta",
+        "dddd000000000005": "unusable-verdict",
+        "dddd000000000006": "accepted",  # a failed verdict was made good
+        "eeee000000000007": "model-failure",
+        "eeee000000000008": "error",
+        "ffff000000000009": "accepted",
+    }
+    accepted = dict(rows(con, "select episode_id, reviewed from accepted_episodes"))
+    assert accepted == {
+        DINNER: True, "bbbb000000000002-2": False, "dddd000000000006": True,
+        "ffff000000000009": False,
+    }  # fmt: skip
+
+
+def test_the_funnel_adds_up(con: duckdb.DuckDBPyConnection) -> None:
+    funnel = rows(con, "from review_funnel")
+    for _, _, _, simulated, *fates, accepted, reviewed in funnel:
+        assert simulated == sum(fates) + accepted
+        assert reviewed <= accepted
+    chosen = rows(con, "from review_funnel where scenario_id = 'transfer' and culture_id = 'MEX'")
+    assert chosen == [("MEX", "transfer", "fake", 3, 0, 0, 0, 0, 1, 1, 1, 1)]
+
+
+def test_lines_read_as_one_would_say_them(con: duckdb.DuckDBPyConnection) -> None:
+    query = "select line, words, whisper from turns_readable where episode_id = ? order by turn"
+    assert rows(con, query, DINNER) == [
+        ("Please eat, Kenji. You must leave early tomorrow.", 8, False),
+        ("Thank you, mother. I am not hungry.", 7, False),
+        ("Good evening! Is the boat ready?", 6, False),
+        ("(whispering) I sold father's boat to pay the bank in March.", 10, True),
+        ("[puts down the ladle]", 0, False),
+        ("[no reply: timeout]", 0, False),
+        ("Thank you, mother. I am not hungry!", 7, False),
+        ("Good night to you all. [leaves]", 5, False),
+    ]
+    assert rows(con, query, "bbbb000000000002-2")[2] == ("[does nothing]", 0, False)
+    assert rows(con, query, "ffff000000000009")[2] == ("[leaves]", 0, False)
+
+
+def test_a_mixed_cast_keeps_each_speakers_culture(con: duckdb.DuckDBPyConnection) -> None:
+    query = (
+        "select distinct t.culture_id, speaker_culture_id from turns_readable t "
+        "where episode_id = 'bbbb000000000002-2'"
+    )
+    assert rows(con, query) == [("MEX", "MEX")]
+    assert rows(con, "select count(*) from turns_readable") == [(28,)]
+
+
+def test_choices_are_one_row_per_chosen_speaker(con: duckdb.DuckDBPyConnection) -> None:
+    query = "select step, turn, speaker, why, bid from turn_choices where episode_id = ? order by all"
+    assert rows(con, query, "cccc000000000003") == [
+        (1, 1, "boss", "opens the scene", 8), (2, 2, "clerk", "highest bid", 4),
+        (3, 3, "boss", "highest bid", 6), (4, 4, "clerk", "highest bid", 6),
+    ]  # fmt: skip
+    together = rows(con, query, "cccc000000000004")
+    assert [row[:3] for row in together[:2]] == [(1, 1, "boss"), (1, 2, "clerk")]
+    assert rows(con, query, "eeee000000000008") == [(1, None, "boss", "opens the scene", None)]
+
+
+def test_who_spoke_to_whom_agrees_with_counting_turn_by_turn(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    turns = rows(
+        con,
+        "select e.scenario_id, e.culture_id, speaker, addressees, text from turns "
+        "join latest_episodes e using (episode_id) "
+        "where action in ('speak', 'leave') and text is not null",
+    )
+    expected: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
+    for scenario, culture, speaker, hearers, text in turns:
+        unspaced = re.findall(r"[\u3040-\u9fff]", text)
+        count = len(unspaced) if unspaced else len(text.split())
+        for hearer in hearers:
+            expected[scenario, culture, speaker, hearer][0] += 1
+            expected[scenario, culture, speaker, hearer][1] += count
+    found = rows(con, "select * exclude (type, closeness, status) from who_spoke_to_whom")
+    assert {row[:4]: [*row[4:]] for row in found} == expected
+    ties = rows(con, "select type, closeness, status from who_spoke_to_whom "
+                     "where speaker = 'son' and hearer = 'uncle'")  # fmt: skip
+    assert ties == [("uncle and nephew", 3, -1)]
+
+
+def test_relationships_are_seen_from_both_sides_of_the_newest_version(tmp_path: Path) -> None:
+    newer = (
+        "insert into scenarios select 'sce-new', scenario_id, title, theme, language, tags, "
+        """replace(data::varchar, '"status": 3', '"status": 1')::json from scenarios """
+        "where scenario_id = 'transfer'"
+    )
+    with open_reader(sample_run(tmp_path, newer)) as con:
+        found = rows(con, "from relationships where scenario_id = 'transfer' order by role")
+    tie = "superior and subordinate"
+    assert found == [
+        ("transfer", "boss", "clerk", tie, 1, 1), ("transfer", "clerk", "boss", tie, 1, -1),
+    ]  # fmt: skip
+
+
+def test_intents_count_labels_and_failures_that_were_not_made_good(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    assert rows(con, "from intents_by_culture order by culture_id") == [
+        ("JPN", "family-duty", "judge", 3, 1, 2, 1, pytest.approx(1 / 3)),
+        ("MEX", "family-duty", "judge", 1, 1, 0, 0, 1.0),
+    ]
+
+
+def test_token_costs_hold_every_call_of_every_attempt(con: duckdb.DuckDBPyConnection) -> None:
+    sums = "select {}, sum(prompt_tokens), sum(completion_tokens), sum(cost) from {}"
+    assert rows(con, sums.format("sum(calls)", "token_costs")) == rows(
+        con, sums.format("count(*)", "calls")
+    )
+    bid = rows(con, "select calls, failed_calls, retries, cached_tokens, mean_latency_s "
+                    "from token_costs where purpose = 'bid'")  # fmt: skip
+    assert bid == [(1, 0, 2, None, 0.1)]
+
+
+def test_failures_are_turns_and_calls(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(con, "select episode_id, kind, turn, call, role, failure, message from failures "
+                      "where episode_id like 'a%' order by kind")  # fmt: skip
+    assert found == [
+        (DINNER, "call", None, 6, "uncle", "timeout", "timeout"),
+        (DINNER, "turn", 6, 6, "uncle", "timeout", None),
+    ]
+
+
+def test_leaks_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        con,
+        "select episode_id, role, sequences, most_said, leaked, turn, heard_by from secret_leaks "
+        "where leaked or episode_id like 'f%' or episode_id like 'b%' order by 1, 2 desc",
+    )
+    assert found == [
+        # sold father s | father s boat ... bank in march: all but the one with `your`
+        (DINNER, "son", 7, 7, True, 4, ["mother"]),
+        # another role said it, in an attempt that does not count
+        ("bbbb000000000002-2", "son", 7, 0, False, None, None),
+        ("cccc000000000003", "clerk", 6, 3, True, 2, ["boss"]),
+        ("ffff000000000009", "owner", 13, 13, True, 2, ["guest"]),
+        ("ffff000000000009", "guest", 0, 0, None, None, None),  # `You are.` cannot be looked for
+    ]
+    assert rows(con, "from leak_rates where scenario_id = 'shop'") == [
+        ("JPN", "fake", "shop", 2, 1, 1, 1.0)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "audience", "leaked"),
+    [
+        ("SEEING... a doctor, EVERY Friday!", ["boss"], True),
+        ("I see a doctor on Fridays. It is the heart.", ["boss"], False),  # a paraphrase
+        ("He is seeing a doctor every week.", ["boss"], False),  # two sequences of six
+        ("Every Friday? Because of... seeing a doctor?", ["boss"], True),  # three apart
+        ("I am seeing a doctor every Friday.", [], False),  # nobody perceives it
+        ("we areseeing a doctor every_fridays", ["boss"], False),  # not the same words
+    ],
+)
+def test_a_leak_is_three_sequences_that_others_perceive(
+    tmp_path: Path, line: str, audience: list[str], leaked: bool
+) -> None:
+    change = f"update turns set text = '{line}', audience = {audience}::varchar[] where turn = 2"
+    with open_reader(sample_run(tmp_path, change)) as con:
+        query = "select leaked from secret_leaks where episode_id = 'cccc000000000003'"
+        assert rows(con, query) == [(leaked,)]
+
+
+def test_what_everyone_is_told_is_no_leak(tmp_path: Path) -> None:
+    public = (
+        "update scenarios set data = replace(data::varchar, 'fiscal year.', 'fiscal year. Clerks "
+        "know about seeing a doctor every Friday.')::json where scenario_id = 'transfer'"
+    )
+    with open_reader(sample_run(tmp_path, public)) as con:
+        query = "select sequences, most_said, leaked from secret_leaks where episode_id like 'c%3'"
+        assert rows(con, query) == [(3, 0, False)]  # are seeing a | every friday because | ...
+
+
+def test_repetition_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
+    query = "select spoken_turns, repeated_turns, echoed_turns from repetition where episode_id = ?"
+    assert rows(con, query, DINNER) == [(6, 1, 0)]  # the son's thanks
+    assert rows(con, query, "bbbb000000000002-2") == [(2, 0, 1)]  # his echo of her welcome
+    assert rows(con, query, "cccc000000000003") == [(4, 1, 0)]
+    # The same words in one step are no echo: neither could hear the other.
+    assert rows(con, query, "cccc000000000004") == [(5, 1, 0)]
+    assert rows(con, query, "eeee000000000008") == []
+
+
+def test_repetition_agrees_with_another_implementation(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    roles, told = ("boss", "clerk"), ["so it is", "I do not know", "we will see about that", "yes"]
+    turns, step = [], 0
+    for turn in range(1, 61):
+        step += rng.random() < 0.8 or turn == 1
+        text = " ".join(rng.choice(told) for _ in range(rng.randint(1, 3)))
+        turns.append((turn, step, rng.choice(roles), text + rng.choice(".!?")))
+    values = ", ".join(
+        f"('cccc000000000004', {turn}, {step}, null, '{role}', 'speak', '{text}', [], [], false, "
+        f"null, {turn})" for turn, step, role, text in turns
+    )  # fmt: skip
+    run = sample_run(
+        tmp_path, "delete from turns where episode_id = 'cccc000000000004'",
+        f"insert into turns values {values}",
+    )  # fmt: skip
+
+    def grams(text: str) -> set[tuple[str, ...]]:
+        words = re.findall(r"\w+", text.lower())
+        return set(zip(words, words[1:], words[2:], strict=False)) or {tuple(words)}
+
+    repeated = echoed = 0
+    said: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for before, (_, step, role, text) in itertools.pairwise([None, *turns]):
+        own = grams(text)
+        repeated += len(own & said[role]) >= len(own) / 2
+        said[role] |= own
+        if before and before[1] < step and before[2] != role:
+            echoed += len(own & grams(before[3])) >= len(own) / 2
+    assert 0 < echoed < repeated < 60
+    with open_reader(run) as con:
+        found = rows(con, "from repetition where episode_id = 'cccc000000000004'")
+    rates = pytest.approx(repeated / 60), pytest.approx(echoed / 60)
+    assert found[0][5:] == (60, repeated, echoed, *rates)
+
+
+def test_a_transcript_interleaves_turns_and_happenings(con: duckdb.DuckDBPyConnection) -> None:
+    found = rows(con, "select turn, kind, speaker, name, line from transcript('aaaa')")
+    assert [(turn, kind) for turn, kind, *_ in found] == [
+        (None, "phase"), (1, "turn"), (2, "turn"), (None, "event"), (None, "entrance"),
+        *((turn, "turn") for turn in range(3, 9)), (None, "end"),
+    ]  # fmt: skip
+    assert found[4][2:] == (None, "Shiro Oda", "[enters]")
+    assert found[5][2:] == ("uncle", "Shiro Oda", "Good evening! Is the boat ready?")
+    assert found[-1][-1] == "turn-limit"
+
+
+def test_an_episode_is_found_by_an_unambiguous_beginning(con: duckdb.DuckDBPyConnection) -> None:
+    find = "select find_episode(?)"
+    assert rows(con, find, "bbbb000000000002") == [("bbbb000000000002",)]
+    assert rows(con, find, "bbbb") == [("bbbb000000000002-2",)]
+    assert rows(con, find, "cccc000000000004") == [("cccc000000000004",)]
+    with pytest.raises(duckdb.Error, match="several episodes begin with 'cccc'"):
+        rows(con, find, "cccc")
+    with pytest.raises(duckdb.Error, match="no episode begins with 'nope'"):
+        rows(con, "from transcript('nope')")
+
+
+def test_everything_is_documented(con: duckdb.DuckDBPyConnection) -> None:
+    lists = {
+        "duckdb_tables()": "table_name", "duckdb_views()": "view_name",
+        "duckdb_columns()": "table_name || '.' || column_name",
+        "duckdb_functions()": "function_name",
+    }  # fmt: skip
+    for source, name in lists.items():
+        found = rows(con, f"select {name}, comment from {source} where not internal")
+        assert len(found) > 10
+        assert [name for name, comment in found if not comment or "\n" in comment] == []
+
+
+def test_views_can_be_made_anew(tmp_path: Path) -> None:
+    run = sample_run(tmp_path)
+    views = (SQL / "views.sql").read_text(encoding="utf-8")
+    with duckdb.connect(str(run / "log.duckdb")) as con:
+        before = rows(con, "from conversations order by all")
+        con.execute(views)
+        assert rows(con, "from conversations order by all") == before
+        declared = Counter(re.findall(r"create or replace (?:view|macro) (\w+)", views))
+    assert set(declared.values()) == {1}
+
+
+@pytest.mark.parametrize(("question", "query"), cookbook())
+def test_the_cookbook_answers(
+    con: duckdb.DuckDBPyConnection, question: str, query: str
+) -> None:
+    assert list(run_query(con, query).rows), question
+
+
+def test_the_cookbook_has_numbered_questions() -> None:
+    numbers = [int(question.split(".")[0]) for question, _ in cookbook()]
+    assert numbers == [*range(1, len(numbers) + 1)] and len(numbers) >= 20
+
+
+def test_the_cookbook_runs_on_what_the_runner_writes(tmp_path: Path) -> None:
+    config = RunConfig.model_validate(
+        {
+            "name": "played", "scenarios": ["soup-before-dusk"], "cultures": ["MEX", "JPN"],
+            "replicates": 2, "model": {"name": "fake"}, "out": str(tmp_path),
+        }
+    )  # fmt: skip
+    assert launch(make_plan(config), limit=None, fresh=False, quiet=True) == "done"
+    with open_reader(tmp_path / "played") as con:
+        assert rows(con, "select count(*), min(n_roles) >= 2 from conversations") == [(4, True)]
+        for question, query in cookbook():
+            assert run_query(con, query).columns and question
+        for (name,) in rows(con, "select view_name from duckdb_views() where not internal"):
+            run_query(con, f"from {name}")
+
+
+def test_an_empty_store_answers_too(tmp_path: Path) -> None:
+    Store(tmp_path).create()
+    with open_reader(tmp_path) as con:
+        for name in ("conversations", "turns_readable", "leak_rates", "repetition", "token_costs"):
+            assert list(run_query(con, f"from {name}").rows) == []
