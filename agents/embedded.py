@@ -51,7 +51,7 @@ def embedded_folder() -> Path:
     ask at the same time wait for the one that converts. Raises UserError when a package is missing
     or the cache cannot be written.
     """
-    gguf, digest = _packaged_gguf()
+    gguf, digest = packaged_gguf()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "folkways"
     folder = cache / f"smollm2-135m-instruct-{digest[:12]}-{CONVERSION}"
     if _is_whole(folder):
@@ -91,17 +91,17 @@ def check_model_folder(path: Path) -> None:
             _check_safetensors(file)
 
 
-def require_packages(*names: str) -> None:
+def require_packages(*names: str, extra: str = "local") -> None:
     """Raise UserError when a package that running a model locally takes is not installed."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(
             f"running a model on this machine takes {', '.join(missing)}, not installed here; "
-            "next: pip install 'folkways[local]'"
+            f"next: pip install 'folkways[{extra}]'"
         )
 
 
-def _packaged_gguf() -> tuple[Path, str]:
+def packaged_gguf() -> tuple[Path, str]:
     """Return the installed GGUF file and its SHA-256 in hex; the package is never imported."""
     try:
         files = distribution(PACKAGE).files or []

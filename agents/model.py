@@ -29,7 +29,7 @@ Prompt = str | Sequence[Message]
 class Sampling:
     """How tokens are drawn; the same fields for every engine."""
 
-    temperature: float = 0.8
+    temperature: float = 0.75
     """0 is greedy."""
     top_p: float = 1.0
     min_p: float = 0.05

@@ -98,14 +98,28 @@ class Caller:
         return next((r for r, n in zip(roles, names, strict=True) if n == answer), None)
 
     async def is_met(self, rule: StopRule, roles: list[str]) -> bool:
-        """Ask the referee about a stop rule; False where the answer cannot be read."""
+        """Ask the referee about a stop rule, both ways round.
+
+        Only a yes to "is it so?" together with a no to "is it still open?" counts: a model that says
+        yes to everything (acquiescence) decides nothing, and so does an answer that cannot be read.
+        """
+        if await self._referee(rule, roles, negated=False) != "yes":
+            return False
+        return await self._referee(rule, roles, negated=True) == "no"
+
+    async def _referee(self, rule: StopRule, roles: list[str], negated: bool) -> Any:
         template = load_template("referee")
+        scenario, names = self.stage.scenario, [self.stage.names[role] for role in roles]
         text = template.ask(
-            self.stage.scenario.setting, self.stage.public_lines, rule.rule,
-            [self.stage.names[role] for role in roles], self.stage.scenario.roles[roles[0]].goal,
-        )  # fmt: skip
-        schema = _object("reached", {"type": "boolean"})
-        return _field(await self._question(text, schema, "referee", template), "reached") is True
+            scenario.setting,
+            self.stage.public_lines,
+            rule.rule,
+            names,
+            scenario.roles[roles[0]].goal,
+            negated,
+        )
+        schema = _object("answer", {"type": "string", "enum": ["yes", "no"]})
+        return _field(await self._question(text, schema, "referee", template), "answer")
 
     async def _bid(self, role: str, actor: Actor) -> Row:
         sampling = replace(self.settings.sampling, max_tokens=SHORT_ANSWER_TOKENS)

@@ -37,7 +37,7 @@ class ModelConfig(Section):
     """Options of the engine, such as `prices` or `max_batch`."""
     reply_form: Literal["auto", "json", "script"] = "auto"
     """auto: `script` for the embedded model, `json` for others."""
-    temperature: float = Field(default=0.8, ge=0)
+    temperature: float = Field(default=0.75, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     min_p: float = Field(default=0.05, ge=0, lt=1)
     repetition_penalty: float = Field(default=1.1, gt=0)

@@ -64,15 +64,17 @@ def find_store(run: Path) -> Path:
     raise UserError(f"there is no run '{run}'; {hint}")
 
 
-def open_reader(run: Path, target: Path | None = None) -> duckdb.DuckDBPyConnection:
+def open_reader(
+    run: Path, target: Path | None = None, wait_s: float = LOCK_WAIT_S
+) -> duckdb.DuckDBPyConnection:
     """Open the store of a run for reading; `target` is the only other file a query may touch.
 
-    A live run cannot write while the connection is open, so close it soon. Waits up to ten seconds
-    for a writer to let go of the file. Raises UserError for a missing run, for a locked, foreign
-    or damaged file, and for a store whose version is not the current one.
+    A live run cannot write while the connection is open, so close it soon. Waits up to `wait_s`
+    seconds for a writer to let go of the file. Raises UserError for a missing run, for a locked,
+    foreign or damaged file, and for a store whose version is not the current one.
     """
     path = find_store(run)
-    con = _connect(path)
+    con = _connect(path, wait_s)
     try:
         _check_version(con, path)
         con.execute("set allowed_paths = ?", [[str(target.resolve())] if target else []])
@@ -95,20 +97,27 @@ def run_query(con: duckdb.DuckDBPyConnection, sql: str) -> Result:
     return Result(names, types, _rows(con))
 
 
-def write_parquet(con: duckdb.DuckDBPyConnection, sql: str, target: Path) -> int:
-    """Write what a query returns to `target` and return the number of rows.
+def write_parquet(run: Path, sql: str, target: Path) -> int:
+    """Write what a query returns to the Parquet file `target`, and return the number of rows.
 
-    The connection must have been opened for `target`. Raises UserError as `run_query` does.
+    An existing file is replaced only once all rows are written. Raises UserError as `open_reader`
+    and `run_query` do, and where the file cannot be written.
     """
-    if check_statement(con, sql) == StatementType.EXPLAIN:
-        raise UserError("an explanation cannot be written to a Parquet file; give a query")
-    path = str(target.resolve())
+    part = target.resolve().with_name(f"{target.name}.part")
     try:
-        con.sql(sql).write_parquet(path)
-        row = con.execute("select count(*) from read_parquet(?)", [path]).fetchone()
+        with open_reader(run, part) as con:
+            if check_statement(con, sql) == StatementType.EXPLAIN:
+                raise UserError("an explanation is no table; give a query to write as Parquet")
+            con.sql(sql).write_parquet(str(part))
+            counted = con.execute("select count(*) from read_parquet(?)", [str(part)]).fetchall()
+        part.replace(target)
     except duckdb.Error as error:
         raise _explained(error) from error
-    return int(row[0]) if row else 0
+    except OSError as error:
+        raise UserError(f"cannot write '{target}': {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return int(counted[0][0])
 
 
 def check_statement(con: duckdb.DuckDBPyConnection, sql: str) -> StatementType:
@@ -135,10 +144,10 @@ def find_episode(con: duckdb.DuckDBPyConnection, beginning: str | None = None) -
     Raises UserError where there is none, and where several begin so.
     """
     if beginning is None:
-        row = con.execute("select arg_max(episode_id, started_at) from episodes").fetchone()
-        if row is None or row[0] is None:
+        latest = con.execute("select arg_max(episode_id, started_at) from episodes").fetchall()
+        if latest[0][0] is None:
             raise UserError("no episode has been stored in this run yet")
-        return str(row[0])
+        return str(latest[0][0])
     try:
         found = con.execute("select find_episode(?)", [beginning]).fetchall()
     except duckdb.InvalidInputException as error:
@@ -151,8 +160,8 @@ def _runs_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{FILE}")) if folder.is_dir() else []
 
 
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    patience = time.monotonic() + LOCK_WAIT_S
+def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
+    patience = time.monotonic() + wait_s
     while True:
         try:
             return duckdb.connect(str(path), read_only=True, config=SETTINGS)

@@ -63,8 +63,7 @@ def sql(
     statement = sys.stdin.read() if query is None or query == "-" else query
     if parquet:
         _refuse_to_overwrite(parquet, force)
-        with closing(open_reader(run, parquet)) as con:
-            count = write_parquet(con, statement, parquet)
+        count = write_parquet(run, statement, parquet)
         typer.echo(printable(f"{parquet}: {count:,} row{'' if count == 1 else 's'}"))
         return
     raw = as_csv or as_json

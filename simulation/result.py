@@ -55,7 +55,7 @@ def print_table(result: Result, console: Console, limit: int | None) -> None:
 
 def write_csv(result: Result, stream: TextIO) -> None:
     """Write all rows as CSV with a head: null empty, lists and maps as JSON, times as ISO 8601."""
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
     writer.writerow(result.columns)
     for row in result.rows:
         plain = (as_json(value) for value in row)
@@ -96,6 +96,20 @@ def as_json(value: Any) -> Any:
     if isinstance(value, timedelta) or not isinstance(value, str | int | bool | None):
         return str(value)
     return value
+
+
+class _Lines:
+    """Ends the lines of a CSV writer in a line feed alone.
+
+    The writer quotes a value for the characters of its own line end only, so its line end has to be
+    the long one lest a carriage return break a row.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, line: str) -> None:
+        self.stream.write(line.removesuffix("\r\n") + "\n")
 
 
 def _dump(value: Any) -> str:

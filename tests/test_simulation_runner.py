@@ -81,7 +81,7 @@ def test_a_changed_configuration_is_refused_by_key(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         play(tmp_path, seed=9, model={"name": "fake", "temperature": 0.1})
     text = str(caught.value)
-    assert "seed: 0 -> 9" in text and "model.temperature: 0.8 -> 0.1" in text
+    assert "seed: 0 -> 9" in text and "model.temperature: 0.75 -> 0.1" in text
     assert "concurrency" not in text and "--fresh" in text
     assert play(tmp_path, limit=1, concurrency=3) == "limit", "how fast it runs may change"
     assert count(tmp_path / "trial") == 3

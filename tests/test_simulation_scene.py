@@ -114,9 +114,12 @@ def test_walk_away_ends_only_for_the_roles_it_names() -> None:
 
 def test_a_referee_decides_rules_without_phrases_and_sees_only_public_words() -> None:
     def reply(prompt, sampling, schema):
-        if "reached" in schema["properties"]:
+        if "answer" in schema["properties"]:
             assert "whispered" not in text_of(prompt) and "hidden" not in text_of(prompt)
-            return json.dumps({"reached": "settled" in text_of(prompt)})
+            settled = "settled" in text_of(prompt)
+            return json.dumps(
+                {"answer": "yes" if settled != ("still open" in text_of(prompt)) else "no"}
+            )
         if who_asks(prompt) == "bela":
             return json_act("whispered words", to=["Ada"], whisper=True)
         return json_act("It is settled." if len(prompt) > 2 else "Let us see.")
@@ -125,7 +128,10 @@ def test_a_referee_decides_rules_without_phrases_and_sees_only_public_words() ->
     record = play(scenario(roles, stop=[{"rule": "deal", "every": 2}]), reply)
     assert ending(record) == ("deal", "ada, bela, cleo")
     asked = [c for c in record.rows["calls"] if c["purpose"] == "referee"]
-    assert len(record.rows["turns"]) == 2 * len(asked) == 4
+    assert len(record.rows["turns"]) == 4
+    assert len(asked) == 3, (
+        "once after two turns, twice after four: a yes is asked the other way too"
+    )
 
 
 def test_token_and_wall_limits() -> None:
@@ -232,8 +238,11 @@ def test_an_exception_among_simultaneous_speakers_doubles_nothing() -> None:
 
 def test_a_referee_can_end_a_phase() -> None:
     def reply(prompt, sampling, schema):
-        if "reached" in schema["properties"]:
-            return json.dumps({"reached": text_of(prompt).count("Good morning.") >= 4})
+        if "answer" in schema["properties"]:
+            agreed = text_of(prompt).count("Good morning.") >= 4
+            return json.dumps(
+                {"answer": "yes" if agreed != ("still open" in text_of(prompt)) else "no"}
+            )
         return json_act()
 
     rule = {"rule": "agreement", "every": 2}
@@ -241,4 +250,12 @@ def test_a_referee_can_end_a_phase() -> None:
     record = play(scenario(phases=phases), reply)
     began = [(h["name"], h["after_turn"]) for h in record.rows["happenings"]]
     assert began == [("talk", 0), ("after", 4)]
-    assert sum(c["purpose"] == "referee" for c in record.rows["calls"]) == 2
+    assert sum(c["purpose"] == "referee" for c in record.rows["calls"]) == 3
+
+
+def test_a_referee_that_says_yes_to_everything_ends_nothing() -> None:
+    def reply(prompt, sampling, schema):
+        return json.dumps({"answer": "yes"}) if "answer" in schema["properties"] else json_act()
+
+    rules = [{"rule": "agreement"}, {"rule": "deal"}, {"rule": "goal-reached"}]
+    assert ending(play(scenario(stop=rules), reply)) == ("turn-limit", "6")

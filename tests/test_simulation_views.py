@@ -36,7 +36,8 @@ def rows(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[tuple
     [
         ("Hello, my friend.", 3), ("well-known don't", 2), ("El niño no está aquí.", 5),
         ("don\u2019t you — say", 3), ("你好\uff0c我是小王。", 6),
-        ("我们去 Beijing 吧\uff01", 5), ("今日は、いい天気ですね。", 10), ("안녕하세요 여러분", 2), ("Ça va ?", 2), (None, None),
+        ("我们去 Beijing 吧\uff01", 5), ("今日は、いい天気ですね。", 10),
+        ("안녕하세요 여러분", 2), ("Ça va ?", 2), (None, None),
     ],
 )  # fmt: skip
 def test_words_are_runs_between_spaces_or_single_unspaced_characters(
@@ -143,7 +144,8 @@ def test_a_mixed_cast_keeps_each_speakers_culture(con: duckdb.DuckDBPyConnection
 
 
 def test_choices_are_one_row_per_chosen_speaker(con: duckdb.DuckDBPyConnection) -> None:
-    query = "select step, turn, speaker, why, bid from turn_choices where episode_id = ? order by all"
+    query = "select step, turn, speaker, why, bid from turn_choices where episode_id = ?"
+    query += " order by step, turn"
     assert rows(con, query, "cccc000000000003") == [
         (1, 1, "boss", "opens the scene", 8), (2, 2, "clerk", "highest bid", 4),
         (3, 3, "boss", "highest bid", 6), (4, 4, "clerk", "highest bid", 6),
@@ -344,7 +346,7 @@ def test_everything_is_documented(con: duckdb.DuckDBPyConnection) -> None:
     }  # fmt: skip
     for source, name in lists.items():
         found = rows(con, f"select {name}, comment from {source} where not internal")
-        assert len(found) > 10
+        assert len(found) >= 10
         assert [name for name, comment in found if not comment or "\n" in comment] == []
 
 

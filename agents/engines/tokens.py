@@ -40,7 +40,7 @@ def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
     Raises UserError for a chat where the model has no chat template or its template refuses it.
     """
     text, is_chat = _as_text(tokenizer, prompt)
-    ids: list[int] = tokenizer(text, add_special_tokens=not is_chat).input_ids
+    ids: list[int] = tokenizer(text, add_special_tokens=not is_chat, verbose=False).input_ids
     return ids
 
 
@@ -54,7 +54,7 @@ def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Cho
     """
     text, is_chat = _as_text(tokenizer, prompt)
     texts = [text, *(text + option for option in options)]
-    bare, *whole = tokenizer(texts, add_special_tokens=not is_chat).input_ids
+    bare, *whole = tokenizer(texts, add_special_tokens=not is_chat, verbose=False).input_ids
     seam = 0
     for column in zip(bare, *whole, strict=False):
         if len(set(column)) > 1:

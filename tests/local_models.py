@@ -1,0 +1,56 @@
+"""What the tests of the local engines share: skipping, and an independent way to score."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.embedded import embedded_folder
+
+
+def needs(*packages: str) -> pytest.MarkDecorator:
+    """Return the mark that skips a test where one of the packages is not installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+
+@cache
+def plain_model() -> tuple[Any, Any]:
+    """Return the embedded model in float32, and its tokenizer, as transformers gives them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = embedded_folder()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def plain_scores(prompt: str, options: Sequence[str]) -> list[float]:
+    """Return the options' log-probabilities by one plain forward pass each; no token may span."""
+    import torch
+
+    model, tokenizer = plain_model()
+    start = len(tokenizer(prompt).input_ids)
+    scores = []
+    for option in options:
+        ids = torch.tensor(tokenizer(prompt + option).input_ids)
+        assert ids[:start].tolist() == tokenizer(prompt).input_ids
+        with torch.no_grad():
+            logprobs = model(ids[None]).logits[0, :-1].log_softmax(-1)
+        each = logprobs.gather(1, ids[1:, None])[:, 0]
+        scores.append(float(each[start - 1 :].sum()))
+    return scores
+
+
+def truncated_copy(folder: Path, target: Path) -> Path:
+    """Write a copy of a model folder whose weights break off in the middle."""
+    target.mkdir()
+    for file in folder.iterdir():
+        data = file.read_bytes()
+        (target / file.name).write_bytes(data[: len(data) // 2] if len(data) > 10**8 else data)
+    return target

@@ -1,0 +1,114 @@
+"""The documentation is true: its scenario plays, its queries run, its commands exist."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+import typer
+import yaml
+from scenes import play as play_scene
+
+from folkways import application
+from scenarios.scenario import Scenario
+from simulation.config import RunConfig, load_config
+from simulation.launch import launch
+from simulation.plan import make_plan
+from simulation.policy import POLICIES
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> dict[str, object]:
+    group = typer.main.get_command(application())  # type: ignore[arg-type]
+    found: dict[str, object] = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        if hasattr(command, "commands"):
+            found |= {f"{name} {sub}": one for sub, one in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("docs")
+    config = load_config(ROOT / "examples/demo.yaml", ["model.name=fake", f"out={out}"])
+    assert launch(make_plan(config), limit=None, fresh=False, quiet=True) == "done"
+    return out / "demo"
+
+
+def test_the_readmes_scenario_is_sound_and_plays(tmp_path: Path) -> None:
+    from scenarios.check import check_file
+
+    text = blocks(README, "yaml")[0]
+    assert len(text.splitlines()) <= 22
+    path = tmp_path / "last-seat.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert [p for p in check_file(path) if p.severity == "error"] == []
+    scene = Scenario.model_validate(yaml.safe_load(text))
+    cast = {role: part.model_copy(update={"persona": f"test-{who}", "select": None})
+            for (role, part), who in zip(scene.roles.items(), ("ada", "bela"), strict=True)}  # fmt: skip
+    record = play_scene(scene.model_copy(update={"roles": cast}))
+    assert record.episode["exit_reason"] != "error"
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_the_readmes_queries_answer(store: Path, number: int) -> None:
+    queries = blocks(README, "sql")
+    assert len(queries) == 5
+    with duckdb.connect(str(store / "log.duckdb"), read_only=True) as con:
+        assert con.execute(queries[number]).fetchall()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_example_runs_with_the_fake_model(path: Path, tmp_path: Path) -> None:
+    config = load_config(path, ["model.name=fake", f"out={tmp_path}"])
+    assert launch(make_plan(config), limit=3, fresh=False, quiet=True) in ("done", "limit")
+
+
+def test_the_configuration_in_the_docs_is_valid() -> None:
+    for text in blocks((ROOT / "docs/runs.md").read_text(encoding="utf-8"), "yaml"):
+        RunConfig.model_validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_command_a_page_names_exists(page: Path) -> None:
+    known = commands()
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    for words in re.findall(r"folkways ((?:[a-z]+ ?){1,2})", text):
+        first, _, second = words.strip().partition(" ")
+        groups = {name.split()[0] for name in known if " " in name}
+        if first in groups:
+            assert f"{first} {second}" in known, f"{page.name}: folkways {words}"
+        elif f"`folkways {first}" in text:
+            assert first in known, f"{page.name}: folkways {words}"
+
+
+def test_every_command_is_documented() -> None:
+    text = " ".join(" ".join(page.read_text(encoding="utf-8").split()) for page in PAGES)
+    for name in commands():
+        assert name in text, f"no page mentions `folkways {name}`"
+
+
+def test_every_policy_and_exit_reason_is_documented() -> None:
+    text = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
+    for name in POLICIES:
+        assert f"`{name}`" in text
+    tables = (ROOT / "simulation/sql/0001_tables.sql").read_text(encoding="utf-8")
+    reasons = re.search(r"exit_reason is 'Why it ended: ([^.]*)\.'", tables)
+    assert reasons is not None
+    for reason in reasons[1].split(", "):
+        assert f"`{reason}`" in text, reason
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} -> {target}"
