@@ -100,8 +100,8 @@ class Caller:
     async def is_met(self, rule: StopRule, roles: list[str]) -> bool:
         """Ask the referee about a stop rule, both ways round.
 
-        Only a yes to "is it so?" together with a no to "is it still open?" counts: a model that says
-        yes to everything (acquiescence) decides nothing, and so does an answer that cannot be read.
+        Only a yes to "is it so?" with a no to "is it still open?" counts: a model that says yes to
+        everything (acquiescence) decides nothing, and neither does an answer that cannot be read.
         """
         if await self._referee(rule, roles, negated=False) != "yes":
             return False

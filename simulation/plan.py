@@ -16,12 +16,14 @@ from typing import Any
 from agents.actor import ReplyForm
 from agents.model import default_reply_form
 from agents.template import load_template, short_hash
+from scenarios.check import check_file
 from scenarios.culture import Culture, load_culture, load_cultures
 from scenarios.errors import UserError
 from scenarios.library import library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import load_personas, read_pool
 from scenarios.population import sample_personas
+from scenarios.problem import SourceError
 from scenarios.scenario import Scenario
 from simulation.caller import derived_seed
 from simulation.config import RunConfig, config_hash, shaping
@@ -74,6 +76,7 @@ def make_plan(config: RunConfig) -> Plan:
     for culture_id in config.cultures:
         load_culture(culture_id)
     personas = _personas(config, scenarios)
+    _require_sound(config, personas)
     form = config.model.reply_form
     if form == "auto":
         form = default_reply_form(config.model.name)
@@ -88,6 +91,15 @@ def make_plan(config: RunConfig) -> Plan:
     }
     resolved = shaping(config, contents)
     return Plan(config, resolved, config_hash(resolved), scenarios, personas, cultures, form)
+
+
+def _require_sound(config: RunConfig, personas: Mapping[str, Persona]) -> None:
+    """Raise UserError for a user's scenario file that `scenario check` finds errors in."""
+    own = () if config.scenarios == "all" else set(config.scenarios) - library().keys()
+    for name in sorted(own):
+        problems = [p for p in check_file(Path(name), personas=personas) if p.severity == "error"]
+        if problems:
+            raise SourceError(name, problems)
 
 
 def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:

@@ -53,8 +53,10 @@ def test_the_readmes_scenario_is_sound_and_plays(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     assert [p for p in check_file(path) if p.severity == "error"] == []
     scene = Scenario.model_validate(yaml.safe_load(text))
-    cast = {role: part.model_copy(update={"persona": f"test-{who}", "select": None})
-            for (role, part), who in zip(scene.roles.items(), ("ada", "bela"), strict=True)}  # fmt: skip
+    cast = {
+        role: part.model_copy(update={"persona": f"test-{who}", "select": None})
+        for (role, part), who in zip(scene.roles.items(), ("ada", "bela"), strict=True)
+    }
     record = play_scene(scene.model_copy(update={"roles": cast}))
     assert record.episode["exit_reason"] != "error"
 

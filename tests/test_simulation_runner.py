@@ -297,7 +297,15 @@ def test_plans_that_cannot_be_made(fields: dict[str, object], match: str) -> Non
         plan_with(**fields)
 
 
-def test_a_run_as_root_needs_no_home(tmp_path: Path) -> None:
+def test_a_scenario_file_that_fails_its_check_is_not_played(tmp_path: Path) -> None:
+    text = (ROOT / "scenarios/library/soup-before-dusk.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "soup-before-dusk.yaml"
+    path.write_text(text.replace("at: 4", "at: 400"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"soup-before-dusk.yaml:\d+:\d+: .*400"):
+        plan_with(scenarios=[str(path)])
+
+
+def test_a_run_needs_no_home(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "HOME"}
     start = command(tmp_path / "out", tmp_path / "run.yaml")
     assert subprocess.run(start, env=environment, capture_output=True, check=False).returncode == 0
