@@ -64,7 +64,7 @@ def act_schema(acts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
             "action": {"type": "string", "enum": list(acts)},
             "to": {"type": "array", "items": {"type": "string", "enum": list(names)}},
             "whisper": {"type": "boolean"},
-            "text": {"type": "string", "maxLength": MAX_TEXT},
+            "text": {"type": "string"},
         },
         "required": ["action", "to", "whisper", "text"],
         "additionalProperties": False,

@@ -1,5 +1,7 @@
 """The views and macros of a store, against results worked out by hand or computed another way."""
 
+from __future__ import annotations
+
 import itertools
 import random
 import re
@@ -362,9 +364,7 @@ def test_views_can_be_made_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("question", "query"), cookbook())
-def test_the_cookbook_answers(
-    con: duckdb.DuckDBPyConnection, question: str, query: str
-) -> None:
+def test_the_cookbook_answers(con: duckdb.DuckDBPyConnection, question: str, query: str) -> None:
     assert list(run_query(con, query).rows), question
 
 

@@ -283,13 +283,13 @@ comment on macro readable is
 
 create or replace view turns_readable as
 select
-    t.episode_id, c.scenario_id, c.culture_id, c.model, t.turn, t.step, t.phase, t.speaker, r.name,
+    t.episode_id, e.scenario_id, e.culture_id, e.model, t.turn, t.step, t.phase, t.speaker, r.name,
     r.culture_id as speaker_culture_id, t.action,
     readable(t.action, t.text, t.whisper, t.failure) as line,
     case when t.action in ('speak', 'leave') and t.text is not null then words(t.text) else 0 end as words,
     t.addressees, t.audience, t.whisper, t.failure
 from turns t
-join latest_episodes c using (episode_id)
+join latest_episodes e using (episode_id)
 left join roles r on r.episode_id = t.episode_id and r.role = t.speaker;
 comment on view turns_readable is 'Every turn as one would read it, with who said it to whom.';
 comment on column turns_readable.episode_id is 'The episode.';
@@ -314,10 +314,10 @@ comment on column turns_readable.failure is 'Null, or why there is no act.';
 
 create or replace view turn_choices as
 select
-    x.episode_id, c.scenario_id, c.culture_id, x.step, t.turn, x.policy, x.speaker, x.why, x.bids[x.speaker] as bid,
+    x.episode_id, e.scenario_id, e.culture_id, x.step, t.turn, x.policy, x.speaker, x.why, x.bids[x.speaker] as bid,
     x.bids, x.candidates
 from (select *, unnest(chosen) as speaker from choices) x
-join latest_episodes c using (episode_id)
+join latest_episodes e using (episode_id)
 left join (
     select episode_id, step, speaker, min(turn) as turn from turns group by episode_id, step, speaker
 ) t using (episode_id, step, speaker);
@@ -339,8 +339,8 @@ select t.*, r.type, r.closeness, r.status
 from (
     select scenario_id, culture_id, speaker, hearer, count(*) as turns, sum(words)::bigint as words
     from (
-        select c.scenario_id, c.culture_id, t.speaker, unnest(t.addressees) as hearer, words(t.text) as words
-        from turns t join latest_episodes c using (episode_id)
+        select e.scenario_id, e.culture_id, t.speaker, unnest(t.addressees) as hearer, words(t.text) as words
+        from turns t join latest_episodes e using (episode_id)
         where t.action in ('speak', 'leave') and t.text is not null
     )
     group by scenario_id, culture_id, speaker, hearer
@@ -361,15 +361,15 @@ comment on column who_spoke_to_whom.status is 'How far the speaker stands above 
 
 create or replace view intents_by_culture as
 select
-    c.culture_id, c.theme, i.model as labeller, count(*) filter (i.failure is null) as labelled,
+    e.culture_id, e.theme, i.model as labeller, count(*) filter (i.failure is null) as labelled,
     count(*) filter (i.relevance = 'cultural') as cultural, count(*) filter (i.relevance = 'generic') as generic,
     count(*) filter (i.failure is not null and not exists (
         from intents other where other.failure is null and other.episode_id = i.episode_id and other.turn = i.turn
             and other.model = i.model)) as failed,
     count(*) filter (i.relevance = 'cultural') / count(*) filter (i.failure is null) as cultural_share
 from intents i
-join latest_episodes c using (episode_id)
-group by c.culture_id, c.theme, i.model;
+join latest_episodes e using (episode_id)
+group by e.culture_id, e.theme, i.model;
 comment on view intents_by_culture is
     'How many turns were labelled with an intent, and how many of the intents are cultural. A turn labelled by '
     'two models counts for each.';
@@ -472,11 +472,11 @@ with secrets as (
     group by episode_id, role
 )
 select
-    c.episode_id, c.scenario_id, c.culture_id, c.model, r.role, r.name, r.secret, len(s.sequences) as sequences,
+    l.episode_id, l.scenario_id, l.culture_id, l.model, r.role, r.name, r.secret, len(s.sequences) as sequences,
     coalesce(t.said, 0) as most_said, case when s.sequences <> [] then t.turn is not null end as leaked, t.turn,
     t.evidence, t.heard_by
 from roles r
-join latest_episodes c using (episode_id)
+join latest_episodes l using (episode_id)
 join episodes e using (episode_id)
 join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
 left join told t on t.episode_id = r.episode_id and t.role = r.role;
