@@ -68,11 +68,15 @@ def play(
     form: str = "json",
     seed: int = 1,
     budget: Budget | None = None,
+    names: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> Record:
     """Play a scenario with the villagers and return its record; `reply` scripts the fake model."""
     function = (lambda *_: reply) if isinstance(reply, str) else reply
-    people = [persona(role) for role in ROLES]
+    renamed = names or {}
+    people = [
+        persona(role).model_copy(update={"name": renamed.get(role, role.title())}) for role in ROLES
+    ]
     conditions = Conditions(
         "test", FakeModel(reply=function),
         CallSettings(Sampling(), settings.pop("timeout_s", 60), settings.pop("repairs", 1)),

@@ -3,13 +3,16 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from scenes import Recorder, json_act, play, scenario, text_of, who_asks
 
 from agents.model import CallFailed
 from simulation.budget import Budget, BudgetConfig
+from simulation.store import Store
 
 
 def ending(record: Any) -> tuple[str, str | None]:
@@ -259,3 +262,23 @@ def test_a_referee_that_says_yes_to_everything_ends_nothing() -> None:
 
     rules = [{"rule": "agreement"}, {"rule": "deal"}, {"rule": "goal-reached"}]
     assert ending(play(scenario(stop=rules), reply)) == ("turn-limit", "6")
+
+
+@pytest.mark.parametrize("form", ["json", "script"])
+@pytest.mark.parametrize(
+    "name",
+    ['Ana "La" O\'Neill', "\U0001f642 Bo", "\u202eאָלֶף", "Robert'); drop table turns;--", "A: B"],
+)
+def test_any_name_can_take_part(name: str, form: str, tmp_path: Path) -> None:
+    def reply(prompt, sampling, schema):
+        return json_act("Good morning.", to=[name]) if form == "json" else f"Good morning, {name}."
+
+    record = play(scenario(), reply, form=form, names={"bela": name})
+    first = record.rows["turns"][0]
+    assert (first["speaker"], first["addressees"], first["failure"]) == ("ada", ["bela"], None)
+    store = Store(tmp_path)
+    store.create()
+    store.append([record])
+    with duckdb.connect(str(store.path), read_only=True) as con:
+        stored = con.execute("select name from roles where role = 'bela'").fetchone()
+    assert stored == (name,)
