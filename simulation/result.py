@@ -28,7 +28,10 @@ NARROW = 10
 """Terminal cells a column needs at least; where not all columns have them, rows become records."""
 LONGEST = 1000
 """Characters of a value that a table considers at all."""
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+PLAIN = ("VARCHAR", *WHOLE)
+"""Types whose values CSV and JSON have just as they are."""
+NUMBERS = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")
 
 
 def print_table(result: Result, console: Console, limit: int | None) -> None:
@@ -57,9 +60,10 @@ def write_csv(result: Result, stream: TextIO) -> None:
     """Write all rows as CSV with a head: null empty, lists and maps as JSON, times as ISO 8601."""
     writer = csv.writer(_Lines(stream), lineterminator="\r\n")
     writer.writerow(result.columns)
+    plain = [kind in PLAIN for kind in result.types]
     for row in result.rows:
-        plain = (as_json(value) for value in row)
-        writer.writerow(v if isinstance(v, str) else "" if v is None else _dump(v) for v in plain)
+        cells = zip(plain, row, strict=True)
+        writer.writerow([value if easy else _csv_cell(value) for easy, value in cells])
 
 
 def write_json(result: Result, stream: TextIO) -> None:
@@ -68,12 +72,14 @@ def write_json(result: Result, stream: TextIO) -> None:
     Of several columns with the same name the later ones get a number, as `turns_2`.
     """
     columns = _unique(result.columns)
+    plain = [kind in PLAIN for kind in result.types]
+    embedded = [kind == "JSON" for kind in result.types]
     start = "["
     for row in result.rows:
-        values = (
-            json.loads(value) if kind == "JSON" and value is not None else as_json(value)
-            for kind, value in zip(result.types, row, strict=True)
-        )
+        values = [
+            value if easy else json.loads(value) if raw and value is not None else as_json(value)
+            for easy, raw, value in zip(plain, embedded, row, strict=True)
+        ]
         stream.write(f"{start}\n{_dump(dict(zip(columns, values, strict=True)))}")
         start = ","
     stream.write("[]\n" if start == "[" else "\n]\n")
@@ -110,6 +116,11 @@ class _Lines:
 
     def write(self, line: str) -> None:
         self.stream.write(line.removesuffix("\r\n") + "\n")
+
+
+def _csv_cell(value: Any) -> str:
+    plain = as_json(value)
+    return plain if isinstance(plain, str) else "" if plain is None else _dump(plain)
 
 
 def _dump(value: Any) -> str:
