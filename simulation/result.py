@@ -43,7 +43,7 @@ def print_table(result: Result, console: Console, limit: int | None) -> None:
     total = len(shown) + sum(1 for _ in result.rows)
     if result.columns == ["explain_key", "explain_value"]:
         for _, plan in shown:
-            console.print(Text(plan), soft_wrap=True)
+            console.print(Text(printable(plan)), soft_wrap=True)
         return
     widths = _fit(_widths(result.columns, shown), console.width)
     if widths:

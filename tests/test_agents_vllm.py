@@ -170,6 +170,12 @@ def test_sixty_four_at_once_share_their_beginning(run: Run, model: VllmModel) ->
     assert (after.hits - before.hits) / (after.queries - before.queries) > 0.6
 
 
+def test_long_prompts_with_seeds_are_answered_together(run: Run, model: VllmModel) -> None:
+    asked = [(f"{n} sheep jump. " * 250 + SCENE, Sampling(seed=n, max_tokens=4)) for n in range(12)]
+    done = complete(run, model, *asked)
+    assert all(isinstance(each, Completion) and each.prompt_tokens > 1200 for each in done)
+
+
 def test_a_cancelled_request_is_dropped(run: Run, model: VllmModel) -> None:
     async def ask() -> Completion:
         endless = Sampling(seed=1, max_tokens=4000, temperature=1.2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,10 @@ MAX_BATCH_TOKENS = 65_536
 """Prompt and completion tokens of a batch, padding included: what bounds its memory."""
 QUIET_S = 0.01
 """A batch starts once no request has come for so long: those answered together ask together."""
+
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Set before torch is imported, unless the user has set it: threads that sleep while they wait. Where
+another process wants the same cores, threads that spin made one token take seconds."""
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +102,8 @@ class TransformersModel:
             raise UserError(f"max_batch is {max_batch}; it must be at least 1")
         if dtype not in DTYPES:
             raise UserError(f"unknown dtype '{dtype}'; known: {', '.join(DTYPES)}")
+        for key, value in PATIENT_THREADS.items():
+            os.environ.setdefault(key, value)
         self.name = name
         self.path = str(path)
         self.max_batch = max_batch

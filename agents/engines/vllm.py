@@ -231,6 +231,7 @@ class VllmModel:
 
     async def _request(self, ids: list[int], params: Any) -> Any:
         """Return the output of one request to the engine."""
+        from vllm.exceptions import VLLMError
         from vllm.inputs import tokens_input
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -247,7 +248,7 @@ class VllmModel:
             raise ModelUnavailable(
                 f"the vLLM engine of '{self.name}' has died; its last words stand above"
             ) from error
-        except (ValueError, RuntimeError) as error:
+        except (VLLMError, ValueError, RuntimeError) as error:
             raise CallFailed("server-error", first_line(error)) from error
         finally:
             self._open.discard(request_id)
