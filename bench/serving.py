@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import duckdb
 
 from agents.embedded import embedded_folder
+from agents.engines.vllm import cpu_options
 from agents.model import Completion, open_model
 from simulation.config import RunConfig
 from simulation.launch import utc_now
@@ -105,8 +106,7 @@ def batch_vllm(prompts: list[Any], sequences: int) -> tuple[int, float]:
 
     llm = LLM(
         str(embedded_folder()), dtype="bfloat16", max_num_seqs=sequences, max_model_len=4096,
-        enable_prefix_caching=True, enforce_eager=True, enable_chunked_prefill=False,
-        max_num_batched_tokens=8192,
+        enable_prefix_caching=True, enforce_eager=True, **cpu_options(4096),
     )  # fmt: skip
     params = [
         SamplingParams(temperature=0.75, min_p=0.05, repetition_penalty=1.1, stop=["\n"],

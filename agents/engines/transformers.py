@@ -39,8 +39,8 @@ QUIET_S = 0.01
 """A batch starts once no request has come for so long: those answered together ask together."""
 
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""Set before torch is imported, unless the user has set it: threads that sleep while they wait. Where
-another process wants the same cores, threads that spin made one token take seconds."""
+"""Set before torch is imported, unless the user has set it: threads that sleep while they wait.
+Where another process wants the same cores, threads that spin made one token take seconds."""
 
 log = logging.getLogger(__name__)
 

@@ -202,9 +202,6 @@ class VllmModel:
 
         cpu = current_platform.is_cpu()
         compiled = not cpu if self._compiled is None else self._compiled
-        # A prompt computed in pieces makes vLLM 0.32 rewind the request's generator, which a
-        # generator on a CPU cannot, and the whole engine dies of it.
-        whole = {"enable_chunked_prefill": False, "max_num_batched_tokens": 2 * self._context}
         arguments = AsyncEngineArgs(
             model=str(folder),
             max_model_len=self._context,
@@ -215,7 +212,7 @@ class VllmModel:
             structured_outputs_config=StructuredOutputsConfig(
                 backend="xgrammar", disable_any_whitespace=True
             ),
-            **(whole if cpu else {}),
+            **(cpu_options(self._context) if cpu else {}),
             **self._options,
         )
         return AsyncLLM.from_engine_args(arguments)
@@ -255,6 +252,20 @@ class VllmModel:
         self._hits += output.num_cached_tokens or 0
         self._queries += len(ids)
         return output
+
+
+def cpu_options(context: int) -> dict[str, Any]:
+    """Return the engine arguments that vLLM needs on a CPU for contexts of so many tokens.
+
+    A prompt computed in pieces makes vLLM 0.32 rewind the request's generator, which a generator on
+    a CPU cannot, and the whole engine dies of it. And a prompt is found in the cache up to its last
+    full block only, which would have 128 tokens there: several turns of a scene.
+    """
+    return {
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": 2 * context,
+        "block_size": 32,
+    }
 
 
 @contextmanager
