@@ -107,7 +107,7 @@ class Caller:
             return False
         return await self._referee(rule, roles, negated=True) == "no"
 
-    async def _referee(self, rule: StopRule, roles: list[str], negated: bool) -> Any:
+    async def _referee(self, rule: StopRule, roles: list[str], negated: bool) -> str | None:
         template = load_template("referee")
         scenario, names = self.stage.scenario, [self.stage.names[role] for role in roles]
         text = template.ask(
@@ -119,7 +119,10 @@ class Caller:
             negated,
         )
         schema = _object("answer", {"type": "string", "enum": ["yes", "no"]})
-        return _field(await self._question(text, schema, "referee", template), "answer")
+        answer: str | None = _field(
+            await self._question(text, schema, "referee", template), "answer"
+        )
+        return answer
 
     async def _bid(self, role: str, actor: Actor) -> Row:
         sampling = replace(self.settings.sampling, max_tokens=SHORT_ANSWER_TOKENS)
