@@ -295,7 +295,7 @@ def test_parameters_that_the_endpoint_refuses_are_left_out_from_then_on() -> Non
     assert server.asked[4].body == {
         "model": "m",
         "messages": GREETING,
-        "temperature": 0.8,
+        "temperature": 0.75,
         "top_p": 1.0,
         "max_completion_tokens": 9,
     }
