@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_a_missing_run_is_named_with_its_neighbours(run: Path, tmp_path: Path) -
         open_reader(run.with_name("xyz"))
     with pytest.raises(UserError, match=r"no store \(log.duckdb\) in .* that folder: .*trial"):
         open_reader(run.parent)
-    with pytest.raises(UserError, match="runs found: none"):
+    with contextlib.chdir(tmp_path), pytest.raises(UserError, match="runs found: none"):
         open_reader(tmp_path / "empty" / "nothing")
 
 
