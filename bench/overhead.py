@@ -80,6 +80,11 @@ def long_scenes(folder: Path) -> None:
         print(f"{turns:>4} turns {play(folder, f'l{turns}', 2, turns, 100, 50)[0]:>6.2f}")
 
 
+def throughput(folder: Path) -> None:
+    _, wall = play(folder, "throughput", 2, 20, 1000, 200)
+    print(f"\n20,000 turns played and stored in {wall:.1f} s: {20_000 / wall:,.0f} turns a second")
+
+
 def latency(folder: Path) -> None:
     _, wall = play(folder, "latency", 2, 20, 500, 500, latency_s=0.1)
     print(
@@ -136,5 +141,5 @@ def current_mib() -> float:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        for part in (memory, overhead, long_scenes, latency, log_size):
+        for part in (memory, overhead, long_scenes, throughput, latency, log_size):
             part(Path(name))
