@@ -25,6 +25,11 @@ Prompt = str | Sequence[Message]
 """Plain text to be continued, or a chat to be answered."""
 
 
+def prompt_length(prompt: Prompt) -> int:
+    """Return how many characters a prompt has."""
+    return len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How tokens are drawn; the same fields for every engine."""

@@ -12,9 +12,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.errors import unknown_name
-from scenarios.problem import Finding, Problem, SourceError, show_value
+from scenarios.problem import Finding, SourceError, show_value
 from scenarios.schema import parse
-from scenarios.source import Source, load_yaml
+from scenarios.source import load_yaml
 
 CULTURE_FOLDER = Path(__file__).with_name("cultures")
 """One YAML file a culture, named by its id."""
@@ -103,12 +103,7 @@ def read_culture(path: Path) -> Culture:
     if culture is not None:
         message = "the id is not the file's name; change one of them"
         findings = [Finding(("id",), message, show_value(culture.id), show_value(path.stem))]
-    raise SourceError(source.name, (_place(finding, source) for finding in findings))
-
-
-def _place(finding: Finding, source: Source) -> Problem:
-    at = source.locate(finding.path, finding.key)
-    return Problem(*at, finding.path, finding.value, finding.message, finding.allowed)
+    raise SourceError(source.name, map(source.place, findings))
 
 
 @cache

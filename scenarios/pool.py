@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 from scenarios.persona import Persona, PersonaPool
-from scenarios.problem import Finding, Problem, SourceError, show_value
+from scenarios.problem import Finding, SourceError, show_value
 from scenarios.schema import parse
-from scenarios.source import Source, load_yaml
+from scenarios.source import load_yaml
 
 PERSONA_FOLDER = Path(__file__).parent / "personas"
 
@@ -25,7 +25,7 @@ def read_pool(path: Path) -> tuple[Persona, ...]:
     source = load_yaml(path)
     pool, findings = parse(source.data, PersonaPool)
     if pool is None:
-        raise SourceError(source.name, (_place(finding, source) for finding in findings))
+        raise SourceError(source.name, map(source.place, findings))
     ids = [persona.id for persona in pool.personas]
     repeated = [
         Finding(("personas", number, "id"), "this id is taken; choose another", show_value(name))
@@ -33,13 +33,8 @@ def read_pool(path: Path) -> tuple[Persona, ...]:
         if name in ids[:number]
     ]
     if repeated:
-        raise SourceError(source.name, (_place(finding, source) for finding in repeated))
+        raise SourceError(source.name, map(source.place, repeated))
     return pool.personas
-
-
-def _place(finding: Finding, source: Source) -> Problem:
-    at = source.locate(finding.path, finding.key)
-    return Problem(*at, finding.path, finding.value, finding.message, finding.allowed)
 
 
 @cache

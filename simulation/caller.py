@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.actor import Actor, Asked, prompt_hash
-from agents.model import CallFailed, Message, Model, Prompt, Sampling
+from agents.model import CallFailed, Message, Model, Prompt, Sampling, prompt_length
 from agents.reply import Act, NotAllowed, Unreadable, first_object, sound
 from agents.template import Template, load_template
 from scenarios.scenario import StopRule
@@ -144,7 +144,7 @@ class Caller:
         """Make one call within budget and time limit, and return its row."""
         seed = derived_seed(self.seed, self.step, purpose, role, attempt)
         sampling = replace(sampling, seed=seed)
-        estimate = _length(asked.prompt) // CHARACTERS_PER_TOKEN + sampling.max_tokens
+        estimate = prompt_length(asked.prompt) // CHARACTERS_PER_TOKEN + sampling.max_tokens
         self.budget.admit(estimate)
         row: Row = {
             "step": self.step, "purpose": purpose, "role": role, "model": self.model.name,
@@ -206,7 +206,3 @@ def _kept(text: str) -> str:
     if len(text) <= KEPT_REPLY:
         return text
     return f"{text[:KEPT_REPLY]} [cut: {len(text)} characters in all]"
-
-
-def _length(prompt: Prompt) -> int:
-    return len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from agents.actor import ReplyForm
 from agents.model import Model
 from agents.template import load_template, short_hash, used
-from agents.view import Conditioning, display_names
+from agents.view import Conditioning
 from scenarios.casting import cast_scenario
 from scenarios.culture import Culture
 from scenarios.errors import UserError
@@ -145,11 +145,10 @@ def _record(
 
 
 def _cast_rows(episode: Episode, stage: Stage, cultures: Mapping[str, Culture]) -> list[Row]:
-    names = display_names(stage.cast)
     return [
         {
             "role": role, "persona_hash": content_of(persona)[0], "persona_id": persona.id,
-            "name": names[role], "culture_id": persona.culture,
+            "name": stage.names[role], "culture_id": persona.culture,
             "culture_hash": content_of(cultures[persona.culture])[0],
             "language": part.language or episode.language, "goal": part.goal, "secret": part.secret,
         }

@@ -69,11 +69,7 @@ def _fire(event: Event, stage: Stage, step: int) -> list[Entry]:
             {"kind": "entrance", "step": step, "name": role, "text": None, "audience": around}
         )
         stage.absorb(entries[-1:])
-    hearers = [
-        role
-        for role in stage.scenario.roles
-        if role in stage.present and (event.audience is None or role in event.audience)
-    ]
+    hearers = [r for r in stage.here() if event.audience is None or r in event.audience]
     happening: Entry = {
         "kind": "event", "step": step, "name": event.id, "text": event.text, "audience": hearers,
     }  # fmt: skip
@@ -107,9 +103,9 @@ async def _rule_met(stage: Stage, referee: Referee) -> bool:
 def _next_phase(stage: Stage, step: int) -> Entry:
     assert stage.phase_index is not None
     phase = stage.scenario.phases[stage.phase_index + 1]
-    hearers = [role for role in stage.scenario.roles if role in stage.present]
     entry: Entry = {
-        "kind": "phase", "step": step, "name": phase.id, "text": phase.brief, "audience": hearers,
+        "kind": "phase", "step": step, "name": phase.id, "text": phase.brief,
+        "audience": stage.here(),
     }  # fmt: skip
     stage.absorb([entry])
     return entry

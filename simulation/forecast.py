@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from agents.model import prompt_length
 from scenarios.casting import cast_scenario
 from scenarios.scenario import Scenario
 from simulation.episode import Episode
@@ -54,11 +55,7 @@ def _one(plan: Plan, episode: Episode) -> Forecast:
     stage = Stage(
         scenario, cast, plan.cultures, episode.language, plan.form, plan.config.conditioning
     )
-    prompts = [actor.ask(stage.cue()).prompt for actor in stage.actors.values()]
-    lengths = [
-        len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
-        for prompt in prompts
-    ]
+    lengths = [prompt_length(actor.ask(stage.cue()).prompt) for actor in stage.actors.values()]
     header = sum(lengths) / len(lengths) / CHARACTERS_PER_TOKEN
     turns = scenario.limits.turns
     side = side_calls(scenario)

@@ -61,7 +61,7 @@ class Runner:
         writer = asyncio.create_task(self._write())
         try:
             await self.model.start()
-            with self._interrupts(), self.progress.shown():
+            with _Interrupts(self), self.progress.shown():
                 await self._play(todo, writer)
             reason = self.budget.spent or ("drained" if self.draining else reason)
         except ModelUnavailable:
@@ -149,9 +149,6 @@ class Runner:
             "end_reason": reason,
         }  # fmt: skip
         self.store.add("launches", launch)
-
-    def _interrupts(self) -> _Interrupts:
-        return _Interrupts(self)
 
     def interrupt(self) -> None:
         """Drain at the first call; stop what is in progress at the second."""

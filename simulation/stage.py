@@ -19,7 +19,7 @@ from agents.template import load_template
 from agents.view import Conditioning, display_names, role_view
 from scenarios.culture import Culture
 from scenarios.persona import Persona
-from scenarios.scenario import Phase, Policy, Scenario
+from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
 from simulation.entry import Entry, said, words
 
 NEAR_COPY = 0.8
@@ -83,27 +83,31 @@ class Stage:
     @property
     def acts(self) -> tuple[str, ...]:
         """Acts allowed now."""
-        return self.phase.acts if self.phase else ("speak", "non-verbal", "leave", "none")
+        return self.phase.acts if self.phase else ACTIONS
 
     @property
     def turns_left(self) -> int:
         """Turns until the limit."""
         return self.scenario.limits.turns - len(self.turns)
 
+    def here(self) -> list[str]:
+        """Return the roles that are there, in the order of the scenario file."""
+        return [role for role in self.scenario.roles if role in self.present]
+
     def candidates(self) -> list[str]:
         """Return the roles that may act now, in the order of the scenario file."""
         may = self.phase.who if self.phase else None
-        return [r for r in self.scenario.roles if r in self.present and (may is None or r in may)]
+        return [role for role in self.here() if may is None or role in may]
 
     def cue(self) -> Cue:
         """Return what a role whose turn it is now is told."""
-        present = tuple(self.names[role] for role in self.scenario.roles if role in self.present)
+        present = tuple(self.names[role] for role in self.here())
         return Cue(self.turns_left, self.acts, present)
 
     def audience(self, speaker: str, addressees: Sequence[str], whisper: bool) -> list[str]:
         """Return who perceives an act, in the order of the scenario file."""
         hears = "addressees" if whisper else self.phase.hears if self.phase else "all"
-        around = [r for r in self.scenario.roles if r in self.present and r != speaker]
+        around = [r for r in self.here() if r != speaker]
         if self.policy.name == "network":
             around = [r for r in around if self.ties.has_edge(speaker, r)]
         if hears == "actors":

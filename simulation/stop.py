@@ -26,15 +26,13 @@ class Referee(Protocol):
         """Ask whether the rule is met for these roles; False where the answer cannot be read."""
 
 
-def met_by_words(rule: StopRule, stage: Stage) -> str | None:
+def _met_by_words(rule: StopRule, stage: Stage) -> str | None:
     """Return what met the rule, going by words and acts alone, or None."""
     if rule.rule == "walk-away":
         gone = [role for role in stage.left if not rule.roles or role in rule.roles]
         return gone[0] if gone else None
     if rule.rule == "staleness":
         return f"nothing new in {stage.copies} turns" if stage.copies >= rule.window else None
-    if not rule.phrases:
-        return None
     if rule.rule == "goal-reached":
         shown = stage.turns_saying(rule.phrases)
         return shown[0]["speaker"] if shown else None
@@ -46,7 +44,7 @@ def met_by_words(rule: StopRule, stage: Stage) -> str | None:
 
 
 def _parties(rule: StopRule, stage: Stage) -> list[str]:
-    return list(rule.roles) or [r for r in stage.scenario.roles if r in stage.present]
+    return list(rule.roles) or stage.here()
 
 
 def _dealt(rule: StopRule, stage: Stage) -> str | None:
@@ -65,7 +63,7 @@ async def met(rule: StopRule, stage: Stage, referee: Referee) -> str | None:
     """Return what met the rule, asking the referee where it has no phrases to go by, or None."""
     count = len(stage.turns)
     if rule.phrases or rule.rule in ("walk-away", "staleness"):
-        return met_by_words(rule, stage)
+        return _met_by_words(rule, stage)
     if count < 2 or count % rule.every:
         return None
     roles = _parties(rule, stage)

@@ -1,4 +1,4 @@
-"""What the tests of the local engines share: skipping, and an independent way to score."""
+"""What the tests of the local engines share: requests, skipping, and an independent scorer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,21 @@ from typing import Any
 import pytest
 
 from agents.embedded import embedded_folder
+from agents.model import Message, Sampling
+
+SCENE = "Two neighbours meet at the gate.\n\nANA: Good morning, Bo! How are you?\nBO:"
+CHAT: list[Message] = [{"role": "user", "content": "What is the capital of France?"}]
+FACT = "The capital of France is"
+GREEDY = Sampling(temperature=0, min_p=0, repetition_penalty=1, max_tokens=12)
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "action": {"enum": ["speak", "none"]},
+        "text": {"type": "string", "maxLength": 40},
+    },
+    "required": ["action", "text"],
+    "additionalProperties": False,
+}
 
 
 def needs(*packages: str) -> pytest.MarkDecorator:

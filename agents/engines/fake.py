@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from agents.model import Completion, Prompt, Sampling
+from agents.model import Completion, Prompt, Sampling, prompt_length
 from scenarios.errors import UserError
 
 Reply = Callable[[Prompt, Sampling, Mapping[str, Any] | None], str]
@@ -46,10 +46,6 @@ class FakeScript(BaseModel):
 
 def _tail(prompt: Prompt) -> str:
     return (prompt if isinstance(prompt, str) else prompt[-1]["content"])[-400:]
-
-
-def _length(prompt: Prompt) -> int:
-    return len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
 
 
 class FakeModel:
@@ -90,7 +86,7 @@ class FakeModel:
         return Completion(
             text=text[:cut],
             finish_reason="stop",
-            prompt_tokens=_length(prompt) // CHARACTERS_PER_TOKEN,
+            prompt_tokens=prompt_length(prompt) // CHARACTERS_PER_TOKEN,
             completion_tokens=cut // CHARACTERS_PER_TOKEN + 1,
         )
 
