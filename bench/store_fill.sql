@@ -111,10 +111,10 @@ insert into verdicts
     select episode_id, null, critic, critic, 0, 'judge',
            if(critic = 'culture', ['aligned', 'not-aligned'], ['good', 'bad'])[1 + (hash(i, critic) % 2)::integer], null,
            ['very confident', 'confident', 'not sure'][1 + (hash(i, critic, 'sure') % 3)::integer], 'Reason.', [1, 2], null,
-           timestamp '2026-01-03 00:00:00'
+           timestamp '2026-01-03 00:00:00', null
     from played cross join (select unnest(['quality', 'culture', 'meta']) as critic);
 
 insert into intents
     select episode_id, turn, 'judge', 'Wants to be left alone.', ['generic', 'cultural'][1 + (hash(episode_id, turn, 'r') % 2)::integer],
-           if(hash(episode_id, turn, 'r') % 2 = 1, 'The elder is not contradicted.', null), null, timestamp '2026-01-03 00:00:00'
+           if(hash(episode_id, turn, 'r') % 2 = 1, 'The elder is not contradicted.', null), null, timestamp '2026-01-03 00:00:00', null
     from turns where action = 'speak';

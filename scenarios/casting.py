@@ -38,9 +38,8 @@ def cast_scenario(
 
     Raises UserError that names the roles and the constraint where no cast exists.
     """
-    candidates = {}
-    for name in scenario.roles:
-        candidates[name] = [p.id for p in eligible(scenario.roles[name], culture_id, personas)]
+    candidates = _candidates(scenario, culture_id, personas)
+    for name in candidates:
         rng.shuffle(candidates[name])
     order = sorted(candidates)
     rng.shuffle(order)
@@ -49,17 +48,15 @@ def cast_scenario(
     if stuck:
         why = _explain(stuck, scenario, culture_id, personas, candidates)
         raise UserError(f"scenario '{scenario.id}' cannot be cast in {culture_id}: {why}")
-    return {name: personas[match[name]] for name in scenario.roles}
+    everyone = {**personas, **_own(scenario)}
+    return {name: everyone[match[name]] for name in scenario.roles}
 
 
 def obstacles(
     scenario: Scenario, culture_id: str, personas: Mapping[str, Persona]
 ) -> list[Obstacle]:
     """Return why the scenario cannot be cast from these personas; nothing when it can."""
-    candidates = {
-        name: [persona.id for persona in eligible(role, culture_id, personas)]
-        for name, role in scenario.roles.items()
-    }
+    candidates = _candidates(scenario, culture_id, personas)
     groups = [(name,) for name in candidates if not candidates[name]]
     _, stuck = _match([name for name in candidates if candidates[name]], candidates)
     return [
@@ -67,6 +64,24 @@ def obstacles(
         for group in (*groups, stuck)
         if group
     ]
+
+
+def _own(scenario: Scenario) -> dict[str, Persona]:
+    """Return the people written for the scene alone, by id."""
+    return {persona.id: persona for persona in scenario.personas}
+
+
+def _candidates(
+    scenario: Scenario, culture_id: str, personas: Mapping[str, Persona]
+) -> dict[str, list[str]]:
+    """Return the ids of those who may play each role; the scene's own people only where named."""
+    own = _own(scenario)
+    return {
+        name: [role.persona]
+        if role.persona in own
+        else [persona.id for persona in eligible(role, culture_id, personas)]
+        for name, role in scenario.roles.items()
+    }
 
 
 def _constraints(role: Role, culture_id: str) -> list[tuple[str, Callable[[Persona], bool]]]:

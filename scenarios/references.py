@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from scenarios.consistency import inconsistencies
 from scenarios.persona import Persona
 from scenarios.problem import Finding, Keys, show_value, suggest
 from scenarios.scenario import POLICIES, Policy, Scenario
@@ -31,9 +32,10 @@ def wrong_names(
         if event.when and event.when.phase:
             path = ("events", number, "when", "phase")
             yield from _unless_known("phase", path, event.when.phase, phases)
+    own = [persona.id for persona in scene.personas]
     for name, role in scene.roles.items():
-        if role.persona and role.persona not in personas:
-            message = f"no shipped persona has this id{suggest(role.persona, personas)}"
+        if role.persona and role.persona not in personas and role.persona not in own:
+            message = f"no persona has this id{suggest(role.persona, [*own, *personas])}"
             yield Finding(("roles", name, "persona"), message, show_value(role.persona))
     for path, culture in _culture_references(scene):
         yield from _unless_known("culture", path, culture, cultures)
@@ -55,11 +57,13 @@ def contradictions(scene: Scenario) -> Iterator[Finding]:
         ("events", [event.id for event in scene.events]),
         ("phases", [phase.id for phase in scene.phases]),
         ("norms", [norm.id for norm in scene.norms]),
+        ("personas", [persona.id for persona in scene.personas]),
     ):
         for number, id_ in enumerate(ids):
             if id_ in ids[:number]:
                 yield Finding((section, number, "id"), "this id is taken", show_value(id_))
     yield from _ties(scene)
+    yield from _own_people(scene)
     players = Counter(role.persona for role in scene.roles.values())
     for name, role in scene.roles.items():
         if role.persona and role.select:
@@ -79,6 +83,17 @@ def contradictions(scene: Scenario) -> Iterator[Finding]:
         if event.when is not None and len(event.when.model_dump(exclude_none=True)) != 1:
             given = ", ".join(event.when.model_dump(exclude_none=True)) or "none"
             yield Finding((*path, "when"), f"needs exactly one key; {given} given", key=True)
+
+
+def _own_people(scene: Scenario) -> Iterator[Finding]:
+    """Yield what is amiss with the people written for the scene."""
+    played = {role.persona for role in scene.roles.values()}
+    for number, persona in enumerate(scene.personas):
+        if persona.id not in played:
+            yield Finding(("personas", number, "id"), "no role names this person",
+                          show_value(persona.id), severity="warning")  # fmt: skip
+        for sentence in inconsistencies(persona):
+            yield Finding(("personas", number), sentence, severity="warning")
 
 
 def _ties(scene: Scenario) -> Iterator[Finding]:

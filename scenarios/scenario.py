@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import networkx as nx
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from scenarios.persona import Education, Gender, MaritalStatus, Settlement
+from scenarios.persona import Education, Gender, MaritalStatus, Persona, Settlement
 
 Action = Literal["speak", "non-verbal", "leave", "none"]
 ACTIONS: tuple[Action, ...] = ("speak", "non-verbal", "leave", "none")
@@ -70,7 +70,7 @@ class Role(Part):
     """One part to be played."""
 
     persona: Slug | None = None
-    """Id of a persona; mutually exclusive with `select`. With neither, anyone of the scene's
+    """Id of a persona, shipped or of this file; mutually exclusive with `select`. With neither, anyone of the scene's
     culture may play.
     """
     select: Selector | None = None
@@ -246,6 +246,8 @@ class Scenario(Part):
     language: str = "en"
     """BCP 47 tag of the language the scene is written and spoken in."""
     roles: dict[RoleId, Role] = Field(min_length=2, max_length=50)
+    personas: tuple[Persona, ...] = ()
+    """People written for this scene alone; they play the roles that name them."""
     relationships: tuple[Relationship, ...] = ()
     policy: PolicyField = Policy(name="addressed")
     """Who acts next: round-robin, random, addressed, bidding, moderator, network, simultaneous, or

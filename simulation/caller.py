@@ -1,35 +1,27 @@
 """Model calls on behalf of one episode: acts, bids, the moderator and the referee.
 
-Invariant: every call that was made leaves one row, whatever came of it, and its seed depends only
-on the episode's seed, the step, the purpose and the role.
+Invariant: the seed of a call depends only on the episode's seed, the step, the purpose, the role
+and the attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.actor import Actor, Asked, prompt_hash
-from agents.model import CallFailed, Message, Model, Prompt, Sampling, prompt_length
-from agents.reply import Act, NotAllowed, Unreadable, first_object, sound
+from agents.model import Message, Model, Prompt, Sampling
+from agents.reply import Act, NotAllowed, Unreadable, first_object
 from agents.template import Template, load_template
 from scenarios.scenario import StopRule
 from simulation.budget import Budget
+from simulation.call import Row, derived_seed, estimated_tokens, make_call, tokens_of
 from simulation.stage import Stage
 
-KEPT_REPLY = 20_000
-"""Characters of a reply that the log keeps; a longer one is a fault and is cut there, with a note.
-"""
-CHARACTERS_PER_TOKEN = 3
-"""A cautious guess for reserving budget before the engine has counted."""
 SHORT_ANSWER_TOKENS = 32
 """Completion tokens for bids, the moderator and the referee."""
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,47 +133,15 @@ class Caller:
         self, asked: Asked, sampling: Sampling, purpose: str, role: str | None,
         template: Template, attempt: int,
     ) -> Row:  # fmt: skip
-        """Make one call within budget and time limit, and return its row."""
+        """Make one call and return its row."""
         seed = derived_seed(self.seed, self.step, purpose, role, attempt)
-        sampling = replace(sampling, seed=seed)
-        estimate = prompt_length(asked.prompt) // CHARACTERS_PER_TOKEN + sampling.max_tokens
-        self.budget.admit(estimate)
-        row: Row = {
-            "step": self.step, "purpose": purpose, "role": role, "model": self.model.name,
-            "template_hash": template.hash, "prompt_hash": asked.prompt_hash,
-            "seen": len(self.stage.turns), "seed": seed, "prompt_tokens": None,
-            "cached_tokens": None, "completion_tokens": None, "attempts": 1, "cost": None,
-            "finish_reason": None, "failure": None, "reply": None,
-        }  # fmt: skip
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                done = await self.model.complete(asked.prompt, sampling, asked.schema)
-            row.update(
-                prompt_tokens=done.prompt_tokens, cached_tokens=done.cached_tokens,
-                completion_tokens=done.completion_tokens, attempts=done.attempts, cost=done.cost,
-                finish_reason=done.finish_reason, reply=_kept(done.text),
-            )  # fmt: skip
-        except TimeoutError:
-            limit = self.settings.timeout_s
-            row.update(failure="timeout", reply=f"no reply within {limit:g} s")
-        except CallFailed as error:
-            row.update(failure=error.reason, reply=_kept(str(error)), attempts=error.attempts)
-        finally:
-            prompt, completion = row["prompt_tokens"], row["completion_tokens"]
-            known = prompt is not None and completion is not None
-            if not known:  # an engine that does not count, or a call that failed
-                prompt, completion = (estimate if row["reply"] else 0), 0
-            self.budget.settle(estimate, prompt, completion, row["cost"])
-            self.tokens += prompt + completion
-        row["latency_s"] = time.perf_counter() - began
+        row = await make_call(
+            self.model, asked, replace(sampling, seed=seed), self.budget, self.settings.timeout_s,
+            purpose=purpose, template_hash=template.hash, seen=len(self.stage.turns),
+            step=self.step, role=role,
+        )  # fmt: skip
+        self.tokens += sum(tokens_of(row, estimated_tokens(asked, sampling)))
         return row
-
-
-def derived_seed(seed: int, *parts: object) -> int:
-    """Return a 31-bit seed that depends on all arguments and on nothing else."""
-    text = ":".join(map(str, (seed, *parts)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest()) >> 1
 
 
 def _object(field: str, schema: Row) -> Row:
@@ -199,10 +159,3 @@ def _field(row: Row, name: str) -> Any:
         return first_object(row["reply"]).get(name)
     except Unreadable:
         return None
-
-
-def _kept(text: str) -> str:
-    text = sound(text)
-    if len(text) <= KEPT_REPLY:
-        return text
-    return f"{text[:KEPT_REPLY]} [cut: {len(text)} characters in all]"

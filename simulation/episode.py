@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -30,9 +29,9 @@ from simulation.budget import Budget
 from simulation.caller import Caller, CallSettings
 from simulation.entry import Entry
 from simulation.graph import Context, State, broken_off, play
+from simulation.record import Record, Row
 from simulation.stage import Stage
 
-Row = dict[str, Any]
 RETRIED = ("error", "budget")
 """Exit reasons after which a rerun of the same command plays the episode again."""
 
@@ -69,16 +68,6 @@ class Conditions:
     cultures: Mapping[str, Culture]
     utc: Callable[[], datetime]
     """The time now, naive UTC."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A played episode as rows of the store, by table."""
-
-    episode: Row
-    rows: dict[str, list[Row]]
-    shared: dict[str, list[Row]]
-    """Rows that other episodes may have as well: cultures, scenarios, personas, templates."""
 
 
 async def play_episode(
@@ -135,13 +124,14 @@ def _record(
         "turns": len(turns), "started_at": started, "wall_s": wall_s,
     }  # fmt: skip
     rows: dict[str, list[Row]] = {
+        "episodes": [row],
         "roles": [id_of | role for role in _cast_rows(episode, stage, conditions.cultures)],
         "turns": turns,
         "happenings": happenings,
         "choices": [id_of | choice for choice in state["choices"]],
         "calls": [id_of | {"call": n} | call for n, call in enumerate(state["calls"], start=1)],
     }
-    return Record(row, rows, _shared_rows(episode, stage, conditions.cultures))
+    return Record(rows, exit_[0] or "error", _shared_rows(episode, stage, conditions.cultures))
 
 
 def _cast_rows(episode: Episode, stage: Stage, cultures: Mapping[str, Culture]) -> list[Row]:

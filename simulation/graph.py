@@ -25,7 +25,8 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
 from simulation.budget import BudgetSpent
-from simulation.caller import Caller, Row, derived_seed
+from simulation.call import Row, derived_seed
+from simulation.caller import Caller
 from simulation.entry import Entry
 from simulation.event import due
 from simulation.policy import choose

@@ -25,7 +25,7 @@ from scenarios.pool import load_personas, read_pool
 from scenarios.population import sample_personas
 from scenarios.problem import SourceError
 from scenarios.scenario import Scenario
-from simulation.caller import derived_seed
+from simulation.call import derived_seed
 from simulation.config import RunConfig, config_hash, shaping
 from simulation.episode import Episode, content_of
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from simulation.entry import Entry
-from simulation.episode import Record
+from simulation.record import Record
 from simulation.stage import Stage
 
 PLAIN_EVERY_S = 5.0
@@ -24,21 +24,20 @@ PLAIN_EVERY_S = 5.0
 class Progress:
     """Counts what is finished, and shows it from a thread of its own."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
+    def __init__(self, quiet: bool = False, noun: str = "episodes") -> None:
+        self.quiet, self.noun = quiet, noun
         self.total = self.already = self.done = self.live = self.turns = 0
         self.tokens = 0
-        """Completion tokens of finished episodes."""
+        """Completion tokens of finished records."""
         self.cost: float | None = None
-        self.exits: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self._began = time.monotonic()
         self._over = threading.Event()
 
     def count(self, record: Record) -> None:
-        """Count a finished episode."""
-        self.done += 1
-        self.exits[record.episode["exit_reason"]] += 1
-        for call in record.rows["calls"]:
+        """Count a finished record."""
+        self.outcomes[record.outcome] += 1
+        for call in record.rows.get("calls", ()):
             self.tokens += call["completion_tokens"] or 0
             if call["cost"] is not None:
                 self.cost = (self.cost or 0.0) + call["cost"]
@@ -56,17 +55,18 @@ class Progress:
         """Return the state as one line."""
         seconds = max(time.monotonic() - self._began, 1e-9)
         parts = [
-            f"{self.done}/{self.total} episodes",
+            f"{self.done}/{self.total} {self.noun}",
             f"{self.live} live",
-            f"{self.turns} turns",
             f"{self.tokens / seconds:.0f} tokens/s",
         ]
+        if self.turns:
+            parts.insert(2, f"{self.turns} turns")
         if self.already:
             parts.insert(1, f"{self.already} stored before")
         if self.cost is not None:
             parts.append(f"${self.cost:.4f}")
-        if self.exits:
-            parts.append(", ".join(f"{reason} {n}" for reason, n in self.exits.most_common()))
+        if self.outcomes:
+            parts.append(", ".join(f"{what} {n}" for what, n in self.outcomes.most_common()))
         return " | ".join(parts)
 
     @contextmanager

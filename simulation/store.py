@@ -16,13 +16,13 @@ import duckdb
 
 from agents.template import short_hash
 from scenarios.errors import UserError
-from simulation.episode import Record
+from simulation.record import Record
 
 Row = Mapping[str, Any]
 FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
 SQL = Path(__file__).with_name("sql")
-MIGRATIONS = ("0001_tables.sql",)
+MIGRATIONS = ("0001_tables.sql", "0002_review.sql")
 """Append-only: a store of version n has run the first n of these."""
 STORE_VERSION = len(MIGRATIONS)
 SHARED_KEYS = {
@@ -67,8 +67,8 @@ class Store:
             con.execute("commit")
 
     def append(self, records: Sequence[Record]) -> None:
-        """Store finished episodes in one transaction. Raises UserError when the disk is full."""
-        tables: dict[str, list[Row]] = {"episodes": [record.episode for record in records]}
+        """Store finished records in one transaction. Raises UserError when the disk is full."""
+        tables: dict[str, list[Row]] = {}
         for record in records:
             for table, rows in record.rows.items():
                 tables.setdefault(table, []).extend(rows)

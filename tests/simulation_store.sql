@@ -136,7 +136,7 @@ insert into templates values ('tem-act', 'act.jinja', 'Act.'), ('tem-bid', 'bid.
 
 insert into verdicts
     select episode_id, null, critic, critic, 0, 'judge', label, null, confidence, reason, turns, failure,
-           timestamp '2026-03-02 08:00:00'
+           timestamp '2026-03-02 08:00:00', null
     from (values
         ('aaaa000000000001', 'quality', 'good', 'very confident', 'Natural.', [1], null),
         ('aaaa000000000001', 'culture', 'aligned', 'confident', 'Plausible.', [1, 2], null),
@@ -152,7 +152,7 @@ insert into verdicts
     ) t(episode_id, critic, label, confidence, reason, turns, failure);
 
 insert into intents
-    select episode_id, turn, 'judge', intent, relevance, expectation, failure, timestamp '2026-03-02 09:00:00'
+    select episode_id, turn, 'judge', intent, relevance, expectation, failure, timestamp '2026-03-02 09:00:00', null
     from (values
         ('aaaa000000000001', 1, 'Wants him to eat.', 'cultural', 'A mother feeds her guests first.', null),
         ('aaaa000000000001', 2, 'Declines politely.', 'generic', null, null),
@@ -163,4 +163,4 @@ insert into intents
     ) t(episode_id, turn, intent, relevance, expectation, failure);
 
 insert into launches values
-    ('trial', timestamp '2026-03-01 08:00:00', timestamp '2026-03-01 08:20:00', 10, 3000, 500, 0.02, 'done');
+    ('trial', timestamp '2026-03-01 08:00:00', timestamp '2026-03-01 08:20:00', 10, 3000, 500, 0.02, 'done', 'run', null);

@@ -1,0 +1,166 @@
+"""A crew of workers: works off a list concurrently and hands what is finished to the only writer.
+
+Invariant: what is finished is stored, whatever interrupts the work; what is not finished leaves
+nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from agents.model import Model, ModelUnavailable
+from simulation.budget import Budget
+from simulation.progress import Progress
+from simulation.record import Record
+from simulation.store import Store
+
+FLUSH_RECORDS = 256
+"""Finished records that are stored at once at most."""
+FLUSH_S = 0.5
+"""Longest time in seconds that a finished record waits for others to be stored with it."""
+
+Item = TypeVar("Item")
+Emit = Callable[[Record], None]
+Work = Callable[[Item, Emit], Awaitable[None]]
+"""Does one item and hands over each record as it is finished."""
+
+
+class Crew:
+    """Works with models on items, within one budget, until done, drained or out of budget."""
+
+    def __init__(
+        self, models: Sequence[Model], store: Store, budget: Budget, progress: Progress,
+        concurrency: int,
+    ) -> None:  # fmt: skip
+        self.models, self.store, self.budget = models, store, budget
+        self.progress, self.concurrency = progress, concurrency
+        self.draining = False
+        self._finished: asyncio.Queue[Record | None] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(
+        self, items: Iterator[Item], count: int, work: Work[Item], ended: Callable[[str], None]
+    ) -> str:
+        """Do `count` items and return why the work ended: done, drained, or the spent budget.
+
+        `ended` is called with that reason, and with stopped or model-unavailable where an exception
+        ends the work. Raises UserError when a model cannot be used or the store cannot be written,
+        and CancelledError after a second interrupt; finished records are stored in every case.
+        """
+        reason = "done"
+        writer = asyncio.create_task(self._write())
+        try:
+            for model in self.models:
+                await model.start()
+            with _Interrupts(self), self.progress.shown():
+                await self._do_all(items, count, work, writer)
+            reason = self.budget.spent or ("drained" if self.draining else reason)
+        except ModelUnavailable:
+            reason = "model-unavailable"
+            raise
+        except asyncio.CancelledError:
+            reason = "stopped"
+            raise
+        finally:
+            try:
+                self._finished.put_nowait(None)
+                await writer
+                ended(reason)
+            finally:
+                for model in self.models:
+                    await model.close()
+        return reason
+
+    def launch_row(
+        self, run_id: str, stage: str, started: datetime, ended: datetime, reason: str,
+        settings: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the row of the table `launches` for this piece of work."""
+        return {
+            "run_id": run_id, "stage": stage, "started_at": started, "ended_at": ended,
+            "episodes": self.progress.done, "prompt_tokens": self.budget.prompt_tokens,
+            "completion_tokens": self.budget.completion_tokens, "cost": self.budget.cost,
+            "end_reason": reason, "settings": json.dumps(settings) if settings else None,
+        }  # fmt: skip
+
+    async def _do_all(
+        self, items: Iterator[Item], count: int, work: Work[Item], writer: asyncio.Task[None]
+    ) -> None:
+        """Keep `concurrency` items in progress until none is left, or the first failure."""
+        crew = range(min(self.concurrency, count))
+        self._tasks = [asyncio.create_task(self._work(items, work)) for _ in crew]
+        try:
+            waiting = {*self._tasks}
+            while waiting and not writer.done():
+                done, waiting = await asyncio.wait(
+                    {*waiting, writer}, return_when=asyncio.FIRST_COMPLETED
+                )
+                waiting.discard(writer)
+                for task in done - {writer}:
+                    task.result()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, items: Iterator[Item], work: Work[Item]) -> None:
+        for item in items:
+            if self.draining or self.budget.spent:
+                return
+            self.progress.live += 1
+            try:
+                await work(item, self._emit)
+            finally:
+                self.progress.live -= 1
+            self.progress.done += 1
+
+    def _emit(self, record: Record) -> None:
+        self.progress.count(record)
+        self._finished.put_nowait(record)
+
+    async def _write(self) -> None:
+        """Store finished records, several in one transaction, until a None arrives."""
+        last = False
+        while not last:
+            batch = [await self._finished.get()]
+            if batch[0] is not None and self._finished.empty():
+                await asyncio.sleep(FLUSH_S)
+            while not self._finished.empty() and len(batch) < FLUSH_RECORDS and batch[-1]:
+                batch.append(self._finished.get_nowait())
+            records = [record for record in batch if record is not None]
+            last = len(records) < len(batch)
+            if records:
+                await asyncio.to_thread(self.store.append, records)
+
+    def interrupt(self) -> None:
+        """Drain at the first call; stop what is in progress at the second."""
+        if self.draining:
+            for task in self._tasks:
+                task.cancel()
+        self.draining = True
+        self.progress.note(
+            f"finishing {self.progress.live} {self.progress.noun} in progress; "
+            "press Ctrl-C again to stop without them"
+        )
+
+
+class _Interrupts:
+    """Routes Ctrl-C and SIGTERM to a crew for the time of a block."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, crew: Crew) -> None:
+        self.crew = crew
+
+    def __enter__(self) -> None:
+        for number in self.SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self.crew.interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        for number in self.SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
