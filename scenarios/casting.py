@@ -66,6 +66,16 @@ def obstacles(
     ]
 
 
+def named_cultures(scenario: Scenario) -> set[str]:
+    """Return the ids of the cultures that a scenario and its selectors name."""
+    selects = [role.select for role in scenario.roles.values() if role.select]
+    lists = [select.culture for select in selects if not isinstance(select.culture, str)]
+    return {
+        *({scenario.culture} if scenario.culture else ()),
+        *(c for names in lists for c in names),
+    }
+
+
 def _own(scenario: Scenario) -> dict[str, Persona]:
     """Return the people written for the scene alone, by id."""
     return {persona.id: persona for persona in scenario.personas}

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from scenarios.casting import obstacles
+from scenarios.casting import named_cultures, obstacles
 from scenarios.culture import load_cultures
 from scenarios.library import library
 from scenarios.overlap import NEAR_DUPLICATE, leaks, shingles, similarity
 from scenarios.persona import Persona
 from scenarios.pool import load_personas
+from scenarios.population import populated
 from scenarios.problem import Finding, Keys, Problem, Severity, show_value
 from scenarios.reach import unreachable
 from scenarios.references import contradictions, wrong_names
@@ -86,6 +87,7 @@ def _follows(finding: Finding, wrong: Iterable[Keys]) -> bool:
 
 def _uncastable(scene: Scenario, personas: Mapping[str, Persona]) -> Iterator[Finding]:
     """Yield the roles for which the personas do not suffice, an error where it is so everywhere."""
+    personas = populated(personas, named_cultures(scene))
     peopled = sorted({persona.culture for persona in personas.values()})
     cultures = [scene.culture] if scene.culture else peopled
     reasons: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)

@@ -15,11 +15,17 @@ from scenarios.source import load_yaml
 
 LIBRARY = Path(__file__).with_suffix("")
 """The folder beside this file that has its name."""
+ADAPTED = LIBRARY.with_name("adapted")
 
 
 def library() -> dict[str, Path]:
     """Return the files of the shipped scenarios by id, in the order of their ids."""
     return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def adapted() -> dict[str, Path]:
+    """Return the files of the shipped adaptations of library scenarios to a culture, by id."""
+    return {path.stem: path for path in sorted(ADAPTED.glob("*.yaml"))}
 
 
 def find_scenario(path_or_id: Path | str) -> Path:
@@ -28,7 +34,7 @@ def find_scenario(path_or_id: Path | str) -> Path:
     Raises UserError for an id that is not in the library and a path where there is no file.
     """
     path, name = Path(path_or_id), str(path_or_id)
-    shipped = library()
+    shipped = library() | adapted()
     if name in shipped and not path.is_file():
         return shipped[name]
     if path.is_file():

@@ -7,7 +7,7 @@ is not a demographic picture of a country.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -94,6 +94,10 @@ class NameBook(BaseModel):
     """By a short English label."""
 
 
+POPULATION = 200
+"""People who stand in for a culture without personas of its own."""
+
+
 def known_cultures() -> list[str]:
     """Return the ids of the cultures that have a name book."""
     return sorted(path.stem for path in NAMES.glob("[A-Z][A-Z][A-Z].yaml"))
@@ -123,6 +127,24 @@ def sample_personas(culture_id: str, count: int, seed: int) -> list[Persona]:
         raise UserError(f"cannot sample {count} personas; ask for 0 or more")
     book = load_name_book(culture_id)
     return [_sample(book, seed, number) for number in range(1, count + 1)]
+
+
+def populated(
+    personas: Mapping[str, Persona], cultures: Iterable[str], seed: int = 0
+) -> dict[str, Persona]:
+    """Return the personas with a sampled population for each culture that none of them is of.
+
+    Cultures for which there is no sampler are left as they are.
+    """
+    peopled = {persona.culture for persona in personas.values()}
+    missing = sorted((set(cultures) - peopled) & set(known_cultures()))
+    drawn = (persona for culture in missing for persona in _crowd(culture, seed))
+    return {**personas, **{persona.id: persona for persona in drawn}}
+
+
+@cache
+def _crowd(culture_id: str, seed: int) -> tuple[Persona, ...]:
+    return tuple(sample_personas(culture_id, POPULATION, seed))
 
 
 def _sample(book: NameBook, seed: int, number: int) -> Persona:

@@ -70,8 +70,8 @@ class Role(Part):
     """One part to be played."""
 
     persona: Slug | None = None
-    """Id of a persona, shipped or of this file; mutually exclusive with `select`. With neither, anyone of the scene's
-    culture may play.
+    """Id of a persona, shipped or of this file; mutually exclusive with `select`. With neither,
+    anyone of the scene's culture may play.
     """
     select: Selector | None = None
     brief: str = Field(min_length=1, max_length=400)

@@ -19,10 +19,11 @@ from rich.text import Text
 from agents.actor import ReplyForm
 from agents.model import default_reply_form, open_model
 from agents.view import Conditioning
-from scenarios.casting import cast_scenario
+from scenarios.casting import cast_scenario, named_cultures
 from scenarios.culture import load_cultures
 from scenarios.library import load_scenario
 from scenarios.pool import load_personas
+from scenarios.population import populated
 from scenarios.scenario import Scenario
 from scenarios.terminal import printable
 from simulation.budget import Budget, BudgetConfig
@@ -121,6 +122,7 @@ def play(
     reply_form = config.reply_form
     if reply_form == "auto":
         reply_form = default_reply_form(model)
+    people = populated(load_personas(), {culture_id, *named_cultures(loaded)}, seed)
     console = Console(highlight=False)
     console.print(Text(printable(loaded.title), style="bold"))
     console.print(Text(printable(" ".join(loaded.setting.split()))), soft_wrap=False)
@@ -134,9 +136,8 @@ def play(
         await engine.start()
         settings = CallSettings(config.sampling(), config.timeout_s, config.repairs)
         conditions = Conditions(
-            "play", engine, settings, reply_form, "dimensions", load_personas(), load_cultures(),
-            utc_now,
-        )  # fmt: skip
+            "play", engine, settings, reply_form, "dimensions", people, load_cultures(), utc_now
+        )
         episode = Episode("0" * 16, loaded, culture_id, loaded.language, 0, seed)
         try:
             record = await play_episode(
@@ -155,5 +156,6 @@ def _stage(
     scenario: Scenario, culture: str | None, seed: int, form: ReplyForm, told: Conditioning
 ) -> Stage:
     culture_id = culture or scenario.culture or "GBR"
-    cast = cast_scenario(scenario, culture_id, load_personas(), random.Random(seed))
+    people = populated(load_personas(), {culture_id, *named_cultures(scenario)}, seed)
+    cast = cast_scenario(scenario, culture_id, people, random.Random(seed))
     return Stage(scenario, cast, load_cultures(), scenario.language, form, told)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from agents.model import Sampling
 from agents.view import Conditioning
@@ -20,12 +20,8 @@ from scenarios.errors import UserError
 from scenarios.scenario import Limits, Theme
 from scenarios.source import load_yaml
 from simulation.budget import BudgetConfig
-
-
-class Section(BaseModel):
-    """What all parts of the configuration have in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from simulation.review.settings import CritiqueConfig, LabelConfig
+from simulation.section import Section
 
 
 class ModelConfig(Section):
@@ -59,7 +55,8 @@ class CastConfig(Section):
     """Who may be cast."""
 
     source: Literal["authored", "sampled"] = "authored"
-    """authored: the shipped personas and those in `pools`; sampled: a population per culture."""
+    """authored: the shipped personas and those in `pools`, and for a culture that has none of them
+    a sampled population; sampled: a population per culture."""
     pools: tuple[str, ...] = ()
     """Paths of further persona files."""
     population: int = Field(default=200, ge=10)
@@ -71,8 +68,9 @@ class RunConfig(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     """Name of the run and of its folder."""
-    scenarios: tuple[str, ...] | Literal["all"] = "all"
-    """Ids of shipped scenarios and paths of scenario files."""
+    scenarios: tuple[str, ...] | Literal["all", "adapted"] = "all"
+    """Ids of shipped scenarios and paths of scenario files; all: the library; adapted: the shipped
+    adaptations of it to cultures."""
     themes: tuple[Theme, ...] = ()
     """Keep scenarios of these themes only; empty keeps all."""
     cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")
@@ -92,11 +90,15 @@ class RunConfig(Section):
     concurrency: int = Field(default=64, ge=1)
     """Episodes in progress at once."""
     budget: BudgetConfig = BudgetConfig()
+    critique: CritiqueConfig | None = None
+    """Critics that judge the episodes once they are played; null: none, or later by command."""
+    label: LabelConfig | None = None
+    """The labeller of intents, after the critics; null: none, or later by command."""
     out: str = "runs"
     """Folder in which the run's folder is made."""
 
 
-OPERATIONAL = ("concurrency", "budget", "out")
+OPERATIONAL = ("concurrency", "budget", "out", "critique", "label")
 """Fields that may change between launches of a run: they do not shape any episode."""
 
 

@@ -16,13 +16,14 @@ from typing import Any
 from agents.actor import ReplyForm
 from agents.model import default_reply_form
 from agents.template import load_template, short_hash
+from scenarios.casting import named_cultures
 from scenarios.check import check_file
 from scenarios.culture import Culture, load_culture, load_cultures
 from scenarios.errors import UserError
-from scenarios.library import library, load_scenario
+from scenarios.library import adapted, library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import load_personas, read_pool
-from scenarios.population import sample_personas
+from scenarios.population import populated, sample_personas
 from scenarios.problem import SourceError
 from scenarios.scenario import Scenario
 from simulation.call import derived_seed
@@ -95,7 +96,8 @@ def make_plan(config: RunConfig) -> Plan:
 
 def _require_sound(config: RunConfig, personas: Mapping[str, Persona]) -> None:
     """Raise UserError for a user's scenario file that `scenario check` finds errors in."""
-    own = () if config.scenarios == "all" else set(config.scenarios) - library().keys()
+    shipped = library() | adapted()
+    own = () if isinstance(config.scenarios, str) else set(config.scenarios) - shipped.keys()
     for name in sorted(own):
         problems = [p for p in check_file(Path(name), personas=personas) if p.severity == "error"]
         if problems:
@@ -103,7 +105,9 @@ def _require_sound(config: RunConfig, personas: Mapping[str, Persona]) -> None:
 
 
 def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
-    names = sorted(library()) if config.scenarios == "all" else config.scenarios
+    shipped = {"all": library, "adapted": adapted}
+    chosen = config.scenarios
+    names = sorted(shipped[chosen]()) if isinstance(chosen, str) else chosen
     loaded: dict[str, Scenario] = {}
     for name in names:
         scenario = load_scenario(name)
@@ -132,4 +136,5 @@ def _personas(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, P
                 personas[persona.id] = persona
         named = {part.persona for s in scenarios for part in s.roles.values() if part.persona}
         personas = {k: p for k, p in personas.items() if "-sampled-" in k or k in named}
-    return personas
+    wanted = {*config.cultures, *(c for scene in scenarios for c in named_cultures(scene))}
+    return populated(personas, wanted, config.seed)

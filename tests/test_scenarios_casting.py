@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting_room import person
 
-from scenarios.casting import cast_scenario, eligible, obstacles
+from scenarios.casting import cast_scenario, eligible, named_cultures, obstacles
 from scenarios.errors import UserError
 from scenarios.library import library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import load_personas
+from scenarios.population import populated
 from scenarios.scenario import Role, Scenario
 
 CROWD = {
@@ -159,6 +160,7 @@ def fits(persona: Persona, part: Role) -> bool:
 
 @pytest.mark.parametrize("name", library())
 def test_shipped_scenarios_can_be_cast(name: str) -> None:
-    scene, personas = load_scenario(name), load_personas()
+    scene = load_scenario(name)
+    personas = populated(load_personas(), named_cultures(scene))
     cast = cast_scenario(scene, scene.culture or "MEX", personas, Random(7))
     assert list(cast) == list(scene.roles)

@@ -6,10 +6,11 @@ import random
 import pytest
 from scenes import Recorder, json_act, play, scenario, text_of, who_asks
 
-from scenarios.casting import cast_scenario
+from scenarios.casting import cast_scenario, named_cultures
 from scenarios.culture import load_cultures
 from scenarios.library import library, load_scenario
 from scenarios.pool import load_personas
+from scenarios.population import populated
 from simulation.stage import Stage
 
 FORMS = ["json", "script"]
@@ -23,7 +24,8 @@ def line(form: str, text: str) -> str:
 def test_no_prompt_of_the_library_holds_what_another_role_alone_knows(name: str) -> None:
     scene = load_scenario(name)
     culture = scene.culture or "MEX"
-    cast = cast_scenario(scene, culture, load_personas(), random.Random(3))
+    people = populated(load_personas(), named_cultures(scene))
+    cast = cast_scenario(scene, culture, people, random.Random(3))
     for form in FORMS:
         stage = Stage(scene, cast, load_cultures(), scene.language, form, "norms")
         for role, actor in stage.actors.items():

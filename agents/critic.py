@@ -1,0 +1,230 @@
+"""Critics: the questions they ask about a conversation, and the reading of a judge's answers.
+
+Invariant: an answer that cannot be read, or lies outside its scale, is a judgement that failed and
+says why; it is never a pass and never a zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from agents.actor import Asked, ReplyForm, prompt_hash
+from agents.conversation import Conversation
+from agents.language import speaks
+from agents.model import Message, Prompt
+from agents.reply import Unreadable, first_object, sound
+from agents.template import Template, load_template
+from scenarios.registry import resolve
+from scenarios.words import words
+
+CONFIDENCE = ("very confident", "confident", "not sure")
+COPIED_WORDS = 8
+"""Words in a row that a reason must share with a line, being made of nothing else, to be a copy."""
+
+CRITICS = {
+    "quality": "agents.critics.quality:questions",
+    "culture": "agents.critics.culture:questions",
+    "social": "agents.critics.social:questions",
+    "meta": "agents.critics.meta:questions",
+}
+"""Critics by name, in the order in which they judge; `meta` reads the verdicts of the others."""
+
+
+class Labels(NamedTuple):
+    """A scale of named outcomes."""
+
+    names: tuple[str, ...]
+
+
+class Range(NamedTuple):
+    """A scale of whole numbers, both ends included."""
+
+    low: int
+    high: int
+
+
+Scale = Labels | Range
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one judge said of one dimension."""
+
+    dimension: str
+    role: str | None
+    """Whom it is about; null for the whole conversation."""
+    label: str | None
+    score: int | None
+    confidence: str | None
+    reason: str
+    """The judge's reason; of a judgement that failed, what is wrong with the answer."""
+    turns: tuple[int, ...] = ()
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call of a critic."""
+
+    critic: str
+    role: str | None
+    scales: Mapping[str, Scale]
+    """Dimensions that the answer judges."""
+    asked: Asked
+    template: Template
+
+
+Questions = Callable[[Conversation, Sequence[Judgement], ReplyForm], list[Question]]
+"""What a critic is: from a conversation, and the others' judgements, to its questions."""
+
+
+class UnusableVerdict(Unreadable):
+    """An answer that is no verdict; the message says why, in words a model can act on."""
+
+    def __init__(self, failure: str, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+def critic(name: str) -> Questions:
+    """Return a critic by name or import path. Raises UserError for an unknown one."""
+    found: Questions = resolve("critic", name, CRITICS)
+    return found
+
+
+def ask(
+    name: str, conversation: Conversation, role: str | None, scales: Mapping[str, Scale],
+    form: ReplyForm, **facts: Any,
+) -> Question:  # fmt: skip
+    """Return the question of a critic: the conversation first, which all critics' prompts share,
+    then what the critic's template asks.
+    """
+    template = load_template(name)
+    scene = load_template("review").scene(conversation, True)
+    person = next((p for p in conversation.people if p.role == role), None)
+    text = f"{scene}\n\n{template.ask(conversation, person, **facts)}"
+    return Question(name, role, scales, asked_as(text, verdict_schema(scales), form), template)
+
+
+def asked_as(text: str, schema: dict[str, Any], form: ReplyForm) -> Asked:
+    """Return a question as a prompt: text to be continued under `script`, a chat under `json`."""
+    messages: list[Message] = [{"role": "user", "content": text}]
+    prompt: Prompt = f"{text}\nAnswer: " if form == "script" else messages
+    return Asked(prompt, prompt_hash(prompt), schema)
+
+
+def ask_again(asked: Asked, reply: str, problem: str) -> Asked:
+    """Return the prompt for a second try after an answer that cannot be used."""
+    note = load_template("review").repair(problem)
+    if isinstance(asked.prompt, str):
+        prompt: Prompt = f"{asked.prompt}{sound(reply)}\n{note}\nAnswer: "
+    else:
+        prompt = [
+            *asked.prompt,
+            {"role": "assistant", "content": reply or "{}"},
+            {"role": "user", "content": note},
+        ]
+    return Asked(prompt, prompt_hash(prompt), asked.schema)
+
+
+def verdict_schema(scales: Mapping[str, Scale]) -> dict[str, Any]:
+    """Return the JSON Schema of a verdict: reason, turns, one field a dimension, confidence."""
+    fields: dict[str, Any] = {
+        "reason": {"type": "string"},
+        "turns": {"type": "array", "items": {"type": "integer"}},
+    }
+    for dimension, scale in scales.items():
+        fields[dimension] = (
+            {"type": "string", "enum": list(scale.names)}
+            if isinstance(scale, Labels)
+            else {"type": "integer", "minimum": scale.low, "maximum": scale.high}
+        )
+    fields["confidence"] = {"type": "string", "enum": list(CONFIDENCE)}
+    return {
+        "type": "object", "properties": fields, "required": list(fields),
+        "additionalProperties": False,
+    }  # fmt: skip
+
+
+def read_verdict(reply: str, question: Question, conversation: Conversation) -> list[Judgement]:
+    """Read a judge's answer, one judgement a dimension.
+
+    A dimension outside its scale fails by itself. Raises UnusableVerdict where nothing can be used.
+    """
+    value = answer_of(reply, conversation)
+    confidence, reason = value.get("confidence"), str(value.get("reason") or "").strip()
+    if confidence not in CONFIDENCE:
+        raise UnusableVerdict("out-of-scale", f'"confidence" must be one of {_listed(CONFIDENCE)}.')
+    if not any(character.isalnum() for character in reason):
+        raise UnusableVerdict("parse-failure", '"reason" is empty.')
+    require_own_words(reason, conversation)
+    known = {line.turn for line in conversation.turns}
+    cited = value.get("turns")
+    turns = tuple(t for t in cited if t in known) if isinstance(cited, list) else ()
+    judgements = [
+        _judged(dimension, scale, value.get(dimension), question.role, confidence, reason, turns)
+        for dimension, scale in question.scales.items()
+    ]
+    if all(judgement.failure for judgement in judgements):
+        raise UnusableVerdict("out-of-scale", judgements[0].reason)
+    return judgements
+
+
+def answer_of(reply: str, conversation: Conversation) -> dict[str, Any]:
+    """Return the JSON object in an answer. Raises UnusableVerdict, which says so where the answer
+    copies the conversation instead.
+    """
+    try:
+        return first_object(reply)
+    except Unreadable as error:
+        if _copies(reply, conversation):
+            raise UnusableVerdict("copied", "it repeats the conversation.") from error
+        raise UnusableVerdict("parse-failure", str(error)) from error
+
+
+def require_own_words(text: str, conversation: Conversation) -> None:
+    """Raise UnusableVerdict for a text that copies a line, or is not in English."""
+    if _copies(text, conversation):
+        raise UnusableVerdict("copied", "it repeats the conversation.")
+    if not speaks(text, "en"):
+        raise UnusableVerdict("wrong-language", "it is not in English.")
+
+
+def failed(question: Question, failure: str, message: str) -> list[Judgement]:
+    """Return the judgements of a question that came to nothing."""
+    return [
+        Judgement(dimension, question.role, None, None, None, message, (), failure)
+        for dimension in question.scales
+    ]
+
+
+def _judged(
+    dimension: str, scale: Scale, value: Any, role: str | None, confidence: str, reason: str,
+    turns: tuple[int, ...],
+) -> Judgement:  # fmt: skip
+    if isinstance(scale, Labels):
+        if value in scale.names:
+            return Judgement(dimension, role, value, None, confidence, reason, turns)
+        allowed = f"one of {_listed(scale.names)}"
+    else:
+        if type(value) is int and scale.low <= value <= scale.high:
+            return Judgement(dimension, role, None, value, confidence, reason, turns)
+        allowed = f"a whole number from {scale.low} to {scale.high}"
+    message = f'"{dimension}" must be {allowed}; found {value!r:.60}.'
+    return Judgement(dimension, role, None, None, None, message, (), "out-of-scale")
+
+
+def _copies(text: str, conversation: Conversation) -> bool:
+    """Tell whether a text is made of the words of one line, in order."""
+    said = " ".join(words(text))
+    if said.count(" ") + 1 < COPIED_WORDS:
+        return False
+    lines = (f" {' '.join(words(line.text or ''))} " for line in conversation.lines)
+    whole = " ".join(words(" ".join(line.text or "" for line in conversation.lines)))
+    return any(f" {said} " in line for line in lines) or f" {said} " in f" {whole} "
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -1,0 +1,1 @@
+"""The critics of the panel, one file each."""

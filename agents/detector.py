@@ -1,0 +1,182 @@
+"""Deterministic detectors: faults of a conversation that need no model to be seen.
+
+Invariant: the same conversation gives the same detections; what a detector cannot tell it does not
+flag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from agents.conversation import Conversation, Line, Person
+from agents.language import speaks
+from scenarios.words import words
+
+GRAM = 3
+"""Words in a row that repetition, echo and leaks are measured by."""
+CHARACTER_GRAM = 5
+"""The same in scripts written without spaces, where a character is a word, for leaks."""
+COPIED_SHARE = 0.5
+"""Share of a turn's different word sequences said before that makes it a repeat or an echo."""
+LEAKED_SEQUENCES = 3
+"""Sequences of a secret in one turn that give it away; half of them where there are fewer than six.
+"""
+SHORT_WORDS = 3
+"""Words of a turn that is too short; in scripts without spaces, characters of one."""
+
+
+class Detection(NamedTuple):
+    """What one detector measured of one role."""
+
+    detector: str
+    role: str
+    value: float
+    """Share of the role's spoken turns that have the fault, 0 to 1."""
+    flagged: bool
+    turns: tuple[int, ...]
+    evidence: str | None
+
+
+Faulty = Callable[[Conversation, Person, Sequence[Line]], Iterator[Line]]
+"""A detector: from a conversation, a role and the turns it spoke, in order, to the faulty ones."""
+
+
+def detect(conversation: Conversation) -> list[Detection]:
+    """Run all detectors on every role that spoke."""
+    found = []
+    for person in conversation.speakers:
+        spoken = [line for line in conversation.turns if line.role == person.role and line.words]
+        for name, (faulty, threshold) in DETECTORS.items() if spoken else ():
+            lines = list(faulty(conversation, person, spoken))
+            share = len(lines) / len(spoken)
+            turns = tuple(line.turn for line in lines if line.turn is not None)
+            evidence = lines[0].text if lines else None
+            flagged = bool(lines) and share >= threshold
+            found.append(Detection(name, person.role, share, flagged, turns, evidence))
+    return found
+
+
+def repetition(
+    conversation: Conversation, person: Person, spoken: Sequence[Line]
+) -> Iterator[Line]:
+    """Turns at least half of whose three-word sequences the speaker said in earlier turns."""
+    said: set[tuple[str, ...]] = set()
+    for line in spoken:
+        grams = _grams(line.text)
+        if grams and len(grams & said) >= COPIED_SHARE * len(grams):
+            yield line
+        said |= grams
+
+
+def echo(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
+    """Turns at least half of whose three-word sequences are in the spoken turn just before."""
+    talk = [line for line in conversation.turns if line.words]
+    before = {line.turn: earlier for earlier, line in pairwise(talk)}
+    for line in spoken:
+        earlier, grams = before.get(line.turn), _grams(line.text)
+        if earlier is None or earlier.role == line.role:
+            continue
+        if len(grams & _grams(earlier.text)) >= COPIED_SHARE * len(grams):
+            yield line
+
+
+def speaks_for_others(
+    conversation: Conversation, person: Person, spoken: Sequence[Line]
+) -> Iterator[Line]:
+    """Turns that hold a line of another person's: a name, a colon, and words."""
+    others = [other.name for other in conversation.people if other.role != person.role]
+    own = set(person.name.split())
+    names = {*others, *(part for name in others for part in name.split())} - own
+    names = {name for name in names if len(name) > 1}
+    if not names:
+        return
+    either = "|".join(map(re.escape, sorted(names)))
+    cue = re.compile(rf"(?<!\w)(?:{either}) ?[:\uff1a] ?[\w\"'(\[]")
+    yield from (line for line in spoken if cue.search(line.text or ""))
+
+
+def wrong_language(
+    conversation: Conversation, person: Person, spoken: Sequence[Line]
+) -> Iterator[Line]:
+    """Turns that are surely not in the language the role speaks."""
+    yield from (line for line in spoken if not speaks(line.text or "", person.language))
+
+
+def secret_leak(
+    conversation: Conversation, person: Person, spoken: Sequence[Line]
+) -> Iterator[Line]:
+    """Turns, heard by others, that hold the secret's own words: the rule of the view secret_leaks.
+
+    Three-word sequences (five characters in scripts without spaces) count that not everybody was
+    told and that hold no word which changes with the speaker. Paraphrases go unnoticed.
+    """
+    secret = words(person.secret or "")
+    size = CHARACTER_GRAM if any(_unspaced(word) for word in secret) else GRAM
+    known = {gram for text in conversation.public for gram in _sequences(words(text), size)}
+    own = {g for g in _sequences(secret, size) if not _person_words() & set(g)} - known
+    enough = min(LEAKED_SEQUENCES, -(-len(own) // 2))
+    for line in spoken:
+        said = set(_sequences(words(line.text or ""), size))
+        if own and line.heard and len(own & said) >= enough:
+            yield line
+
+
+def too_short(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
+    """Turns of one to three words."""
+    yield from (line for line in spoken if len(words(line.text or "")) <= SHORT_WORDS)
+
+
+def meta_talk(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
+    """Turns in which a machine talks about itself or its task."""
+    yield from (line for line in spoken if _meta_phrases().search(line.text or ""))
+
+
+DETECTORS: Mapping[str, tuple[Faulty, float]] = {
+    "repetition": (repetition, 0.3),
+    "echo": (echo, 0.3),
+    "speaks-for-others": (speaks_for_others, 0.0),
+    "wrong-language": (wrong_language, 0.2),
+    "secret-leak": (secret_leak, 0.0),
+    "too-short": (too_short, 0.6),
+    "meta-talk": (meta_talk, 0.0),
+}
+"""Detectors with the share of a role's spoken turns from which they flag it."""
+
+
+def _grams(text: str | None) -> frozenset[tuple[str, ...]]:
+    """Return every three words in a row; of a shorter text the text itself."""
+    return frozenset(_sequences(words(text or ""), GRAM))
+
+
+def _sequences(text: tuple[str, ...], size: int) -> list[tuple[str, ...]]:
+    if len(text) <= size:
+        return [text] if text else []
+    return [text[start : start + size] for start in range(len(text) - size + 1)]
+
+
+def _unspaced(word: str) -> bool:
+    return len(word) == 1 and word > "\u0e00"
+
+
+@cache
+def _data() -> dict[str, list[str]]:
+    text = Path(__file__).with_name("detector.yaml").read_text(encoding="utf-8")
+    data: dict[str, list[str]] = yaml.safe_load(text)
+    return data
+
+
+@cache
+def _person_words() -> frozenset[str]:
+    return frozenset(word for line in _data()["person_words"] for word in line.split())
+
+
+@cache
+def _meta_phrases() -> re.Pattern[str]:
+    return re.compile("|".join(_data()["meta_talk"]), re.IGNORECASE)

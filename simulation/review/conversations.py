@@ -1,0 +1,109 @@
+"""Stored episodes as conversations for critics and the labeller.
+
+Invariant: a conversation is made from stored data alone, as it was when the episode was played.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import duckdb
+
+from agents.conversation import Conversation, Line, Person
+from scenarios.culture import Culture
+
+Rows = list[dict[str, Any]]
+
+
+def load_conversations(
+    con: duckdb.DuckDBPyConnection, episode_ids: Sequence[str]
+) -> dict[str, Conversation]:
+    """Return the conversations of episodes that are in the store, by episode id."""
+    heads = read(
+        con,
+        "select e.episode_id, e.culture_id, s.data as scenario, (select any_value(data) from "
+        "cultures c where c.culture_id = e.culture_id) as culture "
+        "from episodes e join scenarios s using (scenario_hash) where e.episode_id in ?",
+        episode_ids,
+    )
+    cast = _by_episode(
+        read(
+            con,
+            "select r.*, p.data as persona, c.data as culture from roles r "
+            "join personas p using (persona_hash) join cultures c using (culture_hash) "
+            "where r.episode_id in ? order by r.rowid",
+            episode_ids,
+        )
+    )
+    turns = _by_episode(read(con, "select * from turns where episode_id in ?", episode_ids))
+    happened = _by_episode(
+        read(con, "select * from happenings where episode_id in ? order by rowid", episode_ids)
+    )
+    found = {}
+    for head in heads:
+        id_, scenario = head["episode_id"], json.loads(head["scenario"])
+        people = tuple(_person(row, scenario["roles"][row["role"]]) for row in cast[id_])
+        found[id_] = Conversation(
+            id_, scenario["title"], " ".join(scenario["setting"].split()),
+            _culture(head["culture"]), _public(scenario), people,
+            _lines(turns[id_], happened[id_], {p.role: p.name for p in people}),
+        )  # fmt: skip
+    return found
+
+
+def read(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Rows:
+    """Return the rows of a query as dictionaries."""
+    cursor = con.execute(query, list(values))
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _by_episode(rows: Rows) -> defaultdict[str, Rows]:
+    grouped: defaultdict[str, Rows] = defaultdict(list)
+    for row in rows:
+        grouped[row["episode_id"]].append(row)
+    return grouped
+
+
+@lru_cache(maxsize=512)
+def _culture(data: str) -> Culture:
+    return Culture.model_validate_json(data)
+
+
+def _person(row: Mapping[str, Any], part: Mapping[str, Any]) -> Person:
+    persona = json.loads(row["persona"])
+    return Person(
+        row["role"], row["name"], persona["age"], persona["occupation"], persona["place"],
+        _culture(row["culture"]), row["language"], part["brief"], persona["background"],
+        row["goal"], row["secret"],
+    )  # fmt: skip
+
+
+def _public(scenario: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = [scenario["setting"], *(part["brief"] for part in scenario["roles"].values())]
+    texts += [event["text"] for event in scenario.get("events") or ()]
+    return (*texts, *(phase["brief"] for phase in scenario.get("phases") or () if phase["brief"]))
+
+
+def _lines(turns: Rows, happened: Rows, names: Mapping[str, str]) -> tuple[Line, ...]:
+    """Return turns and happenings in one order, what happened after a turn following it."""
+    placed = [((row["turn"], 0), _act(row, names)) for row in turns]
+    for row in happened:
+        text = row["text"]
+        if row["kind"] == "entrance":
+            text = f"{names[row['name']]} comes in."
+        if text is not None:
+            placed.append(((row["after_turn"], 1), Line(None, None, None, None, text)))
+    return tuple(line for _, line in sorted(placed, key=lambda place: place[0]))
+
+
+def _act(row: Mapping[str, Any], names: Mapping[str, str]) -> Line:
+    return Line(
+        row["turn"], row["speaker"], names[row["speaker"]], row["action"], row["text"],
+        tuple(names[role] for role in row["addressees"] if role in names), row["whisper"],
+        bool(row["audience"]),
+    )  # fmt: skip
