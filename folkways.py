@@ -56,6 +56,7 @@ def application() -> object:
 
     from scenarios.commands import culture_app, persona_app, scenario_app
     from simulation import commands, reading_commands
+    from simulation.review import commands as review_commands
 
     app = typer.Typer(
         name="folkways",
@@ -73,6 +74,9 @@ def application() -> object:
     app.command("sql")(reading_commands.sql)
     app.command("schema")(reading_commands.schema)
     app.command("view")(reading_commands.view)
+    app.command("critique")(review_commands.critique)
+    app.command("label")(review_commands.label)
+    app.add_typer(review_commands.review_app, name="review")
     return app
 
 

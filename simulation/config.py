@@ -29,7 +29,7 @@ class ModelConfig(Section):
 
     name: str = "embedded"
     """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, fake, or an import path."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """Options of the engine, such as `prices` or `max_batch`."""
     reply_form: Literal["auto", "json", "script"] = "auto"
     """auto: `script` for the embedded model, `json` for others."""
@@ -112,7 +112,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise UserError(f"{path}: a run configuration is a mapping, such as `name: pilot`")
     data = {"name": path.stem} | data
     for override in overrides:
-        _apply(data, override)
+        apply_override(data, override)
     return parse_config(data, str(path))
 
 
@@ -129,7 +129,8 @@ def parse_config(data: Mapping[str, Any], where: str) -> RunConfig:
         raise UserError("\n".join(faults)) from error
 
 
-def _apply(data: dict[str, Any], override: str) -> None:
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Set the value that an override `key.sub=value` names. Raises UserError for a faulty one."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"override '{override}' is not of the form key.sub=value")

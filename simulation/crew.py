@@ -40,6 +40,7 @@ class Crew:
         self.models, self.store, self.budget = models, store, budget
         self.progress, self.concurrency = progress, concurrency
         self.draining = False
+        self._before = (budget.prompt_tokens, budget.completion_tokens, budget.cost)
         self._finished: asyncio.Queue[Record | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -81,10 +82,12 @@ class Crew:
         settings: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Return the row of the table `launches` for this piece of work."""
+        budget, (prompt, completion, cost) = self.budget, self._before
         return {
             "run_id": run_id, "stage": stage, "started_at": started, "ended_at": ended,
-            "episodes": self.progress.done, "prompt_tokens": self.budget.prompt_tokens,
-            "completion_tokens": self.budget.completion_tokens, "cost": self.budget.cost,
+            "episodes": self.progress.done, "prompt_tokens": budget.prompt_tokens - prompt,
+            "completion_tokens": budget.completion_tokens - completion,
+            "cost": None if budget.cost is None else budget.cost - (cost or 0.0),
             "end_reason": reason, "settings": json.dumps(settings) if settings else None,
         }  # fmt: skip
 

@@ -7,24 +7,24 @@ episodes.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
-import os
 import platform
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
 
-from agents.model import open_model
 from scenarios.errors import UserError
+from simulation.budget import Budget
 from simulation.config import differences
+from simulation.engines import Engines
+from simulation.lock import locked
 from simulation.plan import Plan
 from simulation.progress import Progress
+from simulation.review.stage import Bounds, Stage, run_critique, run_labels
 from simulation.runner import Runner
 from simulation.store import FILE, Store
 
@@ -49,14 +49,34 @@ def launch(plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False) -
     if fresh and run.exists():
         set_aside(run)
     run.mkdir(parents=True, exist_ok=True)
-    with _lock(run):
+    with locked(run):
         _settle_configuration(plan, run)
-        model = open_model(plan.config.model.name, plan.config.model.options)
-        runner = Runner(plan, model, run, Progress(quiet), utc_now)
         try:
-            return asyncio.run(runner.run(limit))
+            return asyncio.run(_stages(plan, run, limit, quiet))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+
+
+async def _stages(plan: Plan, run: Path, limit: int | None, quiet: bool) -> str:
+    """Play, then critique and label if the configuration says so; return why it ended."""
+    config, engines = plan.config, Engines()
+    model = engines.lend(config.model.name, config.model.options)
+    budget = Budget(config.budget, time.monotonic)
+    review = Stage(
+        run, config.name, model.name, config.model.options, engines, Bounds(config.concurrency),
+        budget, utc_now, quiet,
+    )  # fmt: skip
+    try:
+        reason = played = await Runner(plan, model, run, Progress(quiet), utc_now, budget).run(
+            limit
+        )
+        if config.critique and reason in ("done", "limit"):
+            reason = await run_critique(review, config.critique)
+        if config.label and reason in ("done", "limit"):
+            reason = await run_labels(review, config.label)
+        return played if reason == "done" else reason
+    finally:
+        await engines.close()
 
 
 def set_aside(run: Path) -> Path:
@@ -64,28 +84,9 @@ def set_aside(run: Path) -> Path:
     number = 1
     while (old := run.with_name(f"{run.name}.old-{number}")).exists():
         number += 1
-    with _lock(run):
+    with locked(run):
         run.rename(old)
     return old
-
-
-@contextmanager
-def _lock(run: Path) -> Iterator[None]:
-    """Hold the run's lock file for the time of a block; the system lets go of it if we die."""
-    with (run / "run.lock").open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            pid = file.read().strip() or "unknown"
-            raise UserError(
-                f"{run} is being written by another process (PID {pid}); wait for it, or stop it "
-                f"with: kill -INT {pid}"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _settle_configuration(plan: Plan, run: Path) -> None:

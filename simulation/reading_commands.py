@@ -58,7 +58,7 @@ def sql(
     if as_csv + as_json + (parquet is not None) > 1:
         raise UserError("--csv, --json and --parquet exclude each other; give one of them")
     if query is None and sys.stdin.isatty() and not (as_csv or as_json or parquet):
-        run_shell(run, _console(sys.stdout), rows or None)
+        run_shell(run, console_for(sys.stdout), rows or None)
         return
     statement = sys.stdin.read() if query is None or query == "-" else query
     if parquet:
@@ -67,12 +67,12 @@ def sql(
         typer.echo(printable(f"{parquet}: {count:,} row{'' if count == 1 else 's'}"))
         return
     raw = as_csv or as_json
-    with _output(raw) as stream, closing(open_reader(run)) as con:
+    with output(raw) as stream, closing(open_reader(run)) as con:
         result = run_query(con, statement)
         if raw:
             (write_csv if as_csv else write_json)(result, stream)
         else:
-            print_table(result, _console(stream), rows or None)
+            print_table(result, console_for(stream), rows or None)
 
 
 def schema(
@@ -82,8 +82,8 @@ def schema(
     ] = None,
 ) -> None:
     """Print the views, macros and tables of a run with their comments."""
-    with _output() as stream, closing(open_reader(run)) as con:
-        print_schema(load_schema(con, names or ()), _console(stream))
+    with output() as stream, closing(open_reader(run)) as con:
+        print_schema(load_schema(con, names or ()), console_for(stream))
 
 
 def view(
@@ -104,8 +104,8 @@ def view(
     """Print the transcript of an episode, or write it as a web page."""
     if html:
         _refuse_to_overwrite(html, force)
-    with _output() as stream, closing(open_reader(run)) as con:
-        console = _console(stream)
+    with output() as stream, closing(open_reader(run)) as con:
+        console = console_for(stream)
         if listed:
             print_table(run_query(con, EPISODES), console, rows or None)
             return
@@ -119,7 +119,7 @@ def view(
 
 
 @contextmanager
-def _output(raw: bool = False) -> Iterator[TextIO]:
+def output(raw: bool = False) -> Iterator[TextIO]:
     """Give a stream whose text is printed at the end of the block, unless that ends in an error.
 
     `raw` text is made harmless where it goes to a terminal.
@@ -135,7 +135,7 @@ def _output(raw: bool = False) -> Iterator[TextIO]:
         sys.stdout.flush()
 
 
-def _console(stream: TextIO) -> Console:
+def console_for(stream: TextIO) -> Console:
     """Return a console for `stream` that behaves as standard output would."""
     width = shutil.get_terminal_size((WIDTH, 50)).columns
     return Console(file=stream, force_terminal=sys.stdout.isatty(), width=width, highlight=False)

@@ -26,12 +26,13 @@ class Runner:
     """One launch of a run: from the first unplayed episode until done, drained or out of budget."""
 
     def __init__(
-        self, plan: Plan, model: Model, run: Path, progress: Progress, utc: Callable[[], datetime]
-    ) -> None:
+        self, plan: Plan, model: Model, run: Path, progress: Progress, utc: Callable[[], datetime],
+        budget: Budget | None = None,
+    ) -> None:  # fmt: skip
         self.plan, self.progress, self.utc = plan, progress, utc
         self.store = Store(run)
         config = plan.config
-        self.budget = Budget(config.budget, time.monotonic)
+        self.budget = budget or Budget(config.budget, time.monotonic)
         self.conditions = Conditions(
             config.name, model,
             CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),

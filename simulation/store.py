@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,24 @@ FILE = "log.duckdb"
 SQL = Path(__file__).with_name("sql")
 MIGRATIONS = ("0001_tables.sql", "0002_review.sql")
 """Append-only: a store of version n has run the first n of these."""
+VIEWS = ("words", "review", "views")
+"""Files of views and macros, in the order in which they build on each other."""
+POLICIES = {
+    "clca": "the published rule, drops what quality or meta calls bad and is very confident of.",
+    "strict": "drops whatever a critic objects to or a detector flags.",
+    "lenient": "drops only what two critics are very confident of, and what is no talk at all.",
+    "needs-review": "keeps what a person should read, drops the clear cases.",
+}
+"""Shipped filter policies, each a view `policy_NAME` of objections."""
+OBJECTION = {
+    "episode_id": "The episode.",
+    "outcome": "dropped, unreviewed or needs-review.",
+    "source": "Critic or detector that objects.",
+    "reason": "Why, in its words.",
+    "role": "Role concerned; null for the whole conversation.",
+    "turns": "Turns it rests on.",
+}
+"""Columns of a policy, with their meanings."""
 STORE_VERSION = len(MIGRATIONS)
 SHARED_KEYS = {
     "cultures": "culture_hash",
@@ -48,7 +66,7 @@ class Store:
 
     def create(self) -> None:
         """Make the file with its tables and views, or bring an older one up to date."""
-        views = (SQL / "views.sql").read_text(encoding="utf-8")
+        views = views_sql()
         with _Connection(self.path) as con:
             empty = not con.execute("from duckdb_tables() limit 1").fetchall()
             meta = {} if empty else read_meta(con, self.path)
@@ -79,6 +97,12 @@ class Store:
     def add(self, table: str, row: Row) -> None:
         """Store one row of a table that belongs to no episode, such as `runs` or `launches`."""
         self._insert({table: [row]})
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for reading beside the writer of this process."""
+        with _Connection(self.path) as con:
+            yield con
 
     def episodes(self) -> list[tuple[str, int, str]]:
         """Return content hash, attempt and exit reason of every stored episode."""
@@ -142,6 +166,24 @@ def _unnested(data_type: str) -> str:
     if data_type.startswith("MAP"):
         return f"cast(unnest(?::json[]) as {data_type})"
     return f"unnest(?::{data_type}[])"
+
+
+def views_sql() -> str:
+    """Return the statements that make all views and macros, filter policies included."""
+    policies = ""
+    for name, about in POLICIES.items():
+        view = f'"policy_{name}"'
+        policies += f"create or replace view {view} as\n{policy_sql(name).strip()};\n"
+        policies += f"comment on view {view} is $$Objections of the policy {name}: {about}$$;\n"
+        for column, meaning in OBJECTION.items():
+            policies += f"comment on column {view}.{column} is $${meaning}$$;\n"
+    texts = ((SQL / f"{name}.sql").read_text(encoding="utf-8") for name in VIEWS)
+    return "\n".join(texts).replace("{policies}", policies)
+
+
+def policy_sql(name: str) -> str:
+    """Return the query of a shipped filter policy."""
+    return (SQL / f"policy_{name}.sql").read_text(encoding="utf-8")
 
 
 class _Connection:

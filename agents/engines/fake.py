@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class FakeModel:
     ) -> None:
         self.name, self.latency_s = name, latency_s
         self._script = script or FakeScript()
-        self._lines = self._script.lines or _stock_lines()
+        self._lines = self._script.lines or _stock("lines")
         self._used = [0] * len(self._script.rules)
         self._reply = reply or self._scripted
 
@@ -113,15 +114,18 @@ class FakeModel:
     def _line(self, rng: random.Random) -> str:
         return self._lines[int(rng.random() * len(self._lines))]
 
-    def _fill(self, schema: Mapping[str, Any], rng: random.Random) -> Any:
+    def _fill(self, schema: Mapping[str, Any], rng: random.Random, remark: bool = False) -> Any:
         """Return a value that fits a JSON schema; early values of an enum are far likelier than
-        late ones.
+        late ones. A string is a line of the scene, or a remark about it.
         """
         if options := schema.get("enum"):
             return options[int(rng.random() ** 12 * len(options))]
         kind = schema.get("type")
         if kind == "object":
-            return {name: self._fill(part, rng) for name, part in schema["properties"].items()}
+            fields = schema["properties"].items()
+            return {name: self._fill(part, rng, name != "text") for name, part in fields}
+        if "anyOf" in schema:
+            return self._fill(schema["anyOf"][0], rng, remark)
         if kind == "array":
             wanted = rng.random() < 0.5 and schema["items"].get("enum") != []
             return [self._fill(schema["items"], rng)] if wanted else []
@@ -131,14 +135,15 @@ class FakeModel:
             return rng.uniform(schema.get("minimum", 0), schema.get("maximum", 1))
         if kind == "boolean":
             return rng.random() < 0.05
-        return self._line(rng)
+        return rng.choice(_stock("remarks")) if remark else self._line(rng)
 
 
-def _stock_lines() -> list[str]:
-    lines: list[str] = yaml.safe_load(
-        Path(__file__).with_name("fake_lines.yaml").read_text(encoding="utf-8")
-    )
-    return lines
+@cache
+def _stock(what: str) -> list[str]:
+    """Return what the model says: `lines` of scenes, or `remarks` about them."""
+    text = Path(__file__).with_name("fake_lines.yaml").read_text(encoding="utf-8")
+    data: dict[str, list[str]] = yaml.safe_load(text)
+    return data[what]
 
 
 def from_spec(spec: str, *, latency_s: float = 0.0) -> FakeModel:

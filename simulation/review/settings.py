@@ -17,7 +17,7 @@ from simulation.section import Section
 class JudgeSettings(Section):
     """What critics and labeller have in common."""
 
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """Options of the engines, where they are not the run's model."""
     max_tokens: int = Field(default=320, ge=16)
     """Completion tokens of one answer."""

@@ -1,124 +1,6 @@
--- The public interface to a run's store: documented views and macros, built anew whenever a writer opens the store.
--- Of several attempts at the same content only the latest counts, except where a comment says otherwise.
+-- Views on conversations, turns, intents, costs and measures.
 
--- Words --------------------------------------------------------------------------------------------------------------
-
-create or replace macro unspaced_scripts() as
-    '[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]';
-comment on macro unspaced_scripts is 'Regular expression: a character of a script that is written without spaces.';
-
-create or replace macro words(line) as if(
-    strlen(line) = length(line),
-    len(string_split(line, ' ')),
-    length(line) - length(regexp_replace(line, unspaced_scripts() || '+', '', 'g'))
-        + len(regexp_extract_all(regexp_replace(line, unspaced_scripts() || '+', '', 'g'), '[\pL\pM\pN''’-]+')));
-comment on macro words is
-    'words(line): number of words; in scripts written without spaces every character counts as one.';
-
-create or replace macro folded(line) as replace(replace(
-    ' ' || if(
-        strlen(line) = length(line),
-        regexp_replace(lower(line), '[^a-z0-9 ]+', ' ', 'g'),
-        regexp_replace(
-            regexp_replace(lower(line), '[^\pL\pM\pN ]+', ' ', 'g'), '(' || unspaced_scripts() || ')', ' \1 ', 'g')
-    ) || ' ',
-    '  ', ' '), '  ', ' ');
-comment on macro folded is
-    'folded(line): words between single spaces, without letter case and punctuation; in unspaced scripts characters.';
-
-create or replace macro folded_words(line) as
-    if(folded(line) = ' ', [], string_split(trim(folded(line)), ' '));
-comment on macro folded_words is 'folded_words(line): the words of folded(line) as a list.';
-
-create or replace macro three_grams(line) as if(
-    len(folded_words(line)) between 1 and 2,
-    [hash(folded(line))],
-    list_transform(
-        list_zip(folded_words(line), folded_words(line)[2:], folded_words(line)[3:], true), lambda gram: hash(gram)));
-comment on macro three_grams is
-    'three_grams(line): hashes of every three words in a row, as a list; of a line of one or two words one hash.';
-
-create or replace macro word_sequences(line, n) as if(
-    len(folded_words(line)) <= n,
-    [folded(line)],
-    list_transform(
-        range(1, len(folded_words(line)) - n + 2),
-        lambda i: ' ' || array_to_string(folded_words(line)[i:i + n - 1], ' ') || ' '));
-comment on macro word_sequences is 'word_sequences(line, n): every n words in a row, folded, as a list.';
-
-create or replace macro person_words() as string_split(
-    'i me my mine myself you your yours yourself he him his himself she her hers herself they them their theirs we us '
-    'our ours ich mich mir mein meine meinen meiner du dich dir dein deine deinen deiner er ihn ihm sein seine sie ihr '
-    'ihre yo mi mis tú tu tus te él ella su sus 我 你 您 他 她 私 僕 俺 彼', ' ');
-comment on macro person_words is
-    'Words that change with who speaks (your job, my job), so that a sequence of words holding one proves nothing.';
-
--- Episodes -----------------------------------------------------------------------------------------------------------
-
-create or replace view latest_episodes as
-select
-    e.episode_id, e.scenario_id, s.title, s.theme, e.culture_id, e.language, e.model, e.reply_form, e.policy,
-    e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s
-from episodes e
-left join scenarios s using (scenario_hash)
-where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash);
-comment on view latest_episodes is
-    'Episodes that count: of several attempts at the same content the latest, with title and theme. Lighter than '
-    'conversations.';
-comment on column latest_episodes.episode_id is 'The episode.';
-comment on column latest_episodes.scenario_id is 'Id of the scenario.';
-comment on column latest_episodes.title is 'Title of the scenario.';
-comment on column latest_episodes.theme is 'Theme of the scenario, such as family-duty.';
-comment on column latest_episodes.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column latest_episodes.language is 'BCP 47 tag of the language the scene was played in.';
-comment on column latest_episodes.model is 'The model as the user asked for it.';
-comment on column latest_episodes.reply_form is 'Form of the replies: json or script.';
-comment on column latest_episodes.policy is 'Name of the turn policy the scene began with.';
-comment on column latest_episodes.replicate is 'Number of the repetition with another seed, from 0.';
-comment on column latest_episodes.seed is 'Seed of cast, policy and sampling.';
-comment on column latest_episodes.exit_reason is
-    'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
-comment on column latest_episodes.exit_detail is
-    'What exactly ended it: the rule''s role, the event, the budget or the error.';
-comment on column latest_episodes.turns is 'Number of turns, failed ones included.';
-comment on column latest_episodes.attempt is
-    '1, or higher where earlier attempts ended in an error or a spent budget.';
-comment on column latest_episodes.started_at is 'When it started, UTC.';
-comment on column latest_episodes.wall_s is 'How long it took, seconds.';
-
-create or replace view episode_fates as
-select
-    e.episode_id, e.scenario_id, e.culture_id, e.model, coalesce(v.reviewed, false) as reviewed,
-    case
-        when e.exit_reason in ('error', 'budget', 'model-failure') then e.exit_reason
-        when v.bad_quality then 'dropped-quality'
-        when v.bad_meta then 'dropped-meta'
-        when v.unusable then 'unusable-verdict'
-        else 'accepted'
-    end as fate
-from latest_episodes e
-left join (
-    select episode_id, true as reviewed,
-        bool_or(critic = 'quality' and label = 'bad' and confidence = 'very confident') as bad_quality,
-        bool_or(critic = 'meta' and label = 'bad' and confidence = 'very confident') as bad_meta,
-        bool_or(failure is not null and not exists (
-            from verdicts other where other.failure is null and other.episode_id = v.episode_id
-                and other.critic = v.critic and other.dimension = v.dimension and other.sample = v.sample
-                and other.role is not distinct from v.role)) as unusable
-    from verdicts v group by episode_id
-) v using (episode_id);
-comment on view episode_fates is
-    'Whether an episode is kept, by the published rule of CLCA: dropped if the critic quality or the critic meta '
-    'calls it bad and is very confident. Not kept either: episodes that an error, a budget or the model cut '
-    'short, and those with a verdict that failed and was not made good.';
-comment on column episode_fates.episode_id is 'The episode.';
-comment on column episode_fates.scenario_id is 'Id of the scenario.';
-comment on column episode_fates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column episode_fates.model is 'The model as the user asked for it.';
-comment on column episode_fates.reviewed is 'Whether any verdict on the episode exists.';
-comment on column episode_fates.fate is
-    'What became of it: error, budget, model-failure, dropped-quality, dropped-meta, unusable-verdict or '
-    'accepted; the first that applies.';
+-- Conversations ------------------------------------------------------------------------------------------------------
 
 create or replace view conversations as
 select
@@ -174,14 +56,14 @@ comment on column conversations.tokens is 'Prompt and completion tokens together
 comment on column conversations.cost is 'US dollars; null where no price is known.';
 comment on column conversations.reviewed is 'Whether any verdict on the episode exists.';
 comment on column conversations.fate is
-    'What became of it: error, budget, model-failure, dropped-quality, dropped-meta, unusable-verdict or '
+    'What became of it under the policy clca: error, budget, model-failure, dropped, unreviewed, needs-review or '
     'accepted; the first that applies.';
 
 create or replace view accepted_episodes as
 select * exclude (fate) from conversations where fate = 'accepted';
 comment on view accepted_episodes is
-    'Conversations that ended properly and were not dropped by the critics; see episode_fates. The corpus for '
-    'training.';
+    'Conversations that the policy clca accepts: played to an end, judged, and not dropped by the critics. The corpus '
+    'for training; accepted(policy) has the same for other policies.';
 comment on column accepted_episodes.episode_id is 'The episode.';
 comment on column accepted_episodes.scenario_id is 'Id of the scenario.';
 comment on column accepted_episodes.title is 'Title of the scenario.';
@@ -216,34 +98,12 @@ comment on column accepted_episodes.tokens is 'Prompt and completion tokens toge
 comment on column accepted_episodes.cost is 'US dollars; null where no price is known.';
 comment on column accepted_episodes.reviewed is 'Whether any verdict on the episode exists.';
 
-create or replace view review_funnel as
-select
-    culture_id, scenario_id, model, count(*) as simulated,
-    count(*) filter (fate = 'error') as ended_in_error,
-    count(*) filter (fate = 'budget') as ended_by_budget,
-    count(*) filter (fate = 'model-failure') as ended_by_model,
-    count(*) filter (fate = 'dropped-quality') as dropped_for_quality,
-    count(*) filter (fate = 'dropped-meta') as dropped_by_meta,
-    count(*) filter (fate = 'unusable-verdict') as unusable_verdict,
-    count(*) filter (fate = 'accepted') as accepted,
-    count(*) filter (fate = 'accepted' and reviewed) as accepted_reviewed
-from episode_fates
-group by culture_id, scenario_id, model;
-comment on view review_funnel is
-    'How many episodes were simulated, lost and accepted. All counts but the first and the last add up to simulated.';
-comment on column review_funnel.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column review_funnel.scenario_id is 'Id of the scenario.';
-comment on column review_funnel.model is 'The model as the user asked for it.';
-comment on column review_funnel.simulated is 'Episodes played.';
-comment on column review_funnel.ended_in_error is 'Ended in an error.';
-comment on column review_funnel.ended_by_budget is 'Ended because a budget was spent.';
-comment on column review_funnel.ended_by_model is 'Ended because the model failed.';
-comment on column review_funnel.dropped_for_quality is
-    'Dropped: the critic quality is very confident that it is bad.';
-comment on column review_funnel.dropped_by_meta is 'Dropped: the critic meta is very confident that it is bad.';
-comment on column review_funnel.unusable_verdict is 'Set aside: a verdict failed and was not made good.';
-comment on column review_funnel.accepted is 'Accepted, reviewed or not.';
-comment on column review_funnel.accepted_reviewed is 'Accepted, with at least one verdict.';
+create or replace macro accepted(policy) as table
+select c.* exclude (reviewed, fate) from conversations c
+where episode_id in (select episode_id from fates(policy) where fate = 'accepted');
+comment on macro table accepted is
+    'accepted(policy): the conversations that a filter policy accepts; columns as in conversations, but for reviewed '
+    'and fate. Policies: clca, strict, lenient, needs-review.';
 
 create or replace view relationships as
 with ties as (
@@ -311,6 +171,44 @@ comment on column turns_readable.addressees is 'Roles spoken to; empty: nobody i
 comment on column turns_readable.audience is 'Roles other than the speaker that perceived the act.';
 comment on column turns_readable.whisper is 'Whether only those spoken to were meant to hear it.';
 comment on column turns_readable.failure is 'Null, or why there is no act.';
+
+create or replace view turn_intents as
+select t.*, i.model as labeller, i.intent, i.relevance, i.expectation, c.taxonomy, c.category
+from turns_readable t
+left join (
+    from intents where failure is null
+    qualify row_number() over (partition by episode_id, turn, model order by labelled_at desc) = 1
+) i using (episode_id, turn)
+left join (
+    from categories where failure is null
+    qualify row_number() over (partition by episode_id, turn, model, taxonomy order by labelled_at desc) = 1
+) c on c.episode_id = t.episode_id and c.turn = t.turn and c.model = i.model;
+comment on view turn_intents is
+    'Every turn with the intent behind it, and its category in a taxonomy; null where there is no label. A turn '
+    'labelled by two models, or mapped to two taxonomies, is two rows.';
+comment on column turn_intents.episode_id is 'The episode.';
+comment on column turn_intents.scenario_id is 'Id of the scenario.';
+comment on column turn_intents.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column turn_intents.model is 'The model as the user asked for it.';
+comment on column turn_intents.turn is 'Number of the act in the episode, from 1.';
+comment on column turn_intents.step is 'Number of the round of choosing; acts of one step are simultaneous.';
+comment on column turn_intents.phase is 'Phase of the scenario, where it has phases.';
+comment on column turn_intents.speaker is 'Role that acted.';
+comment on column turn_intents.name is 'Name of the person in that role.';
+comment on column turn_intents.speaker_culture_id is 'Culture the speaker is conditioned on, ISO 3166 alpha-3; in a mixed cast not always the scene''s.';
+comment on column turn_intents.action is 'speak, non-verbal, leave or none; null where the call failed.';
+comment on column turn_intents.line is 'What was said; acts, exits and failures in square brackets.';
+comment on column turn_intents.words is 'Number of words said, 0 where nothing was; in scripts written without spaces, of characters.';
+comment on column turn_intents.addressees is 'Roles spoken to; empty: nobody in particular.';
+comment on column turn_intents.audience is 'Roles other than the speaker that perceived the act.';
+comment on column turn_intents.whisper is 'Whether only those spoken to were meant to hear it.';
+comment on column turn_intents.failure is 'Null, or why there is no act.';
+comment on column turn_intents.labeller is 'Model that labelled.';
+comment on column turn_intents.intent is 'One sentence: what the speaker is after.';
+comment on column turn_intents.relevance is 'generic or cultural.';
+comment on column turn_intents.expectation is 'The cultural expectation the intent answers; null for generic ones.';
+comment on column turn_intents.taxonomy is 'Name of a taxonomy, with a hash of its categories.';
+comment on column turn_intents.category is 'Category of the intent in it.';
 
 create or replace view turn_choices as
 select
@@ -395,7 +293,7 @@ join episodes e using (episode_id)
 group by c.model, c.purpose, e.culture_id;
 comment on view token_costs is 'What the model calls took, every attempt included.';
 comment on column token_costs.model is 'Model that was called.';
-comment on column token_costs.purpose is 'act, repair, bid, moderate or referee.';
+comment on column token_costs.purpose is 'act, repair, bid, moderate, referee, draft-critic, critique, label or categorise.';
 comment on column token_costs.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column token_costs.calls is 'Number of calls.';
 comment on column token_costs.failed_calls is 'Calls that failed for good.';
@@ -406,6 +304,31 @@ comment on column token_costs.cached_tokens is
 comment on column token_costs.completion_tokens is 'Completion tokens; null where the engine does not tell.';
 comment on column token_costs.cost is 'US dollars; null where no price is known.';
 comment on column token_costs.mean_latency_s is 'Mean time from request to reply, seconds.';
+
+create or replace macro stage_of(purpose) as case purpose
+    when 'draft-critic' then 'critic in the loop' when 'critique' then 'critique'
+    when 'label' then 'labels' when 'categorise' then 'labels' else 'play' end;
+comment on macro stage_of is
+    'stage_of(purpose): play, critic in the loop, critique or labels: what a model call was made for.';
+
+create or replace view stage_costs as
+select
+    stage_of(purpose) as stage, count(*) as calls, sum(prompt_tokens)::bigint as prompt_tokens,
+    sum(cached_tokens)::bigint as cached_tokens, sum(completion_tokens)::bigint as completion_tokens, sum(cost) as cost,
+    count(*) / nullif(any_value(accepted), 0) as calls_per_accepted,
+    sum(prompt_tokens + completion_tokens) / nullif(any_value(accepted), 0) as tokens_per_accepted
+from calls, (select count(*) as accepted from episode_fates where fate = 'accepted')
+group by stage;
+comment on view stage_costs is
+    'What each stage took, every attempt included, and what that makes for each episode that the policy clca accepts.';
+comment on column stage_costs.stage is 'play, critic in the loop, critique or labels.';
+comment on column stage_costs.calls is 'Number of calls.';
+comment on column stage_costs.prompt_tokens is 'Prompt tokens; null where the engine does not tell.';
+comment on column stage_costs.cached_tokens is 'Prompt tokens served from the prefix cache; null where the engine does not tell.';
+comment on column stage_costs.completion_tokens is 'Completion tokens; null where the engine does not tell.';
+comment on column stage_costs.cost is 'US dollars; null where no price is known.';
+comment on column stage_costs.calls_per_accepted is 'Calls for each accepted episode; null where none is.';
+comment on column stage_costs.tokens_per_accepted is 'Tokens for each accepted episode; null where none is.';
 
 create or replace view failures as
 select t.episode_id, e.scenario_id, e.culture_id, 'turn' as kind, t.turn, t.call, t.speaker as role,
@@ -424,7 +347,7 @@ comment on column failures.kind is 'turn or call.';
 comment on column failures.turn is 'Number of the turn; null for a call.';
 comment on column failures.call is 'Number of the call in the episode.';
 comment on column failures.role is 'Role concerned; null for moderator and referee.';
-comment on column failures.purpose is 'act, repair, bid, moderate or referee.';
+comment on column failures.purpose is 'act, repair, bid, moderate, referee, draft-critic, critique, label or categorise.';
 comment on column failures.failure is 'Kind of failure.';
 comment on column failures.message is 'The error message of a failed call; null for a turn.';
 

@@ -1,0 +1,96 @@
+"""Asking a judge until its answer can be used, within the bounds that are set.
+
+Invariant: every call leaves a row, and an answer that cannot be used is a failure with its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Generic, TypeVar
+
+from agents.actor import Asked, ReplyForm
+from agents.critic import UnusableVerdict, ask_again
+from agents.model import Model, Sampling
+from agents.template import Template
+from simulation.budget import Budget, BudgetSpent
+from simulation.call import Row, derived_seed, make_call
+from simulation.review.settings import JudgeSettings
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Value]):
+    """What came of a question."""
+
+    value: Value | None
+    """Null where no answer could be used."""
+    failure: str | None
+    message: str
+    """What was wrong with the last answer; empty where it could be used."""
+    calls: list[Row]
+    """Rows of the table `calls`, but for the episode."""
+
+    @property
+    def call(self) -> int:
+        """Number of the call that decided."""
+        number: int = self.calls[-1]["call"]
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A model that judges or labels, and the form in which it is asked."""
+
+    model: Model
+    form: ReplyForm
+
+
+class Asking:
+    """The questions put to judges about one episode."""
+
+    def __init__(
+        self, episode_id: str, calls: int, settings: JudgeSettings, sampling: Sampling,
+        budget: Budget, gate: asyncio.Semaphore,
+    ) -> None:  # fmt: skip
+        self.episode_id, self.settings, self.sampling = episode_id, settings, sampling
+        self.budget, self.gate = budget, gate
+        self.spent = False
+        """Whether the budget refused a question."""
+        self._numbers = count(calls + 1)
+
+    async def ask(
+        self, judge: Judge, asked: Asked, read: Callable[[str], Value], template: Template, *,
+        purpose: str, role: str | None, seen: int, key: tuple[object, ...],
+    ) -> Answer[Value] | None:  # fmt: skip
+        """Ask, and once more for each repair allowed; None where the budget refuses the question.
+
+        `read` raises UnusableVerdict for an answer that cannot be used. The seed depends on the
+        episode and on `key` alone.
+        """
+        rows: list[Row] = []
+        failure, message = "budget", ""
+        for attempt in range(self.settings.repairs + 1):
+            seed = derived_seed(0, self.episode_id, purpose, judge.model.name, *key, attempt)
+            try:
+                async with self.gate:
+                    row = await make_call(
+                        judge.model, asked, replace(self.sampling, seed=seed), self.budget,
+                        self.settings.timeout_s, purpose=purpose, template_hash=template.hash,
+                        seen=seen, role=role,
+                    )  # fmt: skip
+            except BudgetSpent:
+                self.spent = True
+                break
+            rows.append(row | {"episode_id": self.episode_id, "call": next(self._numbers)})
+            if row["failure"]:
+                return Answer(None, row["failure"], row["reply"] or "", rows)
+            try:
+                return Answer(read(row["reply"]), None, "", rows)
+            except UnusableVerdict as error:
+                failure, message = error.failure, str(error)
+                asked = ask_again(asked, row["reply"], message)
+        return Answer(None, failure, message, rows) if rows else None

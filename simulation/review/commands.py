@@ -1,0 +1,170 @@
+"""Commands that review a run: `critique`, `label`, `review`.
+
+Invariant: what a model, a scenario or an annotator wrote is printed as text that cannot steer the
+terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
+
+from scenarios.errors import UserError
+from scenarios.terminal import printable
+from simulation.budget import BudgetConfig
+from simulation.commands import ENDINGS
+from simulation.config import apply_override
+from simulation.query import open_reader
+from simulation.reading_commands import console_for, output
+from simulation.review.funnel import print_funnel
+from simulation.review.launch import review
+from simulation.review.ratings import export_sheet, import_sheet
+from simulation.review.settings import CritiqueConfig, LabelConfig
+from simulation.review.stage import Bounds
+
+RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
+Override = Annotated[
+    list[str] | None, typer.Option("-o", help="Override a setting: key=value, as in a config.")
+]
+Concurrency = Annotated[int, typer.Option(min=1, help="Calls in progress at once.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="So many episodes at most.")]
+Retry = Annotated[bool, typer.Option("--retry", help="Ask again where answers could not be used.")]
+Tokens = Annotated[int | None, typer.Option(min=1, help="Spend so many tokens at most.")]
+Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
+Policy = Annotated[
+    str, typer.Option(help="clca, strict, lenient, needs-review, or an SQL file of your own.")
+]
+
+
+def critique(
+    run: RunPath,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Judge; several times for a panel of models.")
+    ] = None,
+    critics: Annotated[str | None, typer.Option(help="Critics, such as quality,culture.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Answers to each question.")] = 1,
+    override: Override = None,
+    concurrency: Concurrency = 64,
+    limit: Limit = None,
+    retry: Retry = False,
+    max_tokens_spent: Tokens = None,
+    quiet: Quiet = False,
+) -> None:
+    """Have critics judge a run; the same command again goes on where it stopped."""
+    given: dict[str, Any] = {"models": model or [], "samples": samples}
+    if critics is not None:
+        given["critics"] = [name.strip() for name in critics.split(",") if name.strip()]
+    settings = _settings(CritiqueConfig, given, override)
+    bounds = Bounds(concurrency, limit, retry)
+    _say(run, review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet))
+
+
+def label(
+    run: RunPath,
+    model: Annotated[str | None, typer.Option(help="Model that labels.")] = None,
+    taxonomy: Annotated[
+        Path | None, typer.Option(help="Map the intents to the categories of this YAML file.")
+    ] = None,
+    override: Override = None,
+    concurrency: Concurrency = 64,
+    limit: Limit = None,
+    retry: Retry = False,
+    max_tokens_spent: Tokens = None,
+    quiet: Quiet = False,
+) -> None:
+    """Label the intent behind every turn of a run; the same command again goes on."""
+    given = {"model": model, "taxonomy": str(taxonomy) if taxonomy else None}
+    settings = _settings(LabelConfig, given, override)
+    bounds = Bounds(concurrency, limit, retry)
+    _say(run, review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet))
+
+
+class _ShowsByDefault(TyperGroup):
+    """Takes `review RUN` for `review show RUN`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["show", *args]
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+
+review_app = typer.Typer(
+    cls=_ShowsByDefault, no_args_is_help=True,
+    help="Look at what critics made of a run, and exchange ratings with people: "
+    "review RUN, review export, review import.",
+)  # fmt: skip
+
+
+@review_app.command("show")
+def show(
+    run: RunPath,
+    policy: Policy = "clca",
+    examples: Annotated[int, typer.Option(min=0, help="Examples of drops to print.")] = 3,
+) -> None:
+    """Print the funnel of a run, why episodes were dropped, and how far judges agree."""
+    with output() as stream, closing(open_reader(run)) as con:
+        print_funnel(con, policy, examples, console_for(stream))
+
+
+@review_app.command("export")
+def export(
+    run: RunPath,
+    file: Annotated[Path, typer.Argument(help="CSV sheet to write.")],
+    policy: Annotated[
+        str | None, typer.Option(help="Only the episodes that this policy accepts.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", min=1, help="So many episodes at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed by which --n draws them.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a sheet for annotators: one row for each thing to rate, verdicts not shown."""
+    if file.exists() and not force:
+        raise UserError(f"'{file}' exists already; choose another name, or overwrite with --force")
+    with closing(open_reader(run)) as con:
+        rows = export_sheet(con, file, policy, n, seed)
+    typer.echo(printable(f"{file}: {rows} rows to rate"))
+
+
+@review_app.command("import")
+def import_(
+    run: RunPath,
+    file: Annotated[Path, typer.Argument(help="CSV sheet that was filled in.")],
+    annotator: Annotated[
+        str | None, typer.Option(help="Who rated, where the sheet's column is empty.")
+    ] = None,
+) -> None:
+    """Read a sheet back: its ratings are stored beside the critics' verdicts."""
+    stored, empty = import_sheet(run, file, annotator)
+    left = f", {empty} rows left empty" if empty else ""
+    typer.echo(printable(f"{file}: {stored} ratings stored{left}"))
+
+
+Settings = TypeVar("Settings", CritiqueConfig, LabelConfig)
+
+
+def _settings(
+    model: type[Settings], given: dict[str, Any], overrides: Sequence[str] | None
+) -> Settings:
+    """Return the settings, overrides `key=value` applied. Raises UserError naming the fault."""
+    for override in overrides or ():
+        apply_override(given, override)
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise UserError(f"{where}: {fault['msg']} (given: {fault['input']!r:.60})") from error
+
+
+def _say(run: Path, reason: str) -> None:
+    ending = "all of it is stored" if reason == "done" else ENDINGS.get(reason)
+    typer.echo(f"{run}: {ending or f'the budget ran out ({reason})'}")
+    if reason == "drained":
+        raise typer.Exit(130)

@@ -1,0 +1,199 @@
+"""The critique of one episode: a LangGraph graph in which a panel of critics judges it in rounds.
+
+    panel -> judge, judge, judge ... -> panel -> judge (meta) -> panel -> end
+
+The detectors run first; then every critic asks its questions of every judge, all at once; then
+those critics judge that read the others' verdicts.
+
+Invariant: a question that has been answered is never asked again, so the same command continues a
+critique that was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from operator import add
+from typing import Annotated, Any, NamedTuple, TypedDict
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from agents.conversation import Conversation
+from agents.critic import Judgement, Question, critic, failed, read_verdict
+from agents.detector import detect
+from agents.template import load_template, used
+from simulation.crew import Emit
+from simulation.record import Record, Row
+from simulation.review.asking import Asking, Judge
+
+READS_OTHERS = ("meta",)
+"""Critics that judge after the others."""
+AGAIN = ("timeout", "server-error", "budget")
+"""Failures after which the same command asks again; what a judge said stays said."""
+
+
+class Key(NamedTuple):
+    """What one answer is about."""
+
+    critic: str
+    role: str | None
+    model: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What all critiques of a run share."""
+
+    critics: Sequence[str]
+    judges: Sequence[Judge]
+    samples: int
+    utc: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Context:
+    """What a critique needs and its state cannot hold."""
+
+    conversation: Conversation
+    panel: Panel
+    asking: Asking
+    emit: Emit
+    answered: Mapping[Key, list[Judgement]]
+    """What earlier launches stored."""
+    detected: bool
+    """Whether the detectors have run."""
+    questions: dict[tuple[str, int, int], list[Question]] = field(default_factory=dict)
+
+
+class State(TypedDict):
+    """What a critique has come to, as plain JSON."""
+
+    round: int
+    given: Annotated[list[dict[str, Any]], add]
+    """Judgements of this launch, with judge and sample."""
+
+
+class JudgeInput(TypedDict):
+    """What `Send` hands to one judge for one question."""
+
+    critic: str
+    role: str | None
+    judge: int
+    sample: int
+
+
+async def panel(state: State, runtime: Runtime[Context]) -> Command[str]:
+    """Begin the next round: the detectors and the first critics, then those that read verdicts."""
+    context = runtime.context
+    if state["round"] == 0 and not context.detected:
+        _detect(context)
+    for number in range(state["round"], 2):
+        if context.asking.spent:
+            break
+        critics = [n for n in context.panel.critics if (n in READS_OTHERS) == (number == 1)]
+        sends = [Send("judge", task) for name in critics for task in _tasks(context, state, name)]
+        if sends:
+            return Command(update={"round": number + 1}, goto=sends)
+    return Command(update={"round": 2}, goto=END)
+
+
+async def judge(state: JudgeInput, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Ask one judge one question, and hand over the verdicts with the calls they cost."""
+    context, panel = runtime.context, runtime.context.panel
+    by, conversation = panel.judges[state["judge"]], runtime.context.conversation
+    asked = context.questions[state["critic"], state["judge"], state["sample"]]
+    question = next(q for q in asked if q.role == state["role"])
+    answer = await context.asking.ask(
+        by, question.asked, lambda reply: read_verdict(reply, question, conversation),
+        question.template, purpose="critique", role=question.role,
+        seen=len(conversation.turns), key=(question.critic, question.role, state["sample"]),
+    )  # fmt: skip
+    if answer is None:
+        return {}
+    given = answer.value or failed(question, answer.failure or "", answer.message)
+    rows = [
+        {
+            "episode_id": conversation.episode_id, "critic": question.critic,
+            "sample": state["sample"], "model": by.model.name, "call": answer.call,
+            "judged_at": panel.utc(), "turns": list(one.turns),
+            **{name: getattr(one, name) for name in _COLUMNS},
+        }
+        for one in given
+    ]  # fmt: skip
+    templates = used((load_template("review"), question.template))
+    context.emit(
+        Record({"calls": answer.calls, "verdicts": rows}, _outcome(given), {"templates": templates})
+    )
+    return {"given": [dict(row, judged_at=None) for row in rows]}
+
+
+_COLUMNS = ("role", "dimension", "label", "score", "confidence", "reason", "failure")
+
+
+def _detect(context: Context) -> None:
+    id_, now = context.conversation.episode_id, context.panel.utc()
+    rows: list[Row] = [
+        {"episode_id": id_, "detected_at": now, **found._asdict(), "turns": list(found.turns)}
+        for found in detect(context.conversation)
+    ]
+    context.emit(Record({"detections": rows}, "detected"))
+
+
+def _tasks(context: Context, state: State, name: str) -> list[JudgeInput]:
+    """Return the questions of a critic that no judge has answered yet."""
+    tasks: list[JudgeInput] = []
+    for number, by in enumerate(context.panel.judges):
+        for sample in range(context.panel.samples):
+            others = _others(context, state, by.model.name, sample)
+            asked = critic(name)(context.conversation, others, by.form)
+            context.questions[name, number, sample] = asked
+            tasks += [
+                {"critic": name, "role": question.role, "judge": number, "sample": sample}
+                for question in asked
+                if Key(question.critic, question.role, by.model.name, sample)
+                not in context.answered
+            ]
+    return tasks
+
+
+def _others(context: Context, state: State, model: str, sample: int) -> list[Judgement]:
+    """Return what the same judge said before in the same sample."""
+    stored = [
+        judgement
+        for key, judgements in context.answered.items()
+        if (key.model, key.sample) == (model, sample) and key.critic not in READS_OTHERS
+        for judgement in judgements
+    ]
+    given = [
+        Judgement(**{name: row[name] for name in _COLUMNS}, turns=tuple(row["turns"]))
+        for row in state["given"]
+        if (row["model"], row["sample"]) == (model, sample)
+    ]
+    return stored + given
+
+
+def _outcome(given: Sequence[Judgement]) -> str:
+    if any(judgement.failure for judgement in given):
+        return "needs-review"
+    return given[0].label or "scored"
+
+
+@cache
+def critique_graph() -> Any:
+    """Return the compiled graph, shared by all episodes."""
+    graph = StateGraph(State, context_schema=Context)
+    graph.add_node("panel", panel, destinations=("judge", END))
+    graph.add_node("judge", judge, input_schema=JudgeInput)
+    graph.add_edge(START, "panel")
+    graph.add_edge("judge", "panel")
+    return graph.compile()
+
+
+async def critique(context: Context) -> None:
+    """Judge one episode; everything that comes of it goes through `emit`."""
+    await critique_graph().ainvoke({"round": 0, "given": []}, context=context)

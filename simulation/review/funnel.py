@@ -1,0 +1,124 @@
+"""The funnel of a run in print: what was simulated, lost, dropped and accepted, and why.
+
+Invariant: everything printed is a query on the store's public views, so a user can ask the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from scenarios.errors import UserError, unknown_name
+from scenarios.terminal import printable
+from simulation.query import check_statement, run_query
+from simulation.result import print_table
+from simulation.review.conversations import read
+from simulation.store import OBJECTION, POLICIES
+
+OWN = "own"
+"""Name under which a user's policy is known to one connection."""
+BY_CULTURE = """
+select culture_id, model, sum(simulated)::bigint as simulated, sum(cut_short)::bigint as cut_short,
+    sum(dropped)::bigint as dropped, sum(unreviewed)::bigint as unreviewed,
+    sum(needs_review)::bigint as needs_review, sum(accepted)::bigint as accepted,
+    sum(accepted) / sum(simulated) as accepted_share
+from chosen_funnel group by culture_id, model order by culture_id, model
+"""
+BY_SCENARIO = """
+select scenario_id, culture_id, simulated, endings, cut_short, dropped, dropped_by, unreviewed,
+    needs_review, accepted
+from chosen_funnel order by scenario_id, culture_id, model
+"""
+SOURCES = """
+select source, count(*) as episodes
+from (select unnest(dropped_by) as source from chosen_fates where fate = 'dropped')
+group by source order by episodes desc, source
+"""
+AGREEMENT = """
+select dimension, coalesce(culture_id, 'all') as culture, units, ratings, unanimous, alpha
+from judge_agreement order by dimension, culture_id nulls first
+"""
+EXAMPLES = """
+select f.episode_id, s.title, f.culture_id, f.fate, f.reasons
+from chosen_fates f join latest_episodes s using (episode_id)
+where f.fate in ('dropped', 'needs-review')
+qualify row_number() over (partition by f.fate, f.dropped_by[1] order by f.episode_id) = 1
+order by f.fate, f.episode_id limit ?
+"""
+LINES = """
+select t.turn, t.name, t.line from turns_readable t
+where t.episode_id = ? and t.turn in (
+    select unnest(turns) from query_table('policy_' || ?) where episode_id = ?)
+order by t.turn limit 4
+"""
+
+
+def choose_policy(con: duckdb.DuckDBPyConnection, policy: str) -> str:
+    """Return the name under which a filter policy can be asked for on this connection.
+
+    `policy` is the name of a shipped one or an SQL file whose query returns objections. Raises
+    UserError for an unknown name and for a file that is no such query.
+    """
+    if policy in POLICIES:
+        return policy
+    path = Path(policy)
+    if not path.is_file():
+        if path.suffix == ".sql":
+            raise UserError(f"there is no policy file '{policy}'")
+        raise unknown_name("policy", policy, POLICIES)
+    query = path.read_text(encoding="utf-8").strip().rstrip(";")
+    check_statement(con, query)
+    try:
+        con.execute(f'create or replace temp view "policy_{OWN}" as {query}')
+        columns = {row["column_name"] for row in read(con, f'describe "policy_{OWN}"')}
+    except duckdb.Error as error:
+        raise UserError(f"{policy}: {error}") from error
+    if missing := [name for name in OBJECTION if name not in columns]:
+        raise UserError(f"{policy}: a policy returns {', '.join(OBJECTION)}; missing: {missing[0]}")
+    return OWN
+
+
+def fates_of(con: duckdb.DuckDBPyConnection, policy: str) -> str:
+    """Make the temporary views chosen_fates and chosen_funnel; return the policy's name there."""
+    name = choose_policy(con, policy)
+    con.execute(f"create or replace temp view chosen_fates as from fates('{name}')")
+    con.execute(f"create or replace temp view chosen_funnel as from funnel('{name}')")
+    return name
+
+
+def print_funnel(
+    con: duckdb.DuckDBPyConnection, policy: str, examples: int, console: Console
+) -> None:
+    """Print the funnel under a policy, with examples of what was dropped and why."""
+    name = fates_of(con, policy)
+    console.print(Text(f"Policy {printable(policy)}", style="bold"))
+    print_table(run_query(con, BY_CULTURE), console, None)
+    print_table(run_query(con, BY_SCENARIO), console, 40)
+    if con.execute(SOURCES).fetchone():
+        console.print(Text("Dropped by (an episode dropped by two counts for each)", style="bold"))
+        print_table(run_query(con, SOURCES), console, None)
+    if con.execute(AGREEMENT).fetchone():
+        console.print(Text("Agreement of judges and samples (Krippendorff's alpha)", style="bold"))
+        print_table(run_query(con, AGREEMENT), console, None)
+    for row in read(con, EXAMPLES, examples):
+        _print_example(con, row, name, console)
+
+
+def _print_example(
+    con: duckdb.DuckDBPyConnection, row: dict[str, Any], policy: str, console: Console
+) -> None:
+    head = f"{row['fate']}: {row['title']} · {row['culture_id']} · {row['episode_id']}"
+    console.print(Text(printable(head), style="bold"))
+    for reason in row["reasons"][:4]:
+        console.print(
+            Padding(Text(printable(" ".join(reason.split()))), (0, 0, 0, 2), expand=False)
+        )
+    for line in read(con, LINES, row["episode_id"], policy, row["episode_id"]):
+        text = f"{line['turn']} {line['name']}: {line['line']}"
+        console.print(Padding(Text(printable(text), style="dim"), (0, 0, 0, 4), expand=False))
+    console.print()

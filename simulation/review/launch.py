@@ -1,0 +1,63 @@
+"""Reviewing a run that has been played: its folder, its lock, its recorded configuration.
+
+Invariant: one process at a time writes a run, and a review never changes its configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scenarios.errors import UserError
+from simulation.budget import Budget, BudgetConfig
+from simulation.engines import Engines
+from simulation.launch import utc_now
+from simulation.lock import locked
+from simulation.query import find_store
+from simulation.review.settings import CritiqueConfig, LabelConfig
+from simulation.review.stage import Bounds, Stage, run_critique, run_labels
+from simulation.store import FILE, Store
+
+
+def review(
+    run: Path, settings: CritiqueConfig | LabelConfig, bounds: Bounds,
+    budget: BudgetConfig, quiet: bool = False,
+) -> str:  # fmt: skip
+    """Critique or label a run and return why the launch ended: done, drained, or a spent budget.
+
+    Raises UserError for a missing run or one that another process writes, for one without episodes,
+    and when a model cannot be used; KeyboardInterrupt after a second Ctrl-C.
+    """
+    folder = find_store(run).parent
+    with locked(folder):
+        store = Store(folder)
+        store.create()
+        stored = store.run()
+        if stored is None:
+            raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
+        config: dict[str, Any] = yaml.safe_load(stored[0])
+        try:
+            return asyncio.run(_review(folder, config, settings, bounds, budget, quiet))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+async def _review(
+    folder: Path, config: dict[str, Any], settings: CritiqueConfig | LabelConfig, bounds: Bounds,
+    budget: BudgetConfig, quiet: bool,
+) -> str:  # fmt: skip
+    engines, model = Engines(), config["model"]
+    stage = Stage(
+        folder, config["name"], model["name"], model["options"], engines, bounds,
+        Budget(budget, time.monotonic), utc_now, quiet,
+    )  # fmt: skip
+    try:
+        if isinstance(settings, CritiqueConfig):
+            return await run_critique(stage, settings)
+        return await run_labels(stage, settings)
+    finally:
+        await engines.close()

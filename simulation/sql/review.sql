@@ -1,0 +1,325 @@
+-- The review: which episodes count, what critics and people said, how far they agree, what each filter policy keeps.
+
+-- Episodes -----------------------------------------------------------------------------------------------------------
+
+create or replace view latest_episodes as
+select
+    e.episode_id, e.scenario_id, s.title, s.theme, e.culture_id, e.language, e.model, e.reply_form, e.policy,
+    e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s
+from episodes e
+left join scenarios s using (scenario_hash)
+where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash);
+comment on view latest_episodes is
+    'Episodes that count: of several attempts at the same content the latest, with title and theme. Lighter than '
+    'conversations.';
+comment on column latest_episodes.episode_id is 'The episode.';
+comment on column latest_episodes.scenario_id is 'Id of the scenario.';
+comment on column latest_episodes.title is 'Title of the scenario.';
+comment on column latest_episodes.theme is 'Theme of the scenario, such as family-duty.';
+comment on column latest_episodes.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column latest_episodes.language is 'BCP 47 tag of the language the scene was played in.';
+comment on column latest_episodes.model is 'The model as the user asked for it.';
+comment on column latest_episodes.reply_form is 'Form of the replies: json or script.';
+comment on column latest_episodes.policy is 'Name of the turn policy the scene began with.';
+comment on column latest_episodes.replicate is 'Number of the repetition with another seed, from 0.';
+comment on column latest_episodes.seed is 'Seed of cast, policy and sampling.';
+comment on column latest_episodes.exit_reason is
+    'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
+comment on column latest_episodes.exit_detail is
+    'What exactly ended it: the rule''s role, the event, the budget or the error.';
+comment on column latest_episodes.turns is 'Number of turns, failed ones included.';
+comment on column latest_episodes.attempt is
+    '1, or higher where earlier attempts ended in an error or a spent budget.';
+comment on column latest_episodes.started_at is 'When it started, UTC.';
+comment on column latest_episodes.wall_s is 'How long it took, seconds.';
+
+-- Verdicts -----------------------------------------------------------------------------------------------------------
+
+create or replace view last_verdicts as
+select * from verdicts
+qualify row_number() over (
+    partition by episode_id, role, critic, dimension, model, sample order by failure is not null, judged_at desc) = 1;
+comment on view last_verdicts is
+    'One row for each question to a judge: its latest answer, a usable one before one that failed.';
+comment on column last_verdicts.episode_id is 'The episode.';
+comment on column last_verdicts.role is 'Role that is judged; null where the whole conversation is.';
+comment on column last_verdicts.critic is 'Name of the critic, such as quality, culture or meta.';
+comment on column last_verdicts.dimension is 'What is judged.';
+comment on column last_verdicts.sample is 'Number of the repetition, from 0.';
+comment on column last_verdicts.model is 'Model that judged.';
+comment on column last_verdicts.label is 'good, bad, aligned, not-aligned; null where the critic scores instead, or failed.';
+comment on column last_verdicts.score is 'Score on the dimension''s own scale; null where the critic labels instead, or failed.';
+comment on column last_verdicts.confidence is 'very confident, confident or not sure.';
+comment on column last_verdicts.reason is 'The critic''s reason; of a judgement that failed, what is wrong with the reply.';
+comment on column last_verdicts.turns is 'Turns the judgement rests on.';
+comment on column last_verdicts.failure is 'Null, or why there is no judgement.';
+comment on column last_verdicts.judged_at is 'When it was judged, UTC.';
+comment on column last_verdicts.call is 'Call of the same episode that produced the verdict.';
+
+create or replace macro sureness(confidence) as
+    case confidence when 'very confident' then 3 when 'confident' then 2 when 'not sure' then 1 end;
+comment on macro sureness is 'sureness(confidence): 3 very confident, 2 confident, 1 not sure.';
+
+create or replace view consensus as
+with votes as (
+    select episode_id, role, critic, dimension, label, count(*) as votes, avg(score) as score,
+        ['not sure', 'confident', 'very confident'][quantile_disc(sureness(confidence), 0.5)] as confidence,
+        arg_min(reason, (model, sample)) as reason, arg_min(turns, (model, sample)) as turns
+    from last_verdicts where failure is null
+    group by episode_id, role, critic, dimension, label
+), ranked as (
+    select *, sum(votes) over same as usable, row_number() over (same order by votes desc, label) as place,
+        lead(votes) over (same order by votes desc, label) as next_votes
+    from votes
+    window same as (partition by episode_id, role, critic, dimension)
+), asked as (
+    select episode_id, role, critic, dimension, count(*) as answers,
+        arg_min(failure || coalesce(': ' || reason, ''), (model, sample)) as failure
+    from last_verdicts group by episode_id, role, critic, dimension
+)
+select
+    a.episode_id, a.role, a.critic, a.dimension, a.answers, coalesce(r.usable, 0)::bigint as usable,
+    if(r.votes > coalesce(r.next_votes, 0), r.label, null) as label, r.votes, r.score,
+    if(r.votes > coalesce(r.next_votes, 0), r.confidence, null) as confidence, r.reason, r.turns,
+    case when r.usable is null then coalesce(a.failure, 'no answer')
+        when r.votes <= coalesce(r.next_votes, 0) then 'judges are divided' end as doubt
+from asked a
+left join ranked r on r.episode_id = a.episode_id and r.role is not distinct from a.role and r.critic = a.critic
+    and r.dimension = a.dimension and r.place = 1;
+comment on view consensus is
+    'What all judges and samples together say: the majority of labels, the mean of scores. Without a usable answer, '
+    'or with a tie, there is none, and doubt says so.';
+comment on column consensus.episode_id is 'The episode.';
+comment on column consensus.role is 'Role that is judged; null where the whole conversation is.';
+comment on column consensus.critic is 'Name of the critic, such as quality, culture or meta.';
+comment on column consensus.dimension is 'What is judged.';
+comment on column consensus.answers is 'Questions asked: judges times samples.';
+comment on column consensus.usable is 'Answers that could be used.';
+comment on column consensus.label is 'The label most judges gave; null on a tie, and where the critic scores instead.';
+comment on column consensus.votes is 'Judges who gave it.';
+comment on column consensus.score is 'Mean score; null where the critic labels instead.';
+comment on column consensus.confidence is 'The middle confidence of those judges, the lower of two.';
+comment on column consensus.reason is 'The reason of the first of them.';
+comment on column consensus.turns is 'The turns that one rests on.';
+comment on column consensus.doubt is 'Null, or why there is no consensus: the failure of the answers, or that judges are divided.';
+
+create or replace macro undecided(critics) as table
+select e.episode_id, 'unreviewed' as outcome, c.critic as source, 'not judged yet' as reason, null::varchar as role,
+    []::integer[] as turns
+from latest_episodes e, (select unnest(critics) as critic) c
+where not exists (from verdicts v where v.episode_id = e.episode_id and v.critic = c.critic)
+union all
+select episode_id, 'needs-review', critic, doubt, role, []
+from consensus where doubt is not null and list_contains(critics, critic);
+comment on macro table undecided is
+    'undecided(critics): the episodes that these critics have not judged, or about which there is no consensus; the '
+    'part of a filter policy that keeps an unread verdict from being a pass.';
+
+-- Filter policies ----------------------------------------------------------------------------------------------------
+-- A policy is a view policy_NAME of objections: episode_id, outcome (dropped, unreviewed or needs-review), source,
+-- reason, role, turns. An episode without an objection is accepted. The shipped ones stand in policy_*.sql.
+
+{policies}
+create or replace macro fates(policy) as table
+with objections as (
+    select episode_id, list(distinct outcome) as outcomes,
+        list(distinct source order by source) filter (outcome = 'dropped') as dropped_by,
+        list(source || coalesce(' of ' || role, '') || ': ' || reason order by outcome, source, role) as reasons
+    from query_table('policy_' || policy) group by episode_id
+)
+select
+    e.episode_id, e.scenario_id, e.culture_id, e.model, e.exit_reason,
+    exists (from verdicts v where v.episode_id = e.episode_id) as reviewed,
+    case
+        when e.exit_reason in ('error', 'budget', 'model-failure') then e.exit_reason
+        when list_contains(o.outcomes, 'dropped') then 'dropped'
+        when list_contains(o.outcomes, 'unreviewed') then 'unreviewed'
+        when o.outcomes is not null then 'needs-review'
+        else 'accepted'
+    end as fate,
+    coalesce(o.dropped_by, []) as dropped_by, coalesce(o.reasons, []) as reasons
+from latest_episodes e
+left join objections o using (episode_id);
+comment on macro table fates is
+    'fates(policy): what a filter policy makes of every episode, with all reasons. Columns: episode_id, scenario_id, '
+    'culture_id, model, exit_reason, reviewed, fate (error, budget, model-failure, dropped, unreviewed, needs-review '
+    'or accepted), dropped_by, reasons. Policies: clca, strict, lenient, needs-review.';
+
+create or replace macro funnel(policy) as table
+with f as (from fates(policy)), sources as (
+    select culture_id, scenario_id, model, source, count(*) as episodes
+    from (select culture_id, scenario_id, model, unnest(dropped_by) as source from f where fate = 'dropped')
+    group by culture_id, scenario_id, model, source
+)
+select
+    f.culture_id, f.scenario_id, f.model, count(*) as simulated,
+    count(*) filter (fate in ('error', 'budget', 'model-failure')) as cut_short,
+    histogram(exit_reason) as endings,
+    count(*) filter (fate = 'dropped') as dropped, any_value(d.dropped_by) as dropped_by,
+    count(*) filter (fate = 'unreviewed') as unreviewed, count(*) filter (fate = 'needs-review') as needs_review,
+    count(*) filter (fate = 'accepted') as accepted
+from f
+left join (
+    select culture_id, scenario_id, model, map(list(source order by source), list(episodes order by source)) as dropped_by
+    from sources group by culture_id, scenario_id, model
+) d using (culture_id, scenario_id, model)
+group by f.culture_id, f.scenario_id, f.model;
+comment on macro table funnel is
+    'funnel(policy): how many episodes of each culture, scenario and model were simulated, lost and accepted; columns '
+    'as in review_funnel.';
+
+create or replace view episode_fates as from fates('clca');
+comment on view episode_fates is
+    'Whether an episode is kept by the published rule of CLCA: dropped if the critic quality or the critic meta calls '
+    'it bad and is very confident; fates(policy) has the same for other policies.';
+comment on column episode_fates.episode_id is 'The episode.';
+comment on column episode_fates.scenario_id is 'Id of the scenario.';
+comment on column episode_fates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column episode_fates.model is 'The model as the user asked for it.';
+comment on column episode_fates.exit_reason is 'Why the scene ended.';
+comment on column episode_fates.reviewed is 'Whether any verdict on the episode exists.';
+comment on column episode_fates.fate is
+    'What became of it: error, budget, model-failure, dropped, unreviewed, needs-review or accepted; the first that '
+    'applies.';
+comment on column episode_fates.dropped_by is 'Critics and detectors that drop it.';
+comment on column episode_fates.reasons is 'Every objection to it, in words.';
+
+create or replace view review_funnel as from funnel('clca');
+comment on view review_funnel is
+    'How many episodes were simulated, lost and accepted under the policy clca. cut_short, dropped, unreviewed, '
+    'needs_review and accepted add up to simulated.';
+comment on column review_funnel.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column review_funnel.scenario_id is 'Id of the scenario.';
+comment on column review_funnel.model is 'The model as the user asked for it.';
+comment on column review_funnel.simulated is 'Episodes played.';
+comment on column review_funnel.cut_short is 'Lost: ended by an error, a spent budget or the model''s failure.';
+comment on column review_funnel.endings is 'Exit reasons of all episodes, with their number.';
+comment on column review_funnel.dropped is 'Dropped by the policy.';
+comment on column review_funnel.dropped_by is
+    'Critics and detectors that dropped episodes, with their number; an episode dropped by two counts for each.';
+comment on column review_funnel.unreviewed is 'Not judged yet by a critic that the policy needs.';
+comment on column review_funnel.needs_review is 'Set aside for people: a verdict could not be read, or judges are divided.';
+comment on column review_funnel.accepted is 'Accepted.';
+
+-- Agreement ----------------------------------------------------------------------------------------------------------
+
+create or replace macro krippendorff(ratings) as table
+with given as (
+    select dimension, unnest([culture_id, null]) as culture_id, unit, rater, label, score
+    from query_table(ratings) where label is not null or score is not null
+), sizes as (
+    select dimension, culture_id, unit, count(*) as m, sum(score) as sum_x, sum(score * score) as sum_xx,
+        bool_or(label is not null) as nominal
+    from given group by dimension, culture_id, unit having count(*) >= 2
+), counted as (
+    select dimension, culture_id, unit, label, count(*) as k
+    from given semi join sizes s on s.dimension = given.dimension and s.unit = given.unit
+        and s.culture_id is not distinct from given.culture_id
+    where label is not null group by dimension, culture_id, unit, label
+), within_units as (
+    select s.dimension, s.culture_id, count(*) as units, sum(s.m) as n, bool_or(nominal) as nominal,
+        sum((m * m - coalesce(c.squares, 0)) / (m - 1)) as nominal_seen,
+        sum((2 * m * sum_xx - 2 * sum_x * sum_x) / (m - 1)) as interval_seen, sum(sum_x) as x, sum(sum_xx) as xx,
+        count(*) filter (if(nominal, c.different = 1, m * sum_xx = sum_x * sum_x)) as unanimous
+    from sizes s
+    left join (
+        select dimension, culture_id, unit, sum(k * k) as squares, count(*) as different
+        from counted group by dimension, culture_id, unit
+    ) c on c.dimension = s.dimension and c.unit = s.unit and c.culture_id is not distinct from s.culture_id
+    group by s.dimension, s.culture_id
+), overall as (
+    select dimension, culture_id, sum(k * k) as squares
+    from (select dimension, culture_id, label, sum(k) as k from counted group by dimension, culture_id, label)
+    group by dimension, culture_id
+)
+select
+    w.dimension, w.culture_id, w.units::bigint as units, w.n::bigint as ratings, w.unanimous / w.units as unanimous,
+    case when w.nominal then 1 - (n - 1) * w.nominal_seen / nullif(n * n - o.squares, 0)
+        else 1 - (n - 1) * w.interval_seen / nullif(2 * n * xx - 2 * x * x, 0) end as alpha
+from within_units w
+left join overall o on o.dimension = w.dimension and o.culture_id is not distinct from w.culture_id;
+comment on macro table krippendorff is
+    'krippendorff(ratings): Krippendorff''s alpha (Krippendorff 2011, Computing Krippendorff''s Alpha-Reliability), '
+    'nominal for labels and interval for scores, of a view with the columns dimension, culture_id, unit, rater, label '
+    'and score. One row a dimension and culture, and one a dimension with culture null for all of them. Columns: '
+    'dimension, culture_id, units (rated at least twice), ratings, unanimous (share of units), alpha (null where '
+    'nothing varies: chance agreement is then complete).';
+
+create or replace view judge_ratings as
+select v.dimension, e.culture_id, v.episode_id || coalesce('/' || v.role, '') as unit, v.model || '/' || v.sample as rater,
+    v.label, v.score
+from last_verdicts v join latest_episodes e using (episode_id) where v.failure is null;
+comment on view judge_ratings is 'Usable verdicts as ratings: every judge model and sample is a rater.';
+comment on column judge_ratings.dimension is 'What is rated.';
+comment on column judge_ratings.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column judge_ratings.unit is 'The episode, and the role where one is rated.';
+comment on column judge_ratings.rater is 'Who rates: judge model and sample.';
+comment on column judge_ratings.label is 'Label; null for scores.';
+comment on column judge_ratings.score is 'Score; null for labels.';
+
+create or replace view judge_agreement as from krippendorff('judge_ratings');
+comment on view judge_agreement is 'How far judges and samples agree, per dimension and culture: Krippendorff''s alpha.';
+comment on column judge_agreement.dimension is 'What is judged.';
+comment on column judge_agreement.culture_id is 'The culture the scenes were played in; null for all together.';
+comment on column judge_agreement.units is 'Episodes, or roles of episodes, that were judged at least twice.';
+comment on column judge_agreement.ratings is 'Usable verdicts on them.';
+comment on column judge_agreement.unanimous is 'Share of the units on which all agree, 0 to 1.';
+comment on column judge_agreement.alpha is
+    'Krippendorff''s alpha: 1 complete agreement, 0 chance; null where all verdicts are the same.';
+
+create or replace view people_ratings as
+select r.dimension, e.culture_id, r.episode_id || coalesce('/' || r.role, '') as unit, r.annotator as rater, r.label,
+    r.score
+from ratings r join latest_episodes e using (episode_id)
+qualify row_number() over (
+    partition by r.episode_id, r.role, r.dimension, r.annotator order by r.imported_at desc, r.rowid desc) = 1;
+comment on view people_ratings is 'Ratings by people; of several by the same person the latest.';
+comment on column people_ratings.dimension is 'What is rated.';
+comment on column people_ratings.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column people_ratings.unit is 'The episode, and the role where one is rated.';
+comment on column people_ratings.rater is 'Name or code of the person.';
+comment on column people_ratings.label is 'Label; null for scores.';
+comment on column people_ratings.score is 'Score; null for labels.';
+
+create or replace view people_agreement as from krippendorff('people_ratings');
+comment on view people_agreement is 'How far people agree among themselves, per dimension and culture.';
+comment on column people_agreement.dimension is 'What is rated.';
+comment on column people_agreement.culture_id is 'The culture the scenes were played in; null for all together.';
+comment on column people_agreement.units is 'Episodes, or roles of episodes, that were rated at least twice.';
+comment on column people_agreement.ratings is 'Ratings of them.';
+comment on column people_agreement.unanimous is 'Share of the units on which all agree, 0 to 1.';
+comment on column people_agreement.alpha is 'Krippendorff''s alpha; null where all ratings are the same.';
+
+create or replace view critics_and_people as
+with both_ as (
+    select p.dimension, p.culture_id, p.unit, p.rater, p.label, p.score, c.label as critic_label, c.score as critic_score
+    from people_ratings p
+    join (select *, episode_id || coalesce('/' || role, '') as unit from consensus where doubt is null) c
+        using (dimension, unit)
+)
+select dimension, culture_id, unit, rater || ' and critics/' || who as rater, label, score
+from (
+    select dimension, culture_id, unit || '/' || rater as unit, rater, 'person' as who, label, score from both_
+    union all
+    select dimension, culture_id, unit || '/' || rater, rater, 'critic', critic_label, critic_score from both_
+);
+comment on view critics_and_people is
+    'Pairs of ratings of the same thing: one by a person, one by the critics together; a person''s ratings and the '
+    'critics'' are units of two.';
+comment on column critics_and_people.dimension is 'What is rated.';
+comment on column critics_and_people.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column critics_and_people.unit is 'The episode, the role where one is rated, and the person.';
+comment on column critics_and_people.rater is 'Which of the two rates.';
+comment on column critics_and_people.label is 'Label; null for scores.';
+comment on column critics_and_people.score is 'Score; null for labels.';
+
+create or replace view critics_people_agreement as from krippendorff('critics_and_people');
+comment on view critics_people_agreement is
+    'How far the critics agree with people, per dimension and culture: Krippendorff''s alpha over pairs of a person '
+    'and the critics'' consensus.';
+comment on column critics_people_agreement.dimension is 'What is rated.';
+comment on column critics_people_agreement.culture_id is 'The culture the scenes were played in; null for all together.';
+comment on column critics_people_agreement.units is 'Pairs.';
+comment on column critics_people_agreement.ratings is 'Ratings in them.';
+comment on column critics_people_agreement.unanimous is 'Share of pairs that agree, 0 to 1.';
+comment on column critics_people_agreement.alpha is 'Krippendorff''s alpha; null where all ratings are the same.';
