@@ -77,6 +77,7 @@ def application() -> object:
     app.command("critique")(review_commands.critique)
     app.command("label")(review_commands.label)
     app.add_typer(review_commands.review_app, name="review")
+    app.add_typer(review_commands.critics_app, name="critics")
     return app
 
 

@@ -98,13 +98,14 @@ async def play_episode(
     except Exception:
         state = broken_off(context, "error", traceback.format_exc())
     wall_s = time.perf_counter() - began
-    return _record(episode, conditions, stage, state, started, wall_s)
+    return record_of(episode, conditions, stage, state, started, wall_s)
 
 
-def _record(
+def record_of(
     episode: Episode, conditions: Conditions, stage: Stage, state: State, started: datetime,
     wall_s: float,
 ) -> Record:  # fmt: skip
+    """Return the record of an episode whose scene has come to this state."""
     id_of, exit_ = {"episode_id": episode.id}, state["exit"] or ["error", "no reason was given"]
     turns, happenings = [], []
     for entry in state["log"]:

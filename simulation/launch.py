@@ -98,7 +98,7 @@ def _settle_configuration(plan: Plan, run: Path) -> None:
         text = yaml.safe_dump(plan.resolved, sort_keys=False, allow_unicode=True)
         row = {
             "run_id": plan.config.name, "config": text, "config_hash": plan.hash,
-            "versions": json.dumps(_versions()), "git_commit": _commit(), "created_at": utc_now(),
+            "versions": json.dumps(versions()), "git_commit": _commit(), "created_at": utc_now(),
         }  # fmt: skip
         (run / "config.yaml").write_text(text, encoding="utf-8")
         store.add("runs", row)
@@ -112,7 +112,8 @@ def _settle_configuration(plan: Plan, run: Path) -> None:
         )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of folkways, Python and the packages that shape results."""
     found = {"python": platform.python_version()}
     for name in RECORDED_PACKAGES:
         try:

@@ -15,6 +15,8 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
+from agents.critic import CRITICS
+from agents.detector import DETECTORS
 from scenarios.errors import UserError
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
@@ -22,11 +24,13 @@ from simulation.commands import ENDINGS
 from simulation.config import apply_override
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output
+from simulation.review.calibrate import calibrate, print_report
 from simulation.review.funnel import print_funnel
 from simulation.review.launch import review
 from simulation.review.ratings import export_sheet, import_sheet
 from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.review.stage import Bounds
+from simulation.store import POLICIES
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Override = Annotated[
@@ -57,10 +61,7 @@ def critique(
     quiet: Quiet = False,
 ) -> None:
     """Have critics judge a run; the same command again goes on where it stopped."""
-    given: dict[str, Any] = {"models": model or [], "samples": samples}
-    if critics is not None:
-        given["critics"] = [name.strip() for name in critics.split(",") if name.strip()]
-    settings = _settings(CritiqueConfig, given, override)
+    settings = _critique_settings(critics, samples, model or [], override)
     bounds = Bounds(concurrency, limit, retry)
     _say(run, review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet))
 
@@ -144,6 +145,47 @@ def import_(
     stored, empty = import_sheet(run, file, annotator)
     left = f", {empty} rows left empty" if empty else ""
     typer.echo(printable(f"{file}: {stored} ratings stored{left}"))
+
+
+critics_app = typer.Typer(help="Look at the critics, and test them.", no_args_is_help=True)
+
+
+@critics_app.command("list")
+def list_critics() -> None:
+    """List critics, detectors and filter policies."""
+    for kind, names in (("critic", CRITICS), ("detector", DETECTORS), ("policy", POLICIES)):
+        for name in names:
+            typer.echo(f"{kind}  {name}")
+
+
+@critics_app.command("calibrate")
+def calibrate_(
+    model: Annotated[str, typer.Option(help="Judge to be tested.")] = "embedded",
+    critics: Annotated[str | None, typer.Option(help="Critics, such as quality,culture.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Answers to each question.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder in which the run's folder is made.")] = Path(
+        "runs"
+    ),
+    override: Override = None,
+    concurrency: Concurrency = 64,
+    limit: Limit = None,
+    retry: Retry = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge conversations with known faults, and print precision and recall of every critic."""
+    settings = _critique_settings(critics, samples, [], override)
+    run = calibrate(model, settings, out, Bounds(concurrency, limit, retry), quiet)
+    with output() as stream, closing(open_reader(run)) as con:
+        print_report(con, console_for(stream))
+
+
+def _critique_settings(
+    critics: str | None, samples: int, models: Sequence[str], override: Sequence[str] | None
+) -> CritiqueConfig:
+    given: dict[str, Any] = {"models": list(dict.fromkeys(models)), "samples": samples}
+    if critics is not None:
+        given["critics"] = [name.strip() for name in critics.split(",") if name.strip()]
+    return _settings(CritiqueConfig, given, override)
 
 
 Settings = TypeVar("Settings", CritiqueConfig, LabelConfig)

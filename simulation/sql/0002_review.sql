@@ -70,6 +70,21 @@ comment on column categories.failure is 'Null, or why there is no category.';
 comment on column categories.call is 'Call of the same episode that produced it.';
 comment on column categories.labelled_at is 'When it was mapped, UTC.';
 
+create table cases (
+    episode_id varchar not null, case_id varchar not null, original varchar not null, fault varchar, note varchar
+);
+comment on table cases is 'Conversations of the calibration set and the faults injected into them; empty in other stores.';
+comment on column cases.episode_id is 'The episode.';
+comment on column cases.case_id is 'Id of the conversation.';
+comment on column cases.original is 'Id of the sound conversation it was made from; of a sound one its own.';
+comment on column cases.fault is 'Kind of fault that was injected; null for a sound conversation.';
+comment on column cases.note is 'What was done to it.';
+
+create table expectations (fault varchar not null, source varchar not null);
+comment on table expectations is 'Which critics and detectors should see which fault of the calibration set; empty in other stores.';
+comment on column expectations.fault is 'Kind of fault.';
+comment on column expectations.source is 'Detector, critic, or critic and dimension, that should see it.';
+
 create table ratings (
     episode_id varchar not null, role varchar, dimension varchar not null, annotator varchar not null, label varchar,
     score double, comment varchar, imported_at timestamp not null

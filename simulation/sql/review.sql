@@ -323,3 +323,82 @@ comment on column critics_people_agreement.units is 'Pairs.';
 comment on column critics_people_agreement.ratings is 'Ratings in them.';
 comment on column critics_people_agreement.unanimous is 'Share of pairs that agree, 0 to 1.';
 comment on column critics_people_agreement.alpha is 'Krippendorff''s alpha; null where all ratings are the same.';
+
+-- Calibration --------------------------------------------------------------------------------------------------------
+
+create or replace macro wilson_low(k, n) as greatest(0, (
+    k + 1.920729 - 1.959964 * sqrt(k * (n - k) / nullif(n, 0) + 0.9603647)) / (nullif(n, 0) + 3.841459));
+comment on macro wilson_low is
+    'wilson_low(k, n): lower end of the 95 % score interval of a share k of n (Wilson 1927, JASA 22:209).';
+
+create or replace macro wilson_high(k, n) as least(1, (
+    k + 1.920729 + 1.959964 * sqrt(k * (n - k) / nullif(n, 0) + 0.9603647)) / (nullif(n, 0) + 3.841459));
+comment on macro wilson_high is
+    'wilson_high(k, n): upper end of the 95 % score interval of a share k of n (Wilson 1927, JASA 22:209).';
+
+create or replace view calibration_flags as
+select c.case_id, c.fault, f.source, f.flagged, c.episode_id
+from cases c
+join (
+    select episode_id, detector as source, bool_or(flagged) as flagged
+    from detections group by episode_id, detector
+    union all
+    select episode_id, source,
+        bool_or(case
+            when label is not null then label in ('bad', 'not-aligned')
+            when dimension = 'believability' then score < 5
+            when dimension in ('secret', 'social_rules') then score <= -5 end)
+    from (select *, if(critic = 'social', 'social: ' || dimension, critic) as source from consensus)
+    where critic <> 'social' or dimension in ('believability', 'secret', 'social_rules')
+    group by episode_id, source
+) f using (episode_id);
+comment on view calibration_flags is
+    'Which critics and detectors found fault with which conversation of the calibration set. The critic social does '
+    'by a believability below 5, or a secret or social_rules of -5 or less, for any role.';
+comment on column calibration_flags.case_id is 'Id of the conversation.';
+comment on column calibration_flags.fault is 'Kind of fault that was injected; null for a sound conversation.';
+comment on column calibration_flags.source is 'Detector, critic, or critic and dimension.';
+comment on column calibration_flags.flagged is 'Whether it found fault; null where it came to no decision.';
+comment on column calibration_flags.episode_id is 'The episode.';
+
+create or replace view calibration_confusion as
+select source, coalesce(fault, 'sound') as fault, count(*) as cases, count(*) filter (flagged) as flagged,
+    count(*) - count(flagged) as undecided,
+    fault is not null and (fault, source) in (select fault, source from expectations) as expected
+from calibration_flags group by source, fault;
+comment on view calibration_confusion is
+    'The confusion table: what each critic and detector found fault with, by kind of fault.';
+comment on column calibration_confusion.source is 'Detector, critic, or critic and dimension.';
+comment on column calibration_confusion.fault is 'Kind of fault that was injected, or sound.';
+comment on column calibration_confusion.cases is 'Conversations.';
+comment on column calibration_confusion.flagged is 'Of these, found faulty.';
+comment on column calibration_confusion.undecided is 'Of these, without a decision.';
+comment on column calibration_confusion.expected is 'Whether the source should find this fault.';
+
+create or replace view calibration_report as
+select source, sum(cases) filter (expected)::bigint as faulty, sum(flagged) filter (expected)::bigint as found,
+    found / nullif(faulty, 0) as recall, wilson_low(found, faulty) as recall_low,
+    wilson_high(found, faulty) as recall_high,
+    coalesce(sum(cases) filter (fault = 'sound'), 0)::bigint as sound,
+    coalesce(sum(flagged) filter (fault = 'sound'), 0)::bigint as false_alarms,
+    found / nullif(found + false_alarms, 0) as precision, wilson_low(found, found + false_alarms) as precision_low,
+    wilson_high(found, found + false_alarms) as precision_high,
+    coalesce(sum(undecided) filter (expected or fault = 'sound'), 0)::bigint as undecided
+from calibration_confusion
+group by source having faulty > 0;
+comment on view calibration_report is
+    'How good each critic and detector is on the calibration set: of the conversations with a fault it should find, '
+    'and the sound ones. Other faults are left out; see calibration_confusion. A case without a decision counts as '
+    'not found. Intervals are 95 % Wilson score intervals.';
+comment on column calibration_report.source is 'Detector, critic, or critic and dimension.';
+comment on column calibration_report.faulty is 'Conversations with a fault that it should find.';
+comment on column calibration_report.found is 'Of these, found faulty.';
+comment on column calibration_report.recall is 'found / faulty.';
+comment on column calibration_report.recall_low is 'Lower end of its interval.';
+comment on column calibration_report.recall_high is 'Upper end of its interval.';
+comment on column calibration_report.sound is 'Sound conversations.';
+comment on column calibration_report.false_alarms is 'Of these, found faulty.';
+comment on column calibration_report.precision is 'found / (found + false_alarms); it depends on the share of sound ones in the set.';
+comment on column calibration_report.precision_low is 'Lower end of its interval.';
+comment on column calibration_report.precision_high is 'Upper end of its interval.';
+comment on column calibration_report.undecided is 'Of faulty and sound ones, those without a decision.';

@@ -1,0 +1,126 @@
+"""Testing critics on the calibration set, in a run of its own that can be queried like any other.
+
+Invariant: the same judge and the same set continue the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from pathlib import Path
+
+import duckdb
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from scenarios.errors import UserError
+from simulation.budget import Budget, BudgetConfig
+from simulation.config import config_hash
+from simulation.engines import Engines
+from simulation.launch import utc_now, versions
+from simulation.lock import locked
+from simulation.query import run_query
+from simulation.result import print_table
+from simulation.review.calibration import configuration, fill_store
+from simulation.review.settings import CritiqueConfig
+from simulation.review.stage import Bounds, Stage, run_critique
+from simulation.store import Store
+
+REPORT = """
+select source, faulty, found, recall, recall_low, recall_high, sound, false_alarms, precision,
+    precision_low, precision_high, undecided
+from calibration_report
+order by source in (select distinct detector from detections) desc, source
+"""
+
+
+def calibrate(model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, quiet: bool) -> Path:
+    """Judge the calibration set with `model` in a run of its own, and return the run's folder.
+
+    Raises UserError as a critique does, and where the folder holds another set.
+    """
+    name = "calibration-" + re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-")[:60]
+    run = out / name
+    run.mkdir(parents=True, exist_ok=True)
+    config = configuration(model, str(out), name)
+    with locked(run):
+        store = Store(run)
+        store.create()
+        _settle(store, run, name, config)
+        fill_store(store, utc_now())
+        budget = Budget(BudgetConfig(), time.monotonic)
+        try:
+            asyncio.run(_judge(run, name, model, settings, bounds, budget, quiet))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+    return run
+
+
+async def _judge(
+    run: Path, name: str, model: str, settings: CritiqueConfig, bounds: Bounds, budget: Budget,
+    quiet: bool,
+) -> None:  # fmt: skip
+    engines = Engines()
+    try:
+        stage = Stage(run, name, model, settings.options, engines, bounds, budget, utc_now, quiet)
+        await run_critique(stage, settings)
+    finally:
+        await engines.close()
+
+
+def _settle(store: Store, run: Path, name: str, config: dict[str, object]) -> None:
+    """Record what stands for the configuration, or refuse a run of another set."""
+    stored, hash_ = store.run(), config_hash(config)
+    if stored is None:
+        row = {
+            "run_id": name, "config": yaml.safe_dump(config, sort_keys=False),
+            "config_hash": hash_, "versions": json.dumps(versions()), "git_commit": None,
+            "created_at": utc_now(),
+        }  # fmt: skip
+        store.add("runs", row)
+    elif stored[1] != hash_:
+        raise UserError(
+            f"{run} was made with another calibration set; move it away, or choose another --out"
+        )
+
+
+def print_report(con: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Print precision, recall and the confusion table of every critic and detector."""
+    console.print(Text("On faults that each should find, and on sound conversations", "bold"))
+    print_table(run_query(con, REPORT), console, None)
+    console.print(Text("Found faulty, by kind of fault (? without a decision)", "bold"))
+    _print_confusion(con, console)
+
+
+def _print_confusion(con: duckdb.DuckDBPyConnection, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    rows = con.execute(
+        "select fault, source, cases, flagged, undecided, expected from calibration_confusion "
+        "order by fault = 'sound' desc, fault, source"
+    ).fetchall()
+    detectors = {r[0] for r in con.execute("select distinct detector from detections").fetchall()}
+    sources = sorted({row[1] for row in rows} - detectors)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("fault", no_wrap=True)
+    table.add_column("cases", justify="right")
+    for source in sources:
+        table.add_column(source, justify="right")
+    table.add_column("detectors")
+    for fault in dict.fromkeys(row[0] for row in rows):
+        mine = {row[1]: row for row in rows if row[0] == fault}
+        cells = [_cell(*mine[source][3:]) if source in mine else "" for source in sources]
+        seen = [
+            f"{name} {mine[name][3]}" for name in sorted(detectors & set(mine)) if mine[name][3]
+        ]
+        table.add_row(fault, str(next(iter(mine.values()))[2]), *cells, ", ".join(seen))
+    console.print(table)
+    console.print(Text("* the critic should find this fault", "dim"))
+
+
+def _cell(flagged: int, undecided: int, expected: bool) -> str:
+    return f"{flagged}{f' (?{undecided})' if undecided else ''}{' *' if expected else '  '}"

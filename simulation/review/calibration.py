@@ -1,0 +1,175 @@
+"""The calibration set: conversations with known faults, put into a store so that critics can be
+tested on them like on any run.
+
+Invariant: a case is made from the shipped files alone, so its episode has the same id everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.engines.fake import FakeModel
+from agents.model import Sampling
+from agents.template import short_hash
+from scenarios.culture import load_cultures
+from scenarios.library import load_scenario
+from scenarios.pool import load_personas
+from scenarios.source import load_yaml
+from simulation.budget import Budget, BudgetConfig
+from simulation.caller import Caller, CallSettings
+from simulation.entry import Entry
+from simulation.episode import Conditions, Episode, record_of
+from simulation.event import due
+from simulation.graph import State
+from simulation.record import Record
+from simulation.stage import Stage
+from simulation.store import Store
+
+FOLDER = Path(__file__).parents[1] / "calibration"
+AUTHOR = "written by hand"
+"""What stands for the model of these episodes."""
+_BRACKETED = re.compile(r"^\[([^\[\]]+)\]$")
+_LEAVES = re.compile(r"\s*\[leaves\]$")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One conversation of the set."""
+
+    id: str
+    original: str
+    """Id of the sound conversation; its own for one that is sound."""
+    fault: str | None
+    note: str | None
+    culture: str
+    scenario: str
+    cast: Mapping[str, str]
+    """Role to persona id."""
+    turns: tuple[tuple[str, str], ...]
+    """Role and text; what is done without words stands in square brackets."""
+
+
+@cache
+def load_cases() -> tuple[Case, ...]:
+    """Return the set: each culture's sound conversations, then its faulty ones."""
+    files = sorted(FOLDER.glob("[a-z][a-z][a-z].yaml"))
+    return tuple(case for file in files for case in _cases(load_yaml(file).data))
+
+
+def expectations() -> dict[str, list[str]]:
+    """Return which detectors and critics should see which fault."""
+    found: dict[str, list[str]] = load_yaml(FOLDER / "faults.yaml").data
+    return found
+
+
+def _cases(data: Mapping[str, Any]) -> Iterator[Case]:
+    sound: dict[str, Case] = {}
+    for part in data["conversations"]:
+        turns = tuple(next(iter(turn.items())) for turn in part["turns"])
+        sound[part["id"]] = Case(
+            part["id"], part["id"], None, None, data["culture"], part["scenario"], part["cast"],
+            turns,
+        )  # fmt: skip
+    yield from sound.values()
+    for part in data["faults"]:
+        before = sound[part["of"]]
+        turns_ = [*before.turns][: part.get("cut", len(before.turns))]
+        for number, turn in part.get("change", {}).items():
+            turns_[int(number) - 1] = next(iter(turn.items()))
+        turns_ += [next(iter(turn.items())) for turn in part.get("add", [])]
+        yield Case(
+            part["id"], before.id, part["fault"], part["note"], before.culture, before.scenario,
+            before.cast, tuple(turns_),
+        )  # fmt: skip
+
+
+def fill_store(store: Store, utc: datetime) -> None:
+    """Put those cases into a store that it does not hold yet."""
+    with store.reading() as con:
+        known = {row[0] for row in con.execute("select episode_id from cases").fetchall()}
+    records = [record for case in load_cases() if (record := _record(case, known, utc))]
+    if records:
+        store.append(records)
+    if not known:
+        pairs = [{"fault": f, "source": s} for f, names in expectations().items() for s in names]
+        store.append([Record({"expectations": pairs}, "expected")])
+
+
+def configuration(model: str, out: str, name: str) -> dict[str, Any]:
+    """Return what stands for the configuration of such a run."""
+    cases = short_hash(json.dumps([case.id for case in load_cases()] + [str(load_cases())]))
+    return {
+        "name": name, "calibration": cases, "out": out, "model": {"name": model, "options": {}},
+    }  # fmt: skip
+
+
+def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
+    scenario = load_scenario(case.scenario)
+    parts = {
+        role: part.model_copy(update={"persona": case.cast[role], "select": None})
+        for role, part in scenario.roles.items()
+    }
+    scenario = scenario.model_copy(update={"roles": parts, "culture": case.culture})
+    content = short_hash(yaml.safe_dump([case.id, case.scenario, dict(case.cast), *case.turns]))
+    if content in known:
+        return None
+    personas, cultures = load_personas(), load_cultures()
+    cast = {role: personas[case.cast[role]] for role in scenario.roles}
+    stage = Stage(scenario, cast, cultures, "en", "json", "dimensions")
+    conditions = Conditions(
+        "calibration", FakeModel(AUTHOR), CallSettings(Sampling(), 60.0, 0), "json", "dimensions",
+        personas, cultures, lambda: utc,
+    )  # fmt: skip
+    log = asyncio.run(_play(stage, case.turns, conditions))
+    state = State(log=log, calls=[], choices=[], acts=[], step=len(case.turns),
+                  exit=["turn-limit", str(len(case.turns))])  # fmt: skip
+    episode = Episode(content, scenario, case.culture, "en", 0, 0)
+    record = record_of(episode, conditions, stage, state, utc, 0.0)
+    record.rows["cases"] = [
+        {
+            "episode_id": content, "case_id": case.id, "original": case.original,
+            "fault": case.fault, "note": case.note,
+        }
+    ]  # fmt: skip
+    return record
+
+
+async def _play(
+    stage: Stage, turns: Sequence[tuple[str, str]], conditions: Conditions
+) -> list[Entry]:
+    """Return the log of the acts, with the events that come due between them."""
+    budget = Budget(BudgetConfig(), time.monotonic)
+    caller = Caller(conditions.model, conditions.settings, stage, 0, budget)
+    log: list[Entry] = []
+    for number, (role, text) in enumerate(turns, start=1):
+        await due(stage, caller, number, log)
+        entry = _entry(stage, number, role, text)
+        stage.absorb([entry])
+        log.append(entry)
+    return log
+
+
+def _entry(stage: Stage, number: int, role: str, text: str) -> Entry:
+    action, words = "speak", text.strip()
+    if done := _BRACKETED.match(words):
+        action, words = "non-verbal", done[1]
+    elif _LEAVES.search(words):
+        action, words = "leave", _LEAVES.sub("", words)
+    phase = stage.phase
+    return {
+        "kind": "turn", "step": number, "turn": number, "phase": phase.id if phase else None,
+        "speaker": role, "action": action, "text": words, "addressees": [],
+        "audience": [other for other in stage.here() if other != role], "whisper": False,
+        "failure": None, "call": 0,
+    }  # fmt: skip
