@@ -43,6 +43,7 @@ class Actor(Protocol):
     """What one role brings to the stage; one class per reply form."""
 
     template: Template
+    view: RoleView
 
     def perceive(self, line: str) -> None:
         """Note a line that the role perceived, its own acts included."""
@@ -55,6 +56,9 @@ class Actor(Protocol):
 
     def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
         """Return the prompt for a second try after an unreadable reply."""
+
+    def revise(self, asked: Asked, reply: str, feedback: str) -> Asked:
+        """Return the prompt for another draft, with what a critic said of this one."""
 
     def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
         """Note the role's own act, and the line others perceived of it, made when it was asked with
@@ -95,6 +99,11 @@ class ScriptActor:
     def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
         return asked
 
+    def revise(self, asked: Asked, reply: str, feedback: str) -> Asked:
+        assert isinstance(asked.prompt, str)
+        prompt = asked.prompt + self.template.revise(self.view, " ".join(reply.split()), feedback)
+        return Asked(prompt, prompt_hash(prompt), None)
+
     def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
         self.perceive(line)
 
@@ -130,13 +139,10 @@ class JsonActor:
         return self._ending(self.template.bid(self.view), BID_SCHEMA)
 
     def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
-        assert not isinstance(asked.prompt, str)
-        messages: list[Message] = [
-            *asked.prompt,
-            {"role": "assistant", "content": reply or "{}"},
-            {"role": "user", "content": self.template.repair(problem)},
-        ]
-        return Asked(messages, prompt_hash(messages), asked.schema)
+        return self._again(asked, reply, self.template.repair(problem))
+
+    def revise(self, asked: Asked, reply: str, feedback: str) -> Asked:
+        return self._again(asked, reply, self.template.revise(feedback))
 
     def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
         self._add(self._user(self.template.cue(self.view, *asked_with)))
@@ -148,6 +154,15 @@ class JsonActor:
 
     def read(self, reply: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
         return read_json(reply, self.role, names, acts)
+
+    def _again(self, asked: Asked, reply: str, note: str) -> Asked:
+        assert not isinstance(asked.prompt, str)
+        messages: list[Message] = [
+            *asked.prompt,
+            {"role": "assistant", "content": reply or "{}"},
+            {"role": "user", "content": note},
+        ]
+        return Asked(messages, prompt_hash(messages), asked.schema)
 
     def _user(self, tail: str) -> Message:
         return {"role": "user", "content": "\n".join([*self._pending, tail])}

@@ -23,6 +23,9 @@ CONFIDENCE = ("very confident", "confident", "not sure")
 COPIED_WORDS = 8
 """Words in a row that a reason must share with a line, being made of nothing else, to be a copy."""
 
+MAX_CITED = 5
+"""Turns that a verdict may cite: small models count on without end."""
+
 CRITICS = {
     "quality": "agents.critics.quality:questions",
     "culture": "agents.critics.culture:questions",
@@ -105,7 +108,8 @@ def ask(
     scene = load_template("review").scene(conversation, True)
     person = next((p for p in conversation.people if p.role == role), None)
     text = f"{scene}\n\n{template.ask(conversation, person, **facts)}"
-    return Question(name, role, scales, asked_as(text, verdict_schema(scales), form), template)
+    schema = verdict_schema(scales, len(conversation.turns))
+    return Question(name, role, scales, asked_as(text, schema, form), template)
 
 
 def asked_as(text: str, schema: dict[str, Any], form: ReplyForm) -> Asked:
@@ -129,11 +133,14 @@ def ask_again(asked: Asked, reply: str, problem: str) -> Asked:
     return Asked(prompt, prompt_hash(prompt), asked.schema)
 
 
-def verdict_schema(scales: Mapping[str, Scale]) -> dict[str, Any]:
-    """Return the JSON Schema of a verdict: reason, turns, one field a dimension, confidence."""
+def verdict_schema(scales: Mapping[str, Scale], turns: int) -> dict[str, Any]:
+    """Return the JSON Schema of a verdict on so many turns: reason, turns, one field a dimension,
+    confidence.
+    """
+    cited = {"type": "integer", "minimum": 1, "maximum": max(turns, 1)}
     fields: dict[str, Any] = {
         "reason": {"type": "string"},
-        "turns": {"type": "array", "items": {"type": "integer"}},
+        "turns": {"type": "array", "items": cited, "maxItems": MAX_CITED},
     }
     for dimension, scale in scales.items():
         fields[dimension] = (

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.actor import Actor, Asked, prompt_hash
 from agents.model import Message, Model, Prompt, Sampling
 from agents.reply import Act, NotAllowed, Unreadable, first_object
 from agents.template import Template, load_template
 from scenarios.scenario import StopRule
-from simulation.budget import Budget
+from simulation.budget import Budget, BudgetSpent
 from simulation.call import Row, derived_seed, estimated_tokens, make_call, tokens_of
+from simulation.draft import ACCEPTED, DraftCritic, DraftVerdict, read_draft_verdict
 from simulation.stage import Stage
 
 SHORT_ANSWER_TOKENS = 32
@@ -33,40 +35,112 @@ class CallSettings:
     repairs: int
 
 
+class Acted(NamedTuple):
+    """What came of asking a role to act."""
+
+    act: Act | None
+    failure: str | None
+    rows: list[Row]
+    """Rows of the calls made, in order."""
+    made_by: int
+    """Which of them made the act."""
+    drafts: Sequence[Row] = ()
+    """Under a critic in the loop, the rows of the drafts; their calls count from the first row."""
+
+
 class Caller:
     """Makes the calls of one episode and keeps their rows, the columns of the table `calls`."""
 
     def __init__(
-        self, model: Model, settings: CallSettings, stage: Stage, seed: int, budget: Budget
-    ) -> None:
-        self.model, self.settings, self.stage = model, settings, stage
+        self, model: Model, settings: CallSettings, stage: Stage, seed: int, budget: Budget,
+        critic: DraftCritic | None = None,
+    ) -> None:  # fmt: skip
+        self.model, self.settings, self.stage, self.critic = model, settings, stage, critic
         self.seed, self.budget = seed, budget
         self.tokens = 0
         self.step = 0
         self.side_rows: list[Row] = []
         """Rows of bids, moderation and refereeing since they were last taken."""
 
-    async def act(self, role: str) -> tuple[Act | None, str | None, list[Row]]:
-        """Return the role's act, or None and why there is none, with the rows of the calls made.
+    async def act(self, role: str) -> Acted:
+        """Return the role's act, or why there is none, with the rows of the calls made.
 
-        Raises BudgetSpent before a call that the budget does not admit.
+        With a critic in the loop every draft is judged, and the best of them is the act. Raises
+        BudgetSpent before a call that the budget does not admit.
         """
-        actor, stage = self.stage.actors[role], self.stage
-        asked, rows, failure = actor.ask(stage.cue()), [], ""
-        stop = ("\n",) if stage.form == "script" else ()
-        for attempt in range(self.settings.repairs + 1):
-            sampling = replace(self.settings.sampling, stop=stop)
-            purpose = "act" if attempt == 0 else "repair"
+        actor = self.stage.actors[role]
+        asked = actor.ask(self.stage.cue())
+        first = await self._draft(role, asked, 0)
+        if self.critic is None or first.act is None:
+            return first
+        return await self._improve(self.critic, role, asked, first)
+
+    async def _draft(self, role: str, asked: Asked, number: int) -> Acted:
+        """Ask until a reply can be read as an act, or the tries are used up."""
+        actor, stage, rows, failure = self.stage.actors[role], self.stage, list[Row](), ""
+        tries = self.settings.repairs + 1
+        for attempt in range(number * tries, number * tries + tries):
+            sampling = replace(
+                self.settings.sampling, stop=("\n",) if stage.form == "script" else ()
+            )
+            purpose = "act" if attempt % tries == 0 else "repair"
             row = await self._call(asked, sampling, purpose, role, actor.template, attempt)
             rows.append(row)
             if row["failure"]:
-                return None, row["failure"], rows
+                return Acted(None, row["failure"], rows, 0)
             try:
-                return actor.read(row["reply"], stage.names, stage.acts), None, rows
+                act = actor.read(row["reply"], stage.names, stage.acts)
+                return Acted(act, None, rows, len(rows) - 1)
             except Unreadable as error:
                 failure = "not-allowed" if isinstance(error, NotAllowed) else "parse-failure"
                 asked = actor.repair(asked, row["reply"], str(error))
-        return None, failure, rows
+        return Acted(None, failure, rows, len(rows) - 1)
+
+    async def _improve(self, critic: DraftCritic, role: str, asked: Asked, draft: Acted) -> Acted:
+        """Judge drafts until one is accepted or the rewrites are used up; return the best.
+
+        Where the budget ends in between, the best so far is the act.
+        """
+        rows, drafts, made = list[Row](), list[Row](), list[Acted]()
+        with suppress(BudgetSpent):
+            for number in range(critic.config.rewrites + 1):
+                if number:
+                    revised = self.stage.actors[role].revise(
+                        asked, draft.rows[-1]["reply"], drafts[-1]["feedback"]
+                    )
+                    draft = await self._draft(role, revised, number)
+                made_by = len(rows) + draft.made_by
+                rows += draft.rows
+                if draft.act is None:
+                    break
+                made.append(draft)
+                drafts.append(_draft_row(number, draft.act, made_by))
+                verdict, call = await self._judge(critic, role, draft.act, number)
+                rows += [call] if call else []
+                drafts[-1] |= verdict._asdict() | {"critic_call": len(rows) - 1 if call else None}
+                if verdict.label != "revise":
+                    break
+        best = max(range(len(drafts)), key=lambda n: (_score(drafts[n]), -n))
+        drafts[best]["kept"] = True
+        return Acted(made[best].act, None, rows, drafts[best]["call"], drafts)
+
+    async def _judge(
+        self, critic: DraftCritic, role: str, act: Act, number: int
+    ) -> tuple[DraftVerdict, Row | None]:
+        """Return what the critic says of a draft, and its call if it made one."""
+        complaint = critic.detect(self.stage, role, act)
+        if complaint:
+            return DraftVerdict("revise", 0, complaint), None
+        asked = critic.ask(self.stage, role, act)
+        if asked is None:
+            return ACCEPTED, None
+        template = load_template("draft")
+        row = await self._call(
+            asked, critic.config.sampling(), "draft-critic", role, template, number, critic.model
+        )
+        if row["failure"]:
+            return DraftVerdict(None, None, row["reply"] or "", row["failure"]), row
+        return read_draft_verdict(row["reply"]), row
 
     async def bids(self, roles: Sequence[str]) -> dict[str, int]:
         """Ask all roles at once how much they want to act; unreadable bids are missing."""
@@ -131,17 +205,29 @@ class Caller:
 
     async def _call(
         self, asked: Asked, sampling: Sampling, purpose: str, role: str | None,
-        template: Template, attempt: int,
+        template: Template, attempt: int, model: Model | None = None,
     ) -> Row:  # fmt: skip
         """Make one call and return its row."""
         seed = derived_seed(self.seed, self.step, purpose, role, attempt)
         row = await make_call(
-            self.model, asked, replace(sampling, seed=seed), self.budget, self.settings.timeout_s,
-            purpose=purpose, template_hash=template.hash, seen=len(self.stage.turns),
-            step=self.step, role=role,
+            model or self.model, asked, replace(sampling, seed=seed), self.budget,
+            self.settings.timeout_s, purpose=purpose, template_hash=template.hash,
+            seen=len(self.stage.turns), step=self.step, role=role,
         )  # fmt: skip
         self.tokens += sum(tokens_of(row, estimated_tokens(asked, sampling)))
         return row
+
+
+def _draft_row(number: int, act: Act, call: int) -> Row:
+    """Return a draft, not judged yet, as a row of the table `drafts`."""
+    return {
+        "draft": number + 1, "action": act.action, "text": act.text, "call": call, "label": None,
+        "score": None, "feedback": None, "failure": "budget", "critic_call": None, "kept": False,
+    }  # fmt: skip
+
+
+def _score(draft: Row) -> int:
+    return -1 if draft["score"] is None else int(draft["score"])
 
 
 def _object(field: str, schema: Row) -> Row:

@@ -14,12 +14,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
-from agents.model import Sampling
+from agents.model import Model, Sampling, default_reply_form
 from agents.view import Conditioning
 from scenarios.errors import UserError
 from scenarios.scenario import Limits, Theme
 from scenarios.source import load_yaml
 from simulation.budget import BudgetConfig
+from simulation.draft import DraftCritic, InLoopConfig
 from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.section import Section
 
@@ -87,6 +88,8 @@ class RunConfig(Section):
     """Replaces the scenarios' own limits."""
     cast: CastConfig = CastConfig()
     model: ModelConfig = ModelConfig()
+    in_loop: InLoopConfig | None = None
+    """A critic that may send an act back before the others perceive it; null: none."""
     concurrency: int = Field(default=64, ge=1)
     """Episodes in progress at once."""
     budget: BudgetConfig = BudgetConfig()
@@ -100,6 +103,14 @@ class RunConfig(Section):
 
 OPERATIONAL = ("concurrency", "budget", "out", "critique", "label")
 """Fields that may change between launches of a run: they do not shape any episode."""
+
+
+def draft_critic(config: RunConfig, judge: Model) -> DraftCritic | None:
+    """Return the critic in the loop that a configuration asks for, with the model that judges."""
+    if config.in_loop is None:
+        return None
+    form = default_reply_form(config.in_loop.model or config.model.name)
+    return DraftCritic(config.in_loop, judge, form)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:

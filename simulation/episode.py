@@ -27,6 +27,7 @@ from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.budget import Budget
 from simulation.caller import Caller, CallSettings
+from simulation.draft import DraftCritic
 from simulation.entry import Entry
 from simulation.graph import Context, State, broken_off, play
 from simulation.record import Record, Row
@@ -68,6 +69,8 @@ class Conditions:
     cultures: Mapping[str, Culture]
     utc: Callable[[], datetime]
     """The time now, naive UTC."""
+    critic: DraftCritic | None = None
+    """The critic in the loop, if the run has one."""
 
 
 async def play_episode(
@@ -89,7 +92,9 @@ async def play_episode(
         episode.scenario, cast, conditions.cultures, episode.language, conditions.form,
         conditions.conditioning,
     )  # fmt: skip
-    caller = Caller(conditions.model, conditions.settings, stage, episode.seed, budget)
+    caller = Caller(
+        conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic
+    )
     context = Context(stage, caller, watch, time.monotonic())
     try:
         state = await play(context)
@@ -130,6 +135,7 @@ def record_of(
         "turns": turns,
         "happenings": happenings,
         "choices": [id_of | choice for choice in state["choices"]],
+        "drafts": [id_of | draft for draft in state["drafts"]],
         "calls": [id_of | {"call": n} | call for n, call in enumerate(state["calls"], start=1)],
     }
     return Record(rows, exit_[0] or "error", _shared_rows(episode, stage, conditions.cultures))
@@ -162,7 +168,7 @@ def _shared_rows(
         "scenarios": [scenario],
         "personas": [_persona_row(persona) for persona in stage.cast.values()],
         "cultures": [_culture_row(cultures[id_]) for id_ in sorted(used_cultures)],
-        "templates": used((stage.template, load_template("referee"), load_template("moderator"))),
+        "templates": used((stage.template, *map(load_template, ("referee", "moderator", "draft")))),
     }
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
@@ -56,6 +56,7 @@ class State(TypedDict):
     log: Annotated[list[Entry], extend]
     calls: Annotated[list[Row], extend]
     choices: Annotated[list[Row], extend]
+    drafts: Annotated[list[Row], extend]
     acts: Annotated[list[Row], collect]
     """Acts of a step with several speakers, until they are settled."""
     step: int
@@ -63,8 +64,13 @@ class State(TypedDict):
     """Reason and detail, once the episode has ended."""
 
 
+LISTS = ("log", "calls", "choices", "drafts")
+"""Parts of the state that only grow."""
+EMPTY: dict[str, Any] = {name: [] for name in (*LISTS, "acts")} | {"step": 0, "exit": None}
+"""The state before anything has happened."""
+
 Update = dict[str, Any]
-"""New entries of the log, rows of calls and choices, and the exit, as a node returns them."""
+"""New entries of the log, rows of calls, choices and drafts, and the exit, from a node."""
 
 
 class ActInput(TypedDict):
@@ -122,10 +128,8 @@ def _begin(context: Context, state: State) -> Update:
     """Return an empty update for a node, which the context keeps sight of."""
     context.stage.catch_up(state["log"])
     context.last = state
-    context.lengths = {
-        "log": len(state["log"]), "calls": len(state["calls"]), "choices": len(state["choices"])
-    }  # fmt: skip
-    context.since = {"log": [], "calls": [], "choices": [], "exit": None}
+    context.lengths = {name: len(state[name]) for name in LISTS}  # type: ignore[literal-required]
+    context.since = {name: list[Row]() for name in LISTS} | {"exit": None}
     return context.since
 
 
@@ -163,11 +167,11 @@ async def cue(context: Context, update: Update) -> list[str]:
 
 async def act(context: Context, role: str) -> Row:
     """Call the model for one role; the act with the rows of its calls, as plain JSON."""
-    done, failure, rows = await context.caller.act(role)
+    done, failure, rows, made_by, drafts = await context.caller.act(role)
     return {
         "role": role, "failure": failure, "rows": rows, "action": done.action if done else None,
         "text": done.text if done else None, "to": list(done.to) if done else [],
-        "whisper": bool(done and done.whisper),
+        "whisper": bool(done and done.whisper), "made_by": made_by, "drafts": list(drafts),
     }  # fmt: skip
 
 
@@ -198,9 +202,11 @@ async def settle(context: Context, state: State, update: Update, acts: Sequence[
     update["calls"] += _take(context)
     entries: list[Entry] = []
     for number, done in enumerate(acts, start=len(stage.turns) + 1):
+        first = len(state["calls"]) + len(update["calls"]) + 1
         update["calls"] += done["rows"]
-        last_call = len(state["calls"]) + len(update["calls"])
-        entries.append(_entry(stage, context.caller.step, number, done, last_call))
+        update["drafts"] += [_numbered(draft, number, first) for draft in done["drafts"]]
+        call = first + done["made_by"]
+        entries.append(_entry(stage, context.caller.step, number, done, call))
     stage.absorb(entries)
     update["log"] += entries
     if context.watch:
@@ -211,6 +217,15 @@ async def settle(context: Context, state: State, update: Update, acts: Sequence[
         over = Exit("budget", str(spent))
     update["calls"] += _take(context)
     update["exit"] = list(over) if over else None
+
+
+def _numbered(draft: Row, turn: int, first: int) -> Row:
+    """Return a draft with its turn, and its calls numbered as in the episode."""
+    judged = draft["critic_call"]
+    return draft | {
+        "turn": turn, "call": first + draft["call"],
+        "critic_call": None if judged is None else first + judged,
+    }  # fmt: skip
 
 
 def _entry(stage: Stage, step: int, number: int, done: Row, call: int) -> Entry:
@@ -255,7 +270,7 @@ def episode_graph() -> Any:
 
 async def play(context: Context, log: Sequence[Entry] = ()) -> State:
     """Play an episode to its end, from a log that may hold entries already; return the state."""
-    start = {"log": list(log), "calls": [], "choices": [], "acts": [], "step": 0, "exit": None}
+    start = EMPTY | {"log": list(log), **{name: list[Row]() for name in LISTS[1:]}}
     bound = 4 * context.stage.scenario.limits.turns + 100
     state: State = await episode_graph().ainvoke(start, {"recursion_limit": bound}, context=context)
     return state
@@ -263,11 +278,8 @@ async def play(context: Context, log: Sequence[Entry] = ()) -> State:
 
 def broken_off(context: Context, reason: str, detail: str) -> State:
     """Return the state of an episode that an exception ended, with all that had happened."""
-    last = context.last or State(log=[], calls=[], choices=[], acts=[], step=0, exit=None)
+    last: Any = context.last or EMPTY
     since, kept = context.since, context.lengths
-    return State(
-        log=[*last["log"][: kept.get("log")], *since.get("log", ())],
-        calls=[*last["calls"][: kept.get("calls")], *since.get("calls", ())],
-        choices=[*last["choices"][: kept.get("choices")], *since.get("choices", ())],
-        acts=[], step=last["step"], exit=[reason, detail],
-    )  # fmt: skip
+    state: Any = {name: [*last[name][: kept.get(name)], *since.get(name, ())] for name in LISTS}
+    state |= {"acts": [], "step": last["step"], "exit": [reason, detail]}
+    return cast(State, state)

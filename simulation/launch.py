@@ -61,15 +61,18 @@ async def _stages(plan: Plan, run: Path, limit: int | None, quiet: bool) -> str:
     """Play, then critique and label if the configuration says so; return why it ended."""
     config, engines = plan.config, Engines()
     model = engines.lend(config.model.name, config.model.options)
+    loop, judge = config.in_loop, None
+    if loop and loop.model and loop.model != config.model.name:
+        judge = engines.lend(loop.model, loop.options)
     budget = Budget(config.budget, time.monotonic)
     review = Stage(
         run, config.name, model.name, config.model.options, engines, Bounds(config.concurrency),
         budget, utc_now, quiet,
     )  # fmt: skip
     try:
-        reason = played = await Runner(plan, model, run, Progress(quiet), utc_now, budget).run(
-            limit
-        )
+        reason = played = await Runner(
+            plan, model, run, Progress(quiet), utc_now, budget, judge
+        ).run(limit)
         if config.critique and reason in ("done", "limit"):
             reason = await run_critique(review, config.critique)
         if config.label and reason in ("done", "limit"):

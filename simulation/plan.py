@@ -30,7 +30,7 @@ from simulation.call import derived_seed
 from simulation.config import RunConfig, config_hash, shaping
 from simulation.episode import Episode, content_of
 
-TEMPLATES = ("json", "script", "referee", "moderator")
+TEMPLATES = ("json", "script", "referee", "moderator", "draft")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import Caller, CallSettings
-from simulation.config import RunConfig
+from simulation.config import RunConfig, draft_critic
 from simulation.graph import Context, State, broken_off, play
 from simulation.stage import Stage
 
@@ -100,7 +100,9 @@ async def replay(con: duckdb.DuckDBPyConnection, episode_id: str) -> Replay:
     stage, config = _stage(con, episode)
     model = _RecordedModel(episode["model"], rows)
     settings = CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs)
-    caller = Caller(model, settings, stage, episode["seed"], Budget(BudgetConfig(), time.monotonic))
+    budget = Budget(BudgetConfig(), time.monotonic)
+    critic = draft_critic(config, model)
+    caller = Caller(model, settings, stage, episode["seed"], budget, critic)
     context = Context(stage, caller, None, time.monotonic())
     try:
         state = await play(context)

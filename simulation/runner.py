@@ -15,6 +15,7 @@ from pathlib import Path
 from agents.model import Model
 from simulation.budget import Budget
 from simulation.caller import CallSettings
+from simulation.config import draft_critic
 from simulation.crew import Crew, Emit
 from simulation.episode import RETRIED, Conditions, Episode, play_episode
 from simulation.plan import Plan
@@ -27,8 +28,9 @@ class Runner:
 
     def __init__(
         self, plan: Plan, model: Model, run: Path, progress: Progress, utc: Callable[[], datetime],
-        budget: Budget | None = None,
+        budget: Budget | None = None, judge: Model | None = None,
     ) -> None:  # fmt: skip
+        """`judge` is the model of the critic in the loop, where it is not the one that plays."""
         self.plan, self.progress, self.utc = plan, progress, utc
         self.store = Store(run)
         config = plan.config
@@ -37,8 +39,10 @@ class Runner:
             config.name, model,
             CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
             plan.form, config.conditioning, plan.personas, plan.cultures, utc,
+            draft_critic(config, judge or model),
         )  # fmt: skip
-        self.crew = Crew([model], self.store, self.budget, progress, config.concurrency)
+        models = [model, judge] if judge else [model]
+        self.crew = Crew(models, self.store, self.budget, progress, config.concurrency)
 
     async def run(self, limit: int | None = None) -> str:
         """Play what is not stored yet, `limit` episodes at most, and return why the launch ended.

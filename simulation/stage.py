@@ -40,7 +40,7 @@ class Stage:
         form: ReplyForm,
         conditioning: Conditioning,
     ) -> None:
-        self.scenario, self.cast, self.form = scenario, cast, form
+        self.scenario, self.cast, self.form, self.language = scenario, cast, form, language
         self.names = display_names(cast)
         self.ties: nx.DiGraph[str] = scenario.graph()
         self.template = load_template(form)

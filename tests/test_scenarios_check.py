@@ -135,7 +135,7 @@ def test_near_duplicates_of_the_library_are_told(tmp_path: Path) -> None:
     assert problem.severity == "warning"
     data["provenance"]["parent"] = "soup-before-dusk"
     copy.write_text(json.dumps(data), encoding="utf-8")
-    assert check_file(copy) == []
+    assert not any("nearly repeats" in problem.message for problem in check_file(copy))
     assert check_file(original) == []
 
 

@@ -214,7 +214,7 @@ def test_a_hanging_model_is_a_timeout() -> None:
         Hanging(), CallSettings(Sampling(), 0.01, 1), stage, 0,
         Budget(BudgetConfig(), time.monotonic),
     )  # fmt: skip
-    act, failure, rows = asyncio.run(caller.act("ada"))
+    act, failure, rows, *_ = asyncio.run(caller.act("ada"))
     assert act is None and failure == "timeout"
     assert rows[0]["reply"] == "no reply within 0.01 s"
 

@@ -31,7 +31,7 @@ from simulation.caller import Caller, CallSettings
 from simulation.entry import Entry
 from simulation.episode import Conditions, Episode, record_of
 from simulation.event import due
-from simulation.graph import State
+from simulation.graph import EMPTY
 from simulation.record import Record
 from simulation.stage import Stage
 from simulation.store import Store
@@ -132,8 +132,7 @@ def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
         personas, cultures, lambda: utc,
     )  # fmt: skip
     log = asyncio.run(_play(stage, case.turns, conditions))
-    state = State(log=log, calls=[], choices=[], acts=[], step=len(case.turns),
-                  exit=["turn-limit", str(len(case.turns))])  # fmt: skip
+    state: Any = EMPTY | {"log": log, "exit": ["turn-limit", str(len(case.turns))]}
     episode = Episode(content, scenario, case.culture, "en", 0, 0)
     record = record_of(episode, conditions, stage, state, utc, 0.0)
     record.rows["cases"] = [
