@@ -13,8 +13,9 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
 demo: $(VENV)/.local
 	$(BIN)/folkways run examples/demo.yaml
-	$(BIN)/folkways view runs/demo
 	$(BIN)/folkways sql runs/demo "select title, culture_id, turns, exit_reason from conversations"
+	$(BIN)/folkways view runs/demo
+	$(BIN)/folkways review runs/demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

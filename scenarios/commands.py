@@ -18,7 +18,7 @@ from scenarios.check import check_file
 from scenarios.culture import load_culture, load_cultures
 from scenarios.descriptors import hofstede_words, map_words
 from scenarios.errors import UserError, unknown_name
-from scenarios.library import find_scenario, library, load_scenario
+from scenarios.library import adapted, find_scenario, library, load_scenario
 from scenarios.pool import load_personas
 from scenarios.population import sample_personas
 from scenarios.problem import suggest
@@ -61,7 +61,7 @@ def check(
     ] = None,
 ) -> None:
     """Report every problem of scenario files; the exit status is 1 if there is an error."""
-    paths = [find_scenario(name) for name in files or library()]
+    paths = [find_scenario(name) for name in files or library() | adapted()]
     failed = warned = 0
     for path in paths:
         try:
@@ -104,11 +104,14 @@ def new(
 def list_scenarios(
     theme: Annotated[str | None, typer.Option(help="Only scenarios of this theme.")] = None,
     roles: Annotated[int | None, typer.Option(help="Only scenarios with so many roles.")] = None,
+    to_cultures: Annotated[
+        bool, typer.Option("--adapted", help="List the adaptations to cultures instead.")
+    ] = False,
 ) -> None:
     """List the shipped scenarios."""
     if theme is not None and theme not in get_args(Theme):
         raise unknown_name("theme", theme, get_args(Theme))
-    scenes = map(load_scenario, library())
+    scenes = map(load_scenario, adapted() if to_cultures else library())
     rows = [
         (scene.id, str(len(scene.roles)), scene.culture or "any", scene.theme, scene.title)
         for scene in scenes

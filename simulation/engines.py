@@ -51,6 +51,10 @@ class Engines:
             self._lent[name] = Lent(open_model(name, options))
         return self._lent[name]
 
+    def lend_as(self, name: str, model: Model) -> None:
+        """Have a name stand for a model that somebody else has opened."""
+        self._lent[name] = Lent(model)
+
     async def close(self) -> None:
         """Close every model that was started."""
         for lent in self._lent.values():

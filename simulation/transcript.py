@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,28 @@ class Player:
 
 
 @dataclass(frozen=True, slots=True)
+class Purpose:
+    """The intent behind a turn, as a labeller wrote it."""
+
+    intent: str
+    expectation: str | None
+    """The expectation a cultural intent answers; null for a generic one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one critic says, all judges and samples taken together."""
+
+    critic: str
+    name: str | None
+    """Whom it is about; null for the whole conversation."""
+    verdict: str
+    """Label or scores, or why there is none."""
+    confidence: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """One stored episode."""
 
@@ -68,6 +90,10 @@ class Transcript:
     """In the order of the scenario file."""
     entries: tuple[Entry, ...]
     """Turns and happenings as they came."""
+    purposes: Mapping[int, Purpose]
+    """Turn to the intent behind it; turns without a label are missing."""
+    opinions: tuple[Opinion, ...]
+    """Verdicts, where critics have judged."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -91,6 +117,8 @@ def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcri
         setting=" ".join(scenario["setting"].split()),
         players=tuple(_players(con, episode_id, scenario["roles"])),
         entries=tuple(_entries(con, episode_id)),
+        purposes=_purposes(con, episode_id),
+        opinions=tuple(_opinions(con, episode_id)),
     )
 
 
@@ -113,7 +141,13 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
     yield Text()
     for entry in transcript.entries:
         yield entry_text(entry, transcript.names)
+        if entry["kind"] == "turn" and (purpose := transcript.purposes.get(entry["turn"])):
+            yield Padding(Text(printable(_told(purpose)), "dim italic"), (0, 0, 0, 8), expand=False)
     yield Text(printable(f"\n[the scene ends: {_ending(transcript)}]"), style="dim")
+    for opinion in transcript.opinions:
+        said = Text(printable(_subject(opinion)), style="bold")
+        said.append(printable(f" {_judged(opinion)}"), style="not bold")
+        yield said
 
 
 def render_page(transcript: Transcript, private: bool = True) -> str:
@@ -132,6 +166,9 @@ def render_page(transcript: Transcript, private: bool = True) -> str:
         hues={player.role: number % 8 for number, player in enumerate(transcript.players)},
         private=private,
         private_facts=_private,
+        told=_told,
+        subject=_subject,
+        judged=_judged,
         ending=_ending(transcript),
     )
 
@@ -141,6 +178,22 @@ def _private(player: Player) -> list[tuple[str, str]]:
     told = [("Goal", player.goal)]
     told += [("Secret", player.secret)] if player.secret else []
     return told + [("Knows", fact) for fact in player.knows]
+
+
+def _told(purpose: Purpose) -> str:
+    if purpose.expectation is None:
+        return purpose.intent
+    return f"{purpose.intent} (expected: {purpose.expectation})"
+
+
+def _subject(opinion: Opinion) -> str:
+    about = f" of {opinion.name}" if opinion.name else ""
+    return f"{opinion.critic}{about}:"
+
+
+def _judged(opinion: Opinion) -> str:
+    sure = f" ({opinion.confidence})" if opinion.confidence else ""
+    return f"{opinion.verdict}{sure}. {opinion.reason or ''}".rstrip()
 
 
 def _ending(transcript: Transcript) -> str:
@@ -175,6 +228,35 @@ def _players(
             row["role"], row["name"], about, part["brief"], row["language"], row["goal"],
             row["secret"], tuple(part.get("knows") or ()),
         )  # fmt: skip
+
+
+def _purposes(con: duckdb.DuckDBPyConnection, episode_id: str) -> dict[int, Purpose]:
+    """Return the latest label of each turn, whichever model gave it."""
+    rows = _read(
+        con,
+        "select turn, intent, expectation from intents where episode_id = ? and failure is null "
+        "order by labelled_at",
+        episode_id,
+    )
+    return {row["turn"]: Purpose(row["intent"], row["expectation"]) for row in rows}
+
+
+def _opinions(con: duckdb.DuckDBPyConnection, episode_id: str) -> Iterator[Opinion]:
+    """Return what each critic says of each role, dimensions with a score in one line."""
+    rows = _read(
+        con,
+        "select c.critic, r.name, any_value(c.label) as label, any_value(c.doubt) as doubt, "
+        "any_value(c.confidence) as confidence, any_value(c.reason) as reason, string_agg("
+        "replace(c.dimension, '_', ' ') || ' ' || c.score, ', ' order by c.dimension) as scores "
+        "from consensus c left join roles r using (episode_id, role) "
+        "where c.episode_id = ? group by c.critic, r.name, r.rowid "
+        "order by c.critic = 'social', c.critic, r.rowid",
+        episode_id,
+    )
+    for row in rows:
+        verdict = row["label"] or row["scores"] or f"no verdict, {row['doubt']}"
+        reason = None if row["doubt"] else row["reason"]
+        yield Opinion(row["critic"], row["name"], verdict, row["confidence"], reason)
 
 
 def _entries(con: duckdb.DuckDBPyConnection, episode_id: str) -> list[Entry]:

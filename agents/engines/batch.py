@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+WORTH_SHARING = 32
+"""Tokens at the beginning of a batch's prompts that are computed once rather than for each row."""
+
+
 @dataclass(slots=True)
 class Row:
     """One request on its way through a batch."""
@@ -88,11 +92,21 @@ class Batch:
         self._min_p = _column([s.min_p for s in settings], device)
         self._top_p = _column([s.top_p for s in settings], device)
         self._seen: Tensor | None = None
-        ids, mask = pad_left([row.prompt for row in self.rows], min(self.ends, default=0), device)
+        prompts, pad = [row.prompt for row in self.rows], min(self.ends, default=0)
+        shared = shared_length(prompts)
+        ids, mask = pad_left([prompt[shared:] for prompt in prompts], pad, device)
         with torch.inference_mode():
+            past = None
+            if shared:
+                beginning = torch.tensor([prompts[0][:shared]], device=device)
+                past = self.model(beginning, use_cache=True, logits_to_keep=1).past_key_values
+                past.batch_repeat_interleave(len(prompts))
+                ids = torch.cat([beginning.expand(len(prompts), -1), ids], dim=-1)
+                mask = torch.cat([mask.new_ones(len(prompts), shared), mask], dim=-1)
             self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
+                past_key_values=past,
                 max_new_tokens=max(row.limit for row in self.rows),
                 logits_processor=LogitsProcessorList([self._choose]),
                 stopping_criteria=StoppingCriteriaList([self._is_done]),
@@ -237,6 +251,19 @@ def _score_tails(
         target = torch.tensor(rest[1:], device=mask.device)
         tails.append(float(logprobs.gather(1, target[:, None]).sum()))
     return tails
+
+
+def shared_length(prompts: Sequence[list[int]]) -> int:
+    """Return how many tokens all prompts begin with, if computing them once is worth it.
+
+    At least one token of every prompt is left over.
+    """
+    if len(prompts) < 2:
+        return 0
+    first, last = min(prompts), max(prompts)
+    most = min(map(len, prompts)) - 1
+    shared = next((n for n in range(most) if first[n] != last[n]), most)
+    return shared if shared >= WORTH_SHARING else 0
 
 
 def pad_left(sequences: Sequence[list[int]], pad: int, device: Any) -> tuple[Tensor, Tensor]:

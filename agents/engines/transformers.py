@@ -205,19 +205,33 @@ class TransformersModel:
         self._let_more_come()
         batch: list[Request] = []
         rows = width = 0
-        while self._waiting:
-            request = self._waiting[0]
-            if not self._prepare(request):
-                self._waiting.popleft()
-                continue
-            if batch and type(request.job) is not type(batch[0].job):
-                break
+        for request in self._next_ones():
             more, tokens = request.size()
             rows, width = rows + more, max(width, tokens)
             if batch and (rows > self.max_batch or rows * width > MAX_BATCH_TOKENS):
                 break
-            batch.append(self._waiting.popleft())
+            batch.append(request)
+            self._waiting.remove(request)
         return batch
+
+    def _next_ones(self) -> list[Request]:
+        """Return the waiting requests of the oldest one's kind, in the order in which to take them.
+
+        Those whose prompts begin like the oldest one's come alone, if there are several: what they
+        share is computed once.
+        """
+        for request in list(self._waiting):
+            if not self._prepare(request):
+                self._waiting.remove(request)
+        if not self._waiting:
+            return []
+        oldest = self._waiting[0].job
+        same = [request for request in self._waiting if type(request.job) is type(oldest)]
+        if not isinstance(oldest, Row):
+            return same
+        start = oldest.prompt[: len(oldest.prompt) // 2]
+        alike = [r for r in same if isinstance(r.job, Row) and r.job.prompt[: len(start)] == start]
+        return alike if len(alike) > 1 else same
 
     def _let_more_come(self) -> None:
         """Wait until the batch is full or no request has come for a moment."""

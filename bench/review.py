@@ -1,0 +1,196 @@
+"""The review: critique and labels against the engine's own batch call, and what each stage costs.
+
+Part one critiques and labels conversations of the calibration set on vLLM; then the same prompts go
+to vLLM's own batch call in a fresh process, all at once, with the same sampling and schemas. Both
+start with an empty prefix cache.
+
+Part two plays scenes without a critic in the loop, with the detectors, with detectors and a model;
+it critiques and labels them, and prints calls and tokens per accepted episode by stage, and how
+much is repeated.
+
+Run it with: python bench/review.py [throughput|stages] [EPISODES]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import duckdb
+
+from agents.embedded import embedded_folder
+from agents.engines.vllm import cpu_options
+from agents.model import Completion, Model, Prompt, Sampling, open_model
+from simulation.budget import Budget, BudgetConfig
+from simulation.config import RunConfig
+from simulation.engines import Engines
+from simulation.launch import launch, utc_now
+from simulation.plan import make_plan
+from simulation.review.calibration import configuration, fill_store
+from simulation.review.settings import CritiqueConfig, LabelConfig
+from simulation.review.stage import Bounds, Stage, run_critique, run_labels
+from simulation.store import Store
+
+MODEL = "vllm:embedded"
+SEQUENCES = 64
+SCENES = ("the-son-at-the-sink", "guest-out-of-the-snow")
+
+
+class Overheard:
+    """A loaded model whose requests are kept."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.name = model, model.name
+        self.asked: list[tuple[Prompt, Sampling, Mapping[str, Any] | None]] = []
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+        raise NotImplementedError
+
+    async def complete(
+        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        self.asked.append((prompt, sampling, schema))
+        return await self.model.complete(prompt, sampling, schema)
+
+
+async def review(folder: Path, episodes: int, what: str) -> dict[str, Any]:
+    """Critique or label, and return tokens, seconds, the prefix-cache hit rate and the requests."""
+    run = folder / what
+    run.mkdir()
+    store = Store(run)
+    store.create()
+    name = f"bench-{what}"
+    store.add("runs", {
+        "run_id": name, "config": json.dumps(configuration(MODEL, str(folder), name)),
+        "config_hash": "0", "versions": "{}", "git_commit": None, "created_at": utc_now(),
+    })  # fmt: skip
+    fill_store(store, utc_now())
+    model = Overheard(open_model(MODEL, {"max_num_seqs": SEQUENCES}))
+    await model.model.start()
+    engines = Engines()
+    engines.lend_as(MODEL, model)
+    stage = Stage(
+        run, name, MODEL, {}, engines, Bounds(SEQUENCES, episodes),
+        Budget(BudgetConfig(), time.monotonic), utc_now, quiet=True,
+    )  # fmt: skip
+    began = time.perf_counter()
+    if what == "critique":
+        await run_critique(stage, CritiqueConfig(repairs=0))
+    else:
+        await run_labels(stage, LabelConfig(repairs=0))
+    seconds = time.perf_counter() - began
+    await model.model.close()
+    with duckdb.connect(str(store.path)) as con:
+        tokens, prompt, cached = con.execute(
+            "select sum(completion_tokens), sum(prompt_tokens), sum(cached_tokens) from calls"
+        ).fetchall()[0]
+    asked = [
+        {"prompt": p, "seed": s.seed, "max_tokens": s.max_tokens, "schema": schema,
+         "penalty": s.repetition_penalty}
+        for p, s, schema in model.asked
+    ]  # fmt: skip
+    return {"tokens": tokens, "seconds": seconds, "hit_rate": cached / prompt, "asked": asked}
+
+
+def batch(asked: list[dict[str, Any]]) -> tuple[int, float]:
+    """Return tokens and seconds of vLLM's own batch call on the same requests."""
+    import os
+
+    os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_HOST_IP": "127.0.0.1",
+                   "VLLM_CPU_KVCACHE_SPACE": "4", "HF_HUB_OFFLINE": "1"}  # fmt: skip
+    from vllm import LLM, SamplingParams
+    from vllm.sampling_params import StructuredOutputsParams
+
+    llm = LLM(
+        str(embedded_folder()), dtype="bfloat16", max_num_seqs=SEQUENCES, max_model_len=4096,
+        enable_prefix_caching=True, enforce_eager=True, **cpu_options(4096),
+    )  # fmt: skip
+    params = [
+        SamplingParams(
+            temperature=0.0, repetition_penalty=one["penalty"], max_tokens=one["max_tokens"],
+            seed=one["seed"],
+            structured_outputs=StructuredOutputsParams(json=json.dumps(one["schema"])),
+        )
+        for one in asked
+    ]  # fmt: skip
+    began = time.perf_counter()
+    outputs = llm.generate([one["prompt"] for one in asked], params, use_tqdm=False)
+    seconds = time.perf_counter() - began
+    return sum(len(output.outputs[0].token_ids) for output in outputs), seconds
+
+
+def throughput(episodes: int) -> None:
+    print(f"{MODEL}, {episodes} conversations of the calibration set, {SEQUENCES} calls at once")
+    for what in ("critique", "labels"):
+        with tempfile.TemporaryDirectory() as name:
+            done = asyncio.run(review(Path(name), episodes, what))
+            file = Path(name) / "asked.json"
+            file.write_text(json.dumps(done["asked"]), encoding="utf-8")
+            again = [sys.executable, __file__, "--batch", str(file)]
+            printed = subprocess.run(again, capture_output=True, text=True, check=True).stdout
+        tokens, seconds = json.loads(printed.strip().splitlines()[-1])
+        ours, theirs = done["tokens"] / done["seconds"], tokens / seconds
+        print(f"{what}: {len(done['asked'])} calls")
+        print(
+            f"  ours       {done['tokens']:>7} tokens in {done['seconds']:>6.1f} s {ours:>6.1f}/s"
+        )
+        print(f"  batch call {tokens:>7} tokens in {seconds:>6.1f} s {theirs:>6.1f}/s")
+        print(f"  ratio {ours / theirs:.2f}, prefix-cache hit rate {done['hit_rate']:.0%}")
+
+
+def stages(episodes: int) -> None:
+    """Play with and without a critic in the loop, and print costs and repetition."""
+    for name, loop in (
+        ("none", None),
+        ("detectors", {"critics": ["detectors"]}),
+        ("detectors-and-model", {"critics": ["detectors", "model"]}),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            config = RunConfig.model_validate({
+                "name": name, "scenarios": SCENES, "cultures": ["MEX", "JPN"], "out": folder,
+                "replicates": max(1, episodes // 4), "limits": {"turns": 8}, "seed": 5,
+                "model": {"name": MODEL, "max_tokens": 60}, "in_loop": loop,
+                "critique": {"critics": ["quality", "meta"]}, "label": {},
+            })  # fmt: skip
+            began = time.perf_counter()
+            launch(make_plan(config), limit=None, fresh=False, quiet=True)
+            seconds = time.perf_counter() - began
+            with duckdb.connect(str(Path(folder) / name / "log.duckdb"), read_only=True) as con:
+                print(f"critic in the loop: {name} ({seconds:.0f} s, loading included)")
+                for row in con.execute(
+                    "select stage, calls, prompt_tokens, cached_tokens, completion_tokens, "
+                    "calls_per_accepted, tokens_per_accepted from stage_costs order by stage"
+                ).fetchall():
+                    print("  ", *row)
+                for row in con.execute(
+                    "select count(*), (select count(*) from episode_fates where fate = 'accepted'),"
+                    " sum(repeated_turns), sum(echoed_turns), sum(spoken_turns) from repetition"
+                ).fetchall():
+                    print("   episodes, accepted, repeated, echoed, spoken turns:", *row)
+                for row in con.execute(
+                    "select count(*), count(*) filter (label = 'revise'), "
+                    "count(*) filter (kept and draft > 1), count(failure) from drafts"
+                ).fetchall():
+                    print("   drafts, sent back, rewrites kept, not judged:", *row)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--batch"]:
+        print(json.dumps(batch(json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))))
+    elif sys.argv[1:2] == ["stages"]:
+        stages(*map(int, sys.argv[2:3] or (16,)))
+    else:
+        throughput(*map(int, sys.argv[2:3] or (16,)))
