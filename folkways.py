@@ -54,6 +54,7 @@ def application() -> object:
     """Return the Typer application with all commands mounted."""
     import typer
 
+    from agents import author_commands
     from scenarios.commands import culture_app, persona_app, scenario_app
     from simulation import commands, reading_commands
     from simulation.review import commands as review_commands
@@ -67,6 +68,8 @@ def application() -> object:
     )
     scenario_app.command("show")(commands.show)
     scenario_app.command("play")(commands.play)
+    scenario_app.command("adapt")(author_commands.adapt)
+    scenario_app.command("generate")(author_commands.generate)
     app.add_typer(scenario_app, name="scenario")
     app.add_typer(culture_app, name="culture")
     app.add_typer(persona_app, name="persona")

@@ -7,13 +7,14 @@ can come into play.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from scenarios.adaptation import deviations, load_scenes, relatives
 from scenarios.casting import named_cultures, obstacles
 from scenarios.culture import load_cultures
-from scenarios.library import library
+from scenarios.library import adapted, library
 from scenarios.overlap import NEAR_DUPLICATE, leaks, shingles, similarity
 from scenarios.persona import Persona
 from scenarios.pool import load_personas
@@ -62,7 +63,7 @@ def _findings(
     path: Path,
     shipped: Mapping[str, Path],
     personas: Mapping[str, Persona],
-    wrong: Iterable[Keys],
+    wrong: Sequence[Keys],
 ) -> Iterator[Finding]:
     if scene.id != path.stem:
         yield Finding(("id",), "not the file's name", show_value(scene.id), show_value(path.stem))
@@ -77,6 +78,10 @@ def _findings(
     if not nobody and all(at[-1] in _HARMLESS for at in wanted):
         yield from _uncastable(scene, personas)
     yield from _repeats(scene, path, shipped)
+    parent = {**shipped, **adapted()}.get(scene.provenance.parent or "")
+    if parent and not wrong:
+        for original in load_scenes([parent]):
+            yield from deviations(original, scene, relatives(scene, path))
 
 
 def _follows(finding: Finding, wrong: Iterable[Keys]) -> bool:

@@ -228,6 +228,10 @@ class Provenance(Part):
     """`written by hand`, `adapted`, `generated`."""
     parent: Slug | None = None
     """The scenario this one was adapted from."""
+    model: str | None = None
+    """The model that wrote it, by the name it was asked for, such as `vllm:ORG/NAME`."""
+    prompt_hash: str | None = None
+    """First 16 hex digits of SHA-256 of the prompt it was written to, repairs aside."""
     note: str | None = None
 
 

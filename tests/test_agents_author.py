@@ -53,7 +53,9 @@ def answer_like(name: str) -> dict[str, Any]:
             "family_name": names[0], "given_name": names[1],
             **{key: value for key, value in person.items() if value is not None},
         }  # fmt: skip
-    return answer | outline(scene)
+    return {"move": dict.fromkeys(("place", "occasion", "instead"), "Elsewhere.")} | (
+        answer | outline(scene)
+    )
 
 
 def original() -> Scenario:
@@ -302,7 +304,7 @@ def test_every_scenario_can_be_answered_and_put_together_again(name: str) -> Non
     assert "maxLength" not in json.dumps(schema)
     form = outline(scene)
     answer = form | {"people": {}}
-    parts = {k: part for k, part in schema["properties"].items() if k != "people"}
+    parts = {k: part for k, part in schema["properties"].items() if k not in ("people", "move")}
     rest = {**schema, "properties": parts, "required": list(parts)}
     assert list(complaints(answer, rest)) == []
     assert Draft202012Validator(rest).is_valid(form)
@@ -530,6 +532,7 @@ def test_mistakes_are_told_in_one_line(town: Path, tmp_path: Path) -> None:
     told = mistake("adapt", SOUP, "--culture", "JPN", "--language", "Klingon!", *out)
     assert "'Klingon!' is no language tag" in told
     assert "needs a terminal" in mistake("adapt", SOUP, "--culture", "JPN", "--review", *out)
+    assert list((tmp_path / "out").iterdir()) == []
     told = mistake("adapt", "handing-over-the-farm", "--culture", "DEU", *out)
     assert told == "'handing-over-the-farm' is set in DEU already; choose another"
     town.write_text(town.read_text(encoding="utf-8").replace("elder]", "eldest]"), encoding="utf-8")
@@ -601,10 +604,22 @@ def test_the_prompt_holds_the_original_and_the_culture(good: dict[str, Any]) -> 
     author = Author(good)
     author.adapt()
     text: str = author.prompts[0][0]["content"]  # type: ignore[index]
-    assert json.dumps(original().roles["elder"].goal, ensure_ascii=False) in text
+    assert original().roles["elder"].goal in text
+    assert '{"move": {"place": "..."' in text
     assert "aged 58 to 90" in text
     assert load_culture("MEX").norms[0].text in text
     assert "native_name" not in text
+
+
+@pytest.mark.parametrize("name", (library() | adapted()).keys())
+def test_every_scenario_can_be_asked_for(name: str) -> None:
+    scene, author = load_scenario(name), Author("no")
+    with pytest.raises(Refused):
+        author.adapt("KEN" if scene.culture != "KEN" else "THA", scene=scene)
+    text: str = author.prompts[0][0]["content"]  # type: ignore[index]
+    told = [part for part in everything(outline(scene)) if len(words(part)) > 4]
+    assert not [part for part in told if part not in text]
+    assert "\n\n\n" not in text
 
 
 def everything(data: Any) -> Iterator[str]:

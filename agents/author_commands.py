@@ -1,0 +1,208 @@
+"""The commands `scenario adapt` and `scenario generate`.
+
+Invariant: no file is written over without --force, what is finished is written at once unless it is
+to be reviewed, and everything printed that a model wrote passes through `printable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import re
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from agents.author import Refused, adapt_scenario
+from agents.generation import Generation
+from agents.model import Model, open_model
+from scenarios.adaptation import load_scenes
+from scenarios.check import check_file
+from scenarios.culture import Culture, load_culture
+from scenarios.errors import UserError
+from scenarios.layout import lay_out, write_scenario
+from scenarios.library import adapted, find_scenario, load_scenario
+from scenarios.scenario import Scenario
+from scenarios.terminal import printable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LONGEST_ID = 60
+ROLES = (2, 5)
+"""The fewest and the most roles of a generated scenario."""
+_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+CulturesOption = Annotated[str, typer.Option(help="ISO alpha-3 ids, joined by commas.")]
+ModelOption = Annotated[str, typer.Option(help="Model that writes.")]
+OutOption = Annotated[Path, typer.Option(help="Folder for the files.")]
+ForceOption = Annotated[bool, typer.Option(help="Write over files that are there.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the sampling.")]
+
+
+def adapt(
+    file: Annotated[str, typer.Argument(help="Scenario file, or id of a shipped scenario.")],
+    culture: CulturesOption,
+    language: Annotated[
+        str | None, typer.Option(help="`native` or a BCP 47 tag; default the original's.")
+    ] = None,
+    model: ModelOption = "embedded",
+    out: OutOption = Path(),
+    force: ForceOption = False,
+    review: Annotated[bool, typer.Option(help="Show each as a diff and ask first.")] = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Have a model move a scenario to other cultures; what fails the checks is refused."""
+    path = find_scenario(file)
+    original = _sound(path)
+    targets = _targets(original, _cultures(culture), language, out, force)
+    if review and not sys.stdin.isatty():
+        raise UserError("--review asks before it keeps anything and needs a terminal to ask in")
+    siblings = _siblings(original, out, targets)
+
+    async def one(engine: Model, target: Path) -> str | None:
+        to, tag = targets[target]
+        try:
+            data = await adapt_scenario(engine, original, to, tag, target.stem, siblings, seed)
+        except Refused as reason:
+            typer.echo(printable(f"{to.id}: refused: {reason}"), err=True)
+            return None
+        siblings.append(Scenario.model_validate(data))
+        if not review:
+            _keep(target, lay_out(data), force)
+        return lay_out(data)
+
+    texts = _with_model(model, one, targets)
+    for target, text in zip(targets, texts, strict=True):
+        if review and text is not None:
+            _show_changes(path, target, text)
+            if typer.confirm(f"Keep {target}?"):
+                _keep(target, text, force)
+    if None in texts:
+        raise typer.Exit(1)
+
+
+def generate(
+    norm: Annotated[str, typer.Option(help="The expectation to put under strain, one sentence.")],
+    culture: Annotated[str, typer.Option(help="ISO alpha-3, as in CHN.")],
+    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="How many scenarios.")] = 1,
+    roles: Annotated[
+        int | None, typer.Option(min=ROLES[0], max=ROLES[1], help="Roles in each.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="`native` or a BCP 47 tag; default English.")
+    ] = None,
+    model: ModelOption = "embedded",
+    out: OutOption = Path(),
+    force: ForceOption = False,
+    seed: SeedOption = 0,
+) -> None:
+    """Have a model write new scenarios around a norm; near-duplicates are dropped."""
+    norm = " ".join(norm.split())
+    if not 1 <= len(norm) <= 400:
+        raise UserError(f"the norm has {len(norm)} characters; allowed: 1 to 400")
+    place = load_culture(culture.strip().upper())
+    made = Generation(
+        norm, place, _language(language, place, "en"), (roles, roles) if roles else ROLES, n, out,
+        force, seed,
+    )  # fmt: skip
+    _make_folder(out)
+
+    def told(line: str, err: bool = False) -> None:
+        typer.echo(printable(line), err=err)
+
+    _with_model(model, lambda engine, number: made.one(engine, number, told), range(1, n + 1))
+    told(made.summary())
+    if not made.written:
+        raise typer.Exit(1)
+
+
+def _with_model(
+    name: str, job: Callable[[Model, Item], Awaitable[Result]], items: Iterable[Item]
+) -> list[Result]:
+    """Return what a job returns for each item, all of them done at the same time by one model."""
+
+    async def run() -> list[Result]:
+        engine = open_model(name)
+        await engine.start()
+        try:
+            return await asyncio.gather(*(job(engine, item) for item in items))
+        finally:
+            await engine.close()
+
+    return asyncio.run(run())
+
+
+def _sound(path: Path) -> Scenario:
+    """Return the scenario in a file that has no errors."""
+    errors = [problem for problem in check_file(path) if problem.severity == "error"]
+    if errors:
+        raise UserError(
+            f"{errors[0].render(str(path))}; mend the file first (errors: {len(errors)})"
+        )
+    return load_scenario(path)
+
+
+def _cultures(names: str) -> list[Culture]:
+    ids = dict.fromkeys(name.strip().upper() for name in names.split(",") if name.strip())
+    if not ids:
+        raise UserError("no culture is given; give ISO alpha-3 ids, as in JPN,MEX")
+    return [load_culture(id_) for id_ in ids]
+
+
+def _language(given: str | None, culture: Culture, default: str) -> str:
+    tag = culture.languages[0] if given == "native" else given or default
+    if not _TAG.fullmatch(tag):
+        raise UserError(f"'{tag}' is no language tag; allowed: native, or BCP 47 such as pt-BR")
+    return tag
+
+
+def _targets(
+    original: Scenario, cultures: Iterable[Culture], language: str | None, out: Path, force: bool
+) -> dict[Path, tuple[Culture, str]]:
+    """Return the files to be written, each with its culture and language; make their folder."""
+    targets = {}
+    for culture in cultures:
+        tag = _language(language, culture, original.language)
+        if culture.id == original.culture:
+            raise UserError(f"'{original.id}' is set in {culture.id} already; choose another")
+        suffix = f"-{culture.id}" if tag == original.language else f"-{culture.id}-{tag}"
+        name = original.id[: LONGEST_ID - len(suffix)].rstrip("-") + suffix.lower()
+        target = out / f"{name}.yaml"
+        if target.exists() and not force:
+            raise UserError(f"'{target}' exists already; add --force to write over it")
+        targets[target] = (culture, tag)
+    _make_folder(out)
+    return targets
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"'{out}' cannot be a folder: {error.strerror}") from error
+
+
+def _siblings(original: Scenario, out: Path, targets: Iterable[Path]) -> list[Scenario]:
+    """Return the adaptations there are, shipped and in the folder, but for those to be replaced."""
+    files = [*adapted().values(), *sorted(set(out.glob("*.yaml")) - set(targets))]
+    return [scene for scene in load_scenes(files) if scene.provenance.parent == original.id]
+
+
+def _keep(target: Path, text: str, force: bool) -> None:
+    write_scenario(target, text, force)
+    typer.echo(printable(f"wrote {target}"))
+
+
+def _show_changes(path: Path, target: Path, text: str) -> None:
+    """Print a unified diff from the original file to the new text."""
+    console = Console(highlight=False, soft_wrap=True)
+    old = path.read_text(encoding="utf-8").splitlines()
+    for line in difflib.unified_diff(old, text.splitlines(), str(path), str(target), lineterm=""):
+        console.print(Text(printable(line), style=_COLOURS.get(line[:1], "")))
