@@ -66,18 +66,22 @@ class Overheard:
         return await self.model.complete(prompt, sampling, schema)
 
 
-async def review(folder: Path, episodes: int, what: str) -> dict[str, Any]:
-    """Critique or label, and return tokens, seconds, the prefix-cache hit rate and the requests."""
-    run = folder / what
+def fill(folder: Path, what: str) -> tuple[Path, str]:
+    """Make a run of the calibration set, and return its folder and name."""
+    run, name = folder / what, f"bench-{what}"
     run.mkdir()
     store = Store(run)
     store.create()
-    name = f"bench-{what}"
     store.add("runs", {
         "run_id": name, "config": json.dumps(configuration(MODEL, str(folder), name)),
         "config_hash": "0", "versions": "{}", "git_commit": None, "created_at": utc_now(),
     })  # fmt: skip
     fill_store(store, utc_now())
+    return run, name
+
+
+async def review(run: Path, name: str, episodes: int, what: str) -> dict[str, Any]:
+    """Critique or label, and return tokens, seconds, the prefix-cache hit rate and the requests."""
     model = Overheard(open_model(MODEL, {"max_num_seqs": SEQUENCES}))
     await model.model.start()
     engines = Engines()
@@ -93,7 +97,7 @@ async def review(folder: Path, episodes: int, what: str) -> dict[str, Any]:
         await run_labels(stage, LabelConfig(repairs=0))
     seconds = time.perf_counter() - began
     await model.model.close()
-    with duckdb.connect(str(store.path)) as con:
+    with duckdb.connect(str(run / "log.duckdb")) as con:
         tokens, prompt, cached = con.execute(
             "select sum(completion_tokens), sum(prompt_tokens), sum(cached_tokens) from calls"
         ).fetchall()[0]
@@ -136,19 +140,20 @@ def throughput(episodes: int) -> None:
     print(f"{MODEL}, {episodes} conversations of the calibration set, {SEQUENCES} calls at once")
     for what in ("critique", "labels"):
         with tempfile.TemporaryDirectory() as name:
-            done = asyncio.run(review(Path(name), episodes, what))
+            done = asyncio.run(review(*fill(Path(name), what), episodes, what))
             file = Path(name) / "asked.json"
             file.write_text(json.dumps(done["asked"]), encoding="utf-8")
             again = [sys.executable, __file__, "--batch", str(file)]
             printed = subprocess.run(again, capture_output=True, text=True, check=True).stdout
         tokens, seconds = json.loads(printed.strip().splitlines()[-1])
-        ours, theirs = done["tokens"] / done["seconds"], tokens / seconds
-        print(f"{what}: {len(done['asked'])} calls")
-        print(
-            f"  ours       {done['tokens']:>7} tokens in {done['seconds']:>6.1f} s {ours:>6.1f}/s"
-        )
-        print(f"  batch call {tokens:>7} tokens in {seconds:>6.1f} s {theirs:>6.1f}/s")
-        print(f"  ratio {ours / theirs:.2f}, prefix-cache hit rate {done['hit_rate']:.0%}")
+        calls = len(done["asked"])
+        print(f"{what}: {calls} calls, prefix-cache hit rate {done['hit_rate']:.0%}")
+        for who, count, time_s in (
+            ("ours", done["tokens"], done["seconds"]), ("batch call", tokens, seconds),
+        ):  # fmt: skip
+            rate = f"{calls / time_s:.2f} calls/s, {count / time_s:.1f} tokens/s"
+            print(f"  {who:<10} {count:>6} tokens in {time_s:>6.1f} s: {rate}")
+        print(f"  ratio of calls/s {seconds / done['seconds']:.2f}")
 
 
 def stages(episodes: int) -> None:
