@@ -81,7 +81,7 @@ class Conversation:
     @property
     def speakers(self) -> tuple[Person, ...]:
         """Those who did or said something."""
-        acted = {line.role for line in self.lines}
+        acted = {line.role for line in self.lines if line.action not in (None, "none")}
         return tuple(person for person in self.people if person.role in acted)
 
     def until(self, turn: int) -> Conversation:

@@ -21,7 +21,9 @@ from scenarios.words import words
 
 CONFIDENCE = ("very confident", "confident", "not sure")
 COPIED_WORDS = 8
-"""Words in a row that a reason must share with a line, being made of nothing else, to be a copy."""
+"""Words in a row that a text must share with the conversation, being made of nothing else, to be a
+copy.
+"""
 
 MAX_CITED = 5
 """Turns that a verdict may cite: small models count on without end."""
@@ -127,7 +129,7 @@ def ask_again(asked: Asked, reply: str, problem: str) -> Asked:
     else:
         prompt = [
             *asked.prompt,
-            {"role": "assistant", "content": reply or "{}"},
+            {"role": "assistant", "content": sound(reply) or "{}"},
             {"role": "user", "content": note},
         ]
     return Asked(prompt, prompt_hash(prompt), asked.schema)
@@ -161,15 +163,13 @@ def read_verdict(reply: str, question: Question, conversation: Conversation) -> 
     A dimension outside its scale fails by itself. Raises UnusableVerdict where nothing can be used.
     """
     value = answer_of(reply, conversation)
-    confidence, reason = value.get("confidence"), str(value.get("reason") or "").strip()
+    confidence, reason = value.get("confidence"), value.get("reason")
     if confidence not in CONFIDENCE:
         raise UnusableVerdict("out-of-scale", f'"confidence" must be one of {_listed(CONFIDENCE)}.')
-    if not any(character.isalnum() for character in reason):
-        raise UnusableVerdict("parse-failure", '"reason" is empty.')
+    if not isinstance(reason, str) or not any(character.isalnum() for character in reason):
+        raise UnusableVerdict("parse-failure", '"reason" must be one sentence.')
     require_own_words(reason, conversation)
-    known = {line.turn for line in conversation.turns}
-    cited = value.get("turns")
-    turns = tuple(t for t in cited if t in known) if isinstance(cited, list) else ()
+    reason, turns = " ".join(reason.split()), _cited(value.get("turns"), conversation)
     judgements = [
         _judged(dimension, scale, value.get(dimension), question.role, confidence, reason, turns)
         for dimension, scale in question.scales.items()
@@ -184,7 +184,8 @@ def answer_of(reply: str, conversation: Conversation) -> dict[str, Any]:
     copies the conversation instead.
     """
     try:
-        return first_object(reply)
+        found = first_object(reply)
+        return {k: sound(v) if isinstance(v, str) else v for k, v in found.items()}
     except Unreadable as error:
         if _copies(reply, conversation):
             raise UnusableVerdict("copied", "it repeats the conversation.") from error
@@ -223,14 +224,25 @@ def _judged(
     return Judgement(dimension, role, None, None, None, message, (), "out-of-scale")
 
 
+def _cited(turns: Any, conversation: Conversation) -> tuple[int, ...]:
+    """Return those turns of a verdict that there are."""
+    known = {line.turn for line in conversation.turns}
+    given = turns if isinstance(turns, list) else []
+    real = dict.fromkeys(turn for turn in given if type(turn) is int and turn in known)
+    return tuple(real)[:MAX_CITED]
+
+
 def _copies(text: str, conversation: Conversation) -> bool:
-    """Tell whether a text is made of the words of one line, in order."""
+    """Tell whether a text is one line, or eight words and more taken from the lines in order, with
+    or without their numbers and names; the last word may be cut short.
+    """
     said = " ".join(words(text))
     if said.count(" ") + 1 < COPIED_WORDS:
-        return False
-    lines = (f" {' '.join(words(line.text or ''))} " for line in conversation.lines)
-    whole = " ".join(words(" ".join(line.text or "" for line in conversation.lines)))
-    return any(f" {said} " in line for line in lines) or f" {said} " in f" {whole} "
+        lines = (" ".join(words(line.text or "")) for line in conversation.lines)
+        return said.count(" ") > 0 and said in lines
+    shown = map(load_template("review").said, conversation.lines)
+    spoken = (line.text or "" for line in conversation.lines)
+    return any(f" {said}" in f" {' '.join(words(' '.join(told)))}" for told in (spoken, shown))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ flag.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
@@ -30,6 +31,7 @@ LEAKED_SEQUENCES = 3
 """
 SHORT_WORDS = 3
 """Words of a turn that is too short; in scripts without spaces, characters of one."""
+_APOSTROPHES = re.compile("['\u2019]")
 
 
 class Detection(NamedTuple):
@@ -83,22 +85,28 @@ def echo(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> 
         earlier, grams = before.get(line.turn), _grams(line.text)
         if earlier is None or earlier.role == line.role:
             continue
-        if len(grams & _grams(earlier.text)) >= COPIED_SHARE * len(grams):
+        if grams and len(grams & _grams(earlier.text)) >= COPIED_SHARE * len(grams):
             yield line
 
 
 def speaks_for_others(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
-    """Turns that hold a line of another person's: a name, a colon, and words."""
-    others = [other.name for other in conversation.people if other.role != person.role]
-    own = set(person.name.split())
-    names = {*others, *(part for name in others for part in name.split())} - own
+    """Turns that hold a line of another person's: a name, a colon, and words.
+
+    The name begins the turn or a sentence, so that "I told Ana: go home" is no such line.
+    """
+    others = {other.name for other in conversation.people if other.role != person.role}
+    names = others.union(*map(_parts, others)) - _parts(person.name) - {person.name}
     names = {name for name in names if len(name) > 1}
     if not names:
         return
-    either = "|".join(map(re.escape, sorted(names)))
-    cue = re.compile(rf"(?<!\w)(?:{either}) ?[:\uff1a] ?[\w\"'(\[]")
+    either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    cue = re.compile(
+        rf"(?:^|[^\w\s,;:\u3001\uff0c-])\W{{0,3}}(?:{either})[*_]{{0,2}}"
+        r"(?: ?[(\[][^()\[\]]{1,60}[)\]])? ?[:\uff1a][\W_]{0,6}\w",
+        re.MULTILINE,
+    )
     yield from (line for line in spoken if cue.search(line.text or ""))
 
 
@@ -117,14 +125,15 @@ def secret_leak(
     Three-word sequences (five characters in scripts without spaces) count that not everybody was
     told and that hold no word which changes with the speaker. Paraphrases go unnoticed.
     """
-    secret = words(person.secret or "")
+    secret = _parted_words(person.secret or "")
     size = CHARACTER_GRAM if any(_unspaced(word) for word in secret) else GRAM
-    known = {gram for text in conversation.public for gram in _sequences(words(text), size)}
-    own = {g for g in _sequences(secret, size) if not _person_words() & set(g)} - known
+    telling = [g for g in _sequences(secret, size) if not _person_words() & set(g)]
+    known = _row(_parted_words(" ".join(conversation.public)))
+    own = [sequence for sequence in map(_row, telling) if sequence not in known]
     enough = min(LEAKED_SEQUENCES, -(-len(own) // 2))
-    for line in spoken:
-        said = set(_sequences(words(line.text or ""), size))
-        if own and line.heard and len(own & said) >= enough:
+    for line in spoken if own else ():
+        said = _row(_parted_words(line.text or ""))
+        if line.heard and sum(sequence in said for sequence in own) >= enough:
             yield line
 
 
@@ -135,7 +144,10 @@ def too_short(conversation: Conversation, person: Person, spoken: Sequence[Line]
 
 def meta_talk(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
     """Turns in which a machine talks about itself or its task."""
-    yield from (line for line in spoken if _meta_phrases().search(line.text or ""))
+    for line in spoken:
+        text = unicodedata.normalize("NFKC", line.text or "").replace("\u2019", "'")
+        if _meta_phrases().search(text):
+            yield line
 
 
 DETECTORS: Mapping[str, tuple[Faulty, float]] = {
@@ -161,8 +173,24 @@ def _sequences(text: tuple[str, ...], size: int) -> list[tuple[str, ...]]:
     return [text[start : start + size] for start in range(len(text) - size + 1)]
 
 
+def _parted_words(text: str) -> tuple[str, ...]:
+    """Return the words of a text, parted at apostrophes: in "I'm" stands a word that changes with
+    the speaker.
+    """
+    return words(_APOSTROPHES.sub(" ", text))
+
+
+def _row(some: Sequence[str]) -> str:
+    return f" {' '.join(some)} "
+
+
 def _unspaced(word: str) -> bool:
-    return len(word) == 1 and word > "\u0e00"
+    """Tell whether a word is a character of a script without spaces: two of them are two words."""
+    return len(words(word * 2)) > 1
+
+
+def _parts(name: str) -> set[str]:
+    return {part.strip(".,:;\uff1a") for part in name.split()}
 
 
 @cache

@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from agents.actor import Asked, ReplyForm
 from agents.conversation import Conversation, Line
 from agents.critic import UnusableVerdict, answer_of, asked_as, require_own_words
 from agents.template import load_template, short_hash
-from scenarios.errors import UserError
+from scenarios.problem import Finding, SourceError
+from scenarios.schema import parse
 from scenarios.source import load_yaml
+from scenarios.words import words
 
 RELEVANCE = ("generic", "cultural")
 LABELLED = ("speak", "non-verbal", "leave")
 """Acts that have a purpose to be labelled."""
+NO_ANSWERS = ("unknown", "unclear", "none", "null", "n/a")
+"""What models write where they have nothing to say."""
 INTENT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -61,8 +65,11 @@ def ask_intent(conversation: Conversation, turn: int, form: ReplyForm) -> Asked:
     line = past.lines[-1]
     scene = load_template("review").scene(past, False)
     person = next(p for p in past.people if p.role == line.role)
-    text = load_template("intent").ask(past, person, line)
-    return asked_as(f"{scene}\n\n{text}", INTENT_SCHEMA, form)
+    template = load_template("intent")
+    text = f"{scene}\n\n{template.ask(past, person, line)}"
+    if form == "script":
+        text += f"\n\n{template.worked(load_template('review').said(line))}"
+    return asked_as(text, INTENT_SCHEMA, form)
 
 
 def read_intent(reply: str, conversation: Conversation) -> Intent:
@@ -75,6 +82,7 @@ def read_intent(reply: str, conversation: Conversation) -> Intent:
     if relevance not in RELEVANCE:
         raise UnusableVerdict("out-of-scale", '"relevance" must be "generic" or "cultural".')
     require_own_words(intent, conversation)
+    _require_no_example(intent)
     intent = " ".join(intent.split())
     if relevance == "generic":
         return Intent(intent, relevance, None)
@@ -82,6 +90,8 @@ def read_intent(reply: str, conversation: Conversation) -> Intent:
         raise UnusableVerdict(
             "parse-failure", 'a "cultural" intent names the "expectation" it answers.'
         )
+    require_own_words(expectation, conversation)
+    _require_no_example(expectation)
     return Intent(intent, relevance, " ".join(expectation.split()))
 
 
@@ -98,7 +108,7 @@ class Taxonomy(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
-    categories: tuple[Category, ...]
+    categories: tuple[Category, ...] = Field(min_length=2)
 
     @property
     def key(self) -> str:
@@ -107,24 +117,19 @@ class Taxonomy(BaseModel):
 
 
 def load_taxonomy(path: Path) -> Taxonomy:
-    """Read a taxonomy. Raises UserError in one line for one that is faulty, empty or has an id
-    twice.
+    """Read a taxonomy. Raises UserError, a line for each fault: what is malformed or missing, fewer
+    than two categories, an id given twice.
     """
-    data = load_yaml(path).data
-    try:
-        taxonomy = Taxonomy.model_validate(data)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "the file"
-        raise UserError(
-            f"{path}: {where}: {fault['msg']} (given: {fault['input']!r:.60})"
-        ) from error
-    ids = [category.id for category in taxonomy.categories]
-    doubles = sorted({name for name in ids if ids.count(name) > 1})
-    if doubles:
-        raise UserError(f"{path}: categories given twice: {', '.join(doubles)}")
-    if len(ids) < 2:
-        raise UserError(f"{path}: a taxonomy needs at least two categories; found {len(ids)}")
+    source = load_yaml(path)
+    taxonomy, faults = parse(source.data, Taxonomy)
+    ids = _ids(taxonomy) if taxonomy else []
+    faults += [
+        Finding(("categories", number, "id"), "this category is given twice; keep one", name)
+        for number, name in enumerate(ids)
+        if name in ids[:number]
+    ]
+    if taxonomy is None or faults:
+        raise SourceError(source.name, map(source.place, faults))
     return taxonomy
 
 
@@ -153,5 +158,14 @@ def _ids(taxonomy: Taxonomy) -> list[str]:
     return [category.id for category in taxonomy.categories]
 
 
+def _require_no_example(text: str) -> None:
+    """Raise UnusableVerdict for a text that stands in the worked answers of the prompt."""
+    shown = " ".join(words(load_template("intent").worked("")))
+    if f" {' '.join(words(text))} " in f" {shown} ":
+        raise UnusableVerdict("copied", "it repeats an example.")
+
+
 def _says_something(text: Any) -> TypeGuard[str]:
-    return isinstance(text, str) and sum(c.isalpha() for c in text) > 1
+    if not isinstance(text, str) or text.strip(" .").casefold() in NO_ANSWERS:
+        return False
+    return sum(character.isalpha() for character in text) > 1

