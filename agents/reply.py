@@ -17,6 +17,8 @@ from scenarios.scenario import ACTIONS, Action
 MAX_TEXT = 4000
 """Characters of one act; a longer text is a fault of the model, not a speech."""
 
+_OBJECT = re.compile(r'\{\s*["}]')
+"""The beginning of a JSON object; a brace in prose is none."""
 _DIRECTION = re.compile(r"^[\[(]([^\[\]()]+)[\])]$")
 _WORD = re.compile(r"\w+")
 _PLACES = "room|house|table|office|shop|building|place|meeting|scene|kitchen|hall|party|gathering"
@@ -73,15 +75,14 @@ def act_schema(acts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
 
 def first_object(reply: str) -> dict[str, Any]:
     """Return the first JSON object in `reply`, prose and code fences around it ignored."""
-    start = reply.find("{")
-    if start < 0:
+    found = _OBJECT.search(reply)
+    if found is None:
         raise Unreadable("there is no JSON object in it.")
     try:
-        value, _ = json.JSONDecoder().raw_decode(reply, start)
+        value, _ = json.JSONDecoder().raw_decode(reply, found.start())
     except (ValueError, RecursionError) as error:
         raise Unreadable("the JSON object is not complete.") from error
-    if not isinstance(value, dict):
-        raise Unreadable("there is no JSON object in it.")
+    assert isinstance(value, dict)
     return value
 
 

@@ -4,9 +4,9 @@ Part one critiques and labels conversations of the calibration set on vLLM; then
 to vLLM's own batch call in a fresh process, all at once, with the same sampling and schemas. Both
 start with an empty prefix cache.
 
-Part two plays scenes without a critic in the loop, with the detectors, with detectors and a model;
-it critiques and labels them, and prints calls and tokens per accepted episode by stage, and how
-much is repeated.
+Part two plays scenes, in the form `json`, in which this model echoes a lot, without a critic in the
+loop, with the detectors, and with detectors and model; it critiques and labels them, and prints
+calls and tokens per accepted episode by stage, and how much is repeated.
 
 Run it with: python bench/review.py [throughput|stages] [EPISODES]
 """
@@ -167,7 +167,7 @@ def stages(episodes: int) -> None:
             config = RunConfig.model_validate({
                 "name": name, "scenarios": SCENES, "cultures": ["MEX", "JPN"], "out": folder,
                 "replicates": max(1, episodes // 4), "limits": {"turns": 8}, "seed": 5,
-                "model": {"name": MODEL, "max_tokens": 60}, "in_loop": loop,
+                "model": {"name": MODEL, "max_tokens": 80, "reply_form": "json"}, "in_loop": loop,
                 "critique": {"critics": ["quality", "meta"]}, "label": {},
             })  # fmt: skip
             began = time.perf_counter()

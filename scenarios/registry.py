@@ -20,7 +20,7 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
     """
     path = table.get(name, name)
     module_name, colon, attribute = path.partition(":")
-    if not colon:
+    if not (module_name and colon and attribute):
         raise unknown_name(kind, name, table)
     try:
         return getattr(import_module(module_name), attribute)

@@ -60,7 +60,7 @@ class Caller:
         self.tokens = 0
         self.step = 0
         self.side_rows: list[Row] = []
-        """Rows of bids, moderation and refereeing since they were last taken."""
+        """Rows of calls that made no act, as bids do, since they were last taken."""
 
     async def act(self, role: str) -> Acted:
         """Return the role's act, or why there is none, with the rows of the calls made.
@@ -84,7 +84,11 @@ class Caller:
                 self.settings.sampling, stop=("\n",) if stage.form == "script" else ()
             )
             purpose = "act" if attempt % tries == 0 else "repair"
-            row = await self._call(asked, sampling, purpose, role, actor.template, attempt)
+            try:
+                row = await self._call(asked, sampling, purpose, role, actor.template, attempt)
+            except BudgetSpent:
+                self.side_rows += rows  # they were made, though no act came of them
+                raise
             rows.append(row)
             if row["failure"]:
                 return Acted(None, row["failure"], rows, 0)
@@ -99,7 +103,8 @@ class Caller:
     async def _improve(self, critic: DraftCritic, role: str, asked: Asked, draft: Acted) -> Acted:
         """Judge drafts until one is accepted or the rewrites are used up; return the best.
 
-        Where the budget ends in between, the best so far is the act.
+        A draft that was not sent back goes before one that was: it was accepted, or could not be
+        judged. Where the budget ends in between, the best so far is the act.
         """
         rows, drafts, made = list[Row](), list[Row](), list[Acted]()
         with suppress(BudgetSpent):
@@ -111,16 +116,16 @@ class Caller:
                     draft = await self._draft(role, revised, number)
                 made_by = len(rows) + draft.made_by
                 rows += draft.rows
+                drafts.append(_draft_row(number, draft, made_by))
                 if draft.act is None:
                     break
                 made.append(draft)
-                drafts.append(_draft_row(number, draft.act, made_by))
                 verdict, call = await self._judge(critic, role, draft.act, number)
                 rows += [call] if call else []
                 drafts[-1] |= verdict._asdict() | {"critic_call": len(rows) - 1 if call else None}
                 if verdict.label != "revise":
                     break
-        best = max(range(len(drafts)), key=lambda n: (_score(drafts[n]), -n))
+        best = max(range(len(made)), key=lambda n: _rank(drafts[n]))
         drafts[best]["kept"] = True
         return Acted(made[best].act, None, rows, drafts[best]["call"], drafts)
 
@@ -145,8 +150,14 @@ class Caller:
     async def bids(self, roles: Sequence[str]) -> dict[str, int]:
         """Ask all roles at once how much they want to act; unreadable bids are missing."""
         asked = [(role, self.stage.actors[role]) for role in roles]
-        rows = await asyncio.gather(*(self._bid(role, actor) for role, actor in asked))
+        made = await asyncio.gather(
+            *(self._bid(role, actor) for role, actor in asked), return_exceptions=True
+        )
+        rows = [row for row in made if not isinstance(row, BaseException)]
         self.side_rows += rows
+        for fault in made:
+            if isinstance(fault, BaseException):
+                raise fault
         bids = {role: _field(row, "bid") for role, row in zip(roles, rows, strict=True)}
         return {r: b for r, b in bids.items() if type(b) is int and 0 <= b <= 10}
 
@@ -218,16 +229,18 @@ class Caller:
         return row
 
 
-def _draft_row(number: int, act: Act, call: int) -> Row:
+def _draft_row(number: int, draft: Acted, call: int) -> Row:
     """Return a draft, not judged yet, as a row of the table `drafts`."""
+    act = draft.act
     return {
-        "draft": number + 1, "action": act.action, "text": act.text, "call": call, "label": None,
-        "score": None, "feedback": None, "failure": "budget", "critic_call": None, "kept": False,
+        "draft": number + 1, "action": act and act.action, "text": act and act.text, "call": call,
+        "label": None, "score": None, "feedback": None, "failure": draft.failure or "budget",
+        "critic_call": None, "kept": False,
     }  # fmt: skip
 
 
-def _score(draft: Row) -> int:
-    return -1 if draft["score"] is None else int(draft["score"])
+def _rank(draft: Row) -> tuple[bool, int]:
+    return draft["label"] != "revise", draft["score"] or 0
 
 
 def _object(field: str, schema: Row) -> Row:

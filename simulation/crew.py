@@ -49,9 +49,10 @@ class Crew:
     ) -> str:
         """Do `count` items and return why the work ended: done, drained, or the spent budget.
 
-        `ended` is called with that reason, and with stopped or model-unavailable where an exception
-        ends the work. Raises UserError when a model cannot be used or the store cannot be written,
-        and CancelledError after a second interrupt; finished records are stored in every case.
+        `ended` is called with that reason, and with stopped, model-unavailable or error where an
+        exception ends the work. Raises UserError when a model cannot be used or the store cannot be
+        written, and CancelledError after a second interrupt; finished records are stored in every
+        case.
         """
         reason = "done"
         writer = asyncio.create_task(self._write())
@@ -66,6 +67,9 @@ class Crew:
             raise
         except asyncio.CancelledError:
             reason = "stopped"
+            raise
+        except Exception:
+            reason = "error"
             raise
         finally:
             try:

@@ -16,7 +16,7 @@ from agents.conversation import Conversation, Line, Person
 from agents.critic import asked_as
 from agents.detector import DETECTORS
 from agents.model import Model, Sampling
-from agents.reply import Act, Unreadable, first_object
+from agents.reply import Act, Unreadable, first_object, sound
 from agents.template import load_template
 from agents.view import RoleView
 from simulation.section import Section
@@ -52,7 +52,7 @@ SCHEMA: dict[str, Any] = {
 class InLoopConfig(Section):
     """The critic in the loop."""
 
-    critics: tuple[Literal["detectors", "model"], ...] = ("detectors", "model")
+    critics: tuple[Literal["detectors", "model"], ...] = Field(("detectors", "model"), min_length=1)
     """Who looks at a draft: the detectors, which cost no call, then a model."""
     model: str | None = None
     """The model that judges; null: the one that plays."""
@@ -81,18 +81,18 @@ class DraftCritic:
         if "model" not in self.config.critics:
             return None
         view = stage.actors[role].view
-        text = load_template("draft").ask(view, stage.public_lines, _shown(view, act))
+        text = load_template("draft").ask(view, stage.public_lines, _shown(stage, view, act))
         return asked_as(text, SCHEMA, self.form)
 
     def detect(self, stage: Stage, role: str, act: Act) -> str | None:
         """Return what a detector has against a draft, if one has and the detectors are asked."""
-        if "detectors" not in self.config.critics or act.action not in ("speak", "leave"):
+        if "detectors" not in self.config.critics or not act.text or act.action == "non-verbal":
             return None
         talk = _conversation(stage, role, act)
         person = next(person for person in talk.people if person.role == role)
         spoken = [line for line in talk.turns if line.role == role and line.words]
         for name, (faulty, _) in DETECTORS.items():
-            if name != UNFIT and spoken and spoken[-1] in faulty(talk, person, spoken):
+            if name != UNFIT and spoken[-1] in faulty(talk, person, spoken):
                 return FEEDBACK[name]
         return None
 
@@ -121,13 +121,13 @@ def read_draft_verdict(reply: str) -> DraftVerdict:
     known = label in ("accept", "revise") and isinstance(feedback, str)
     if not known or type(score) is not int or not 0 <= score <= HIGHEST:
         return DraftVerdict(None, None, "label, score or feedback is missing", "out-of-scale")
-    return DraftVerdict(str(label), score, " ".join(str(feedback).split()))
+    return DraftVerdict(str(label), score, " ".join(sound(str(feedback)).split()))
 
 
-def _shown(view: RoleView, act: Act) -> str:
+def _shown(stage: Stage, view: RoleView, act: Act) -> str:
     line: dict[str, Any] = {
-        "kind": "turn", "name": view.name, "action": act.action, "text": act.text, "to": [],
-        "whisper": act.whisper,
+        "kind": "turn", "name": view.name, "action": act.action, "text": act.text,
+        "to": [stage.names[role] for role in act.to], "whisper": act.whisper,
     }  # fmt: skip
     return load_template("script").line(line)
 
@@ -135,7 +135,11 @@ def _shown(view: RoleView, act: Act) -> str:
 def _conversation(stage: Stage, role: str, act: Act) -> Conversation:
     """Return the latest acts of a scene with the draft as the last of them."""
     scene = stage.scenario
-    public = (scene.setting, *(part.brief for part in scene.roles.values()))
+    public = (
+        scene.setting, *(part.brief for part in scene.roles.values()),
+        *(event.text for event in scene.events),
+        *(phase.brief for phase in scene.phases if phase.brief),
+    )  # fmt: skip
     lines = [
         Line(turn["turn"], turn["speaker"], stage.names[turn["speaker"]], turn["action"],
              turn["text"])

@@ -24,7 +24,7 @@ from simulation.engines import Engines
 from simulation.lock import locked
 from simulation.plan import Plan
 from simulation.progress import Progress
-from simulation.review.stage import Bounds, Stage, run_critique, run_labels
+from simulation.review.stage import Bounds, Stage, prepare, run_critique, run_labels
 from simulation.runner import Runner
 from simulation.store import FILE, Store
 
@@ -69,6 +69,9 @@ async def _stages(plan: Plan, run: Path, limit: int | None, quiet: bool) -> str:
         run, config.name, model.name, config.model.options, engines, Bounds(config.concurrency),
         budget, utc_now, quiet,
     )  # fmt: skip
+    for part in (config.critique, config.label):
+        if part:
+            prepare(review, part)
     try:
         reason = played = await Runner(
             plan, model, run, Progress(quiet), utc_now, budget, judge

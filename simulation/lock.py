@@ -18,9 +18,13 @@ from scenarios.errors import UserError
 def locked(run: Path) -> Iterator[None]:
     """Hold the run's lock file for the time of a block; the system lets go of it if we die.
 
-    Raises UserError with the PID of whoever holds it.
+    Raises UserError with the PID of whoever holds it, and where the folder cannot be written.
     """
-    with (run / "run.lock").open("a+", encoding="utf-8") as file:
+    try:
+        opened = (run / "run.lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write in '{run}': {error.strerror}") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

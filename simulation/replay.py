@@ -19,7 +19,7 @@ from scenarios.culture import Culture
 from scenarios.errors import UserError
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
-from simulation.budget import Budget, BudgetConfig
+from simulation.budget import Budget, BudgetConfig, BudgetSpent
 from simulation.caller import Caller, CallSettings
 from simulation.config import RunConfig, draft_critic
 from simulation.graph import Context, State, broken_off, play
@@ -55,8 +55,11 @@ class _Ended(Exception):
 class _RecordedModel:
     """Answers each call with the recorded reply, found by its seed."""
 
-    def __init__(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.name = name
+    def __init__(self, episode: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        self.name: str = episode["model"]
+        self._over: Exception = _Ended()
+        if episode["exit_reason"] == "budget":
+            self._over = BudgetSpent(episode["exit_detail"])
         self._rows = {row["seed"]: row for row in rows}
         self.rebuilt: list[RebuiltCall] = []
 
@@ -72,7 +75,7 @@ class _RecordedModel:
     ) -> Completion:
         row = self._rows.get(sampling.seed)
         if row is None:
-            raise _Ended
+            raise self._over
         found = prompt_hash(prompt)
         if found != row["prompt_hash"]:
             raise Changed(
@@ -98,7 +101,7 @@ async def replay(con: duckdb.DuckDBPyConnection, episode_id: str) -> Replay:
         raise UserError(f"there is no episode '{episode_id}' in this store")
     rows = _all(con, "select * from calls where episode_id = ? order by call", [episode_id])
     stage, config = _stage(con, episode)
-    model = _RecordedModel(episode["model"], rows)
+    model = _RecordedModel(episode, rows)
     settings = CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs)
     budget = Budget(BudgetConfig(), time.monotonic)
     critic = draft_critic(config, model)

@@ -20,6 +20,8 @@ from simulation.call import Row, derived_seed, make_call
 from simulation.review.settings import JudgeSettings
 
 Value = TypeVar("Value")
+SMALL_MODEL_PENALTY = 1.1
+"""Repetition penalty for models that are asked in the form `script`: they loop without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,11 @@ class Asking:
 
     def __init__(
         self, episode_id: str, calls: int, settings: JudgeSettings, sampling: Sampling,
-        budget: Budget, gate: asyncio.Semaphore,
+        budget: Budget, gate: asyncio.Semaphore, seed: int = 0,
     ) -> None:  # fmt: skip
+        """The seeds of calls depend on `seed`, the episode and the question alone."""
         self.episode_id, self.settings, self.sampling = episode_id, settings, sampling
-        self.budget, self.gate = budget, gate
+        self.budget, self.gate, self.seed = budget, gate, seed
         self.spent = False
         """Whether the budget refused a question."""
         self._numbers = count(calls + 1)
@@ -68,22 +71,26 @@ class Asking:
     ) -> Answer[Value] | None:  # fmt: skip
         """Ask, and once more for each repair allowed; None where the budget refuses the question.
 
-        `read` raises UnusableVerdict for an answer that cannot be used. The seed depends on the
-        episode and on `key` alone.
+        `read` raises UnusableVerdict for an answer that cannot be used. Where the budget refuses a
+        repair, the failure is `budget`: the question is still to be answered.
         """
         rows: list[Row] = []
-        failure, message = "budget", ""
+        failure, message = "", ""
         for attempt in range(self.settings.repairs + 1):
-            seed = derived_seed(0, self.episode_id, purpose, judge.model.name, *key, attempt)
+            parts = (self.episode_id, purpose, judge.model.name, *key, attempt)
+            penalty = SMALL_MODEL_PENALTY if judge.form == "script" else 1.0
+            sampling = replace(
+                self.sampling, seed=derived_seed(self.seed, *parts), repetition_penalty=penalty
+            )
             try:
                 async with self.gate:
                     row = await make_call(
-                        judge.model, asked, replace(self.sampling, seed=seed), self.budget,
+                        judge.model, asked, sampling, self.budget,
                         self.settings.timeout_s, purpose=purpose, template_hash=template.hash,
                         seen=seen, role=role,
                     )  # fmt: skip
             except BudgetSpent:
-                self.spent = True
+                self.spent, failure = True, "budget"
                 break
             rows.append(row | {"episode_id": self.episode_id, "call": next(self._numbers)})
             if row["failure"]:

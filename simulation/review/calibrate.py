@@ -44,7 +44,10 @@ def calibrate(model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, q
     """
     name = "calibration-" + re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-")[:60]
     run = out / name
-    run.mkdir(parents=True, exist_ok=True)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder '{run}': {error.strerror}") from error
     config = configuration(model, str(out), name)
     with locked(run):
         store = Store(run)

@@ -84,7 +84,7 @@ def _cases(data: Mapping[str, Any]) -> Iterator[Case]:
     yield from sound.values()
     for part in data["faults"]:
         before = sound[part["of"]]
-        turns_ = [*before.turns][: part.get("cut", len(before.turns))]
+        turns_ = [*before.turns]
         for number, turn in part.get("change", {}).items():
             turns_[int(number) - 1] = next(iter(turn.items()))
         turns_ += [next(iter(turn.items())) for turn in part.get("add", [])]
@@ -99,11 +99,11 @@ def fill_store(store: Store, utc: datetime) -> None:
     with store.reading() as con:
         known = {row[0] for row in con.execute("select episode_id from cases").fetchall()}
     records = [record for case in load_cases() if (record := _record(case, known, utc))]
-    if records:
-        store.append(records)
     if not known:
         pairs = [{"fault": f, "source": s} for f, names in expectations().items() for s in names]
-        store.append([Record({"expectations": pairs}, "expected")])
+        records.append(Record({"expectations": pairs}, "expected"))
+    if records:
+        store.append(records)
 
 
 def configuration(model: str, out: str, name: str) -> dict[str, Any]:

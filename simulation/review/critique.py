@@ -82,7 +82,8 @@ class JudgeInput(TypedDict):
     """What `Send` hands to one judge for one question."""
 
     critic: str
-    role: str | None
+    question: int
+    """Which of the critic's questions."""
     judge: int
     sample: int
 
@@ -107,7 +108,7 @@ async def judge(state: JudgeInput, runtime: Runtime[Context]) -> dict[str, Any]:
     context, panel = runtime.context, runtime.context.panel
     by, conversation = panel.judges[state["judge"]], runtime.context.conversation
     asked = context.questions[state["critic"], state["judge"], state["sample"]]
-    question = next(q for q in asked if q.role == state["role"])
+    question = asked[state["question"]]
     answer = await context.asking.ask(
         by, question.asked, lambda reply: read_verdict(reply, question, conversation),
         question.template, purpose="critique", role=question.role,
@@ -150,11 +151,13 @@ def _tasks(context: Context, state: State, name: str) -> list[JudgeInput]:
     for number, by in enumerate(context.panel.judges):
         for sample in range(context.panel.samples):
             others = _others(context, state, by.model.name, sample)
+            if name in READS_OTHERS and any(one.failure in AGAIN for one in others):
+                continue  # it would judge without what the same command will ask again
             asked = critic(name)(context.conversation, others, by.form)
             context.questions[name, number, sample] = asked
             tasks += [
-                {"critic": name, "role": question.role, "judge": number, "sample": sample}
-                for question in asked
+                {"critic": name, "question": place, "judge": number, "sample": sample}
+                for place, question in enumerate(asked)
                 if Key(question.critic, question.role, by.model.name, sample)
                 not in context.answered
             ]
@@ -162,19 +165,20 @@ def _tasks(context: Context, state: State, name: str) -> list[JudgeInput]:
 
 
 def _others(context: Context, state: State, model: str, sample: int) -> list[Judgement]:
-    """Return what the same judge said before in the same sample."""
-    stored = [
-        judgement
+    """Return what the same judge said before in the same sample, by critic and role: the order
+    must not depend on what was stored first.
+    """
+    said = {
+        (key.critic, key.role): judgements
         for key, judgements in context.answered.items()
         if (key.model, key.sample) == (model, sample) and key.critic not in READS_OTHERS
-        for judgement in judgements
-    ]
-    given = [
-        Judgement(**{name: row[name] for name in _COLUMNS}, turns=tuple(row["turns"]))
-        for row in state["given"]
-        if (row["model"], row["sample"]) == (model, sample)
-    ]
-    return stored + given
+    }
+    for row in state["given"]:
+        if (row["model"], row["sample"]) == (model, sample):
+            judgement = Judgement(**{n: row[n] for n in _COLUMNS}, turns=tuple(row["turns"]))
+            said.setdefault((row["critic"], row["role"]), []).append(judgement)
+    places = sorted(said, key=lambda place: (place[0], place[1] or ""))
+    return [judgement for place in places for judgement in said[place]]
 
 
 def _outcome(given: Sequence[Judgement]) -> str:

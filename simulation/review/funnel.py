@@ -22,6 +22,19 @@ from simulation.store import OBJECTION, POLICIES
 
 OWN = "own"
 """Name under which a user's policy is known to one connection."""
+OWN_VIEW = f"""
+create or replace temp view policy_{OWN} as
+select {", ".join(f"{name}::varchar as {name}" for name in OBJECTION if name != "turns")},
+    turns::integer[] as turns
+from own_query
+"""
+UNFIT = f"""
+select count(*) filter (episode_id is null or source is null or reason is null),
+    any_value(coalesce(outcome, 'null')) filter (
+        outcome is null or outcome not in ('dropped', 'unreviewed', 'needs-review')),
+    count(turns)
+from policy_{OWN}
+"""
 BY_CULTURE = """
 select culture_id, model, sum(simulated)::bigint as simulated, sum(cut_short)::bigint as cut_short,
     sum(dropped)::bigint as dropped, sum(unreviewed)::bigint as unreviewed,
@@ -62,25 +75,39 @@ def choose_policy(con: duckdb.DuckDBPyConnection, policy: str) -> str:
     """Return the name under which a filter policy can be asked for on this connection.
 
     `policy` is the name of a shipped one or an SQL file whose query returns objections. Raises
-    UserError for an unknown name and for a file that is no such query.
+    UserError for an unknown name and for a file that is no such query, or returns something else.
     """
     if policy in POLICIES:
         return policy
-    path = Path(policy)
-    if not path.is_file():
-        if path.suffix == ".sql":
-            raise UserError(f"there is no policy file '{policy}'")
-        raise unknown_name("policy", policy, POLICIES)
-    query = path.read_text(encoding="utf-8").strip().rstrip(";")
-    check_statement(con, query)
+    query = _policy_text(policy)
     try:
-        con.execute(f'create or replace temp view "policy_{OWN}" as {query}')
-        columns = {row["column_name"] for row in read(con, f'describe "policy_{OWN}"')}
-    except duckdb.Error as error:
-        raise UserError(f"{policy}: {error}") from error
-    if missing := [name for name in OBJECTION if name not in columns]:
-        raise UserError(f"{policy}: a policy returns {', '.join(OBJECTION)}; missing: {missing[0]}")
+        check_statement(con, query)
+        con.execute(f"create or replace temp view own_query as {query}")
+        columns = {row["column_name"] for row in read(con, "describe own_query")}
+        if missing := [name for name in OBJECTION if name not in columns]:
+            raise UserError(f"a policy returns {', '.join(OBJECTION)}; missing: {missing[0]}")
+        con.execute(OWN_VIEW)
+        nameless, outcome, _ = con.execute(UNFIT).fetchall()[0]
+    except (UserError, duckdb.Error) as error:
+        raise UserError(f"{policy}: {str(error).splitlines()[0]}") from error
+    if nameless:
+        raise UserError(f"{policy}: an objection has no episode_id, no source or no reason")
+    if outcome is not None:
+        allowed = "dropped, unreviewed or needs-review"
+        raise UserError(f"{policy}: the outcome '{outcome}' is not one of {allowed}")
     return OWN
+
+
+def _policy_text(policy: str) -> str:
+    path = Path(policy)
+    try:
+        if path.suffix != ".sql" and not path.is_file():
+            raise unknown_name("policy", policy, POLICIES)
+        return path.read_text(encoding="utf-8-sig").strip().rstrip(";")
+    except FileNotFoundError as error:
+        raise UserError(f"there is no policy file '{policy}'") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the policy file '{policy}': {error}") from error
 
 
 def fates_of(con: duckdb.DuckDBPyConnection, policy: str) -> str:
@@ -94,7 +121,12 @@ def fates_of(con: duckdb.DuckDBPyConnection, policy: str) -> str:
 def print_funnel(
     con: duckdb.DuckDBPyConnection, policy: str, examples: int, console: Console
 ) -> None:
-    """Print the funnel under a policy, with examples of what was dropped and why."""
+    """Print the funnel under a policy, with examples of what was dropped and why.
+
+    Raises UserError as `choose_policy` does, and for a run without episodes.
+    """
+    if not con.execute("from latest_episodes limit 1").fetchone():
+        raise UserError("no episode has been stored in this run yet")
     name = fates_of(con, policy)
     console.print(Text(f"Policy {printable(policy)}", style="bold"))
     print_table(run_query(con, BY_CULTURE), console, None)

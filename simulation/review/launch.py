@@ -32,7 +32,10 @@ def review(
     Raises UserError for a missing run or one that another process writes, for one without episodes,
     and when a model cannot be used; KeyboardInterrupt after a second Ctrl-C.
     """
-    folder = find_store(run).parent
+    path = find_store(run)
+    if path.name != FILE:
+        raise UserError(f"'{path}' is not the store of a run; give the run's folder, or its {FILE}")
+    folder = path.parent
     with locked(folder):
         store = Store(folder)
         store.create()

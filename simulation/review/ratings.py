@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import random
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import duckdb
 
 from agents.critic import Labels, Scale
 from agents.critics import culture, meta, quality, social
+from agents.template import load_template
 from scenarios.errors import UserError
 from simulation.launch import utc_now
 from simulation.lock import locked
@@ -23,29 +26,37 @@ from simulation.query import find_store
 from simulation.record import Record
 from simulation.review.conversations import load_conversations
 from simulation.review.funnel import fates_of
-from simulation.store import Store
+from simulation.store import FILE, Store
 
 SCALES: Mapping[str, Scale] = {**quality.SCALES, **culture.SCALES, **meta.SCALES, **social.SCALES}
 """What can be rated, with its scale."""
 BY_ROLE = tuple(social.SCALES)
 """Dimensions that are rated for each role."""
+BY_CULTURE = tuple(culture.SCALES)
+"""Dimensions that are rated for each role of a mixed cast."""
 COLUMNS = (
     "episode_id", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
     "title", "culture", "goal", "secret", "transcript",
 )  # fmt: skip
-EXECUTED = ("=", "+", "-", "@", "\t")
-"""Beginnings of a cell that a spreadsheet would take for a formula."""
+COMPUTED = re.compile(r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]|\d+(e\d+)?$")
+"""Cells that a spreadsheet would take for a formula, or an episode's id for a number."""
+CAST = "select episode_id, role, culture_id from roles"
+LONGEST = 2**31 - 1
+"""Characters of a cell: a long scene has more than the 128 KiB that the reader allows otherwise."""
 
 
 def export_sheet(
     con: duckdb.DuckDBPyConnection, file: Path, policy: str | None, n: int | None, seed: int
 ) -> int:
     """Write a sheet with one row for each thing to rate, and return the number of rows."""
-    if policy:
+    if policy is not None:
         fates_of(con, policy)
         query = "select episode_id from chosen_fates where fate = 'accepted' order by episode_id"
     else:
-        query = "select episode_id from latest_episodes where turns > 0 order by episode_id"
+        query = (
+            "select episode_id from latest_episodes where turns > 0 "
+            "and exit_reason not in ('error', 'budget', 'model-failure') order by episode_id"
+        )
     ids = [row[0] for row in con.execute(query).fetchall()]
     if n is not None and n < len(ids):
         ids = sorted(random.Random(seed).sample(ids, n))
@@ -68,24 +79,23 @@ def import_sheet(run: Path, file: Path, annotator: str | None) -> tuple[int, int
     Raises UserError, with the row, for a rating outside its scale, an unknown episode or role, and
     a row without an annotator; nothing is stored then.
     """
-    folder = find_store(run).parent
-    with locked(folder):
-        store = Store(folder)
+    path = find_store(run)
+    if path.name != FILE:
+        raise UserError(f"'{path}' is not the store of a run; give the run first, then the sheet")
+    with locked(path.parent):
+        store = Store(path.parent)
         store.create()
         with store.reading() as con:
-            known = {
-                (episode, role)
-                for episode, role in con.execute(
-                    "select episode_id, null from episodes union all "
-                    "select episode_id, role from roles"
-                ).fetchall()
-            }
+            cast: dict[str, dict[str, str]] = defaultdict(dict)
+            for episode, role, origin in con.execute(CAST).fetchall():
+                cast[episode][role] = origin
         rows, empty, now = [], 0, utc_now()
         for number, row in _read_rows(file):
             if not row["rating"].strip():
                 empty += 1
                 continue
-            rows.append(_rating(row, f"{file}:{number}", known, annotator) | {"imported_at": now})
+            rating = _rating(row, f"{file}, row {number}", cast, annotator)
+            rows.append(rating | {"imported_at": now})
         if not rows:
             raise UserError(f"{file}: no row has a rating")
         store.append([Record({"ratings": rows}, "rated")])
@@ -93,12 +103,13 @@ def import_sheet(run: Path, file: Path, annotator: str | None) -> tuple[int, int
 
 
 def _rows(talk: Any) -> list[dict[str, str]]:
-    lines = "\n".join(_line(line) for line in talk.lines)
+    said = load_template("review").said
+    lines = "\n".join(said(line) for line in talk.lines)
     about = {"title": talk.title, "culture": talk.culture.name, "transcript": lines}
     blank = dict.fromkeys(COLUMNS, "") | {"episode_id": talk.episode_id} | about
     rows = []
     for dimension, scale in SCALES.items():
-        for person in talk.speakers if dimension in BY_ROLE else [None]:
+        for person in talk.speakers if _by_role(dimension, talk.mixed) else [None]:
             row = blank | {"dimension": dimension, "scale": _scale(scale)}
             if person:
                 row |= {
@@ -109,11 +120,8 @@ def _rows(talk: Any) -> list[dict[str, str]]:
     return rows
 
 
-def _line(line: Any) -> str:
-    if line.turn is None:
-        return f"({line.text})"
-    act = line.text or "" if line.action == "speak" else f"[{line.text or line.action}]"
-    return f"{line.turn}. {line.name}: {act}"
+def _by_role(dimension: str, mixed: bool) -> bool:
+    return dimension in BY_ROLE or (mixed and dimension in BY_CULTURE)
 
 
 def _scale(scale: Scale) -> str:
@@ -122,35 +130,50 @@ def _scale(scale: Scale) -> str:
 
 def _harmless(text: str) -> str:
     """Return a cell that a spreadsheet shows and does not compute."""
-    return f"'{text}" if text.startswith(EXECUTED) else text
+    return f"'{text}" if COMPUTED.match(text) else text
 
 
 def _read_rows(file: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows with their numbers in a spreadsheet, where a row can be many lines long."""
+    csv.field_size_limit(LONGEST)
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = [(reader.line_num, {k: v or "" for k, v in row.items() if k}) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"cannot read '{file}' as a CSV sheet: {error}") from error
+            line = stream.readline()
+            stream.seek(0)
+            reader = csv.reader(stream, delimiter=";" if line.count(";") > line.count(",") else ",")
+            head = next(reader, [])
+            blank = dict.fromkeys(head, "")
+            rows = [(number, blank | dict(zip(head, cells, strict=False)))
+                    for number, cells in enumerate(reader, 2) if cells]  # fmt: skip
+    except OSError as error:
+        raise UserError(f"cannot read '{file}': {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"'{file}' is no CSV sheet in UTF-8: {error}") from error
     needed = ("episode_id", "role", "dimension", "rating", "comment", "annotator")
-    missing = [name for name in needed if name not in (reader.fieldnames or ())]
+    missing = [name for name in needed if name not in head]
     if missing:
         raise UserError(f"{file}: the sheet lacks the column {missing[0]}")
     return rows
 
 
 def _rating(
-    row: Mapping[str, str], where: str, known: set[tuple[str, str | None]], annotator: str | None
+    row: Mapping[str, str], where: str, cast: Mapping[str, Mapping[str, str]], annotator: str | None
 ) -> dict[str, Any]:
-    episode, role = row["episode_id"].strip(), row["role"].strip() or None
+    episode, role = row["episode_id"].strip().lstrip("'"), row["role"].strip() or None
     dimension, given = row["dimension"].strip(), row["rating"].strip().lstrip("'")
     if dimension not in SCALES:
         raise UserError(f"{where}: '{dimension}' is not one of {', '.join(SCALES)}")
-    if (episode, None) not in known:
+    if episode not in cast:
         raise UserError(f"{where}: this run has no episode '{episode}'")
-    if (episode, role) not in known or (role is None) == (dimension in BY_ROLE):
-        raise UserError(f"{where}: '{dimension}' cannot be rated for the role '{role or ''}'")
-    who = row["annotator"].strip() or (annotator or "")
+    by_role = _by_role(dimension, len(set(cast[episode].values())) > 1)
+    if by_role and role not in cast[episode]:
+        known = " or ".join(cast[episode])
+        raise UserError(f"{where}: '{dimension}' is rated for {known}; found '{role or ''}'")
+    if not by_role and role:
+        raise UserError(
+            f"{where}: '{dimension}' is rated for the whole conversation; found the role '{role}'"
+        )
+    who = row["annotator"].strip() or (annotator or "").strip()
     if not who:
         raise UserError(f"{where}: who rated? Fill in the column annotator, or give --annotator")
     label, score = _value(SCALES[dimension], given, where, dimension)

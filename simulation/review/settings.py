@@ -50,6 +50,9 @@ class CritiqueConfig(JudgeSettings):
 class LabelConfig(JudgeSettings):
     """The labeller."""
 
+    max_tokens: int = Field(default=160, ge=16)
+    """Completion tokens of one label."""
+
     model: str | None = None
     """Null: the model that played."""
     temperature: float = Field(default=0.0, ge=0)

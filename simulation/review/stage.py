@@ -39,6 +39,7 @@ where exit_reason not in ('error', 'budget', 'model-failure') and turns > 0
 order by started_at, episode_id
 """
 """Episodes that ended properly: the others are lost whatever a critic says."""
+VERDICTS = "select * from verdicts where episode_id in ? order by rowid"
 INTENTS = "select * from intents where episode_id in ? and model = ?"
 MAPPED = "select * from categories where episode_id in ? and model = ? and taxonomy = ?"
 
@@ -83,19 +84,33 @@ Loaded = dict[str, list[dict[str, Any]]]
 """Rows of one table by episode."""
 
 
+def prepare(stage: Stage, settings: CritiqueConfig | LabelConfig) -> None:
+    """Raise UserError for a critic, judge or taxonomy that cannot be had; nothing is spent."""
+    if isinstance(settings, LabelConfig):
+        stage.judge(settings.model, settings)
+        if settings.taxonomy:
+            load_taxonomy(Path(settings.taxonomy))
+        return
+    for name in settings.critics:
+        critic(name)
+    for model in settings.models:
+        stage.judge(model, settings)
+
+
 async def run_critique(stage: Stage, settings: CritiqueConfig) -> str:
     """Critique what is missing and return why the launch ended.
 
     Raises UserError for an unknown critic, a model that cannot be used, and a run without episodes.
     """
-    for name in settings.critics:
+    critics, models = (tuple(dict.fromkeys(names)) for names in (settings.critics, settings.models))
+    for name in critics:
         critic(name)
-    judges = [stage.judge(name, settings) for name in settings.models or (None,)]
-    panel = critique.Panel(settings.critics, judges, settings.samples, stage.utc)
+    judges = [stage.judge(name, settings) for name in models or (None,)]
+    panel = critique.Panel(critics, judges, settings.samples, stage.utc)
 
     def read_answers(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
         return (
-            _grouped(read(con, "select * from verdicts where episode_id in ?", ids)),
+            _grouped(read(con, VERDICTS, ids)),
             _grouped(read(con, "select * from detections where episode_id in ?", ids)),
         )
 
@@ -161,7 +176,8 @@ async def _launch(
     store, bounds = Store(stage.run), stage.bounds
     store.create()
     with store.reading() as con:
-        ids = [row[0] for row in con.execute(CANDIDATES).fetchall()][: bounds.limit]
+        found = [row[0] for row in con.execute(CANDIDATES).fetchall()]
+    ids = found[: bounds.limit]
     if not ids:
         raise UserError(f"{stage.run} has no episode that ended properly; play some: folkways run")
     progress = Progress(stage.quiet, "episodes")
@@ -171,7 +187,8 @@ async def _launch(
     gate = asyncio.Semaphore(bounds.concurrency)
 
     async def one(item: _Item, emit: Emit) -> None:
-        asking = Asking(item.id, item.calls, settings, sampling, stage.budget, gate)
+        seed = item.calls if bounds.retry else 0  # the same seed would bring the same answer
+        asking = Asking(item.id, item.calls, settings, sampling, stage.budget, gate, seed)
         await work(item, asking, emit)
 
     def ended(reason: str) -> None:
@@ -179,10 +196,13 @@ async def _launch(
             **settings.model_dump(mode="json"),
             "judges": [judge.model.name for judge in judges],
         }
-        row = crew.launch_row(stage.run_id, name, started, stage.utc(), reason, told)
+        row = crew.launch_row(stage.run_id, name, started, stage.utc(), whole(reason), told)
         store.add("launches", row)
 
-    return await crew.run(_items(store, ids, known), len(ids), one, ended)
+    def whole(reason: str) -> str:
+        return "limit" if reason == "done" and len(ids) < len(found) else reason
+
+    return whole(await crew.run(_items(store, ids, known), len(ids), one, ended))
 
 
 def _items(
@@ -219,16 +239,27 @@ def _lasting(rows: Sequence[dict[str, Any]], retry: bool) -> list[dict[str, Any]
 
 
 def _answered(rows: Sequence[dict[str, Any]], retry: bool) -> dict[critique.Key, list[Judgement]]:
-    found: dict[critique.Key, list[Judgement]] = {}
-    for row in _lasting(rows, retry):
-        key = critique.Key(row["critic"], row["role"], row["model"], row["sample"])
-        judgement = Judgement(
-            row["dimension"], row["role"], row["label"],
-            None if row["score"] is None else int(row["score"]), row["confidence"],
-            row["reason"] or "", tuple(row["turns"]), row["failure"],
-        )  # fmt: skip
-        found.setdefault(key, []).append(judgement)
-    return found
+    """Return the questions that need no second try, with what was said last of each dimension: what
+    can be used goes before what failed.
+    """
+    said: dict[critique.Key, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        last = said[critique.Key(row["critic"], row["role"], row["model"], row["sample"])]
+        if not row["failure"] or last.get(row["dimension"], row)["failure"]:
+            last[row["dimension"]] = row
+    return {
+        key: [_judgement(row) for row in last.values()]
+        for key, last in said.items()
+        if len(_lasting([*last.values()], retry)) == len(last)
+    }
+
+
+def _judgement(row: dict[str, Any]) -> Judgement:
+    return Judgement(
+        row["dimension"], row["role"], row["label"],
+        None if row["score"] is None else int(row["score"]), row["confidence"],
+        row["reason"] or "", tuple(row["turns"]), row["failure"],
+    )  # fmt: skip
 
 
 def _labelled(rows: Sequence[dict[str, Any]], retry: bool) -> dict[int, Intent | None]:

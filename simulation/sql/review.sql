@@ -62,30 +62,26 @@ comment on macro sureness is 'sureness(confidence): 3 very confident, 2 confiden
 
 create or replace view consensus as
 with votes as (
-    select episode_id, role, critic, dimension, label, count(*) as votes, avg(score) as score,
+    select episode_id, role, critic, dimension, label, count(*) as answers,
+        count(*) filter (failure is null) as votes, avg(score) as score,
         ['not sure', 'confident', 'very confident'][quantile_disc(sureness(confidence), 0.5)] as confidence,
-        arg_min(reason, (model, sample)) as reason, arg_min(turns, (model, sample)) as turns
-    from last_verdicts where failure is null
-    group by episode_id, role, critic, dimension, label
-), ranked as (
-    select *, sum(votes) over same as usable, row_number() over (same order by votes desc, label) as place,
-        lead(votes) over (same order by votes desc, label) as next_votes
-    from votes
-    window same as (partition by episode_id, role, critic, dimension)
-), asked as (
-    select episode_id, role, critic, dimension, count(*) as answers,
+        arg_min(reason, (model, sample)) filter (failure is null) as reason,
+        arg_min(turns, (model, sample)) filter (failure is null) as turns,
         arg_min(failure || coalesce(': ' || reason, ''), (model, sample)) as failure
-    from last_verdicts group by episode_id, role, critic, dimension
+    from last_verdicts group by episode_id, role, critic, dimension, label, failure is null
+), ranked as (
+    select *, sum(answers) over same as asked, sum(votes) over same as usable,
+        votes > coalesce(lead(votes) over best, 0) as decided
+    from votes
+    window same as (partition by episode_id, role, critic, dimension), best as (same order by votes desc, label)
+    qualify row_number() over best = 1
 )
+-- Windows and no join: so a filter on the critic goes down to the verdicts, and most policies need few of them.
 select
-    a.episode_id, a.role, a.critic, a.dimension, a.answers, coalesce(r.usable, 0)::bigint as usable,
-    if(r.votes > coalesce(r.next_votes, 0), r.label, null) as label, r.votes, r.score,
-    if(r.votes > coalesce(r.next_votes, 0), r.confidence, null) as confidence, r.reason, r.turns,
-    case when r.usable is null then coalesce(a.failure, 'no answer')
-        when r.votes <= coalesce(r.next_votes, 0) then 'judges are divided' end as doubt
-from asked a
-left join ranked r on r.episode_id = a.episode_id and r.role is not distinct from a.role and r.critic = a.critic
-    and r.dimension = a.dimension and r.place = 1;
+    episode_id, role, critic, dimension, asked::bigint as answers, usable::bigint as usable,
+    if(decided, label, null) as label, nullif(votes, 0) as votes, score, if(decided, confidence, null) as confidence,
+    reason, turns, case when usable = 0 then failure when not decided then 'judges are divided' end as doubt
+from ranked;
 comment on view consensus is
     'What all judges and samples together say: the majority of labels, the mean of scores. Without a usable answer, '
     'or with a tie, there is none, and doubt says so.';
@@ -109,6 +105,12 @@ select e.episode_id, 'unreviewed' as outcome, c.critic as source, 'not judged ye
 from latest_episodes e, (select unnest(critics) as critic) c
 where not exists (from verdicts v where v.episode_id = e.episode_id and v.critic = c.critic)
 union all
+-- A critic that judges roles has to judge everyone who acted.
+select distinct j.episode_id, 'unreviewed', j.critic, 'not judged yet', t.speaker, []::integer[]
+from (select distinct episode_id, critic from verdicts where role is not null and list_contains(critics, critic)) j
+join turns t on t.episode_id = j.episode_id
+where not exists (from verdicts v where v.episode_id = j.episode_id and v.critic = j.critic and v.role = t.speaker)
+union all
 select episode_id, 'needs-review', critic, doubt, role, []
 from consensus where doubt is not null and list_contains(critics, critic);
 comment on macro table undecided is
@@ -124,7 +126,8 @@ create or replace macro fates(policy) as table
 with objections as (
     select episode_id, list(distinct outcome) as outcomes,
         list(distinct source order by source) filter (outcome = 'dropped') as dropped_by,
-        list(source || coalesce(' of ' || role, '') || ': ' || reason order by outcome, source, role) as reasons
+        list(source || coalesce(' of ' || role, '') || coalesce(': ' || reason, '') order by outcome, source, role)
+            as reasons
     from query_table('policy_' || policy) group by episode_id
 )
 select
@@ -205,39 +208,43 @@ comment on column review_funnel.accepted is 'Accepted.';
 
 create or replace macro krippendorff(ratings) as table
 with given as (
-    select dimension, unnest([culture_id, null]) as culture_id, unit, rater, label, score
+    select dimension, unnest([culture_id, null]) as culture_id, unit, label, score
     from query_table(ratings) where label is not null or score is not null
 ), sizes as (
-    select dimension, culture_id, unit, count(*) as m, sum(score) as sum_x, sum(score * score) as sum_xx,
-        bool_or(label is not null) as nominal
+    select dimension, culture_id, unit, count(*) as m, var_samp(score) as variance,
+        coalesce(min(label) = max(label), min(score) = max(score)) as unanimous
     from given group by dimension, culture_id, unit having count(*) >= 2
-), counted as (
-    select dimension, culture_id, unit, label, count(*) as k
+), pairable as (
+    select given.*
     from given semi join sizes s on s.dimension = given.dimension and s.unit = given.unit
         and s.culture_id is not distinct from given.culture_id
-    where label is not null group by dimension, culture_id, unit, label
+), counted as (
+    select dimension, culture_id, unit, label, count(*) as k
+    from pairable where label is not null group by dimension, culture_id, unit, label
 ), within_units as (
-    select s.dimension, s.culture_id, count(*) as units, sum(s.m) as n, bool_or(nominal) as nominal,
-        sum((m * m - coalesce(c.squares, 0)) / (m - 1)) as nominal_seen,
-        sum((2 * m * sum_xx - 2 * sum_x * sum_x) / (m - 1)) as interval_seen, sum(sum_x) as x, sum(sum_xx) as xx,
-        count(*) filter (if(nominal, c.different = 1, m * sum_xx = sum_x * sum_x)) as unanimous
+    select s.dimension, s.culture_id, count(*) as units, sum(m) as n, count(*) filter (unanimous) as unanimous,
+        sum((m * m - squares) / (m - 1)) as nominal_seen, sum(if(unanimous, 0, m * variance)) as interval_seen
     from sizes s
     left join (
-        select dimension, culture_id, unit, sum(k * k) as squares, count(*) as different
-        from counted group by dimension, culture_id, unit
+        select dimension, culture_id, unit, sum(k * k) as squares from counted group by dimension, culture_id, unit
     ) c on c.dimension = s.dimension and c.unit = s.unit and c.culture_id is not distinct from s.culture_id
     group by s.dimension, s.culture_id
-), overall as (
+), labels as (
     select dimension, culture_id, sum(k * k) as squares
     from (select dimension, culture_id, label, sum(k) as k from counted group by dimension, culture_id, label)
     group by dimension, culture_id
+), scores as (
+    -- The variance of equal numbers can come out just above 0.
+    select dimension, culture_id, if(min(score) = max(score), 0, var_samp(score)) as variance
+    from pairable group by dimension, culture_id
 )
 select
     w.dimension, w.culture_id, w.units::bigint as units, w.n::bigint as ratings, w.unanimous / w.units as unanimous,
-    case when w.nominal then 1 - (n - 1) * w.nominal_seen / nullif(n * n - o.squares, 0)
-        else 1 - (n - 1) * w.interval_seen / nullif(2 * n * xx - 2 * x * x, 0) end as alpha
+    case when l.squares is not null then 1 - (n - 1) * w.nominal_seen / nullif(n * n - l.squares, 0)
+        else 1 - w.interval_seen / nullif(n * s.variance, 0) end as alpha
 from within_units w
-left join overall o on o.dimension = w.dimension and o.culture_id is not distinct from w.culture_id;
+join scores s on s.dimension = w.dimension and s.culture_id is not distinct from w.culture_id
+left join labels l on l.dimension = w.dimension and l.culture_id is not distinct from w.culture_id;
 comment on macro table krippendorff is
     'krippendorff(ratings): Krippendorff''s alpha (Krippendorff 2011, Computing Krippendorff''s Alpha-Reliability), '
     'nominal for labels and interval for scores, of a view with the columns dimension, culture_id, unit, rater, label '
@@ -329,12 +336,14 @@ comment on column critics_people_agreement.alpha is 'Krippendorff''s alpha; null
 create or replace macro wilson_low(k, n) as greatest(0, (
     k + 1.920729 - 1.959964 * sqrt(k * (n - k) / nullif(n, 0) + 0.9603647)) / (nullif(n, 0) + 3.841459));
 comment on macro wilson_low is
-    'wilson_low(k, n): lower end of the 95 % score interval of a share k of n (Wilson 1927, JASA 22:209).';
+    'wilson_low(k, n): lower end of the 95 % score interval of a share k of n (Wilson 1927, JASA 22:209); '
+    '0 where n is 0.';
 
 create or replace macro wilson_high(k, n) as least(1, (
     k + 1.920729 + 1.959964 * sqrt(k * (n - k) / nullif(n, 0) + 0.9603647)) / (nullif(n, 0) + 3.841459));
 comment on macro wilson_high is
-    'wilson_high(k, n): upper end of the 95 % score interval of a share k of n (Wilson 1927, JASA 22:209).';
+    'wilson_high(k, n): upper end of the 95 % score interval of a share k of n (Wilson 1927, JASA 22:209); '
+    '1 where n is 0.';
 
 create or replace view calibration_flags as
 select c.case_id, c.fault, f.source, f.flagged, c.episode_id

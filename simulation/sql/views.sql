@@ -261,11 +261,13 @@ create or replace view intents_by_culture as
 select
     e.culture_id, e.theme, i.model as labeller, count(*) filter (i.failure is null) as labelled,
     count(*) filter (i.relevance = 'cultural') as cultural, count(*) filter (i.relevance = 'generic') as generic,
-    count(*) filter (i.failure is not null and not exists (
-        from intents other where other.failure is null and other.episode_id = i.episode_id and other.turn = i.turn
-            and other.model = i.model)) as failed,
-    count(*) filter (i.relevance = 'cultural') / count(*) filter (i.failure is null) as cultural_share
-from intents i
+    count(i.failure) as failed,
+    count(*) filter (i.relevance = 'cultural') / nullif(count(*) filter (i.failure is null), 0) as cultural_share
+from (
+    from intents
+    qualify row_number() over (
+        partition by episode_id, turn, model order by failure is not null, labelled_at desc) = 1
+) i
 join latest_episodes e using (episode_id)
 group by e.culture_id, e.theme, i.model;
 comment on view intents_by_culture is
@@ -278,7 +280,7 @@ comment on column intents_by_culture.labelled is 'Turns with a label.';
 comment on column intents_by_culture.cultural is 'Labels that rest on a cultural expectation.';
 comment on column intents_by_culture.generic is 'Labels that do not.';
 comment on column intents_by_culture.failed is 'Turns whose label failed and was not made good.';
-comment on column intents_by_culture.cultural_share is 'Share of cultural among all labels, 0 to 1.';
+comment on column intents_by_culture.cultural_share is 'Share of cultural among all labels, 0 to 1; null without a label.';
 
 -- Costs and failures -------------------------------------------------------------------------------------------------
 
