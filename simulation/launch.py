@@ -24,7 +24,14 @@ from simulation.engines import Engines
 from simulation.lock import locked
 from simulation.plan import Plan
 from simulation.progress import Progress
-from simulation.review.stage import Bounds, Stage, prepare, run_critique, run_labels
+from simulation.review.stage import (
+    Bounds,
+    Stage,
+    has_candidates,
+    prepare,
+    run_critique,
+    run_labels,
+)
 from simulation.runner import Runner
 from simulation.store import FILE, Store
 
@@ -76,9 +83,10 @@ async def _stages(plan: Plan, run: Path, limit: int | None, quiet: bool) -> str:
         reason = played = await Runner(
             plan, model, run, Progress(quiet), utc_now, budget, judge
         ).run(limit)
-        if config.critique and reason in ("done", "limit"):
+        some = has_candidates(Store(run))
+        if config.critique and some and reason in ("done", "limit"):
             reason = await run_critique(review, config.critique)
-        if config.label and reason in ("done", "limit"):
+        if config.label and some and reason in ("done", "limit"):
             reason = await run_labels(review, config.label)
         return played if reason == "done" else reason
     finally:

@@ -147,9 +147,26 @@ insert into verdicts
         ('cccc000000000004', 'quality', 'good', 'confident', 'Fine.', [], null),
         ('cccc000000000004', 'meta', 'bad', 'very confident', 'Stiff.', [], null),
         ('dddd000000000005', 'quality', null, null, null, [], 'parse-failure'),
+        ('dddd000000000005', 'meta', 'good', 'confident', 'Fine.', [], null),
         ('dddd000000000006', 'quality', null, null, null, [], 'parse-failure'),
-        ('dddd000000000006', 'quality', 'good', 'confident', 'Fine.', [], null)
+        ('dddd000000000006', 'quality', 'good', 'confident', 'Fine.', [], null),
+        ('dddd000000000006', 'meta', 'good', 'confident', 'Fine.', [], null)
     ) t(episode_id, critic, label, confidence, reason, turns, failure);
+insert into verdicts
+    select episode_id, role, critic, dimension, sample, 'second', label, score, confidence, 'As I see it too.', turns, failure,
+           judged_at, call
+    from verdicts where critic = 'quality' and episode_id in ('aaaa000000000001', 'cccc000000000003');
+
+insert into ratings
+    select episode_id, role, dimension, annotator, label, score, null, timestamp '2026-03-03 08:00:00' + to_minutes(minute)
+    from (values
+        ('aaaa000000000001', null, 'quality', 'ann', 'bad', null, 0),
+        ('aaaa000000000001', null, 'quality', 'ann', 'good', null, 1),
+        ('aaaa000000000001', null, 'quality', 'ben', 'bad', null, 0),
+        ('cccc000000000003', null, 'quality', 'ann', 'bad', null, 1),
+        ('aaaa000000000001', 'son', 'goal', 'ann', null, 7, 1),
+        ('aaaa000000000001', 'son', 'goal', 'ben', null, 5.5, 0)
+    ) t(episode_id, role, dimension, annotator, label, score, minute);
 
 insert into intents
     select episode_id, turn, 'judge', intent, relevance, expectation, failure, timestamp '2026-03-02 09:00:00', null

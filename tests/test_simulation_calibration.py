@@ -62,7 +62,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def calibrated(out: Path, limit: int | None = None, **given: Any) -> Path:
-    return calibrate(ALPHA, CritiqueConfig(**given), out, Bounds(limit=limit), quiet=True)
+    return calibrate(ALPHA, CritiqueConfig(**given), out, Bounds(limit=limit), quiet=True)[0]
 
 
 def report(run: Path) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,15 @@ from folkways import main
 from scenarios.terminal import printable
 from simulation.entry import Entry
 from simulation.query import find_episode, open_reader
-from simulation.transcript import Player, Transcript, load_transcript, render_page, render_text
+from simulation.transcript import (
+    Opinion,
+    Player,
+    Purpose,
+    Transcript,
+    load_transcript,
+    render_page,
+    render_text,
+)
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -147,7 +155,13 @@ def test_the_terminal_shows_private_things_apart_and_then_the_scene(dinner: Tran
     assert "5 Keiko Mori [puts down the ladle]" in scene
     assert "6 Shiro Oda: [no act: timeout]" in scene
     assert "* There is a knock at the door." in scene and "* Shiro Oda comes in" in scene
-    assert text.rstrip().endswith("[the scene ends: turn-limit]")
+    scene, _, verdicts = scene.partition("[the scene ends: turn-limit]")
+    assert verdicts.split("\n")[1:4] == [
+        "culture: aligned (confident). Plausible.",
+        "meta: bad (confident). Not sure about the end.",
+        "quality: good (very confident). Natural.",
+    ]
+    assert "1 Keiko Mori" in scene and "Wants him to eat. (expected: A mother feeds" in scene
 
 
 def test_private_things_can_be_left_out(dinner: Transcript) -> None:
@@ -210,6 +224,8 @@ def small(text: str) -> Transcript:
     return Transcript(
         **values, replicate=0, seed=1, started_at=datetime.fromisoformat("2026-01-01"),
         exit_detail=None, players=(player,), entries=(entry,),
+        purposes={1: Purpose(text or " ", text or " ")},
+        opinions=(Opinion("quality", text, text, "confident", text),),
     )  # fmt: skip
 
 

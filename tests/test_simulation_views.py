@@ -18,7 +18,7 @@ from simulation.config import RunConfig
 from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.query import open_reader, run_query
-from simulation.store import SQL, Store
+from simulation.store import Store, views_sql
 
 CLERK = "You are seeing a doctor every Friday because of your heart."
 
@@ -93,31 +93,65 @@ def test_totals_of_a_conversation(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_fates_follow_the_published_rule(con: duckdb.DuckDBPyConnection) -> None:
-    assert dict(rows(con, "select episode_id, fate from conversations")) == {
+    fates = {
         DINNER: "accepted",  # meta says bad, but is not very confident
-        "bbbb000000000002-2": "accepted",  # the bad verdict is on the earlier attempt
-        "cccc000000000003": "dropped-quality",
-        "cccc000000000004": "dropped-meta",
-        "dddd000000000005": "unusable-verdict",
+        "bbbb000000000002-2": "unreviewed",  # the bad verdict is on the earlier attempt
+        "cccc000000000003": "dropped",
+        "cccc000000000004": "dropped",
+        "dddd000000000005": "needs-review",
         "dddd000000000006": "accepted",  # a failed verdict was made good
         "eeee000000000007": "model-failure",
         "eeee000000000008": "error",
-        "ffff000000000009": "accepted",
+        "ffff000000000009": "unreviewed",
     }
-    accepted = dict(rows(con, "select episode_id, reviewed from accepted_episodes"))
-    assert accepted == {
-        DINNER: True, "bbbb000000000002-2": False, "dddd000000000006": True,
-        "ffff000000000009": False,
+    assert dict(rows(con, "select episode_id, fate from conversations")) == fates
+    assert dict(rows(con, "select episode_id, fate from episode_fates")) == fates
+    assert dict(rows(con, "select episode_id, fate from fates('clca')")) == fates
+    dropped = dict(rows(con, "select episode_id, dropped_by from episode_fates"))
+    assert {id_: by for id_, by in dropped.items() if by} == {
+        "cccc000000000003": ["meta", "quality"], "cccc000000000004": ["meta"]
     }  # fmt: skip
+    reasons = dict(rows(con, "select episode_id, reasons from episode_fates"))
+    assert reasons["cccc000000000003"] == ["meta: Stiff.", "quality: Repeats itself."]
+    assert reasons["dddd000000000005"] == ["quality: parse-failure"]
+    assert reasons["ffff000000000009"] == ["meta: not judged yet", "quality: not judged yet"]
+    assert reasons[DINNER] == reasons["dddd000000000006"] == []
+    reviewed = dict(rows(con, "select episode_id, reviewed from conversations"))
+    assert {id_ for id_, seen in reviewed.items() if not seen} == {
+        "bbbb000000000002-2", "eeee000000000007", "eeee000000000008", "ffff000000000009"
+    }  # fmt: skip
+    accepted = dict(rows(con, "select episode_id, reviewed from accepted_episodes"))
+    assert accepted == {DINNER: True, "dddd000000000006": True}
+    assert {id_ for (id_,) in rows(con, "select episode_id from accepted('clca')")} == {*accepted}
 
 
 def test_the_funnel_adds_up(con: duckdb.DuckDBPyConnection) -> None:
     funnel = rows(con, "from review_funnel")
-    for _, _, _, simulated, *fates, accepted, reviewed in funnel:
-        assert simulated == sum(fates) + accepted
-        assert reviewed <= accepted
-    chosen = rows(con, "from review_funnel where scenario_id = 'transfer' and culture_id = 'MEX'")
-    assert chosen == [("MEX", "transfer", "fake", 3, 0, 0, 0, 0, 1, 1, 1, 1)]
+    assert sum(row[3] for row in funnel) == 9
+    for *_, simulated, cut_short, endings, dropped, dropped_by, undone, doubted, kept in funnel:
+        assert simulated == cut_short + dropped + undone + doubted + kept
+        assert simulated == sum(endings.values())
+        assert (dropped == 0) == (not dropped_by)
+    chosen = rows(con, "from review_funnel where scenario_id = 'transfer' order by all")
+    assert chosen == [
+        ("JPN", "transfer", "fake", 1, 0, {"turn-limit": 1}, 1, {"meta": 1, "quality": 1}, 0, 0, 0),
+        ("JPN", "transfer", "other", 2, 2, {"error": 1, "model-failure": 1}, 0, None, 0, 0, 0),
+        ("MEX", "transfer", "fake", 3, 0, {"staleness": 1, "turn-limit": 2}, 1, {"meta": 1},
+         0, 1, 1),
+    ]  # fmt: skip
+
+
+def test_what_judges_and_people_say_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
+    # Two judges of two episodes are at one; two people of one are not; the first changed her mind.
+    assert rows(con, "from judge_agreement order by culture_id") == [
+        ("quality", "JPN", 2, 4, 1, 1), ("quality", None, 2, 4, 1, 1)
+    ]  # fmt: skip
+    people = "from people_agreement where culture_id is null order by dimension"
+    assert rows(con, people) == [("goal", None, 1, 2, 0, 0), ("quality", None, 1, 2, 0, 0)]
+    # Three pairs, one at odds: 1 - 5 * 2 / (36 - 9 - 9).
+    assert rows(con, "from critics_people_agreement where culture_id is null") == [
+        ("quality", None, 3, 6, pytest.approx(2 / 3), pytest.approx(4 / 9))
+    ]  # fmt: skip
 
 
 def test_lines_read_as_one_would_say_them(con: duckdb.DuckDBPyConnection) -> None:
@@ -201,6 +235,91 @@ def test_intents_count_labels_and_failures_that_were_not_made_good(
         ("JPN", "family-duty", "judge", 3, 1, 2, 1, pytest.approx(1 / 3)),
         ("MEX", "family-duty", "judge", 1, 1, 0, 0, 1.0),
     ]
+
+
+def test_a_label_that_failed_twice_is_one_failure(tmp_path: Path) -> None:
+    again = "insert into intents select * from intents where turn = 4"
+    alone = (
+        "insert into intents values ('ffff000000000009', 1, 'judge', null, null, null, 'timeout', "
+        "timestamp '2026-03-02 09:00:00', null)"
+    )
+    with open_reader(sample_run(tmp_path, again, alone)) as con:
+        found = rows(con, "select * exclude (culture_id, labeller) from intents_by_culture "
+                          "where culture_id = 'JPN' order by theme")  # fmt: skip
+    assert found == [
+        ("family-duty", 3, 1, 2, 1, pytest.approx(1 / 3)), ("money-and-favours", 0, 0, 0, 1, None),
+    ]  # fmt: skip
+
+
+def test_turn_intents_are_turns_with_what_lies_behind_them(tmp_path: Path) -> None:
+    mapped = """insert into categories values
+        ('aaaa000000000001', 1, 'aims-12ab', 'judge', null, 'parse-failure', null, '2026-03-03'),
+        ('aaaa000000000001', 1, 'aims-12ab', 'judge', 'care', null, null, '2026-03-04'),
+        ('aaaa000000000001', 1, 'forms-77', 'judge', 'offer', null, null, '2026-03-03'),
+        ('aaaa000000000001', 2, 'aims-12ab', 'judge', null, 'copied', null, '2026-03-03'),
+        ('aaaa000000000001', 2, 'aims-12ab', 'other', 'nobody labelled that', null, null,
+         '2026-03-03')"""
+    second = """insert into intents values
+        ('aaaa000000000001', 3, 'second', 'Is after the boat.', 'generic', null, null,
+         '2026-03-02', null)"""
+    with open_reader(sample_run(tmp_path, mapped, second)) as con:
+        query = "select turn, labeller, intent, relevance, expectation, taxonomy, category"
+        found = rows(con, f"{query} from turn_intents where episode_id = ? order by all", DINNER)
+        assert found == [
+            (1, "judge", "Wants him to eat.", "cultural", "A mother feeds her guests first.",
+             "aims-12ab", "care"),
+            (1, "judge", "Wants him to eat.", "cultural", "A mother feeds her guests first.",
+             "forms-77", "offer"),
+            (2, "judge", "Declines politely.", "generic", None, None, None),
+            (3, "judge", "Asks for the boat.", "generic", None, None, None),
+            (3, "second", "Is after the boat.", "generic", None, None, None),
+            *((turn, *[None] * 6) for turn in range(4, 9)),  # 4: only a label that failed
+        ]  # fmt: skip
+        # Every turn is there, as turns_readable has it; the earlier attempt's is not.
+        columns = "episode_id, turn, speaker, line, words, audience, failure, model"
+        readable = rows(con, f"select distinct {columns} from turns_readable order by all")
+        assert rows(con, f"select distinct {columns} from turn_intents order by all") == readable
+
+
+def test_costs_by_stage(tmp_path: Path) -> None:
+    def call(number: int, purpose: str, tokens: str = "10, 4, 1") -> str:
+        return (
+            f"('aaaa000000000001', {number}, 0, '{purpose}', null, 'judge', 'tem-act', 'cafe', 8, "
+            f"1, {tokens}, 0.5, 1, 0.25, 'stop', null, '{{}}')"
+        )
+
+    added = ", ".join([
+        call(10, "critique"), call(11, "critique"), call(12, "critique", "null, null, null"),
+        call(13, "label"), call(14, "categorise"), call(15, "draft-critic"),
+    ])  # fmt: skip
+    with open_reader(sample_run(tmp_path, f"insert into calls values {added}")) as con:
+        query = "select stage, calls, prompt_tokens, cached_tokens, completion_tokens, cost"
+        found = rows(con, f"{query}, calls_per_accepted, tokens_per_accepted from stage_costs "
+                          "where stage <> 'play' order by stage")  # fmt: skip
+        assert found == [
+            ("critic in the loop", 1, 10, 4, 1, 0.25, 0.5, 5.5),
+            ("critique", 3, 20, 8, 2, 0.75, 1.5, 11.0),
+            ("labels", 2, 20, 8, 2, 0.5, 1.0, 11.0),
+        ]
+        # All else is play, of every attempt, for the two episodes that are accepted.
+        played = rows(con, "select count(*), sum(prompt_tokens), count(*) / 2 from calls "
+                           "where purpose in ('act', 'repair', 'bid')")  # fmt: skip
+        assert played == rows(con, "select calls, prompt_tokens, calls_per_accepted "
+                                   "from stage_costs where stage = 'play'")  # fmt: skip
+    (tmp_path / "none").mkdir()
+    with open_reader(sample_run(tmp_path / "none", "delete from verdicts")) as con:
+        found = rows(con, "select calls_per_accepted, tokens_per_accepted from stage_costs")
+        assert found == [(None, None)], "nothing is accepted"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "stage"),
+    [("act", "play"), ("repair", "play"), ("bid", "play"), ("moderate", "play"),
+     ("referee", "play"), ("draft-critic", "critic in the loop"), ("critique", "critique"),
+     ("label", "labels"), ("categorise", "labels")],
+)  # fmt: skip
+def test_the_stage_of_a_call(con: duckdb.DuckDBPyConnection, purpose: str, stage: str) -> None:
+    assert rows(con, "select stage_of(?)", purpose) == [(stage,)]
 
 
 def test_token_costs_hold_every_call_of_every_attempt(con: duckdb.DuckDBPyConnection) -> None:
@@ -353,14 +472,15 @@ def test_everything_is_documented(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_views_can_be_made_anew(tmp_path: Path) -> None:
-    run = sample_run(tmp_path)
-    views = (SQL / "views.sql").read_text(encoding="utf-8")
+    run, views = sample_run(tmp_path), views_sql()
     with duckdb.connect(str(run / "log.duckdb")) as con:
         before = rows(con, "from conversations order by all")
         con.execute(views)
         assert rows(con, "from conversations order by all") == before
-        declared = Counter(re.findall(r"create or replace (?:view|macro) (\w+)", views))
-    assert set(declared.values()) == {1}
+        known = {name for (name,) in rows(con, "select view_name from duckdb_views() "
+                                               "where not internal")}  # fmt: skip
+    declared = Counter(re.findall(r'create or replace (?:view|macro) "?([\w-]+)', views))
+    assert set(declared.values()) == {1} and known < set(declared)
 
 
 @pytest.mark.parametrize(("question", "query"), cookbook())
@@ -386,11 +506,15 @@ def test_the_cookbook_runs_on_what_the_runner_writes(tmp_path: Path) -> None:
         for question, query in cookbook():
             assert run_query(con, query).columns and question
         for (name,) in rows(con, "select view_name from duckdb_views() where not internal"):
-            run_query(con, f"from {name}")
+            run_query(con, f'from "{name}"')
 
 
 def test_an_empty_store_answers_too(tmp_path: Path) -> None:
     Store(tmp_path).create()
     with open_reader(tmp_path) as con:
-        for name in ("conversations", "turns_readable", "leak_rates", "repetition", "token_costs"):
-            assert list(run_query(con, f"from {name}").rows) == []
+        names = rows(con, "select view_name from duckdb_views() where not internal")
+        assert {("conversations",), ("leak_rates",), ("review_funnel",), ("stage_costs",)} < {
+            *names
+        }
+        for (name,) in names:
+            assert list(run_query(con, f'from "{name}"').rows) == []

@@ -37,8 +37,11 @@ order by source in (select distinct detector from detections) desc, source
 """
 
 
-def calibrate(model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, quiet: bool) -> Path:
-    """Judge the calibration set with `model` in a run of its own, and return the run's folder.
+def calibrate(
+    model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, quiet: bool
+) -> tuple[Path, str]:
+    """Judge the calibration set with `model` in a run of its own, and return the run's folder and
+    why the launch ended.
 
     Raises UserError as a critique does, and where the folder holds another set.
     """
@@ -48,7 +51,7 @@ def calibrate(model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, q
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder '{run}': {error.strerror}") from error
-    config = configuration(model, str(out), name)
+    config = configuration(model, name)
     with locked(run):
         store = Store(run)
         store.create()
@@ -56,20 +59,20 @@ def calibrate(model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, q
         fill_store(store, utc_now())
         budget = Budget(BudgetConfig(), time.monotonic)
         try:
-            asyncio.run(_judge(run, name, model, settings, bounds, budget, quiet))
+            reason = asyncio.run(_judge(run, name, model, settings, bounds, budget, quiet))
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
-    return run
+    return run, reason
 
 
 async def _judge(
     run: Path, name: str, model: str, settings: CritiqueConfig, bounds: Bounds, budget: Budget,
     quiet: bool,
-) -> None:  # fmt: skip
+) -> str:  # fmt: skip
     engines = Engines()
     try:
         stage = Stage(run, name, model, settings.options, engines, bounds, budget, utc_now, quiet)
-        await run_critique(stage, settings)
+        return await run_critique(stage, settings)
     finally:
         await engines.close()
 

@@ -106,11 +106,11 @@ def fill_store(store: Store, utc: datetime) -> None:
         store.append(records)
 
 
-def configuration(model: str, out: str, name: str) -> dict[str, Any]:
+def configuration(model: str, name: str) -> dict[str, Any]:
     """Return what stands for the configuration of such a run."""
     cases = short_hash(json.dumps([case.id for case in load_cases()] + [str(load_cases())]))
     return {
-        "name": name, "calibration": cases, "out": out, "model": {"name": model, "options": {}},
+        "name": name, "calibration": cases, "model": {"name": model, "options": {}},
     }  # fmt: skip
 
 

@@ -174,7 +174,9 @@ def calibrate_(
 ) -> None:
     """Judge conversations with known faults, and print precision and recall of every critic."""
     settings = _critique_settings(critics, samples, [], override)
-    run = calibrate(model, settings, out, Bounds(concurrency, limit, retry), quiet)
+    run, reason = calibrate(model, settings, out, Bounds(concurrency, limit, retry), quiet)
+    if reason != "done":
+        typer.echo("not all of the set has been judged yet; the same command goes on", err=True)
     with output() as stream, closing(open_reader(run)) as con:
         print_report(con, console_for(stream))
 

@@ -103,7 +103,7 @@ def _policy_text(policy: str) -> str:
     try:
         if path.suffix != ".sql" and not path.is_file():
             raise unknown_name("policy", policy, POLICIES)
-        return path.read_text(encoding="utf-8-sig").strip().rstrip(";")
+        return path.read_text(encoding="utf-8").strip().rstrip(";")
     except FileNotFoundError as error:
         raise UserError(f"there is no policy file '{policy}'") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -97,6 +97,12 @@ def prepare(stage: Stage, settings: CritiqueConfig | LabelConfig) -> None:
         stage.judge(model, settings)
 
 
+def has_candidates(store: Store) -> bool:
+    """Return whether any episode ended properly, so that there is something to review."""
+    with store.reading() as con:
+        return con.execute(CANDIDATES).fetchone() is not None
+
+
 async def run_critique(stage: Stage, settings: CritiqueConfig) -> str:
     """Critique what is missing and return why the launch ended.
 

@@ -223,7 +223,7 @@ with given as (
     from pairable where label is not null group by dimension, culture_id, unit, label
 ), within_units as (
     select s.dimension, s.culture_id, count(*) as units, sum(m) as n, count(*) filter (unanimous) as unanimous,
-        sum((m * m - squares) / (m - 1)) as nominal_seen, sum(if(unanimous, 0, m * variance)) as interval_seen
+        sum((m * m - squares) / (m - 1)) as nominal_seen, sum(m * variance) as interval_seen
     from sizes s
     left join (
         select dimension, culture_id, unit, sum(k * k) as squares from counted group by dimension, culture_id, unit
@@ -234,9 +234,7 @@ with given as (
     from (select dimension, culture_id, label, sum(k) as k from counted group by dimension, culture_id, label)
     group by dimension, culture_id
 ), scores as (
-    -- The variance of equal numbers can come out just above 0.
-    select dimension, culture_id, if(min(score) = max(score), 0, var_samp(score)) as variance
-    from pairable group by dimension, culture_id
+    select dimension, culture_id, var_samp(score) as variance from pairable group by dimension, culture_id
 )
 select
     w.dimension, w.culture_id, w.units::bigint as units, w.n::bigint as ratings, w.unanimous / w.units as unanimous,
