@@ -4,17 +4,19 @@ import csv
 import io
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 import yaml
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from review_runs import ODD, REASON, critiqued, played, rows, scene_file
 from scenes import persona, scenario
-from typer.testing import CliRunner, Result
+from typer.main import get_command
 
 from folkways import application, main
 from scenarios.errors import UserError
@@ -65,9 +67,21 @@ def unrated(run: Path) -> Iterator[Path]:
         con.execute("delete from ratings")
 
 
-def folkways(*arguments: object) -> Result:
+@cache
+def command() -> Any:
     app: Any = application()
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return get_command(app)
+
+
+@pytest.fixture(scope="module")
+def of_three(run: Path) -> str:
+    """The id of an episode with three roles."""
+    found = rows(run, "select min(episode_id) from conversations where n_roles = 3")
+    return str(found[0][0])
+
+
+def folkways(*arguments: object) -> Result:
+    return CliRunner().invoke(command(), [str(argument) for argument in arguments])
 
 
 def mistake(*arguments: object) -> str:
@@ -400,13 +414,12 @@ BAD: list[tuple[dict[str, str], str]] = [
 
 @pytest.mark.parametrize(("change", "told"), BAD)
 def test_a_bad_row_is_named_and_nothing_is_stored(
-    unrated: Path, tmp_path: Path, change: dict[str, str], told: str
+    unrated: Path, of_three: str, tmp_path: Path, change: dict[str, str], told: str
 ) -> None:
-    table = exported(unrated, tmp_path)
-    long = [row for row in table if row["episode_id"] in {
-        r["episode_id"] for r in table if r["role"] == "cleo"}]  # fmt: skip
-    fine = next(row for row in long if (row["role"], row["dimension"]) == ("bela", "goal"))
-    fine |= {"rating": "3", "annotator": "ann"}
+    fine = dict.fromkeys(("title", "transcript", "comment"), "A text.\nIn two lines.") | {
+        "episode_id": of_three, "role": "bela", "dimension": "goal", "rating": "3",
+        "annotator": "ann",
+    }  # fmt: skip
     sheet = write(tmp_path / "bad.csv", [fine, fine, fine | {"rating": ""}, fine | change, fine])
     assert mistake("review", "import", unrated, sheet).startswith(f"{sheet}, row 5: {told}")
     assert rows(unrated, "from ratings") == []
