@@ -17,7 +17,7 @@ from scenarios.scenario import ACTIONS, Action
 MAX_TEXT = 4000
 """Characters of one act; a longer text is a fault of the model, not a speech."""
 
-_OBJECT = re.compile(r'\{\s*["}]')
+_OBJECT = re.compile(r'\{\s*(?:["}]|\Z)')
 """The beginning of a JSON object; a brace in prose is none."""
 _DIRECTION = re.compile(r"^[\[(]([^\[\]()]+)[\])]$")
 _WORD = re.compile(r"\w+")

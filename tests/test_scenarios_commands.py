@@ -18,7 +18,7 @@ from waiting_room import SCENE
 from scenarios.check import check_file
 from scenarios.commands import culture_app, persona_app, scenario_app
 from scenarios.errors import UserError
-from scenarios.library import library
+from scenarios.library import adapted, library
 from scenarios.persona import PersonaPool
 from scenarios.pool import load_personas, read_pool
 from scenarios.schema import json_schema
@@ -49,7 +49,7 @@ def mistake(*arguments: str | Path) -> str:
 def test_checking_the_whole_library() -> None:
     result = run("scenario", "check")
     assert result.exit_code == 0
-    assert f"{len(library())} files checked, 0 with errors" in result.stderr
+    assert f"{len(library() | adapted())} files checked, 0 with errors" in result.stderr
 
 
 def test_checking_files_and_ids(tmp_path: Path) -> None:
