@@ -138,6 +138,13 @@ def check_statement(con: duckdb.DuckDBPyConnection, sql: str) -> StatementType:
     return kind
 
 
+def read_rows(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[dict[str, Any]]:
+    """Return the rows of a query of our own as dictionaries."""
+    cursor = con.execute(query, list(values))
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 def find_episode(con: duckdb.DuckDBPyConnection, beginning: str | None = None) -> str:
     """Return the id of the episode that begins so, or of the one that started last.
 

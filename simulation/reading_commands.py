@@ -62,7 +62,7 @@ def sql(
         return
     statement = sys.stdin.read() if query is None or query == "-" else query
     if parquet:
-        _refuse_to_overwrite(parquet, force)
+        refuse_to_overwrite(parquet, force)
         count = write_parquet(run, statement, parquet)
         typer.echo(printable(f"{parquet}: {count:,} row{'' if count == 1 else 's'}"))
         return
@@ -103,7 +103,7 @@ def view(
 ) -> None:
     """Print the transcript of an episode, or write it as a web page."""
     if html:
-        _refuse_to_overwrite(html, force)
+        refuse_to_overwrite(html, force)
     with output() as stream, closing(open_reader(run)) as con:
         console = console_for(stream)
         if listed:
@@ -141,7 +141,8 @@ def console_for(stream: TextIO) -> Console:
     return Console(file=stream, force_terminal=sys.stdout.isatty(), width=width, highlight=False)
 
 
-def _refuse_to_overwrite(path: Path, force: bool) -> None:
+def refuse_to_overwrite(path: Path, force: bool) -> None:
+    """Raise UserError for a file that is there, unless the user insists."""
     if path.exists() and not force:
         raise UserError(f"'{path}' exists already; choose another name, or overwrite with --force")
 

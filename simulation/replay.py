@@ -23,6 +23,7 @@ from simulation.budget import Budget, BudgetConfig, BudgetSpent
 from simulation.caller import Caller, CallSettings
 from simulation.config import RunConfig, draft_critic
 from simulation.graph import Context, State, broken_off, play
+from simulation.query import read_rows
 from simulation.stage import Stage
 
 
@@ -99,7 +100,7 @@ async def replay(con: duckdb.DuckDBPyConnection, episode_id: str) -> Replay:
     episode = _one(con, "select * from episodes where episode_id = ?", [episode_id])
     if episode is None:
         raise UserError(f"there is no episode '{episode_id}' in this store")
-    rows = _all(con, "select * from calls where episode_id = ? order by call", [episode_id])
+    rows = read_rows(con, "select * from calls where episode_id = ? order by call", episode_id)
     stage, config = _stage(con, episode)
     model = _RecordedModel(episode, rows)
     settings = CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs)
@@ -128,12 +129,12 @@ def _stage(con: duckdb.DuckDBPyConnection, episode: Mapping[str, Any]) -> tuple[
     )
     assert data is not None
     scenario = Scenario.model_validate(json.loads(data["data"]))
-    people = _all(
+    people = read_rows(
         con,
         "select r.role, p.data as persona, c.data as culture from roles r "
         "join personas p using (persona_hash) join cultures c using (culture_hash) "
         "where r.episode_id = ?",
-        [episode["episode_id"]],
+        episode["episode_id"],
     )
     cast = {row["role"]: Persona.model_validate(json.loads(row["persona"])) for row in people}
     known = [Culture.model_validate(json.loads(row["culture"])) for row in people]
@@ -143,12 +144,6 @@ def _stage(con: duckdb.DuckDBPyConnection, episode: Mapping[str, Any]) -> tuple[
     return (Stage(scenario, cast, cultures, episode["language"], form, config.conditioning), config)
 
 
-def _all(con: duckdb.DuckDBPyConnection, query: str, values: list[Any]) -> list[dict[str, Any]]:
-    cursor = con.execute(query, values)
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
 def _one(con: duckdb.DuckDBPyConnection, query: str, values: list[Any]) -> dict[str, Any] | None:
-    found = _all(con, query, values)
+    found = read_rows(con, query, *values)
     return found[0] if found else None

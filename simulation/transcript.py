@@ -24,6 +24,7 @@ from rich.text import Text
 from scenarios.terminal import printable
 from simulation.entry import Entry
 from simulation.live import COLOURS, entry_text
+from simulation.query import read_rows
 
 PAGE = Path(__file__).with_name("page.html.jinja")
 
@@ -103,7 +104,7 @@ class Transcript:
 
 def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcript:
     """Return an episode that is known to be in the store."""
-    head = _read(
+    head = read_rows(
         con,
         "select e.*, s.title, s.theme, s.data, coalesce(c.name, e.culture_id) as country "
         "from episodes e join scenarios s using (scenario_hash) "
@@ -214,7 +215,7 @@ def _csp_hash(style: str) -> str:
 def _players(
     con: duckdb.DuckDBPyConnection, episode_id: str, roles: dict[str, Any]
 ) -> Iterator[Player]:
-    rows = _read(
+    rows = read_rows(
         con,
         "select r.*, p.age, p.occupation, coalesce(c.name, r.culture_id) as country from roles r "
         "left join personas p using (persona_hash) left join cultures c using (culture_hash) "
@@ -232,7 +233,7 @@ def _players(
 
 def _purposes(con: duckdb.DuckDBPyConnection, episode_id: str) -> dict[int, Purpose]:
     """Return the latest label of each turn, whichever model gave it."""
-    rows = _read(
+    rows = read_rows(
         con,
         "select turn, intent, expectation from intents where episode_id = ? and failure is null "
         "order by labelled_at",
@@ -243,7 +244,7 @@ def _purposes(con: duckdb.DuckDBPyConnection, episode_id: str) -> dict[int, Purp
 
 def _opinions(con: duckdb.DuckDBPyConnection, episode_id: str) -> Iterator[Opinion]:
     """Return what each critic says of each role, dimensions with a score in one line."""
-    rows = _read(
+    rows = read_rows(
         con,
         "select c.critic, r.name, any_value(c.label) as label, any_value(c.doubt) as doubt, "
         "any_value(c.confidence) as confidence, any_value(c.reason) as reason, string_agg("
@@ -261,16 +262,10 @@ def _opinions(con: duckdb.DuckDBPyConnection, episode_id: str) -> Iterator[Opini
 
 def _entries(con: duckdb.DuckDBPyConnection, episode_id: str) -> list[Entry]:
     """Return turns and happenings in one order, what happened after a turn following it."""
-    turns = _read(con, "select * from turns where episode_id = ?", episode_id)
-    happenings = _read(
+    turns = read_rows(con, "select * from turns where episode_id = ?", episode_id)
+    happenings = read_rows(
         con, "select * from happenings where episode_id = ? order by rowid", episode_id
     )
     placed = [((row["turn"], 0), row | {"kind": "turn"}) for row in turns]
     placed += [((row["after_turn"], 1), row) for row in happenings]
     return [cast(Entry, row) for _, row in sorted(placed, key=lambda place: place[0])]
-
-
-def _read(con: duckdb.DuckDBPyConnection, query: str, episode_id: str) -> list[dict[str, Any]]:
-    cursor = con.execute(query, [episode_id])
-    columns = [column[0] for column in cursor.description or []]
-    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]

@@ -23,7 +23,7 @@ from simulation.budget import BudgetConfig
 from simulation.commands import ENDINGS
 from simulation.config import apply_override
 from simulation.query import open_reader
-from simulation.reading_commands import console_for, output
+from simulation.reading_commands import console_for, output, refuse_to_overwrite
 from simulation.review.calibrate import calibrate, print_report
 from simulation.review.funnel import print_funnel
 from simulation.review.launch import review
@@ -126,8 +126,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a sheet for annotators: one row for each thing to rate, verdicts not shown."""
-    if file.exists() and not force:
-        raise UserError(f"'{file}' exists already; choose another name, or overwrite with --force")
+    refuse_to_overwrite(file, force)
     with closing(open_reader(run)) as con:
         rows = export_sheet(con, file, policy, n, seed)
     typer.echo(printable(f"{file}: {rows} rows to rate"))

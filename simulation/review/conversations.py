@@ -15,6 +15,7 @@ import duckdb
 
 from agents.conversation import Conversation, Line, Person
 from scenarios.culture import Culture
+from simulation.query import read_rows
 
 Rows = list[dict[str, Any]]
 
@@ -23,15 +24,15 @@ def load_conversations(
     con: duckdb.DuckDBPyConnection, episode_ids: Sequence[str]
 ) -> dict[str, Conversation]:
     """Return the conversations of episodes that are in the store, by episode id."""
-    heads = read(
+    heads = read_rows(
         con,
         "select e.episode_id, e.culture_id, s.data as scenario, (select any_value(data) from "
         "cultures c where c.culture_id = e.culture_id) as culture "
         "from episodes e join scenarios s using (scenario_hash) where e.episode_id in ?",
         episode_ids,
     )
-    cast = _by_episode(
-        read(
+    cast = by_episode(
+        read_rows(
             con,
             "select r.*, p.data as persona, c.data as culture from roles r "
             "join personas p using (persona_hash) join cultures c using (culture_hash) "
@@ -39,9 +40,9 @@ def load_conversations(
             episode_ids,
         )
     )
-    turns = _by_episode(read(con, "select * from turns where episode_id in ?", episode_ids))
-    happened = _by_episode(
-        read(con, "select * from happenings where episode_id in ? order by rowid", episode_ids)
+    turns = by_episode(read_rows(con, "select * from turns where episode_id in ?", episode_ids))
+    happened = by_episode(
+        read_rows(con, "select * from happenings where episode_id in ? order by rowid", episode_ids)
     )
     found = {}
     for head in heads:
@@ -55,14 +56,8 @@ def load_conversations(
     return found
 
 
-def read(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Rows:
-    """Return the rows of a query as dictionaries."""
-    cursor = con.execute(query, list(values))
-    names = [column[0] for column in cursor.description or ()]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-def _by_episode(rows: Rows) -> defaultdict[str, Rows]:
+def by_episode(rows: Rows) -> defaultdict[str, Rows]:
+    """Return rows by the episode they belong to."""
     grouped: defaultdict[str, Rows] = defaultdict(list)
     for row in rows:
         grouped[row["episode_id"]].append(row)

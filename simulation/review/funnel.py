@@ -15,9 +15,8 @@ from rich.text import Text
 
 from scenarios.errors import UserError, unknown_name
 from scenarios.terminal import printable
-from simulation.query import check_statement, run_query
+from simulation.query import check_statement, read_rows, run_query
 from simulation.result import print_table
-from simulation.review.conversations import read
 from simulation.store import OBJECTION, POLICIES
 
 OWN = "own"
@@ -83,7 +82,7 @@ def choose_policy(con: duckdb.DuckDBPyConnection, policy: str) -> str:
     try:
         check_statement(con, query)
         con.execute(f"create or replace temp view own_query as {query}")
-        columns = {row["column_name"] for row in read(con, "describe own_query")}
+        columns = {row["column_name"] for row in read_rows(con, "describe own_query")}
         if missing := [name for name in OBJECTION if name not in columns]:
             raise UserError(f"a policy returns {', '.join(OBJECTION)}; missing: {missing[0]}")
         con.execute(OWN_VIEW)
@@ -137,7 +136,7 @@ def print_funnel(
     if con.execute(AGREEMENT).fetchone():
         console.print(Text("Agreement of judges and samples (Krippendorff's alpha)", style="bold"))
         print_table(run_query(con, AGREEMENT), console, None)
-    for row in read(con, EXAMPLES, examples):
+    for row in read_rows(con, EXAMPLES, examples):
         _print_example(con, row, name, console)
 
 
@@ -150,7 +149,7 @@ def _print_example(
         console.print(
             Padding(Text(printable(" ".join(reason.split()))), (0, 0, 0, 2), expand=False)
         )
-    for line in read(con, LINES, row["episode_id"], policy, row["episode_id"]):
+    for line in read_rows(con, LINES, row["episode_id"], policy, row["episode_id"]):
         text = f"{line['turn']} {line['name']}: {line['line']}"
         console.print(Padding(Text(printable(text), style="dim"), (0, 0, 0, 4), expand=False))
     console.print()

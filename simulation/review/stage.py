@@ -25,9 +25,10 @@ from simulation.budget import Budget
 from simulation.crew import Crew, Emit
 from simulation.engines import Engines
 from simulation.progress import Progress
+from simulation.query import read_rows
 from simulation.review import critique, label
 from simulation.review.asking import Asking, Judge
-from simulation.review.conversations import load_conversations, read
+from simulation.review.conversations import by_episode, load_conversations
 from simulation.review.settings import CritiqueConfig, JudgeSettings, LabelConfig
 from simulation.store import Store
 
@@ -116,8 +117,8 @@ async def run_critique(stage: Stage, settings: CritiqueConfig) -> str:
 
     def read_answers(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
         return (
-            _grouped(read(con, VERDICTS, ids)),
-            _grouped(read(con, "select * from detections where episode_id in ?", ids)),
+            by_episode(read_rows(con, VERDICTS, ids)),
+            by_episode(read_rows(con, "select * from detections where episode_id in ?", ids)),
         )
 
     async def work(item: _Item, asking: Asking, emit: Emit) -> None:
@@ -141,8 +142,8 @@ async def run_labels(stage: Stage, settings: LabelConfig) -> str:
     def read_labels(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
         name, key = judge.model.name, taxonomy.key if taxonomy else ""
         return (
-            _grouped(read(con, INTENTS, ids, name)),
-            _grouped(read(con, MAPPED, ids, name, key)),
+            by_episode(read_rows(con, INTENTS, ids, name)),
+            by_episode(read_rows(con, MAPPED, ids, name, key)),
         )
 
     async def work(item: _Item, asking: Asking, emit: Emit) -> None:
@@ -229,13 +230,6 @@ def _items(
             )
         for episode_id in chunk:
             yield _Item(conversations[episode_id], counts.get(episode_id, 0), stored)
-
-
-def _grouped(rows: Sequence[dict[str, Any]]) -> Loaded:
-    grouped: Loaded = defaultdict(list)
-    for row in rows:
-        grouped[row["episode_id"]].append(row)
-    return grouped
 
 
 def _lasting(rows: Sequence[dict[str, Any]], retry: bool) -> list[dict[str, Any]]:
