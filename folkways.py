@@ -55,6 +55,7 @@ def application() -> object:
     import typer
 
     from agents import author_commands
+    from eval.commands import eval_app
     from scenarios.commands import culture_app, persona_app, scenario_app
     from simulation import commands, reading_commands
     from simulation.review import commands as review_commands
@@ -81,6 +82,7 @@ def application() -> object:
     app.command("label")(review_commands.label)
     app.add_typer(review_commands.review_app, name="review")
     app.add_typer(review_commands.critics_app, name="critics")
+    app.add_typer(eval_app, name="eval")
     return app
 
 

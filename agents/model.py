@@ -83,7 +83,12 @@ class Model(Protocol):
         """
 
     async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
-        """Return the log-probability (nats) of each option as the continuation of `prompt`."""
+        """Return the log-probability (nats) that the continuation of `prompt` begins with each
+        option, and with no longer one of the list: "1" and "10" exclude each other.
+
+        -inf is an option whose beginning is too unlikely for the engine to follow. Raises
+        ScoresUnavailable where the engine gives no log-probabilities.
+        """
 
     async def close(self) -> None:
         """Give back memory, processes and connections."""
@@ -93,6 +98,10 @@ class ModelUnavailable(UserError):
     """No call can succeed until the user acts: no such endpoint, wrong key, unknown model, missing
     weights.
     """
+
+
+class ScoresUnavailable(UserError):
+    """The engine gives no log-probabilities of given text; answers can be read out of its text."""
 
 
 class CallFailed(Exception):

@@ -15,13 +15,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from eval import baseline
-from eval.bootstrap import compare, culturespa, interval, tabulate
-from eval.culture_score import gold, score_matrix, squares
 from eval.item import preset
-from eval.marginals import load_marginals
-from eval.metric import Answers, measure
-from eval.sampling import noise_floor, resample_distances
+from eval.people.marginals import load_marginals
+from eval.scoring import baseline
+from eval.scoring.bootstrap import compare, culturespa, interval, tabulate
+from eval.scoring.culture_score import gold, score_matrix, squares
+from eval.scoring.metric import Answers, measure
+from eval.scoring.sampling import noise_floor, resample_distances
 
 RESPONDENTS = 200
 """In each country."""

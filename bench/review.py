@@ -1,8 +1,9 @@
 """The review: critique and labels against the engine's own batch call, and what each stage costs.
 
 Part one critiques and labels conversations of the calibration set on vLLM; then the same prompts go
-to vLLM's own batch call in a fresh process, all at once, with the same sampling and schemas. Both
-start with an empty prefix cache.
+to vLLM's own batch call in a fresh process, all at once, each to be answered with as many tokens as
+it was before, since answers differ from one batching to another. The batch call is spared the JSON
+schemas, which would end answers sooner. Both start with an empty prefix cache.
 
 Part two plays scenes, in the form `json`, in which this model echoes a lot, without a critic in the
 loop, with the detectors, and with detectors and model; it critiques and labels them, and prints
@@ -50,7 +51,8 @@ class Overheard:
 
     def __init__(self, model: Model) -> None:
         self.model, self.name = model, model.name
-        self.asked: list[tuple[Prompt, Sampling, Mapping[str, Any] | None]] = []
+        self.asked: list[tuple[Prompt, Sampling, int]] = []
+        """Prompt, sampling and completion tokens of each call."""
 
     async def start(self) -> None: ...
 
@@ -62,8 +64,10 @@ class Overheard:
     async def complete(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion:
-        self.asked.append((prompt, sampling, schema))
-        return await self.model.complete(prompt, sampling, schema)
+        done = await self.model.complete(prompt, sampling, schema)
+        assert done.completion_tokens is not None
+        self.asked.append((prompt, sampling, done.completion_tokens))
+        return done
 
 
 def fill(folder: Path, what: str) -> tuple[Path, str]:
@@ -102,9 +106,9 @@ async def review(run: Path, name: str, episodes: int, what: str) -> dict[str, An
             "select sum(completion_tokens), sum(prompt_tokens), sum(cached_tokens) from calls"
         ).fetchall()[0]
     asked = [
-        {"prompt": p, "seed": s.seed, "max_tokens": s.max_tokens, "schema": schema,
-         "penalty": s.repetition_penalty}
-        for p, s, schema in model.asked
+        {"prompt": prompt, "seed": sampling.seed, "tokens": length,
+         "penalty": sampling.repetition_penalty}
+        for prompt, sampling, length in model.asked
     ]  # fmt: skip
     return {"tokens": tokens, "seconds": seconds, "hit_rate": cached / prompt, "asked": asked}
 
@@ -116,7 +120,6 @@ def batch(asked: list[dict[str, Any]]) -> tuple[int, float]:
     os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_HOST_IP": "127.0.0.1",
                    "VLLM_CPU_KVCACHE_SPACE": "4", "HF_HUB_OFFLINE": "1"}  # fmt: skip
     from vllm import LLM, SamplingParams
-    from vllm.sampling_params import StructuredOutputsParams
 
     llm = LLM(
         str(embedded_folder()), dtype="bfloat16", max_num_seqs=SEQUENCES, max_model_len=4096,
@@ -124,9 +127,8 @@ def batch(asked: list[dict[str, Any]]) -> tuple[int, float]:
     )  # fmt: skip
     params = [
         SamplingParams(
-            temperature=0.0, repetition_penalty=one["penalty"], max_tokens=one["max_tokens"],
-            seed=one["seed"],
-            structured_outputs=StructuredOutputsParams(json=json.dumps(one["schema"])),
+            temperature=0.0, repetition_penalty=one["penalty"], seed=one["seed"],
+            max_tokens=one["tokens"], min_tokens=one["tokens"], ignore_eos=True,
         )
         for one in asked
     ]  # fmt: skip

@@ -11,9 +11,11 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -57,7 +59,7 @@ def launch(plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False) -
         set_aside(run)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
-        _settle_configuration(plan, run)
+        settle_configuration(run, plan.config.name, plan.resolved, plan.hash)
         try:
             return asyncio.run(_stages(plan, run, limit, quiet))
         except asyncio.CancelledError:
@@ -103,21 +105,23 @@ def set_aside(run: Path) -> Path:
     return old
 
 
-def _settle_configuration(plan: Plan, run: Path) -> None:
+def settle_configuration(
+    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str
+) -> None:
     """Record the configuration of a new run; refuse another one for a run that exists."""
     store = Store(run)
     store.create()
     stored = store.run()
     if stored is None:
-        text = yaml.safe_dump(plan.resolved, sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
         row = {
-            "run_id": plan.config.name, "config": text, "config_hash": plan.hash,
+            "run_id": name, "config": text, "config_hash": resolved_hash,
             "versions": json.dumps(versions()), "git_commit": _commit(), "created_at": utc_now(),
         }  # fmt: skip
         (run / "config.yaml").write_text(text, encoding="utf-8")
         store.add("runs", row)
-    elif stored[1] != plan.hash:
-        changed = differences(yaml.safe_load(stored[0]), plan.resolved)
+    elif stored[1] != resolved_hash:
+        changed = differences(yaml.safe_load(stored[0]), resolved)
         raise UserError(
             f"{run / FILE} was made with another configuration:\n  "
             + "\n  ".join(changed)

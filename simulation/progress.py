@@ -37,10 +37,11 @@ class Progress:
     def count(self, record: Record) -> None:
         """Count a finished record."""
         self.outcomes[record.outcome] += 1
-        for call in record.rows.get("calls", ()):
-            self.tokens += call["completion_tokens"] or 0
-            if call["cost"] is not None:
-                self.cost = (self.cost or 0.0) + call["cost"]
+        for table in ("calls", "survey_replies"):
+            for call in record.rows.get(table, ()):
+                self.tokens += call["completion_tokens"] or 0
+                if call["cost"] is not None:
+                    self.cost = (self.cost or 0.0) + call["cost"]
 
     def watch(self, stage: Stage, entries: Sequence[Entry]) -> None:
         """Count turns as they happen."""

@@ -22,9 +22,9 @@ Row = Mapping[str, Any]
 FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
 SQL = Path(__file__).with_name("sql")
-MIGRATIONS = ("0001_tables.sql", "0002_review.sql")
+MIGRATIONS = ("0001_tables.sql", "0002_review.sql", "0003_survey.sql")
 """Append-only: a store of version n has run the first n of these."""
-VIEWS = ("words", "review", "views")
+VIEWS = ("words", "review", "views", "survey")
 """Files of views and macros, in the order in which they build on each other."""
 POLICIES = {
     "clca": "the published rule, drops what quality or meta calls bad and is very confident of.",
@@ -48,6 +48,7 @@ SHARED_KEYS = {
     "scenarios": "scenario_hash",
     "personas": "persona_hash",
     "templates": "template_hash",
+    "survey_conditions": "condition_id",
 }
 """Tables whose rows several episodes share, with their keys."""
 WRITE_FAULTS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)

@@ -10,13 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from eval import bootstrap, sampling
-from eval.bootstrap import compare, draw_weights, estimate, interval, ratio, resample, tabulate
-from eval.culture_score import culturespa, gold, squares
-from eval.grid import Floats, Scales, as_floats
-from eval.marginals import load_marginals
-from eval.metric import Answers, measure
-from eval.sampling import basic_interval, compare_distances, noise_floor, pool, resample_distances
+from eval.people.marginals import load_marginals
+from eval.scoring import bootstrap, sampling
+from eval.scoring.bootstrap import (
+    compare,
+    draw_weights,
+    estimate,
+    interval,
+    ratio,
+    resample,
+    tabulate,
+)
+from eval.scoring.culture_score import culturespa, gold, squares
+from eval.scoring.grid import Floats, Scales, as_floats
+from eval.scoring.metric import Answers, measure
+from eval.scoring.sampling import (
+    basic_interval,
+    compare_distances,
+    noise_floor,
+    pool,
+    resample_distances,
+)
 
 
 def rng(seed: int = 1) -> np.random.Generator:

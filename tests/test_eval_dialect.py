@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from survey_files import people, write_csv, write_dta, write_sav
 
-from eval.dialect import find_encoding, recognise
+from eval.people.dialect import find_encoding, recognise
 from scenarios.errors import UserError
 
 

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, wasserstein_distance
 
-from eval import inglehart_welzel as iw
-from eval.accuracy import (
+from eval.scoring import inglehart_welzel as iw
+from eval.scoring.accuracy import (
     accuracy_clca,
     chance,
     chance_corrected,
@@ -23,7 +23,7 @@ from eval.accuracy import (
     penalised,
     soft,
 )
-from eval.culture_score import (
+from eval.scoring.culture_score import (
     agreement,
     culturespa,
     equal_weight,
@@ -32,8 +32,8 @@ from eval.culture_score import (
     score_matrix,
     structure_correlation,
 )
-from eval.grid import Floats, Scales, as_floats
-from eval.metric import (
+from eval.scoring.grid import Floats, Scales, as_floats
+from eval.scoring.metric import (
     METRICS,
     Answers,
     clca_compat_js,
@@ -45,7 +45,7 @@ from eval.metric import (
     tv,
     w1,
 )
-from eval.metric import penalised as penalised_distance
+from eval.scoring.metric import penalised as penalised_distance
 from scenarios.errors import UserError
 
 NAN = math.nan

@@ -8,10 +8,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from eval import baseline
-from eval import inglehart_welzel as iw
-from eval.accuracy import expected_accuracy_clca
-from eval.culture_score import (
+from eval.item import load_items, preset
+from eval.people.marginals import PEOPLE, load_marginals
+from eval.scoring import baseline
+from eval.scoring import inglehart_welzel as iw
+from eval.scoring.accuracy import expected_accuracy_clca
+from eval.scoring.culture_score import (
     agreement,
     culturespa,
     equal_weight,
@@ -21,10 +23,8 @@ from eval.culture_score import (
     score_matrix,
     structure_correlation,
 )
-from eval.grid import Floats, Grid
-from eval.item import load_items, preset
-from eval.marginals import PEOPLE, load_marginals
-from eval.metric import Answers, js_distance, kl, measure, tv, w1
+from eval.scoring.grid import Floats, Grid
+from eval.scoring.metric import Answers, js_distance, kl, measure, tv, w1
 from scenarios.culture import load_cultures
 from scenarios.errors import UserError
 

@@ -6,12 +6,13 @@ only through the rounding of the arithmetic.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from agents.engines.tokens import Choice, cut_at_stop
+from agents.engines.tokens import NEGLIGIBLE, Choice, cut_at_stop, exclude_longer
 from agents.model import Completion, Sampling
 
 if TYPE_CHECKING:
@@ -99,8 +100,7 @@ class Batch:
             past = None
             if shared:
                 beginning = torch.tensor([prompts[0][:shared]], device=device)
-                past = self.model(beginning, use_cache=True, logits_to_keep=1).past_key_values
-                past.batch_repeat_interleave(len(prompts))
+                past = _read_once(self.model, prompts[0][:shared], len(prompts))
                 ids = torch.cat([beginning.expand(len(prompts), -1), ids], dim=-1)
                 mask = torch.cat([mask.new_ones(len(prompts), shared), mask], dim=-1)
             self.model.generate(
@@ -203,29 +203,51 @@ class Batch:
 def score_choices(model: Any, choices: Sequence[Choice], pad: int) -> list[list[float]]:
     """Return the log-probability (nats) of every rest of every choice after its shared beginning.
 
-    The beginnings go through the model in one batch, which gives the rests' first tokens; what is
-    left of the rests follows in a second, on copies of the first one's attention cache.
+    What all prompts begin with is computed once. The beginnings go through the model in one batch,
+    which gives the rests' first tokens; what is left of the rests follows in a second, on copies of
+    the first one's attention cache, unless its beginning is `NEGLIGIBLE`.
     """
     import torch
 
-    ids, mask = pad_left([choice.shared for choice in choices], pad, model.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    prompts = [choice.shared for choice in choices]
+    shared = shared_length(prompts)
+    ids, mask = pad_left([prompt[shared:] for prompt in prompts], pad, model.device)
     with torch.inference_mode():
+        past = None
+        if shared:
+            past = _read_once(model, prompts[0][:shared], len(prompts))
+            mask = torch.cat([mask.new_ones(len(prompts), shared), mask], dim=-1)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
         start = model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True,
-            logits_to_keep=1,
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=past,
+            use_cache=True, logits_to_keep=1,
         )  # fmt: skip
         first = start.logits[:, -1].float().log_softmax(-1)
         scores = [[float(first[row, rest[0]]) if rest else 0.0 for rest in choice.rests]
                   for row, choice in enumerate(choices)]  # fmt: skip
         longer = [(row, option, rest) for row, choice in enumerate(choices)
                   for option, rest in enumerate(choice.rests) if len(rest) > 1]  # fmt: skip
+        for row, option, _ in longer:
+            if scores[row][option] <= NEGLIGIBLE:
+                scores[row][option] = -math.inf
+        longer = [one for one in longer if scores[one[0]][one[1]] > -math.inf]
         if longer:
             rows = torch.tensor([row for row, _, _ in longer], device=model.device)
             tails = _score_tails(model, start, mask[rows], rows, [rest for _, _, rest in longer])
             for (row, option, _), tail in zip(longer, tails, strict=True):
                 scores[row][option] += tail
-    return scores
+    rests = [choice.rests for choice in choices]
+    return [exclude_longer(rest, score) for rest, score in zip(rests, scores, strict=True)]
+
+
+def _read_once(model: Any, beginning: list[int], rows: int) -> Any:
+    """Return the attention cache of a beginning, copied for each of its rows."""
+    import torch
+
+    ids = torch.tensor([beginning], device=model.device)
+    past = model(ids, use_cache=True, logits_to_keep=1).past_key_values
+    past.batch_repeat_interleave(rows)
+    return past
 
 
 def _score_tails(

@@ -1,15 +1,17 @@
 """The fake model: seeded, offline and instant; part of the product, for tests, benches and trying
 things out.
 
-Invariant: a reply depends on the sampling seed, the schema and, where rules are given, the prompt's
-end; on nothing else.
+Invariant: a reply depends on the sampling seed, the schema and, where rules are given or options
+numbered, the prompt's end; on nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -23,6 +25,8 @@ from scenarios.errors import UserError
 
 Reply = Callable[[Prompt, Sampling, Mapping[str, Any] | None], str]
 CHARACTERS_PER_TOKEN = 4
+NUMBERED = re.compile(r"^(\d{1,2})(?:\W.*)?\n[^\n]{1,20}[:\uff1a]\Z", re.MULTILINE)
+"""The last option and the last line of a question with numbered options, such as a survey's."""
 
 
 class FakeRule(BaseModel):
@@ -92,8 +96,10 @@ class FakeModel:
         )
 
     async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
-        """Return log-probabilities that depend on the options alone."""
-        return [-1.0 - (sum(option.encode()) % 97) / 97 for option in options]
+        """Return log-probabilities that depend on prompt and options alone; they sum to .95."""
+        text = prompt if isinstance(prompt, str) else json.dumps(list(prompt))
+        weights = [random.Random(f"{text}|{option}").random() + 0.01 for option in options]
+        return [math.log(0.95 * weight / sum(weights)) for weight in weights]
 
     def _scripted(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None
@@ -104,6 +110,10 @@ class FakeModel:
                 self._used[index] += 1
                 return rule.replies[(self._used[index] - 1) % len(rule.replies)]
         rng = random.Random(sampling.seed or 0)
+        if numbered := NUMBERED.search(_tail(prompt)):
+            chance = rng.random()
+            number = 1 + int(rng.random() * int(numbered[1]))
+            return str(number) if chance > 0.05 else "I'd rather not say."
         if schema is not None:
             return json.dumps(self._fill(schema, rng), ensure_ascii=False)
         chance = rng.random()

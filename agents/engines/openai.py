@@ -30,11 +30,20 @@ from agents.engines.openai_reply import (
     Prices,
     read_completion,
     read_error,
+    read_first_token,
     read_model_ids,
     read_scores,
     refused_parameter,
 )
-from agents.model import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
+from agents.model import (
+    CallFailed,
+    Completion,
+    Message,
+    ModelUnavailable,
+    Prompt,
+    Sampling,
+    ScoresUnavailable,
+)
 from scenarios.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -42,6 +51,8 @@ log = logging.getLogger(__name__)
 OPENAI_HOST = "api.openai.com"
 OPENAI_URL = f"https://{OPENAI_HOST}/v1"
 CONNECT_S = 10.0
+LIKELIEST = 20
+"""First tokens of an answer whose log-probability an endpoint gives, at most."""
 NO_KEY = "none"
 """What is sent where there is no key; the client insists on one."""
 NO_MODEL = re.compile(
@@ -200,17 +211,32 @@ class OpenAIModel:
     async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
         """Return the log-probability (nats) of each option as the continuation of `prompt`.
 
-        One request has the endpoint echo the prompt alone and the prompt with each option; where
-        an option merges with the prompt's last token, that token's log-probability is taken off.
-        Raises UserError for a chat and for an endpoint without such log-probabilities.
+        Of a text, one request has the endpoint echo the prompt alone and the prompt with each
+        option; where an option merges with the prompt's last token, that token's log-probability is
+        taken off. Of a chat, the endpoint tells the likeliest first tokens of the answer, which are
+        the options or not; see `read_first_token`. Raises ScoresUnavailable for an endpoint without
+        log-probabilities.
         """
         if not isinstance(prompt, str):
-            raise self._scoreless("a chat cannot be echoed")
+            return await self._score_chat(prompt, options)
         asked = [prompt, *(prompt + option for option in options)]
         body = {"prompt": asked, "echo": True, "logprobs": 1, "max_tokens": 0, "temperature": 0}
         response, attempts = await self._post("/completions", {"model": self.model, **body})
         try:
             return read_scores(response.content, asked)
+        except NoEcho as error:
+            raise self._scoreless(str(error)) from None
+        except CallFailed as failed:
+            raise CallFailed(failed.reason, self._excerpt(str(failed)), attempts) from None
+
+    async def _score_chat(self, chat: Sequence[Message], options: Sequence[str]) -> list[float]:
+        body = {
+            "model": self.model, "messages": list(chat), "logprobs": True,
+            "top_logprobs": LIKELIEST, "max_tokens": 1, "temperature": 1.0,
+        }  # fmt: skip
+        response, attempts = await self._post("/chat/completions", body)
+        try:
+            return read_first_token(response.content, options)
         except NoEcho as error:
             raise self._scoreless(str(error)) from None
         except CallFailed as failed:
@@ -281,7 +307,7 @@ class OpenAIModel:
             return ModelUnavailable(f"{message}; check what the account behind the API key may do")
         if TOO_LONG.search(words):
             return CallFailed("prompt-too-long", words, attempts)
-        if "echo" in sent and status in (400, 404, 405, 422, 501):
+        if sent.keys() & {"echo", "logprobs"} and status in (400, 404, 405, 422, 501):
             return self._scoreless(f"HTTP {status}: {words}")
         if status in (404, 405) or (status < 500 and NO_MODEL.search(words)):
             return ModelUnavailable(f"{message}; check the model's name '{self.model}' and the URL")
@@ -297,8 +323,8 @@ class OpenAIModel:
             f"cannot reach {self.base_url}: {cause}; check the URL and that the server runs"
         )
 
-    def _scoreless(self, why: str) -> UserError:
-        return UserError(
+    def _scoreless(self, why: str) -> ScoresUnavailable:
+        return ScoresUnavailable(
             f"{self.base_url} gives no log-probabilities of given text ({why}); "
             "use the vllm or transformers engine, or read answers out of generated text"
         )

@@ -5,6 +5,7 @@ Invariant: an answer is read as it is or fails as a `bad-response`; nothing miss
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from openai import APIError, APIStatusError
 from pydantic import BaseModel, ValidationError
 
+from agents.engines.tokens import exclude_longer
 from agents.model import CallFailed, Completion
 
 EXTENSIONS = ("min_p", "repetition_penalty")
@@ -37,6 +39,27 @@ Prices = tuple[float, float, float]
 class _Message(BaseModel):
     content: str | None = None
     refusal: str | None = None
+
+
+class _Token(BaseModel):
+    token: str
+    logprob: float
+
+
+class _Position(_Token):
+    top_logprobs: list[_Token]
+
+
+class _Positions(BaseModel):
+    content: list[_Position] | None = None
+
+
+class _Scored(BaseModel):
+    logprobs: _Positions | None = None
+
+
+class _FirstTokens(BaseModel):
+    choices: list[_Scored]
 
 
 class _Choice(BaseModel):
@@ -75,7 +98,7 @@ class _Echoes(BaseModel):
     choices: list[_Echo]
 
 
-_Shape = TypeVar("_Shape", _Reply, _Echoes)
+_Shape = TypeVar("_Shape", _Reply, _Echoes, _FirstTokens)
 
 
 class NoEcho(Exception):
@@ -128,7 +151,32 @@ def read_scores(content: bytes, asked: Sequence[str]) -> list[float]:
     ]
     if len(parts) != len(asked):
         raise NoEcho("it does not echo the text with log-probabilities")
-    return [_gain(parts[0], part) for part in parts[1:]]
+    gains = [_gain(parts[0], part) for part in parts[1:]]
+    return exclude_longer([part.tokens for part in parts[1:]], gains)
+
+
+def read_first_token(content: bytes, options: Sequence[str]) -> list[float]:
+    """Return the log-probability (nats) of each option as the first token of an answer.
+
+    -inf is an option that is not among the likeliest tokens. An option that another one begins
+    like ("1" and "10") can only be told from it where the longer one is a token of its own. Raises
+    NoEcho when log-probabilities are missing, CallFailed when the body cannot be read and where
+    options cannot be told apart.
+    """
+    choices = _read(_FirstTokens, content).choices
+    given = choices[0].logprobs.content if choices and choices[0].logprobs else None
+    if not given:
+        raise NoEcho("it does not tell the likeliest tokens of its answer")
+    known: dict[str, float] = {}
+    for token in (given[0], *given[0].top_logprobs):
+        known[token.token] = max(token.logprob, known.get(token.token, -math.inf))
+    for option in options:
+        longer = [other for other in options if other != option and other.startswith(option)]
+        if option in known and longer and not any(other in known for other in longer):
+            raise CallFailed(
+                "bad-response", f"the first token '{option}' may begin '{longer[0]}' as well"
+            )
+    return [known.get(option, -math.inf) for option in options]
 
 
 def read_model_ids(body: Any) -> set[str]:

@@ -6,6 +6,7 @@ pieces tokenised apart are never joined.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any, NamedTuple
 
 from agents.model import CallFailed, Prompt
 from scenarios.errors import UserError
+
+NEGLIGIBLE = math.log(1e-4)
+"""Below this log-probability of an option's beginning the option is not followed further: what it
+could add is less than a read-out can tell."""
 
 
 class Choice(NamedTuple):
@@ -47,14 +52,17 @@ def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
 def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Choice:
     """Return the ids of `prompt` followed by each of `options`, split where they part.
 
-    Tokens may span the seam: a prompt ending in a space and the option `Yes` become one token
-    ` Yes`. The split is therefore after the longest run of tokens that the bare prompt and all the
-    continuations have in common. Where that falls before the prompt's end, the prompt's last
+    A chat's ids are fixed up to where the answer begins, and each option is what the model might
+    write there. Of a text, tokens may span the seam: one that ends in a space and the option `Yes`
+    become one token ` Yes`. The split is therefore after the longest run of tokens that the bare
+    text and all the continuations have in common. Where that falls before the text's end, its last
     letters are scored along with every option, which leaves the options comparable.
     """
-    text, is_chat = _as_text(tokenizer, prompt)
-    texts = [text, *(text + option for option in options)]
-    bare, *whole = tokenizer(texts, add_special_tokens=not is_chat, verbose=False).input_ids
+    if not isinstance(prompt, str):
+        rests = tokenizer(list(options), add_special_tokens=False, verbose=False).input_ids
+        return Choice(encode_prompt(tokenizer, prompt), rests)
+    texts = [prompt, *(prompt + option for option in options)]
+    bare, *whole = tokenizer(texts, verbose=False).input_ids
     seam = 0
     for column in zip(bare, *whole, strict=False):
         if len(set(column)) > 1:
@@ -63,6 +71,39 @@ def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Cho
     if seam == 0:
         raise ValueError("options can only be scored after a prompt of at least one token")
     return Choice(bare[:seam], [ids[seam:] for ids in whole])
+
+
+def exclude_longer(rests: Sequence[Sequence[Any]], logprobs: Sequence[float]) -> list[float]:
+    """Return the log-probabilities of beginning with an option and with no longer one of the list.
+
+    `rests` are the options' tokens. Where the tokens of "10" go on from those of "1", the
+    probability of "1" includes that of "10", which is taken off here.
+    """
+    keys = [tuple(rest) for rest in rests]
+    return [
+        _log_difference(logprob, [logprobs[other] for other in _next_longer(place, keys)])
+        for place, logprob in enumerate(logprobs)
+    ]
+
+
+def _next_longer(place: int, keys: Sequence[tuple[Any, ...]]) -> list[int]:
+    """Return the options that go on from one, without those that go on from another such."""
+    key = keys[place]
+    longer = {
+        other: at for at, other in enumerate(keys)
+        if len(other) > len(key) and other[: len(key)] == key
+    }  # fmt: skip
+    return [
+        at for other, at in longer.items()
+        if not any(other[: len(one)] == one for one in longer if len(one) < len(other))
+    ]  # fmt: skip
+
+
+def _log_difference(whole: float, parts: Sequence[float]) -> float:
+    if not parts:
+        return whole
+    rest = 1 - sum(math.exp(part - whole) for part in parts) if whole > -math.inf else 0.0
+    return whole + math.log(rest) if rest > 0 else -math.inf
 
 
 def require_room(tokens: int, context: int) -> None:

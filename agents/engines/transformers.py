@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.adapter import adapter_folder, merge_adapter
 from agents.embedded import model_folder, require_packages
 from agents.engines.batch import Batch, Row, score_choices
 from agents.engines.tokens import (
@@ -71,7 +72,14 @@ class Request:
         if isinstance(self.job, Row):
             return 1, len(self.job.prompt) + self.job.limit
         assert self.job is not None
-        return len(self.job.rests), len(self.job.shared) + max(map(len, self.job.rests), default=0)
+        longest = max(map(len, self.job.rests), default=0)
+        return 1 + sum(len(rest) > 1 for rest in self.job.rests), len(self.job.shared) + longest
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The prompt in tokens, once prepared."""
+        assert self.job is not None
+        return self.job.prompt if isinstance(self.job, Row) else self.job.shared
 
 
 def from_spec(spec: str, **options: Any) -> TransformersModel:
@@ -94,9 +102,10 @@ class TransformersModel:
         max_batch: int = 32,
         dtype: str = "bfloat16",
         device: str | None = None,
+        adapter: str | None = None,
     ) -> None:
         """`path` is whatever `agents.embedded.model_folder` takes; `device` defaults to a GPU where
-        there is one.
+        there is one; `adapter` is the folder of a PEFT adapter, merged into the model.
         """
         if max_batch < 1:
             raise UserError(f"max_batch is {max_batch}; it must be at least 1")
@@ -109,6 +118,7 @@ class TransformersModel:
         self.max_batch = max_batch
         self.dtype = dtype
         self.device = device
+        self.adapter = adapter
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transformers")
         self._waiting: deque[Request] = deque()
         self._model: Any = None
@@ -125,7 +135,7 @@ class TransformersModel:
         return result
 
     async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
-        """Return the log-probability (nats) of each option; see `tokens.encode_choice`."""
+        """Return the log-probability (nats) of each option; see `Model.score`."""
         if not options:
             return []
         scores: list[float] = await self._ask(Request(prompt, Future(), options=options))
@@ -157,6 +167,8 @@ class TransformersModel:
             model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=getattr(torch, self.dtype), local_files_only=True
             )
+            if self.adapter:
+                model = merge_adapter(model, adapter_folder(self.adapter))
             self._model = model.to(device).eval()
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise ModelUnavailable(f"{folder} cannot be loaded: {first_line(error)}") from error
@@ -225,12 +237,10 @@ class TransformersModel:
                 self._waiting.remove(request)
         if not self._waiting:
             return []
-        oldest = self._waiting[0].job
-        same = [request for request in self._waiting if type(request.job) is type(oldest)]
-        if not isinstance(oldest, Row):
-            return same
-        start = oldest.prompt[: len(oldest.prompt) // 2]
-        alike = [r for r in same if isinstance(r.job, Row) and r.job.prompt[: len(start)] == start]
+        oldest = self._waiting[0]
+        same = [request for request in self._waiting if type(request.job) is type(oldest.job)]
+        start = oldest.prompt_ids[: len(oldest.prompt_ids) // 2]
+        alike = [request for request in same if request.prompt_ids[: len(start)] == start]
         return alike if len(alike) > 1 else same
 
     def _let_more_come(self) -> None:

@@ -1,0 +1,48 @@
+"""PEFT adapters: small changes of a model's weights, kept in a folder of their own.
+
+Invariant: an adapter is read from its folder alone; what it says of the model it was trained on
+decides nothing, but an adapter that does not fit is an error.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from agents.embedded import require_packages
+from scenarios.errors import UserError
+
+CONFIG = "adapter_config.json"
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks that vLLM makes room for."""
+
+
+def adapter_folder(path: str) -> Path:
+    """Return the folder of an adapter; raise UserError where there is none."""
+    folder = Path(path).expanduser()
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"adapter '{path}': no {CONFIG} there; name the folder that training wrote")
+    return folder
+
+
+def lora_rank(folder: Path) -> int:
+    """Return the room that vLLM has to make for an adapter. Raises UserError for another kind."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    rank = config.get("r")
+    if config.get("peft_type") != "LORA" or not isinstance(rank, int):
+        raise UserError(f"adapter '{folder}' is no LoRA adapter; vLLM takes no other kind")
+    return next((room for room in RANKS if room >= rank), rank)
+
+
+def merge_adapter(model: Any, folder: Path) -> Any:
+    """Return a transformers model with an adapter added to its weights. Raises UserError where it
+    does not fit."""
+    require_packages("peft", extra="train")
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    except (ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"adapter '{folder}' does not fit the model: {reason}") from error

@@ -1,0 +1,143 @@
+"""Putting sheets to a model: one call a question, each answer recorded as it comes.
+
+Invariant: every call leaves one row whatever came of it; the first question of a sheet is asked
+before the others, so that what they share is computed once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agents.actor import prompt_hash
+from agents.model import CallFailed, Model, Prompt, prompt_length
+from agents.reply import sound
+from eval.asking.condition import Question, Sheet
+from eval.asking.prompt import chat, shown_labels
+from eval.asking.reading import read_reply
+from eval.config import EvalConfig
+from simulation.budget import Budget, BudgetSpent
+from simulation.call import CHARACTERS_PER_TOKEN, KEPT_REPLY, derived_seed
+from simulation.crew import Emit
+from simulation.record import Record
+
+AGAIN = ("timeout", "server-error", "bad-response")
+"""Problems after which the next launch asks again."""
+FORMS = ("{}", " {}")
+"""How a reply may begin that names an option: its number, bare or after a space. The probabilities
+of the two, which are different tokens, are added."""
+
+Row = dict[str, Any]
+Asked = tuple[str, int, int]
+"""Item, arrangement and sample of a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """A sheet, and what of it was answered before."""
+
+    sheet: Sheet
+    tries: dict[Asked, tuple[int, bool]]
+    """By question: tries made, and whether the last one stands."""
+
+    def open(self) -> list[Question]:
+        """Return the questions still to be asked."""
+        return [q for q in self.sheet.questions if not self.tries.get(asked(q), (0, False))[1]]
+
+
+def asked(question: Question) -> Asked:
+    """Return what identifies a question within its sheet."""
+    return question.item.id, question.arrangement, question.sample
+
+
+class Interviewer:
+    """Asks a model, within a budget and a bound on calls in flight."""
+
+    def __init__(
+        self, config: EvalConfig, model: Model, budget: Budget, utc: Callable[[], datetime],
+        calls: int,
+    ) -> None:  # fmt: skip
+        self.config, self.model, self.budget, self.utc = config, model, budget, utc
+        self._gate = asyncio.Semaphore(calls)
+
+    async def work(self, todo: Todo, emit: Emit) -> None:
+        """Ask what is open on a sheet; an exhausted budget leaves the rest for another launch."""
+        first, *others = todo.open()
+        if await self._ask(todo, first, emit):
+            await asyncio.gather(*(self._ask(todo, question, emit) for question in others))
+
+    async def _ask(self, todo: Todo, question: Question, emit: Emit) -> bool:
+        """Ask one question; return False where the budget does not admit it."""
+        sheet = todo.sheet
+        prompt = chat(sheet.system, question.text)
+        tries = todo.tries.get(asked(question), (0, False))[0]
+        scored = sheet.condition.readout == "logprobs"
+        estimate = prompt_length(prompt) // CHARACTERS_PER_TOKEN
+        estimate += 0 if scored else self.config.max_tokens
+        row: Row = {
+            "condition_id": sheet.condition.id, "country": sheet.country,
+            "respondent_id": sheet.respondent.id if sheet.respondent else None,
+            "item_id": question.item.id, "arrangement": question.arrangement,
+            "sample": question.sample, "attempt": tries + 1, "shown": list(question.order),
+            "probabilities": None, "mass": None, "reply": None, "strict": None, "lenient": None,
+            "problem": None, "prompt_hash": prompt_hash(prompt), "prompt_tokens": None,
+            "cached_tokens": None, "completion_tokens": None, "cost": None,
+        }  # fmt: skip
+        async with self._gate:
+            try:
+                self.budget.admit(estimate)
+            except BudgetSpent:
+                return False
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(self.config.timeout_s):
+                    if scored:
+                        row |= await self._score(prompt, question)
+                    else:
+                        row |= await self._text(prompt, sheet, question, tries)
+            except TimeoutError:
+                row |= {"problem": "timeout", "reply": f"none within {self.config.timeout_s:g} s"}
+            except CallFailed as error:
+                row |= {"problem": error.reason, "reply": sound(str(error))[:KEPT_REPLY]}
+            finally:
+                used = row["prompt_tokens"] if row["prompt_tokens"] is not None else estimate
+                self.budget.settle(estimate, used, row["completion_tokens"] or 0, row["cost"])
+        row |= {"latency_s": time.perf_counter() - began, "asked_at": self.utc()}
+        emit(Record({"survey_replies": [row]}, row["problem"] or "answered"))
+        return True
+
+    async def _score(self, prompt: Prompt, question: Question) -> Row:
+        """Return the probability of each option as shown."""
+        numbers = range(1, len(question.order) + 1)
+        forms = [form.format(number) for number in numbers for form in FORMS]
+        logprobs = await self.model.score(prompt, forms)
+        width = len(FORMS)
+        probabilities = [
+            math.fsum(math.exp(value) for value in logprobs[at : at + width])
+            for at in range(0, len(forms), width)
+        ]
+        mass = math.fsum(probabilities)
+        problem = None if mass > 0 else "no mass"
+        return {"probabilities": probabilities, "mass": mass, "problem": problem}
+
+    async def _text(self, prompt: Prompt, sheet: Sheet, question: Question, tries: int) -> Row:
+        """Return what the model writes, and which option it names."""
+        seed = derived_seed(self.config.seed, *sheet.key, *asked(question), tries)
+        done = await self.model.complete(prompt, self.config.sampling(seed))
+        labels = shown_labels(sheet.voice, question.item, question.order)
+        read = read_reply(done.text, labels, sheet.voice.refusals, sheet.voice.unsure)
+        strict, lenient = (
+            None if place is None else question.order[place]
+            for place in (read.strict, read.lenient)
+        )
+        return {
+            "reply": sound(done.text)[:KEPT_REPLY], "strict": strict, "lenient": lenient,
+            "problem": read.problem, "prompt_tokens": done.prompt_tokens,
+            "cached_tokens": done.cached_tokens, "completion_tokens": done.completion_tokens,
+            "cost": done.cost,
+        }  # fmt: skip

@@ -1,0 +1,129 @@
+"""Commands that evaluate models on the World Values Survey: `eval wvs ...`.
+
+Invariant: everything printed that a file or a model wrote passes through `printable`; a synthetic
+sample is called so wherever it is named.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenarios.terminal import printable
+
+eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
+wvs_app = typer.Typer(no_args_is_help=True, help="The World Values Survey, wave 7.")
+eval_app.add_typer(wvs_app, name="wvs")
+
+ENDINGS = {
+    "done": "all questions are answered",
+    "drained": "interrupted; the same command goes on where this one stopped",
+}
+"""How a launch ended, in words."""
+
+
+@wvs_app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="Configuration of the evaluation, YAML.")],
+    override: Annotated[
+        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Ask this model.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+) -> None:
+    """Ask models the survey; the same command again goes on where it stopped."""
+    from eval.config import load_eval_config
+    from eval.evaluation import evaluate, forecast
+
+    overrides = [*(override or []), *([f"models=[{{name: '{model}'}}]"] if model else [])]
+    chosen = load_eval_config(config, overrides)
+    if dry_run:
+        for line in forecast(chosen):
+            typer.echo(printable(line))
+        return
+    reason = evaluate(chosen, fresh=fresh, quiet=quiet)
+    folder = Path(chosen.out) / chosen.name
+    typer.echo(f"{folder}: {ENDINGS.get(reason, f'the budget ran out ({reason})')}")
+    if reason == "drained":
+        raise typer.Exit(130)
+
+
+@wvs_app.command()
+def methods() -> None:
+    """List the ways of asking, and which of them show a model people's answers."""
+    from eval.asking.method import METHODS
+
+    for name, chosen in METHODS.items():
+        leak = "  [sees answers of the evaluation]" if chosen.leaks else ""
+        typer.echo(f"{name:<34} {chosen.about}{leak}")
+
+
+@wvs_app.command()
+def items(
+    preset: Annotated[str, typer.Argument(help="A preset or a topic.")] = "clca-44",
+    language: Annotated[str, typer.Option(help="Language of the wording.")] = "en",
+) -> None:
+    """Print items as models see them."""
+    from eval.asking.prompt import render_item
+    from eval.asking.voice import load_voice
+    from eval.item import preset as chosen
+
+    voice = load_voice(language)
+    for item in chosen(preset):
+        about = f"{item.id}, {item.topic}, {item.scale}"
+        typer.echo(printable(f"[{about}]\n{render_item(voice, item, item.scale_codes)}\n"))
+
+
+@wvs_app.command()
+def load(
+    file: Annotated[Path, typer.Argument(help="Downloaded file: CSV, .sav or .dta.")],
+    database: Annotated[Path, typer.Argument(help="DuckDB file to make.")],
+    countries: Annotated[
+        str | None, typer.Option(help="Countries to keep, such as DEU,MEX; all by default.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help=".sav or .dta whose labels explain a file of labels.")
+    ] = None,
+    replace: Annotated[bool, typer.Option(help="Replace a DuckDB file of respondents.")] = False,
+) -> None:
+    """Load a file of the World Values Survey, and report what was left out."""
+    from eval.item import load_items
+    from eval.people.survey import TERMS, load_survey
+
+    kept = countries.split(",") if countries else None
+    report = load_survey(
+        file, database, list(load_items().values()), countries=kept, labels=labels, replace=replace
+    )
+    for line in report.lines():
+        typer.echo(printable(line))
+    typer.echo(TERMS)
+
+
+@wvs_app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of the evaluation.")],
+) -> None:
+    """Score the answers: results.json, results.md and a page report.html in the folder."""
+    from eval.report.write import write_report
+    from simulation.launch import utc_now
+
+    for path in write_report(run, utc_now()):
+        typer.echo(str(path))
+
+
+@wvs_app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    preset: Annotated[str, typer.Option(help="A preset or a topic.")] = "clca-44",
+    countries: Annotated[str, typer.Option(help="Countries.")] = "CHN,DEU,GBR,MEX",
+) -> None:
+    """Export items as a task of EleutherAI's lm-evaluation-harness."""
+    from eval.item import preset as chosen
+    from eval.report.harness import export_harness
+
+    for path in export_harness(folder, chosen(preset), countries.split(",")):
+        typer.echo(str(path))

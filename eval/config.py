@@ -1,0 +1,178 @@
+"""The configuration of an evaluation: who is asked what, how, and compared with whom.
+
+Invariant: the protocol (items, people, orders, sampling, seed) is fixed once something was asked;
+models, methods, styles, languages, cultures and read-outs may be added later, and are then compared
+on the same respondents, items and orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from agents.model import Sampling
+from eval.asking.method import METHODS, Method, method
+from eval.asking.order import Orders
+from eval.asking.voice import languages
+from eval.item import Item, load_items, preset, preset_names
+from scenarios.errors import UserError, unknown_name
+from scenarios.source import load_yaml
+from simulation.budget import BudgetConfig
+from simulation.config import apply_override, config_hash
+from simulation.section import Section
+
+Style = Literal["country", "story", "bullets", "interview"]
+Readout = Literal["logprobs", "text"]
+
+
+class ModelRef(Section):
+    """A model to be asked."""
+
+    name: str
+    """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, fake, or an import path."""
+    label: str | None = None
+    """What reports call it; its name by default."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the engine, such as `adapter` or `prices`."""
+
+    @property
+    def called(self) -> str:
+        """What reports call it."""
+        return self.label or self.name
+
+
+class EvalConfig(Section):
+    """An evaluation."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    """Name of the evaluation and of its folder."""
+    models: tuple[ModelRef, ...] = (ModelRef(name="embedded"),)
+    items: str | tuple[str, ...] = "clca-44"
+    """A preset, a topic, or ids of items."""
+    cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")
+    """ISO 3166 alpha-3 codes."""
+    methods: tuple[str, ...] = ("unaware", "culture")
+    """How models are asked; see `folkways eval wvs methods`."""
+    styles: tuple[Style, ...] = ("interview",)
+    """How respondents are described: by country alone, in sentences, as a list, or as an interview,
+    which evokes fewer stereotypes (Lutz et al. 2025)."""
+    languages: tuple[str, ...] = ("en",)
+    """Languages of the prompts; native: each culture's own."""
+    readouts: tuple[Readout, ...] = ("logprobs", "text")
+    """Log-probabilities of the options' numbers, generated text, or both."""
+    people: str = "marginals"
+    """Whom models are compared with: marginals, the shipped national shares; synthetic, the same
+    with respondents made up from them; or a path of a file that `folkways eval wvs load` made."""
+    respondents: int = Field(default=200, ge=1)
+    """Respondents per culture for methods that describe one."""
+    weights: Literal["national", "pooled", "population", "none"] = "national"
+    """Weights of people in a file; shipped shares are unweighted."""
+    orders: Orders = "balanced"
+    """Option orders: forward and reversed, or permutations where there is no order; or forward."""
+    temperature: float = Field(default=0.0, ge=0)
+    """Of generated text."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    samples: int = Field(default=1, ge=1)
+    """Generated answers to each question; more than one needs a temperature above 0."""
+    max_tokens: int = Field(default=24, ge=1)
+    """Completion tokens of a generated answer."""
+    seed: int = 0
+    """The seed of respondents, option orders and sampling."""
+    timeout_s: float = Field(default=600.0, gt=0)
+    """Seconds for one call, waiting and the engine's retries included."""
+    draws: int = Field(default=2000, ge=100)
+    """Bootstrap draws of intervals."""
+    concurrency: int = Field(default=4, ge=1)
+    """Sheets in progress at once: one respondent's questions, or one culture's."""
+    budget: BudgetConfig = BudgetConfig()
+    out: str = "runs"
+    """Folder in which the evaluation's folder is made."""
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            method(name)
+        return names
+
+    @field_validator("languages")
+    @classmethod
+    def _known_languages(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in (*languages(), "native"):
+                raise unknown_name("survey language", name, (*languages(), "native"))
+        return names
+
+    def chosen_items(self) -> tuple[Item, ...]:
+        """Return the items. Raises UserError for an unknown preset or item."""
+        if isinstance(self.items, str):
+            return preset(self.items)
+        known = load_items()
+        for name in self.items:
+            if name not in known:
+                raise UserError(
+                    f"unknown item '{name}'; items are Q1 to Q259, and the presets "
+                    f"{', '.join(preset_names())}"
+                )
+        return tuple(item for name, item in known.items() if name in self.items)
+
+    def chosen_methods(self) -> dict[str, Method]:
+        """Return the methods by name."""
+        return {name: METHODS[name] for name in self.methods}
+
+    def sampling(self, seed: int) -> Sampling:
+        """Return the sampling of generated answers."""
+        return Sampling(self.temperature, self.top_p, 0.0, 1.0, self.max_tokens, seed=seed)
+
+
+PROTOCOL = (
+    "items", "people", "respondents", "weights", "orders", "temperature", "top_p", "samples",
+    "max_tokens", "seed",
+)  # fmt: skip
+"""Fields that may not change between launches of an evaluation."""
+
+
+def protocol(config: EvalConfig) -> dict[str, Any]:
+    """Return what all answers of an evaluation have in common, as plain data."""
+    return config.model_dump(mode="json", include=set(PROTOCOL))
+
+
+def protocol_hash(config: EvalConfig) -> str:
+    """Return its hash."""
+    return config_hash(protocol(config))
+
+
+def load_eval_config(path: Path, overrides: Sequence[str] = ()) -> EvalConfig:
+    """Read a configuration and apply overrides `key.sub=value`, whose values are YAML.
+
+    Raises UserError naming the file, the field, the value and what is allowed.
+    """
+    data = load_yaml(path).data
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: an evaluation is a mapping, such as `items: clca-44`")
+    data = {"name": path.stem} | data
+    for override in overrides:
+        apply_override(data, override)
+    return parse_eval_config(data, str(path))
+
+
+def parse_eval_config(data: dict[str, Any], where: str) -> EvalConfig:
+    """Return the configuration. Raises UserError listing every fault."""
+    try:
+        config = EvalConfig.model_validate(data)
+    except ValidationError as error:
+        faults = [
+            f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg']} "
+            f"(given: {fault['input']!r:.80})"
+            for fault in error.errors()
+        ]
+        raise UserError("\n".join(faults)) from error
+    if config.samples > 1 and config.temperature == 0:
+        raise UserError(
+            f"{where}: {config.samples} samples at temperature 0 are all alike; set a temperature"
+        )
+    config.chosen_items()
+    return config

@@ -1,0 +1,1 @@
+"""Who people are and what they answered: national shares, survey files, made-up samples."""

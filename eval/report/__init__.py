@@ -1,0 +1,1 @@
+"""What an evaluation says: results, tables, plots and one page."""

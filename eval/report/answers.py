@@ -1,0 +1,180 @@
+"""The stored answers of an evaluation as arrays, with the people they are compared with.
+
+Invariant: arrays of all series have the same countries, items and codes; a country without people
+has NaN in the grid, a question that was not answered validly has zeros in a series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.item import Item, load_items
+from eval.report.results import Series
+from eval.scoring.grid import Floats, Grid, Scales
+from eval.scoring.metric import Answers
+from eval.scoring.sampling import pool
+
+CERTAIN = 1000
+"""Answers that a read-out of probabilities for a culture counts as, where a metric smooths."""
+SERIES = """
+select c.condition_id, reading, c.model, c.method, c.leaks, c.style, c.language,
+    bool_or(respondent_id is not null)
+from survey_readings join survey_conditions c using (condition_id)
+group by all order by min(c.rowid), reading
+"""
+CELLS = """
+select country, respondent_id, item_id, point, weight from survey_answers
+where condition_id = ? and reading = ? order by respondent_id
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """The answers of one series."""
+
+    series: Series
+    answers: Floats
+    """(R, I, K): weights by point of the scale; they sum to 1 for a valid answer, and are NaN where
+    nothing was asked."""
+    group: NDArray[np.intp]
+    """(R,): place of the row's country in the grid."""
+    respondents: tuple[str | None, ...]
+    """(R,): ids, None where no respondent was described."""
+    countries: tuple[str, ...]
+
+    @property
+    def pooled(self) -> Answers:
+        """(C, I): answers by country, in the order of the grid; NaN where nothing was asked."""
+        asked = np.unique(self.group)
+        place = np.searchsorted(asked, self.group)
+        found = pool(self.answers * self.scale, place)
+        counts = np.full((len(self.countries), *found.counts.shape[1:]), np.nan)
+        invalid = np.full(counts.shape[:2], np.nan)
+        counts[asked] = found.counts
+        # Each row stands for `scale` answers, invalid ones too.
+        rows = np.zeros(len(self.countries))
+        np.add.at(rows, self.group, self.scale)
+        invalid[asked] = np.maximum(rows[asked, None] - found.counts.sum(axis=-1), 0)
+        return Answers(counts, invalid)
+
+    @property
+    def scale(self) -> int:
+        """How many answers a row counts as."""
+        certain = self.series.reading == "logprobs" and not self.series.by_respondent
+        return CERTAIN if certain else 1
+
+
+def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
+    """Return people's answers over all countries and items of an evaluation, and the items."""
+    known = load_items()
+    asked = {row[0] for row in con.execute("select item_id from survey_items").fetchall()}
+    items = tuple(item for name, item in known.items() if name in asked)
+    countries = _countries(con)
+    scales = _scales(items)
+    shape = (len(countries), len(items), scales.codes.shape[1])
+    shares = np.full(shape, np.nan)
+    valid, missing = np.full(shape[:2], np.nan), np.full(shape[:2], np.nan)
+    places = _places(items)
+    rows = con.execute(
+        "select country, item_id, point, share, valid, missing from survey_people"
+    ).fetchall()
+    for country, item, point, share, count, absent in rows:
+        row, column = countries.index(country), places[item][0]
+        if np.isnan(valid[row, column]):
+            shares[row, column] = 0
+        shares[row, column, places[item][1][point]] = share
+        valid[row, column], missing[row, column] = count, absent
+    best = np.where(np.isnan(shares), -1, shares).argmax(axis=2)
+    codes = np.broadcast_to(scales.codes, shape)
+    mode = np.take_along_axis(codes, best[..., None], axis=2)[..., 0]
+    return Grid(
+        countries, scales, shares, valid, missing, np.where(np.isnan(valid), np.nan, mode)
+    ), items
+
+
+def load_given(
+    con: duckdb.DuckDBPyConnection, grid: Grid, items: tuple[Item, ...]
+) -> Iterator[Given]:
+    """Yield the answers of every series, in the order in which conditions were first asked."""
+    for row in con.execute(SERIES).fetchall():
+        condition, reading, model, method, leaks, style, language, described = row
+        cells = con.execute(CELLS, [condition, reading]).fetchall()
+        homes = _rows(cells, grid.countries)
+        places = _places(items)
+        answers = np.full((len(homes), len(items), grid.scales.codes.shape[1]), np.nan)
+        at: dict[tuple[str, str | None], list[int]] = {}
+        for number, (_, asked, respondent) in enumerate(homes):
+            at.setdefault((asked, respondent), []).append(number)
+        for asked, respondent, item, point, weight in cells:
+            column, scale = places[item]
+            for number in at[asked, respondent]:
+                if np.isnan(answers[number, column, 0]):
+                    answers[number, column] = 0
+                if point is not None:
+                    answers[number, column, scale[point]] += weight
+        group = np.array([grid.countries.index(country) for country, _, _ in homes])
+        each = int(np.bincount(group).max()) if len(group) else 0
+        series = Series(
+            f"{condition}:{reading}", condition, reading, model, method, leaks, style, language,
+            described, each,
+        )  # fmt: skip
+        people = tuple(respondent for _, _, respondent in homes)
+        yield Given(series, answers, group, people, grid.countries)
+
+
+def load_truths(con: duckdb.DuckDBPyConnection, given: Given, items: tuple[Item, ...]) -> Floats:
+    """Return the respondents' own answers (R, I), NaN where there is none."""
+    truths = np.full(given.answers.shape[:2], np.nan)
+    rows = {person: row for row, person in enumerate(given.respondents)}
+    places = _places(items)
+    found = con.execute("select respondent_id, item_id, point from survey_truths").fetchall()
+    for person, item, point in found:
+        if person in rows:
+            truths[rows[person], places[item][0]] = point
+    return truths
+
+
+def _rows(
+    cells: list[tuple[str, str | None, str, int | None, float]], countries: tuple[str, ...]
+) -> list[tuple[str, str, str | None]]:
+    """Return country, culture asked for and respondent of each row; answers without a culture
+    stand for every country."""
+    pairs = dict.fromkeys((country, respondent) for country, respondent, *_ in cells)
+    rows = [
+        (home, asked, respondent)
+        for asked, respondent in pairs
+        for home in (countries if asked == "*" else (asked,))
+    ]
+    return sorted(rows, key=lambda row: (countries.index(row[0]), row[2] or ""))
+
+
+def _countries(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    rows = con.execute(
+        "select distinct country from (select country from survey_people union all "
+        "select country from survey_replies where country <> '*') order by country"
+    ).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def _scales(items: tuple[Item, ...]) -> Scales:
+    longest = max(len(item.points) for item in items)
+    codes = np.array(
+        [[*item.points, *[item.points[-1]] * (longest - len(item.points))] for item in items],
+        dtype=np.float64,
+    )
+    on = np.array([np.arange(longest) < len(item.points) for item in items])
+    ordinal = np.array([item.scale != "nominal" for item in items])
+    return Scales(tuple(item.id for item in items), codes, on, ordinal)
+
+
+def _places(items: tuple[Item, ...]) -> dict[str, tuple[int, dict[int, int]]]:
+    """Return each item's column, and the place of each of its points."""
+    return {
+        item.id: (column, {point: place for place, point in enumerate(item.points)})
+        for column, item in enumerate(items)
+    }

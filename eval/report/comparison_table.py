@@ -1,0 +1,106 @@
+"""Tables that set series beside each other or beside people: differences, floors, map, matrices.
+
+Invariant: a table that was cut says of how many rows it is a part; results.json has them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from eval.report.measure import by_group, measure
+from eval.report.name import PEOPLE, country_name, names, pair_name, who_name
+from eval.report.number import chance, interval, known, number
+from eval.report.results import ALL, Gap, Results
+from eval.report.score_table import sampler_name
+from eval.report.table import Row, Table, new_table
+
+MOST_PAIRS = 60
+"""Rows of one metric's differences; of more, the largest."""
+
+
+def gap_tables(results: Results) -> Iterator[Table]:
+    """Yield a table of paired differences for every metric, over all countries."""
+    gaps = [gap for gap in results.gaps if gap.country == ALL]
+    for _, metrics in by_group(gap.metric for gap in gaps):
+        for metric in metrics:
+            chosen = [gap for gap in gaps if gap.metric == metric]
+            largest = sorted(chosen, key=_size, reverse=True)[:MOST_PAIRS]
+            shown = [gap for gap in chosen if gap in largest]
+            note = f"The {len(shown)} largest of {len(chosen)}; results.json has all."
+            about = measure(metric)
+            rows = [
+                Row((
+                    pair_name(results, gap.one, gap.two),
+                    interval(gap.value, gap.low, gap.high, about.decimals),
+                    chance(gap.p), str(gap.items),
+                ))
+                for gap in shown
+            ]  # fmt: skip
+            title = about.title + (f", {about.better} is better" if about.better else "")
+            head = ("first vs second", "difference", "p", "items")
+            yield from new_table(title, head, rows, note if len(shown) < len(chosen) else "")
+
+
+def floor_tables(results: Results) -> Iterator[Table]:
+    """Yield the table of the noise floor."""
+    found = {(floor.answers, floor.metric): floor for floor in results.floors}
+    metrics = [name for _, group in by_group(f.metric for f in results.floors) for name in group]
+    rows = []
+    for answers in dict.fromkeys(floor.answers for floor in results.floors):
+        cells = []
+        for metric in metrics:
+            floor, decimals = found.get((answers, metric)), measure(metric).decimals
+            mean = number(floor.mean if floor else None, decimals)
+            high = number(floor.high if floor else None, decimals)
+            cells.append(f"{mean} (95 %: {high})" if floor else mean)
+        name = "read out of probabilities" if answers is None else sampler_name(answers)
+        rows.append(Row((name, *cells)))
+    note = "Mean, and in brackets what 95 of 100 such models stay below."
+    yield from new_table("", ("", *(measure(name).title for name in metrics)), rows, note)
+
+
+def point_tables(results: Results) -> Iterator[Table]:
+    """Yield for people and each series a table of coordinates, with the way from people."""
+    home = {
+        point.country: (point.survival_self_expression, point.traditional_secular)
+        for point in results.points
+        if point.who == PEOPLE
+    }
+    for who in (PEOPLE, *(series.id for series in results.series)):
+        rows = []
+        for point in results.points:
+            if point.who == who:
+                place = (point.survival_self_expression, point.traditional_secular)
+                way = _way(place, home.get(point.country, (None, None)))
+                cells = (*map(number, place), *([] if who == PEOPLE else [number(way)]))
+                rows.append(Row((country_name(point.country), *cells)))
+        head = ["", "survival to self-expression", "traditional to secular-rational"]
+        head += [] if who == PEOPLE else ["distance from people"]
+        yield from new_table(who_name(results, who), head, rows)
+
+
+def matrix_tables(results: Results) -> Iterator[Table]:
+    """Yield the table of correlations and means of matrices."""
+    called = names(results)
+    rows = [
+        Row(
+            (who_name(results, matrix.who), number(matrix.correlation), number(matrix.mean, 1)),
+            apart=matrix.who not in called,
+        )
+        for matrix in sorted(results.matrices, key=lambda each: each.who == PEOPLE)
+        if known(matrix.correlation) or known(matrix.mean)
+    ]
+    yield from new_table("", ("", "r with people's", "mean of pairs"), rows)
+
+
+def _size(gap: Gap) -> float:
+    return abs(gap.value) if gap.value is not None and known(gap.value) else -1.0
+
+
+def _way(
+    one: tuple[float | None, float | None], two: tuple[float | None, float | None]
+) -> float | None:
+    if None in one or None in two:
+        return None
+    return math.dist([x or 0 for x in one], [x or 0 for x in two])

@@ -1,0 +1,212 @@
+"""Scoring an evaluation: every metric with its interval, baselines, floors and paired differences.
+
+Invariant: all series and baselines are scored on the same people, items and codes, and everything
+drawn at random comes from one seed, so that the same store gives the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import duckdb
+import numpy as np
+
+from eval.report.answers import CERTAIN, Given, load_given, load_grid, load_truths
+from eval.report.culturespa import matrices, spa_baselines, spa_scores
+from eval.report.individuals import individuals
+from eval.report.results import ALL, Floor, Gap, Point, Rates, Results, Score
+from eval.scoring import baseline
+from eval.scoring.bootstrap import Interval, compare, interval, tabulate
+from eval.scoring.grid import Floats, Grid
+from eval.scoring.inglehart_welzel import expected_indices, fourteen_items, place
+from eval.scoring.metric import METRICS, Answers, measure
+from eval.scoring.sampling import (
+    basic_interval,
+    compare_distances,
+    noise_floor,
+    resample_distances,
+)
+
+COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
+"""Metrics of paired differences."""
+FAILURES = ("timeout", "server-error", "bad-response", "prompt-too-long")
+RATES = """
+with replies as (
+    select country, coalesce(problem, '') as problem, mass, strict from survey_replies
+    where condition_id = ?
+)
+select country, avg((problem <> '')::int), avg((problem = 'refusal')::int),
+    avg((problem = 'unsure')::int), avg(list_contains(?, problem)::int), avg(mass),
+    avg((strict is null)::int)
+from replies group by rollup (country)
+"""
+ORDER_GAPS = """
+select coalesce(country, 'all'), avg(gap) from survey_order_gaps
+where condition_id = ? and reading = ? group by rollup (country)
+"""
+
+
+def compute(con: duckdb.DuckDBPyConnection, results: Results, seed: int) -> None:
+    """Fill in everything that the answers in a store say."""
+    grid, items = load_grid(con)
+    rng = np.random.default_rng(seed)
+    all_given = list(load_given(con, grid, items))
+    results.series = [given.series for given in all_given]
+    for given in all_given:
+        results.scores += _scores(given, grid, rng, results.draws)
+        results.rates += _rates(con, given)
+        if given.series.by_respondent:
+            truths = load_truths(con, given, items)
+            results.individuals += individuals(given, truths, grid, rng, results.draws)
+    results.baselines = list(_baselines(grid))
+    results.floors = list(_floors(all_given, grid, rng))
+    for one, two in _pairs(all_given):
+        results.gaps += _gap(one, two, grid, rng, results.draws)
+    if set(fourteen_items()) <= set(grid.scales.items):
+        results.points = list(_points(all_given, grid))
+    published = results.protocol["people"] in ("marginals", "synthetic")
+    results.scores += spa_scores(con, all_given, grid, items, published, rng, results.draws)
+    results.baselines += spa_baselines(grid, items, published)
+    results.matrices = matrices(con, all_given, grid, items, published)
+
+
+def _scores(given: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Score]:
+    """Yield every metric of a series, country by country and over all."""
+    cells = measure(grid.shares, given.pooled, grid.scales)
+    names = tuple(cells)
+    stacked = np.stack([cells[name] for name in names], axis=-1)
+    known = [row for row in range(len(grid.countries)) if not np.isnan(stacked[row]).all()]
+    for country, rows in [(ALL, known), *((grid.countries[row], [row]) for row in known)]:
+        found = _interval(given, stacked[rows], rows, grid, names, rng, draws)
+        for place_, name in enumerate(names):
+            count = int((~np.isnan(stacked[rows, :, place_])).any(axis=0).sum())
+            value, low, high = (float(part[place_]) for part in found)
+            yield Score(given.series.id, country, name, value, low, high, count)
+
+
+def _interval(
+    given: Given, cells: Floats, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
+    rng: np.random.Generator, draws: int,
+) -> Interval:  # fmt: skip
+    """Return the means with intervals: over items, and over respondents where there are any."""
+    table = tabulate(cells)
+    if not given.series.by_respondent:
+        return interval(table, rng, rows=False, items=True, draws=draws)
+    members = np.isin(given.group, rows)
+    group = np.searchsorted(np.array(rows), given.group[members])
+    drawn = resample_distances(
+        [given.answers[members]], grid.shares[list(rows)], grid.scales, group, rng,
+        rows=True, items=True, names=names, draws=draws,
+    )  # fmt: skip
+    observed = interval(table, rng, rows=False, items=False, draws=1).estimate
+    return basic_interval(observed, np.concatenate([drawn[name] for name in names], axis=1))
+
+
+def _rates(con: duckdb.DuckDBPyConnection, given: Given) -> Iterator[Rates]:
+    gaps = dict(con.execute(ORDER_GAPS, [given.series.condition, given.series.reading]).fetchall())
+    for row in con.execute(RATES, [given.series.condition, list(FAILURES)]).fetchall():
+        country, invalid, refused, unsure, failed, mass, not_strict = row
+        wrong = not_strict if given.series.reading == "text-strict" else invalid
+        country = country or ALL
+        yield Rates(
+            given.series.id, country, 1 - wrong, refused, unsure, failed, mass, gaps.get(country)
+        )
+
+
+def _baselines(grid: Grid) -> Iterator[Score]:
+    """Yield every metric of what costs nothing, each as if it had answered `CERTAIN` times."""
+    sheets = {name: make(grid) for name, make in baseline.DISTRIBUTIONS.items()}
+    for name, shares in sheets.items():
+        yield from _plain_scores(name, measure(grid.shares, _certain(shares), grid.scales), grid)
+    others = []
+    for country in grid.countries:
+        sheet = np.array(baseline.other_country(grid, country))
+        sheet[grid.countries.index(country)] = np.nan
+        others.append(measure(grid.shares, _certain(sheet), grid.scales))
+    if len(others) > 1:
+        cells = {name: _nan_mean([other[name] for other in others]) for name in METRICS}
+        yield from _plain_scores("other countries' mode", cells, grid)
+
+
+def _plain_scores(who: str, cells: dict[str, Floats], grid: Grid) -> Iterator[Score]:
+    for name, values in cells.items():
+        by_country = [float(np.nanmean(row)) if (~np.isnan(row)).any() else np.nan
+                      for row in values]  # fmt: skip
+        count = int((~np.isnan(values)).any(axis=0).sum())
+        known = [value for value in by_country if not np.isnan(value)]
+        yield Score(who, ALL, name, float(np.mean(known)) if known else None, None, None, count)
+        for country, value, row in zip(grid.countries, by_country, values, strict=True):
+            if not np.isnan(value):
+                yield Score(who, country, name, value, None, None, int((~np.isnan(row)).sum()))
+
+
+def _certain(shares: Floats) -> Answers:
+    counts = shares * CERTAIN
+    return Answers(counts, np.where(np.isnan(shares[..., 0]), np.nan, 0.0))
+
+
+def _nan_mean(arrays: list[Floats]) -> Floats:
+    stacked = np.stack(arrays)
+    known = (~np.isnan(stacked)).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nansum(stacked, axis=0) / known)
+
+
+def _floors(all_given: list[Given], grid: Grid, rng: np.random.Generator) -> Iterator[Floor]:
+    """Yield what sampling makes of a model that is the population, for every number of answers."""
+    numbers = {g.series.answers for g in all_given if g.series.by_respondent}
+    numbers |= {g.series.answers for g in all_given if g.series.reading != "logprobs"}
+    for number in sorted(numbers):
+        drawn = noise_floor(grid.shares, grid.scales, number, None, rng)
+        for name, values in drawn.items():
+            means = np.nanmean(values, axis=-1)
+            yield Floor(number, name, float(means.mean()), float(np.quantile(means, 0.95)))
+
+
+def _pairs(all_given: list[Given]) -> Iterator[tuple[Given, Given]]:
+    """Yield what is worth comparing: two models asked alike, and two methods of one model."""
+    for two, one in combinations(all_given, 2):
+        left, right = one.series, two.series
+        alike = (left.reading, left.language) == (right.reading, right.language)
+        asked = (left.method, left.style) == (right.method, right.style)
+        if alike and ((left.model == right.model) != asked):
+            yield one, two
+
+
+def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Gap]:
+    """Yield the paired differences of two series over all countries."""
+    cells = [measure(grid.shares, each.pooled, grid.scales, COMPARED) for each in (one, two)]
+    tables = [np.stack([each[name] for name in COMPARED], axis=-1) for each in cells]
+    both = ~np.isnan(tables[0]) & ~np.isnan(tables[1])
+    tables = [np.where(both, table, np.nan) for table in tables]
+    rows = [row for row in range(len(grid.countries)) if both[row].any()]
+    paired = one.series.by_respondent and two.series.by_respondent
+    if paired and one.respondents == two.respondents:
+        members = np.isin(one.group, rows)
+        found = compare_distances(
+            one.answers[members], two.answers[members], grid.shares[rows], grid.scales,
+            np.searchsorted(np.array(rows), one.group[members]), rng,
+            rows=True, items=True, names=COMPARED, draws=draws,
+        )  # fmt: skip
+        parts = [[float(value[0]) for value in found[name]] for name in COMPARED]
+    else:
+        left, right = (tabulate(table[rows]) for table in tables)
+        whole = compare(left, right, rng, rows=False, items=True, draws=draws)
+        parts = [[float(value[at]) for value in whole] for at in range(len(COMPARED))]
+    for at, (name, part) in enumerate(zip(COMPARED, parts, strict=True)):
+        value, low, high, p = part
+        count = int(both[rows, :, at].any(axis=0).sum())
+        yield Gap(one.series.id, two.series.id, name, ALL, value, low, high, p, count)
+
+
+def _points(all_given: list[Given], grid: Grid) -> Iterator[Point]:
+    people = place(expected_indices(grid.shares, grid.scales))
+    for country, (x, y) in zip(grid.countries, people, strict=True):
+        if not np.isnan(x):
+            yield Point("people", country, float(x), float(y))
+    for given in all_given:
+        places = place(expected_indices(given.pooled.model, grid.scales))
+        for country, (x, y) in zip(grid.countries, places, strict=True):
+            if not np.isnan(x):
+                yield Point(given.series.id, country, float(x), float(y))

@@ -1,0 +1,63 @@
+"""What reports call countries, series and pairs of series.
+
+Invariant: two series never share a name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from eval.asking.voice import load_voice
+from eval.report.measure import baseline_name
+from eval.report.results import ALL, Results, Series
+from eval.scoring.inglehart_welzel import load_centroids
+
+PEOPLE = "people"
+
+
+def country_name(code: str) -> str:
+    """Return a country's English name; of an unknown one the code."""
+    if code == ALL:
+        return "all countries"
+    if code in (known := load_voice("en").words.countries):
+        return known[code].name
+    return next((each.name for each in load_centroids() if each.country == code), code)
+
+
+def names(results: Results) -> dict[str, str]:
+    """Return what series are called, by id; those with equal labels are told apart by their id."""
+    often = Counter(series.label for series in results.series)
+    return {
+        series.id: series.label + (f" #{series.id}" if often[series.label] > 1 else "")
+        for series in results.series
+    }
+
+
+def who_name(results: Results, who: str) -> str:
+    """Return what a series or a baseline is called."""
+    return names(results).get(who) or baseline_name(who)
+
+
+def pair_name(results: Results, one: str, two: str) -> str:
+    """Return "first vs second" by what they differ in, and in brackets what they have in common."""
+    called, by_id = names(results), {series.id: series for series in results.series}
+    if not {one, two} <= set(by_id):
+        return f"{who_name(results, one)} vs {who_name(results, two)}"
+    first, second = _parts(by_id[one]), _parts(by_id[two])
+    apart = [place for place in range(len(first)) if first[place] != second[place]]
+    left, right = ([parts[place] for place in apart] for parts in (first, second))
+    if not any(left) or not any(right):
+        return f"{called[one]} vs {called[two]}"
+    shared = [part for place, part in enumerate(first) if place not in apart and part]
+    both = f" ({', '.join(shared)})" if shared else ""
+    return f"{_listed(left)} vs {_listed(right)}{both}"
+
+
+def _parts(series: Series) -> tuple[str, ...]:
+    method = series.method + (" (sees gold)" if series.leaks else "")
+    language = series.language if series.language != "en" else ""
+    return series.model, method, series.style or "", series.reading, language
+
+
+def _listed(parts: list[str]) -> str:
+    return ", ".join(part for part in parts if part)

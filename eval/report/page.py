@@ -1,0 +1,95 @@
+"""The report as one web page that needs nothing else: tables, plots, and how to read them.
+
+Invariant: the only markup that is not written in the template is SVG that `eval.report.figure`
+made; whatever a model, a file or a configuration brought is text. The page runs no script and loads
+nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from eval.people.load_report import CITATION
+from eval.report.caveat import caveats
+from eval.report.item_row import ItemRow
+from eval.report.markdown import LICENCE
+from eval.report.measure import by_group, measure
+from eval.report.name import country_name, names
+from eval.report.plots import draw_gaps, draw_items, draw_map, draw_matrices, draw_scores
+from eval.report.results import ALL, Results
+from eval.report.section import sections
+from scenarios.terminal import printable
+
+PAGE = Path(__file__).with_name("page.html.jinja")
+FOLDED = frozenset({"countries", "map", "gaps"})
+"""Parts whose tables are shut until asked for, being long."""
+Items = Mapping[tuple[str, str], Sequence[ItemRow]]
+"""Rows by id of a series and country."""
+
+
+class Plot(NamedTuple):
+    """A figure of the page."""
+
+    title: str
+    """What it is shut under; empty for one that is always open."""
+    svg: Markup
+
+
+def render_page(results: Results, items: Items | None = None) -> str:
+    """Return the report as one HTML page, with single items where their rows are given."""
+    plots: dict[str, list[Plot]] = {}
+    for name, title, svg in _plots(results, items or {}):
+        if svg is not None:
+            plots.setdefault(name, []).append(Plot(title, Markup(svg)))
+    environment = Environment(
+        loader=FileSystemLoader(PAGE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["csp_hash"] = _csp_hash
+    return environment.get_template(PAGE.name).render(
+        results=results,
+        caveats=caveats(results),
+        sections=sections(results, plots),
+        plots=plots,
+        folded=FOLDED,
+        citation=CITATION,
+        licence=LICENCE,
+    )
+
+
+def _plots(results: Results, items: Items) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the part a plot belongs to, what it is shut under, and the plot."""
+    present = {score.metric for score in results.scores if score.country == ALL}
+    for _, metrics in by_group(present):
+        for metric in metrics:
+            if measure(metric).plot:
+                yield "scores", "", draw_scores(results, metric)
+    shown = {gap.metric for gap in results.gaps if measure(gap.metric).plot}
+    yield "gaps", "", draw_gaps(results, sorted(shown) or None)
+    called = names(results)
+    for (who, country), rows in items.items():
+        title = f"{country_name(country)}: {called.get(who, who)}"
+        yield "items", title, draw_items(results, who, country, rows)
+    yield "map", "", draw_map(results)
+    yield "matrices", "", draw_matrices(results)
+
+
+def _visible(value: Any) -> Any:
+    """Return what a template shows, with direction overrides and controls made visible."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _csp_hash(style: str) -> str:
+    """Return the hash by which a content security policy admits an inline style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -1,0 +1,196 @@
+"""What an evaluation found, as plain records that go into results.json.
+
+Invariant: a figure stands beside its interval, the number of items it rests on, and the read-out it
+was taken with; what could not be computed is null, never zero.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ALL = "all"
+"""Stands for the mean over countries, each weighing the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One model asked in one way and read in one way: a line of every table, a colour of a plot."""
+
+    id: str
+    """Condition and reading."""
+    condition: str
+    reading: str
+    """logprobs, text-strict or text-lenient."""
+    model: str
+    method: str
+    leaks: bool
+    style: str | None
+    language: str
+    by_respondent: bool
+    answers: int
+    """Answers to each item and country: respondents, or 1."""
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        parts = [self.model, self.method, self.style or "", self.reading]
+        parts += [self.language] if self.language != "en" else []
+        return ", ".join(part for part in parts if part) + (" (sees gold)" if self.leaks else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric of a series or a baseline, in a country or over all."""
+
+    who: str
+    """Id of a series, or the name of a baseline."""
+    country: str
+    metric: str
+    value: float | None
+    low: float | None
+    """Lower end of the 95 % interval; null for baselines."""
+    high: float | None
+    items: int
+    """Items scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How usable the answers of a series are, in a country or over all."""
+
+    who: str
+    country: str
+    valid: float
+    """Share of answers that are a point of the scale."""
+    refused: float
+    """Share that are refusals."""
+    unsure: float
+    """Share that say there is no opinion."""
+    failed: float
+    """Share of calls that failed."""
+    mass: float | None
+    """Mean probability that the model names an option at all; null for text."""
+    order_gap: float | None
+    """Mean total variation between option orders; null with one order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The difference between two series on the same people and items: first less second."""
+
+    one: str
+    two: str
+    metric: str
+    country: str
+    value: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    """Permutation test, exchanging the two at random."""
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What sampling alone makes of a metric, where the model is the population itself."""
+
+    answers: int | None
+    """Answers to each item; null for a read-out of probabilities."""
+    metric: str
+    mean: float
+    high: float
+    """95th percentile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place on the Inglehart-Welzel map."""
+
+    who: str
+    """people, or the id of a series."""
+    country: str
+    survival_self_expression: float | None
+    traditional_secular: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """CultureSPA's score of every country's modal answers against every other's."""
+
+    who: str
+    countries: tuple[str, ...]
+    scores: tuple[tuple[float | None, ...], ...]
+    correlation: float | None
+    """Pearson's r with people's matrix over the pairs; null for people."""
+    mean: float | None
+    """Mean over the pairs: high where all cultures answer alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Individual:
+    """How often a series answers as the respondent did whom it speaks for, over all countries."""
+
+    who: str
+    country: str
+    measure: str
+    """hard, soft, chance-corrected and penalised forms, accuracy_clca."""
+    value: float | None
+    low: float | None
+    high: float | None
+    cells: int
+    """Answers compared."""
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything an evaluation found."""
+
+    name: str
+    made_at: str
+    protocol: dict[str, Any]
+    items: int
+    people: str
+    """Who the models are compared with; says so where respondents are synthetic."""
+    synthetic: bool
+    countries: tuple[str, ...]
+    """Those that can be compared."""
+    without: tuple[str, ...]
+    """Those that were asked for without any answers of people to compare with."""
+    versions: dict[str, str]
+    draws: int
+    series: list[Series] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
+    baselines: list[Score] = field(default_factory=list)
+    rates: list[Rates] = field(default_factory=list)
+    floors: list[Floor] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    individuals: list[Individual] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    matrices: list[Matrix] = field(default_factory=list)
+
+    def one(self, who: str) -> Series:
+        """Return the series with an id."""
+        return next(series for series in self.series if series.id == who)
+
+    def label(self, who: str) -> str:
+        """Return what tables call a series or a baseline."""
+        return next((each.label for each in self.series if each.id == who), who)
+
+    def write(self, path: Path) -> None:
+        """Write results.json; NaN and infinite numbers become null."""
+        text = json.dumps(_plain(asdict(self)), ensure_ascii=False, indent=1, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,76 @@
+"""Writing what an evaluation found into its folder: results.json, results.md and report.html.
+
+Invariant: the files say nothing that the store does not hold; writing them again from the same
+store gives the same figures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import yaml
+
+from eval.people.source import MARGINALS, SYNTHETIC
+from eval.report.compute import compute
+from eval.report.results import Results
+from scenarios.errors import UserError
+from simulation.query import open_reader, read_rows
+
+DRAWS = 2000
+PEOPLE = {
+    MARGINALS: "national shares of WVS-7, unweighted",
+    SYNTHETIC: "national shares of WVS-7, unweighted; respondents are SYNTHETIC, drawn from them",
+}
+
+
+def write_report(run: Path, made_at: datetime, draws: int = DRAWS) -> list[Path]:
+    """Score an evaluation and return the files written. Raises UserError where nothing was
+    answered."""
+    from eval.report.item_row import item_rows
+    from eval.report.markdown import render_markdown
+    from eval.report.page import render_page
+
+    with contextlib.closing(open_reader(run)) as con:
+        results = load_results(con, run, made_at, draws)
+        items = item_rows(con, results)
+    folder = run if run.is_dir() else run.parent
+    paths = [folder / name for name in ("results.json", "results.md", "report.html")]
+    results.write(paths[0])
+    paths[1].write_text(render_markdown(results), encoding="utf-8")
+    paths[2].write_text(render_page(results, items), encoding="utf-8")
+    return paths
+
+
+def load_results(
+    con: duckdb.DuckDBPyConnection, run: Path, made_at: datetime, draws: int
+) -> Results:
+    """Return everything that a store of answers says."""
+    found = read_rows(con, "select run_id, config, versions from runs")
+    answered = con.execute("select count(*) from survey_replies").fetchone()
+    if not found or not answered or not answered[0]:
+        raise UserError(f"{run} holds no answers to a survey; ask some: folkways eval wvs run")
+    protocol = yaml.safe_load(found[0]["config"])
+    count = con.execute("select count(*) from survey_items").fetchone()
+    assert count is not None
+    people = {row[0] for row in con.execute("select country from survey_people").fetchall()}
+    asked = con.execute(
+        "select distinct country from survey_replies where country <> '*' order by country"
+    ).fetchall()
+    results = Results(
+        name=found[0]["run_id"],
+        made_at=made_at.isoformat(timespec="seconds"),
+        protocol=protocol,
+        items=count[0],
+        people=PEOPLE.get(protocol["people"], "{people}, weights {weights}".format(**protocol)),
+        synthetic=protocol["people"] == SYNTHETIC,
+        countries=tuple(sorted(people)),
+        without=tuple(row[0] for row in asked if row[0] not in people),
+        versions=json.loads(found[0]["versions"]),
+        draws=draws,
+    )  # fmt: skip
+    compute(con, results, protocol["seed"])
+    return results

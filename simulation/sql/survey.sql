@@ -1,0 +1,164 @@
+-- The survey: what models answered, beside people.
+
+create or replace view survey_readings as
+with last as (
+    select * from survey_replies
+    qualify row_number() over (
+        partition by condition_id, country, respondent_id, item_id, arrangement, sample order by attempt desc
+    ) = 1
+),
+readings as (
+    select *, 'logprobs' as reading, null::smallint as code from last
+    where condition_id in (select condition_id from survey_conditions where readout = 'logprobs')
+    union all
+    select *, unnest(['text-strict', 'text-lenient']), unnest([strict, lenient]) from last
+    where condition_id in (select condition_id from survey_conditions where readout = 'text')
+)
+select condition_id, reading, country, respondent_id, item_id, arrangement, sample,
+    unnest(shown) as code, unnest(probabilities) / mass as weight
+from readings where mass > 0
+union all
+select condition_id, reading, country, respondent_id, item_id, arrangement, sample, code, 1.0
+from readings where not coalesce(mass > 0, false);
+comment on view survey_readings is 'What each reply says, read in each way: one row for text, one row per option for log-probabilities.';
+comment on column survey_readings.condition_id is 'Row of survey_conditions.';
+comment on column survey_readings.reading is 'logprobs, text-strict (the text is the option and nothing else) or text-lenient (it names one option).';
+comment on column survey_readings.country is 'Culture the model answers for; * where the prompt names none.';
+comment on column survey_readings.respondent_id is 'Respondent the model answers as; null where none is described.';
+comment on column survey_readings.item_id is 'The item.';
+comment on column survey_readings.arrangement is 'Number of the option order.';
+comment on column survey_readings.sample is 'Number of the generated answer.';
+comment on column survey_readings.code is 'Option as in the survey''s file; null where there is no answer.';
+comment on column survey_readings.weight is 'Share of this answer: 1, or the option''s probability among all options.';
+
+create or replace view survey_answers as
+with counted as (
+    select condition_id, reading, country, respondent_id, item_id, count(distinct (arrangement, sample)) as n
+    from survey_readings group by all
+)
+select r.condition_id, c.model, c.method, c.style, c.language, r.reading, r.country, r.respondent_id, r.item_id,
+    o.point, sum(r.weight) / any_value(n.n) as weight
+from survey_readings r join survey_conditions c using (condition_id)
+join counted n on n.condition_id = r.condition_id and n.reading = r.reading and n.country = r.country
+    and n.respondent_id is not distinct from r.respondent_id and n.item_id = r.item_id
+left join survey_options o on o.item_id = r.item_id and o.code = r.code
+group by all;
+comment on view survey_answers is 'Answers of models by point of the scale, averaged over option orders and samples; the weights of one question sum to 1.';
+comment on column survey_answers.condition_id is 'Row of survey_conditions.';
+comment on column survey_answers.model is 'The model.';
+comment on column survey_answers.method is 'How it was asked.';
+comment on column survey_answers.style is 'How respondents were described; null where none was.';
+comment on column survey_answers.language is 'Language of the prompts.';
+comment on column survey_answers.reading is 'How the reply was read: logprobs, text-strict or text-lenient.';
+comment on column survey_answers.country is 'Culture the model answers for; * where the prompt names none.';
+comment on column survey_answers.respondent_id is 'Respondent the model answers as; null where none is described.';
+comment on column survey_answers.item_id is 'The item.';
+comment on column survey_answers.point is 'Point of the scale; null is no valid answer.';
+comment on column survey_answers.weight is 'Share of the answer.';
+
+create or replace view survey_shares as
+with homes as (
+    select country from survey_people union select country from survey_replies where country <> '*'
+),
+answered as (
+    select a.* replace (h.country as country) from survey_answers a
+    join homes h on a.country in (h.country, '*')
+),
+totals as (
+    select condition_id, model, method, style, language, reading, country, item_id,
+        sum(weight) as answers, coalesce(sum(weight) filter (point is not null), 0) as valid
+    from answered group by all
+),
+points as (select distinct item_id, point, position from survey_options),
+weights as (
+    select condition_id, reading, country, item_id, point, sum(weight) as weight from answered group by all
+)
+select t.condition_id, t.model, t.method, t.style, t.language, t.reading, t.country, t.item_id, p.point,
+    p.position, coalesce(w.weight, 0) / nullif(t.valid, 0) as share, h.share as people, t.answers,
+    1 - t.valid / t.answers as invalid_rate
+from totals t join points p using (item_id)
+left join weights w using (condition_id, reading, country, item_id, point)
+left join survey_people h using (country, item_id, point);
+comment on view survey_shares is 'Share of each point among the valid answers of a model, beside people.';
+comment on column survey_shares.condition_id is 'Row of survey_conditions.';
+comment on column survey_shares.model is 'The model.';
+comment on column survey_shares.method is 'How it was asked.';
+comment on column survey_shares.style is 'How respondents were described; null where none was.';
+comment on column survey_shares.language is 'Language of the prompts.';
+comment on column survey_shares.reading is 'How replies were read: logprobs, text-strict or text-lenient.';
+comment on column survey_shares.country is 'Country, ISO 3166 alpha-3; answers without a culture stand beside every country.';
+comment on column survey_shares.item_id is 'The item.';
+comment on column survey_shares.point is 'Point of the scale.';
+comment on column survey_shares.position is 'Its place on the scale from 0 to 1; null for nominal.';
+comment on column survey_shares.share is 'Share of the model''s valid answers; null where it gave none.';
+comment on column survey_shares.people is 'Share of people''s valid answers; null where people were not asked.';
+comment on column survey_shares.answers is 'Answers of the model to the item: respondents, or 1 for a culture.';
+comment on column survey_shares.invalid_rate is 'Share of them that are no valid answer.';
+
+create or replace view survey_distances as
+with cumulated as (
+    select *, sum(share - people) over along as ahead, lead(position) over along - position as step
+    from survey_shares
+    window along as (
+        partition by condition_id, reading, country, item_id order by point
+    )
+)
+select condition_id, model, method, style, language, reading, country, item_id,
+    sum(abs(share - people)) / 2 as tv, sum(abs(ahead) * step) as w1,
+    any_value(answers) as answers, any_value(invalid_rate) as invalid_rate
+from cumulated group by all;
+comment on view survey_distances is 'How far the answers of a model to an item are from those of people; 0 is the same, 1 is opposite ends.';
+comment on column survey_distances.condition_id is 'Row of survey_conditions.';
+comment on column survey_distances.model is 'The model.';
+comment on column survey_distances.method is 'How it was asked.';
+comment on column survey_distances.style is 'How respondents were described; null where none was.';
+comment on column survey_distances.language is 'Language of the prompts.';
+comment on column survey_distances.reading is 'How replies were read.';
+comment on column survey_distances.country is 'Country, ISO 3166 alpha-3.';
+comment on column survey_distances.item_id is 'The item.';
+comment on column survey_distances.tv is 'Total variation, half the sum of absolute differences of shares.';
+comment on column survey_distances.w1 is 'Wasserstein-1 distance along the scale from 0 to 1; null for nominal items.';
+comment on column survey_distances.answers is 'Answers of the model to the item.';
+comment on column survey_distances.invalid_rate is 'Share of them that are no valid answer; they are in no distance.';
+
+create or replace view survey_order_gaps as
+with by_order as (
+    select r.condition_id, r.reading, r.country, r.item_id, r.arrangement, o.point, sum(r.weight) as weight
+    from survey_readings r join survey_options o on o.item_id = r.item_id and o.code = r.code group by all
+),
+shares as (
+    select condition_id, reading, country, item_id, arrangement, point,
+        weight / sum(weight) over (partition by condition_id, reading, country, item_id, arrangement) as share
+    from by_order
+),
+mean as (
+    select condition_id, reading, country, item_id, point,
+        sum(share) / any_value(orders) as share
+    from shares join (
+        select condition_id, reading, country, item_id, count(distinct arrangement) as orders from shares group by all
+    ) using (condition_id, reading, country, item_id)
+    group by all
+),
+apart as (
+    select m.condition_id, m.reading, m.country, m.item_id, a.arrangement,
+        sum(abs(coalesce(s.share, 0) - m.share)) as gap
+    from mean m
+    join (select distinct condition_id, reading, country, item_id, arrangement from shares) a
+        using (condition_id, reading, country, item_id)
+    left join shares s using (condition_id, reading, country, item_id, arrangement, point)
+    group by all
+)
+select c.condition_id, c.model, c.method, c.style, c.language, reading, country, item_id,
+    count(*) as orders, if(count(*) > 1, avg(gap), null) as gap
+from apart join survey_conditions c using (condition_id) group by all;
+comment on view survey_order_gaps is 'How much the answers to an item depend on the order of its options.';
+comment on column survey_order_gaps.condition_id is 'Row of survey_conditions.';
+comment on column survey_order_gaps.model is 'The model.';
+comment on column survey_order_gaps.method is 'How it was asked.';
+comment on column survey_order_gaps.style is 'How respondents were described; null where none was.';
+comment on column survey_order_gaps.language is 'Language of the prompts.';
+comment on column survey_order_gaps.reading is 'How replies were read.';
+comment on column survey_order_gaps.country is 'Culture the model answers for; * where the prompt names none.';
+comment on column survey_order_gaps.item_id is 'The item.';
+comment on column survey_order_gaps.orders is 'Orders with a valid answer.';
+comment on column survey_order_gaps.gap is 'Total variation between orders: of two, from one to the other; of more, twice the mean from their average. 0 is none; null with one order.';
