@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+from agents.engines.vllm import PrefixCache
 from agents.model import Model, ScoresUnavailable
 from eval.asking.ask import AGAIN, Asked, Interviewer, Todo
 from eval.asking.condition import Condition, Planner, Sheet, conditions
@@ -40,6 +41,14 @@ COUNTS = """
 select country, respondent_id, count(distinct (item_id, arrangement, sample)) from survey_replies
 where condition_id = ? and not list_contains(?, coalesce(problem, '')) group by all
 """
+
+
+@runtime_checkable
+class Caching(Protocol):
+    """An engine that tells how much of its prompts it had computed before."""
+
+    def prefix_cache(self) -> PrefixCache:
+        """Return the sums over all requests so far."""
 
 
 def evaluate(config: EvalConfig, *, fresh: bool = False, quiet: bool = False) -> str:
@@ -165,6 +174,8 @@ async def _ask_model(
 
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json") | {"model": ref.called}
+        if isinstance(model.model, Caching):
+            told["prefix_cache"] = model.model.prefix_cache()._asdict()
         row = crew.launch_row(config.name, "survey", started, utc_now(), reason, told)
         store.add("launches", row)
 

@@ -69,9 +69,11 @@ def read_reply(
     strict = sheet.answer(" ".join(lines))
     if strict is not None:
         return Reading(strict, strict, None)
-    first = set(takewhile(lambda place: place is not None, map(sheet.answer, lines)))
-    if first:
-        return Reading(None, first.pop(), None) if len(first) == 1 else _none("several")
+    answers = list(takewhile(lambda place: place is not None, map(sheet.answer, lines)))
+    if answers:
+        items = takewhile(lambda item: item is not None, map(_ITEM.match, lines[len(answers) :]))
+        named = {*answers, *(sheet.number(item[1]) for item in items if item)} - {None}
+        return Reading(None, named.pop(), None) if len(named) == 1 else _none("several")
     return _read_lines([_split(line, len(options)) for line in lines], sheet)
 
 
@@ -236,6 +238,7 @@ _NAMES_OTHER = _listed(
 _CLAUSE_END = re.compile(r"[.,;:!?()\[\]{}<>|=/~]|(?:^| )-(?: |$)")
 _DECIMAL = re.compile("\\d+[.,/'\u2044\u066b]\\d+")
 _ANSWER = re.compile(r"([1-9]\d{0,3})(?!\d)(.*)")
+_ITEM = re.compile(r"([1-9]\d{0,3})[.):] ?(?!\d)")
 _JOINTS = " .):]-,(|\"'\u3002\u3001"
 _NUMERALS = "一二三四五六七八九十"
 

@@ -6,8 +6,8 @@ has NaN in the grid, a question that was not answered validly has zeros in a ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
@@ -17,13 +17,12 @@ from eval.item import Item, load_items
 from eval.report.results import Series
 from eval.scoring.grid import Floats, Grid, Scales
 from eval.scoring.metric import Answers
-from eval.scoring.sampling import pool
 
 CERTAIN = 1000
 """Answers that a read-out of probabilities for a culture counts as, where a metric smooths."""
 SERIES = """
 select c.condition_id, reading, c.model, c.method, c.leaks, c.style, c.language,
-    bool_or(respondent_id is not null)
+    bool_or(respondent_id is not null), max(sample) + 1
 from survey_readings join survey_conditions c using (condition_id)
 group by all order by min(c.rowid), reading
 """
@@ -46,27 +45,37 @@ class Given:
     respondents: tuple[str | None, ...]
     """(R,): ids, None where no respondent was described."""
     countries: tuple[str, ...]
+    """Those of the grid, C of them."""
+    samples: int
+    """Generated answers to each question."""
 
     @property
     def pooled(self) -> Answers:
         """(C, I): answers by country, in the order of the grid; NaN where nothing was asked."""
-        asked = np.unique(self.group)
-        place = np.searchsorted(asked, self.group)
-        found = pool(self.answers * self.scale, place)
-        counts = np.full((len(self.countries), *found.counts.shape[1:]), np.nan)
-        invalid = np.full(counts.shape[:2], np.nan)
-        counts[asked] = found.counts
-        # Each row stands for `scale` answers, invalid ones too.
-        rows = np.zeros(len(self.countries))
-        np.add.at(rows, self.group, self.scale)
-        invalid[asked] = np.maximum(rows[asked, None] - found.counts.sum(axis=-1), 0)
-        return Answers(counts, invalid)
+        home = np.equal.outer(np.arange(len(self.countries)), self.group).astype(np.float64)
+        flat = np.nan_to_num(self.answers).reshape(len(self.answers), -1)
+        counts = self.scale * (home @ flat).reshape(-1, *self.answers.shape[1:])
+        asked = self.scale * (home @ ~np.isnan(self.answers[..., 0]))
+        nothing = asked == 0
+        counts[nothing] = np.nan
+        # What rounding leaves of a sum of probabilities is no invalid answer.
+        invalid = np.maximum(np.round(asked - counts.sum(axis=-1), 9), 0)
+        return Answers(counts, np.where(nothing, np.nan, invalid))
 
     @property
     def scale(self) -> int:
-        """How many answers a row counts as."""
-        certain = self.series.reading == "logprobs" and not self.series.by_respondent
-        return CERTAIN if certain else 1
+        """How many answers a row counts as: a respondent is one, however often asked."""
+        if self.series.by_respondent:
+            return 1
+        return CERTAIN if self.series.reading == "logprobs" else self.samples
+
+    def pick(self, people: Collection[str | None]) -> Given:
+        """Return the answers for some respondents."""
+        rows = [row for row, person in enumerate(self.respondents) if person in people]
+        return replace(
+            self, answers=self.answers[rows], group=self.group[rows],
+            respondents=tuple(self.respondents[row] for row in rows),
+        )  # fmt: skip
 
 
 def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
@@ -102,7 +111,7 @@ def load_given(
 ) -> Iterator[Given]:
     """Yield the answers of every series, in the order in which conditions were first asked."""
     for row in con.execute(SERIES).fetchall():
-        condition, reading, model, method, leaks, style, language, described = row
+        condition, reading, model, method, leaks, style, language, described, samples = row
         cells = con.execute(CELLS, [condition, reading]).fetchall()
         homes = _rows(cells, grid.countries)
         places = _places(items)
@@ -118,13 +127,13 @@ def load_given(
                 if point is not None:
                     answers[number, column, scale[point]] += weight
         group = np.array([grid.countries.index(country) for country, _, _ in homes])
-        each = int(np.bincount(group).max()) if len(group) else 0
+        each = int(np.bincount(group).max()) if described else samples
         series = Series(
             f"{condition}:{reading}", condition, reading, model, method, leaks, style, language,
             described, each,
         )  # fmt: skip
         people = tuple(respondent for _, _, respondent in homes)
-        yield Given(series, answers, group, people, grid.countries)
+        yield Given(series, answers, group, people, grid.countries, samples)
 
 
 def load_truths(con: duckdb.DuckDBPyConnection, given: Given, items: tuple[Item, ...]) -> Floats:

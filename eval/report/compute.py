@@ -14,10 +14,10 @@ import numpy as np
 
 from eval.report.answers import CERTAIN, Given, load_given, load_grid, load_truths
 from eval.report.culturespa import matrices, spa_baselines, spa_scores
-from eval.report.individuals import individuals
+from eval.report.individuals import guesses, individuals
 from eval.report.results import ALL, Floor, Gap, Point, Rates, Results, Score
 from eval.scoring import baseline
-from eval.scoring.bootstrap import Interval, compare, interval, tabulate
+from eval.scoring.bootstrap import Interval, compare, interval_by_country, tabulate, with_mean
 from eval.scoring.grid import Floats, Grid
 from eval.scoring.inglehart_welzel import expected_indices, fourteen_items, place
 from eval.scoring.metric import METRICS, Answers, measure
@@ -25,7 +25,7 @@ from eval.scoring.sampling import (
     basic_interval,
     compare_distances,
     noise_floor,
-    resample_distances,
+    resample_by_country,
 )
 
 COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
@@ -35,15 +35,27 @@ RATES = """
 with replies as (
     select country, coalesce(problem, '') as problem, mass, strict from survey_replies
     where condition_id = ?
+    qualify row_number() over (
+        partition by country, respondent_id, item_id, arrangement, sample order by attempt desc
+    ) = 1
+),
+rates as (
+    select country, avg((problem <> '')::int) as invalid, avg((problem = 'refusal')::int) as refused,
+        avg((problem = 'unsure')::int) as unsure, avg(list_contains(?, problem)::int) as failed,
+        avg(mass) as mass, avg((strict is null)::int) as not_strict
+    from replies group by country
 )
-select country, avg((problem <> '')::int), avg((problem = 'refusal')::int),
-    avg((problem = 'unsure')::int), avg(list_contains(?, problem)::int), avg(mass),
-    avg((strict is null)::int)
-from replies group by rollup (country)
+select * from rates
+union all
+select ?, avg(invalid), avg(refused), avg(unsure), avg(failed), avg(mass), avg(not_strict) from rates
+order by country
 """
 ORDER_GAPS = """
-select coalesce(country, 'all'), avg(gap) from survey_order_gaps
-where condition_id = ? and reading = ? group by rollup (country)
+with gaps as (
+    select country, avg(gap) as gap from survey_order_gaps
+    where condition_id = ? and reading = ? group by country
+)
+select * from gaps union all select ?, avg(gap) from gaps
 """
 
 
@@ -56,9 +68,13 @@ def compute(con: duckdb.DuckDBPyConnection, results: Results, seed: int) -> None
     for given in all_given:
         results.scores += _scores(given, grid, rng, results.draws)
         results.rates += _rates(con, given)
-        if given.series.by_respondent:
-            truths = load_truths(con, given, items)
-            results.individuals += individuals(given, truths, grid, rng, results.draws)
+    described = [given for given in all_given if given.series.by_respondent]
+    for given in described:
+        truths = load_truths(con, given, items)
+        results.individuals += individuals(given, truths, grid, rng, results.draws)
+    if described:
+        most = max(described, key=lambda given: len(given.respondents))
+        results.individuals += guesses(most, load_truths(con, most, items), grid, rng)
     results.baselines = list(_baselines(grid))
     results.floors = list(_floors(all_given, grid, rng))
     for one, two in _pairs(all_given):
@@ -77,40 +93,46 @@ def _scores(given: Given, grid: Grid, rng: np.random.Generator, draws: int) -> I
     names = tuple(cells)
     stacked = np.stack([cells[name] for name in names], axis=-1)
     known = [row for row in range(len(grid.countries)) if not np.isnan(stacked[row]).all()]
-    for country, rows in [(ALL, known), *((grid.countries[row], [row]) for row in known)]:
-        found = _interval(given, stacked[rows], rows, grid, names, rng, draws)
+    if not known:
+        return
+    found = _intervals(given, stacked[known], known, grid, names, rng, draws)
+    homes = [(ALL, known), *((grid.countries[row], [row]) for row in known)]
+    for at, (country, rows) in enumerate(homes):
         for place_, name in enumerate(names):
             count = int((~np.isnan(stacked[rows, :, place_])).any(axis=0).sum())
-            value, low, high = (float(part[place_]) for part in found)
+            value, low, high = (float(part[at, place_]) for part in found)
             yield Score(given.series.id, country, name, value, low, high, count)
 
 
-def _interval(
+def _intervals(
     given: Given, cells: Floats, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
     rng: np.random.Generator, draws: int,
 ) -> Interval:  # fmt: skip
-    """Return the means with intervals: over items, and over respondents where there are any."""
+    """Return means (1 + C, M) over all countries and of each, with intervals: over items, and over
+    respondents where there are any."""
     table = tabulate(cells)
     if not given.series.by_respondent:
-        return interval(table, rng, rows=False, items=True, draws=draws)
+        return interval_by_country(table, rng, rows=False, items=True, draws=draws)
     members = np.isin(given.group, rows)
     group = np.searchsorted(np.array(rows), given.group[members])
-    drawn = resample_distances(
+    resampled = resample_by_country(
         [given.answers[members]], grid.shares[list(rows)], grid.scales, group, rng,
         rows=True, items=True, names=names, draws=draws,
     )  # fmt: skip
-    observed = interval(table, rng, rows=False, items=False, draws=1).estimate
-    return basic_interval(observed, np.concatenate([drawn[name] for name in names], axis=1))
+    drawn = with_mean(np.stack([resampled[name][:, 0] for name in names], axis=-1))
+    observed = interval_by_country(table, rng, rows=False, items=False, draws=1).estimate
+    flat = basic_interval(observed.ravel(), drawn.reshape(draws, -1))
+    return Interval(*(part.reshape(observed.shape) for part in flat))
 
 
 def _rates(con: duckdb.DuckDBPyConnection, given: Given) -> Iterator[Rates]:
-    gaps = dict(con.execute(ORDER_GAPS, [given.series.condition, given.series.reading]).fetchall())
-    for row in con.execute(RATES, [given.series.condition, list(FAILURES)]).fetchall():
+    series = given.series
+    gaps = dict(con.execute(ORDER_GAPS, [series.condition, series.reading, ALL]).fetchall())
+    for row in con.execute(RATES, [series.condition, list(FAILURES), ALL]).fetchall():
         country, invalid, refused, unsure, failed, mass, not_strict = row
-        wrong = not_strict if given.series.reading == "text-strict" else invalid
-        country = country or ALL
+        wrong = not_strict if series.reading == "text-strict" else invalid
         yield Rates(
-            given.series.id, country, 1 - wrong, refused, unsure, failed, mass, gaps.get(country)
+            series.id, country, 1 - wrong, refused, unsure, failed, mass, gaps.get(country)
         )
 
 
@@ -165,36 +187,48 @@ def _floors(all_given: list[Given], grid: Grid, rng: np.random.Generator) -> Ite
 
 
 def _pairs(all_given: list[Given]) -> Iterator[tuple[Given, Given]]:
-    """Yield what is worth comparing: two models asked alike, and two methods of one model."""
+    """Yield what is worth comparing: two models asked alike, and two methods of one model.
+
+    Texts of respondents and those of a culture are not compared: distances of few answers are
+    larger whatever they say.
+    """
     for two, one in combinations(all_given, 2):
         left, right = one.series, two.series
         alike = (left.reading, left.language) == (right.reading, right.language)
         asked = (left.method, left.style) == (right.method, right.style)
-        if alike and ((left.model == right.model) != asked):
+        as_many = left.by_respondent == right.by_respondent or left.reading == "logprobs"
+        if alike and as_many and ((left.model == right.model) != asked):
             yield one, two
 
 
 def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Gap]:
-    """Yield the paired differences of two series over all countries."""
-    cells = [measure(grid.shares, each.pooled, grid.scales, COMPARED) for each in (one, two)]
-    tables = [np.stack([each[name] for name in COMPARED], axis=-1) for each in cells]
+    """Yield the paired differences of two series over all countries, for the respondents and cells
+    of both; KL, which depends on the number of answers, only where it is the same."""
+    paired = one.series.by_respondent and two.series.by_respondent
+    if paired:
+        shared = {*one.respondents} & {*two.respondents}
+        one, two = one.pick(shared), two.pick(shared)
+    names = COMPARED if one.scale == two.scale else COMPARED[1:]
+    cells = [measure(grid.shares, each.pooled, grid.scales, names) for each in (one, two)]
+    tables = [np.stack([each[name] for name in names], axis=-1) for each in cells]
     both = ~np.isnan(tables[0]) & ~np.isnan(tables[1])
     tables = [np.where(both, table, np.nan) for table in tables]
     rows = [row for row in range(len(grid.countries)) if both[row].any()]
-    paired = one.series.by_respondent and two.series.by_respondent
-    if paired and one.respondents == two.respondents:
+    if not rows:
+        return
+    if paired:
         members = np.isin(one.group, rows)
         found = compare_distances(
             one.answers[members], two.answers[members], grid.shares[rows], grid.scales,
             np.searchsorted(np.array(rows), one.group[members]), rng,
-            rows=True, items=True, names=COMPARED, draws=draws,
+            rows=True, items=True, names=names, draws=draws,
         )  # fmt: skip
-        parts = [[float(value[0]) for value in found[name]] for name in COMPARED]
+        parts = [[float(value[0]) for value in found[name]] for name in names]
     else:
         left, right = (tabulate(table[rows]) for table in tables)
         whole = compare(left, right, rng, rows=False, items=True, draws=draws)
-        parts = [[float(value[at]) for value in whole] for at in range(len(COMPARED))]
-    for at, (name, part) in enumerate(zip(COMPARED, parts, strict=True)):
+        parts = [[float(value[at]) for value in whole] for at in range(len(names))]
+    for at, (name, part) in enumerate(zip(names, parts, strict=True)):
         value, low, high, p = part
         count = int(both[rows, :, at].any(axis=0).sum())
         yield Gap(one.series.id, two.series.id, name, ALL, value, low, high, p, count)

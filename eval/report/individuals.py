@@ -25,8 +25,7 @@ MEASURES = ("hard", "soft", "hard_penalised", "soft_penalised", "hard_corrected"
 def individuals(
     given: Given, truths: Floats, grid: Grid, rng: np.random.Generator, draws: int
 ) -> Iterator[Individual]:
-    """Yield every measure with its interval over respondents and items, and the same of guessing
-    and of the national answers."""
+    """Yield every measure with its interval over respondents and items."""
     known = ~np.isnan(truths).all(axis=1)
     if not known.any():
         return
@@ -36,13 +35,24 @@ def individuals(
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = answers / valid[..., None]
     yield from _measures(given.series.id, truth, shares, valid, group, grid, rng, draws)
+
+
+def guesses(
+    given: Given, truths: Floats, grid: Grid, rng: np.random.Generator
+) -> Iterator[Individual]:
+    """Yield the same measures of guessing and of the national answers, for the respondents of a
+    series."""
+    known = ~np.isnan(truths).all(axis=1)
+    if not known.any():
+        return
+    truth, group = truths[known], given.group[known]
     national = baseline.national_mode(grid)[group]
     everybody = {
         "uniform": baseline.uniform(grid)[group], "national-mode": national,
         "people": grid.shares[group],
     }  # fmt: skip
     for name, made in everybody.items():
-        whole = np.where(np.isnan(made[..., 0]), np.nan, 1.0)
+        whole = np.ones(truth.shape)
         yield from _measures(name, truth, as_floats(made), whole, group, grid, rng, 0)
 
 
@@ -52,8 +62,10 @@ def _measures(
 ) -> Iterator[Individual]:  # fmt: skip
     exact, near = expected(truth, shares, grid.scales)
     guess = chance(truth, grid.scales)
+    asked = ~np.isnan(valid)
     penalised = [
-        np.where(np.isnan(truth), np.nan, np.nan_to_num(score * valid)) for score in (exact, near)
+        np.where(asked & ~np.isnan(truth), np.nan_to_num(score * valid), np.nan)
+        for score in (exact, near)
     ]
     scored = ~np.isnan(exact)
     by_chance = [np.where(scored, part, np.nan) for part in guess]
@@ -68,8 +80,8 @@ def _measures(
     clca = expected_accuracy_clca(
         grid.scales.one_hot(truth), np.isnan(truth).astype(float), shares * valid[..., None]
     )
-    value = float(np.nan_to_num(clca).mean())
-    yield Individual(who, ALL, "accuracy_clca", value, None, None, int(truth.size))
+    value = float(np.nan_to_num(clca[asked]).mean())
+    yield Individual(who, ALL, "accuracy_clca", value, None, None, int(asked.sum()))
 
 
 def _with_corrected(

@@ -1,7 +1,8 @@
 """The Inglehart-Welzel map: where the world's people are, and where a model is in their place.
 
 Invariant: a line joins people and model of the same country only where both were placed from
-answers in the same way; the small dots are the published centroids and carry no line.
+answers in the same way, else the model's point carries the country's code; the small dots are the
+published centroids and carry no line.
 """
 
 from __future__ import annotations
@@ -69,13 +70,7 @@ def draw_map(results: Results) -> Sheet | None:
 
     None where no series could be placed.
     """
-    people = list(_places(results, PEOPLE))
-    called = names(results)
-    trails = [
-        _Trail(called[series.id], *look(place), list(_places(results, series.id)))
-        for place, series in enumerate(results.series)
-    ]
-    trails = [trail for trail in trails if trail.places]
+    people, trails = list(_places(results, PEOPLE)), list(_trails(results))
     if not trails:
         return None
     together = len(trails) <= TOGETHER
@@ -107,6 +102,13 @@ def draw_map(results: Results) -> Sheet | None:
     return sheet
 
 
+def _trails(results: Results) -> Iterator[_Trail]:
+    called = names(results)
+    for number, series in enumerate(results.series):
+        if places := list(_places(results, series.id)):
+            yield _Trail(called[series.id], *look(number), places)
+
+
 def _places(results: Results, who: str) -> Iterator[_Place]:
     for point in results.points:
         x, y = point.survival_self_expression, point.traditional_secular
@@ -133,12 +135,7 @@ def _draw_panel(
     axes.tick_params(length=0)
     axes.set_xlabel("survival to self-expression →")
     axes.set_ylabel("traditional to secular-rational →")
-    for centroid in load_centroids():
-        axes.plot(
-            centroid.survival_self_expression, centroid.traditional_secular, "o", zorder=2,
-            color=REGIONS.get(centroid.region, SOFT), markersize=4.5, alpha=0.65,
-            markeredgewidth=0,
-        )  # fmt: skip
+    _draw_world(axes)
     home = {place.country: place for place in people}
     labels = Labels(axes)
     labels.avoid([(c.survival_self_expression, c.traditional_secular) for c in load_centroids()], 3)
@@ -155,22 +152,37 @@ def _draw_panel(
         name = country_name(place.country) if named else place.country
         size = TEXT if named else SMALL
         labels.put(name, (place.x, place.y), size=size, colour=INK, weight="bold", needed=True)
+    for trail in trails:
+        for place in trail.places:
+            if place.country not in home:
+                at = (place.x, place.y)
+                labels.put(place.country, at, size=SMALL, colour=trail.colour, needed=True)
     if named:
         _name_others(labels, set(home))
 
 
-def _draw_trail(axes: Axes, trail: _Trail, home: dict[str, _Place]) -> None:
-    for place in trail.places:
-        if place.country in home:
-            start = home[place.country]
-            axes.plot(
-                [start.x, place.x], [start.y, place.y], color=trail.colour, linewidth=0.9,
-                alpha=0.6, zorder=3,
-            )  # fmt: skip
+def _draw_world(axes: Axes) -> None:
+    """Draw the centroids of the world's countries."""
+    for region in dict.fromkeys(centroid.region for centroid in load_centroids()):
+        chosen = [centroid for centroid in load_centroids() if centroid.region == region]
         axes.plot(
-            place.x, place.y, trail.marker, color=trail.colour, markersize=7.5, zorder=4,
-            markeredgecolor="white", markeredgewidth=0.7,
+            [centroid.survival_self_expression for centroid in chosen],
+            [centroid.traditional_secular for centroid in chosen], "o", zorder=2, markersize=4.5,
+            color=REGIONS.get(region, SOFT), alpha=0.65, markeredgewidth=0,
         )  # fmt: skip
+
+
+def _draw_trail(axes: Axes, trail: _Trail, home: dict[str, _Place]) -> None:
+    from matplotlib.collections import LineCollection
+
+    ways = [(home[place.country][1:], place[1:]) for place in trail.places if place.country in home]
+    lines = LineCollection(ways, colors=trail.colour, linewidths=0.9, alpha=0.6, zorder=3)
+    axes.add_collection(lines, autolim=False)
+    axes.plot(
+        [place.x for place in trail.places], [place.y for place in trail.places], trail.marker,
+        color=trail.colour, markersize=7.5, zorder=4, markeredgecolor="white",
+        markeredgewidth=0.7,
+    )  # fmt: skip
 
 
 def _name_others(labels: Labels, homes: set[str]) -> None:

@@ -34,8 +34,8 @@ def names(results: Results) -> dict[str, str]:
 
 
 def who_name(results: Results, who: str) -> str:
-    """Return what a series or a baseline is called."""
-    return names(results).get(who) or baseline_name(who)
+    """Return what people, a series or a baseline are called."""
+    return PEOPLE if who == PEOPLE else names(results).get(who) or baseline_name(who)
 
 
 def pair_name(results: Results, one: str, two: str) -> str:

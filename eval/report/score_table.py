@@ -104,7 +104,10 @@ def individual_tables(results: Results) -> Iterator[Table]:
             cells = [DASH if i is None else interval(i.value, i.low, i.high) for i in given]
             compared = max((each.cells for each in given if each), default=0)
             rows.append(
-                Row((who_name(results, who), *cells, f"{compared:,}"), apart=who not in called)
+                Row(
+                    (called.get(who) or baseline_name(who), *cells, f"{compared:,}"),
+                    apart=who not in called,
+                )
             )
         head = ("", *(measure(name).head for name in measures), "answers")
         title, note = (group.title, group.reading) if group else ("Other measures", "")

@@ -132,6 +132,31 @@ def interval(
     return Interval(estimate(table, statistic), *ends(drawn, level))
 
 
+def interval_by_country(
+    table: Table,
+    rng: np.random.Generator,
+    *,
+    rows: bool,
+    items: bool,
+    statistic: Statistic = ratio,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+) -> Interval:
+    """Return statistics (1 + C, M) with percentile intervals: over all countries, then of each in
+    the order of their numbers, all from the same draws; for the arguments see `resample`."""
+    found = []
+    for size in _blocks(table, draws):
+        found.append(with_mean(statistic(_draw(table, size, rng, rows, items))))
+    observed = with_mean(statistic(_by_country(table).sum(axis=1)))
+    low, high = ends(np.concatenate(found).reshape(draws, -1), level)
+    return Interval(observed, low.reshape(observed.shape), high.reshape(observed.shape))
+
+
+def with_mean(statistics: Floats) -> Floats:
+    """Return statistics of countries (..., C, M) with their mean before them (..., 1 + C, M)."""
+    return np.concatenate([_over_countries(statistics)[..., None, :], statistics], axis=-2)
+
+
 def compare(
     one: Table,
     two: Table,

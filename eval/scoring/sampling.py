@@ -104,8 +104,29 @@ def resample_distances(
     Each of `models` is (R, I, K) as in `pool`, all of the same respondents, which are drawn with
     replacement within their country; `human` (C, I, K) is held fixed. All models see the same
     draws. A cell without a valid answer is in no plain distance: show the penalised ones as well.
-    Raises ValueError where a country has no respondents.
+    Where there are several models a cell counts in which all gave a valid answer. Raises ValueError
+    where a country has no respondents.
     """
+    drawn = resample_by_country(
+        models, human, scales, group, rng, rows=rows, items=items, names=names, draws=draws
+    )
+    return {name: _mean(values) for name, values in drawn.items()}
+
+
+def resample_by_country(
+    models: Sequence[Floats],
+    human: Floats,
+    scales: Scales,
+    group: NDArray[np.intp],
+    rng: np.random.Generator,
+    *,
+    rows: bool,
+    items: bool,
+    names: Iterable[str] = tuple(METRICS),
+    draws: int = DRAWS,
+) -> dict[str, Floats]:
+    """Return by metric the distances (draws, models, C) of each country; see `resample_distances`,
+    which is the mean of them. The items drawn are the same in all countries."""
     if not np.array_equal(np.unique(group), np.arange(len(human))):
         raise ValueError("every country needs respondents, and every respondent a country")
 
@@ -145,7 +166,8 @@ def compare_distances(
     exchanged = _exchange(one, two, human, scales, group, rng, names, draws) if rows else {}
     results = {}
     for name in names:
-        both = [tabulate(each[name]) for each in cells]
+        known = ~np.isnan(cells[0][name] + cells[1][name])
+        both = [tabulate(np.where(known, each[name], np.nan)) for each in cells]
         by_item = compare(both[0], both[1], rng, rows=False, items=items, draws=draws)
         observed = by_item.estimate
         p_values = [by_item.p_value] if items else []
@@ -179,7 +201,8 @@ def _exchange(
         return [(both, forth), (both, back)]
 
     drawn = _gather(draw, human, scales, None, names, draws, 2 * len(group))
-    return {name: values[:, 0] - values[:, 1] for name, values in drawn.items()}
+    means = {name: _mean(values) for name, values in drawn.items()}
+    return {name: values[:, 0] - values[:, 1] for name, values in means.items()}
 
 
 def _gather(
@@ -191,7 +214,7 @@ def _gather(
     draws: int,
     n_rows: int,
 ) -> dict[str, Floats]:
-    """Return by metric (draws, models), the mean over countries, block by block of draws."""
+    """Return by metric (draws, models, C), block by block of draws."""
     blocks: dict[str, list[Floats]] = {name: [] for name in names}
     n_items = len(scales.items)
     most = max(1, BLOCK // (human[0].size + n_rows))
@@ -203,7 +226,7 @@ def _gather(
             for country, people in enumerate(human)
         ]
         for name in names:
-            blocks[name].append(_mean(np.stack([part[name] for part in parts], axis=-1)))
+            blocks[name].append(np.stack([part[name] for part in parts], axis=-1))
     return {name: np.concatenate(values) for name, values in blocks.items()}
 
 
@@ -214,19 +237,23 @@ def _measure_country(
     by_item: Floats,
     names: tuple[str, ...],
 ) -> dict[str, Floats]:
-    """Return by metric (draws, models) of one country, scales of the same length together."""
+    """Return by metric (draws, models) of one country, scales of the same length together; a cell
+    counts where all models have it."""
     total = {name: np.zeros((len(by_item), len(models))) for name in names}
     known = {name: np.zeros((len(by_item), len(models))) for name in names}
     for length in np.unique(scales.lengths):
         chosen = scales.lengths == length
         part = scales.pick(chosen)
         k = part.codes.shape[1]
-        for column, (model, by_row) in enumerate(models):
-            given = _weigh(model[:, chosen, :k], by_row)
-            for name, cells in measure(human[chosen, :k], given, part, names).items():
-                scored = by_item[:, chosen] * ~np.isnan(cells)
-                total[name][:, column] += (scored * np.nan_to_num(cells)).sum(axis=1)
-                known[name][:, column] += scored.sum(axis=1)
+        cells = [
+            measure(human[chosen, :k], _weigh(model[:, chosen, :k], by_row), part, names)
+            for model, by_row in models
+        ]
+        for name in names:
+            by_model = np.stack([each[name] for each in cells], axis=-1)
+            scored = by_item[:, chosen] * ~np.isnan(by_model).any(axis=-1)
+            total[name] += np.einsum("di,dim->dm", scored, np.nan_to_num(by_model))
+            known[name] += scored.sum(axis=1)[:, None]
     with np.errstate(invalid="ignore"):
         return {name: as_floats(total[name] / known[name]) for name in names}
 
