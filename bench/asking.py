@@ -137,9 +137,8 @@ def main(respondents: int = 1000, singles: int = 88) -> None:
     single = published(asked[:singles])
     rate = singles / single
     print(f"  one by one  {singles:>6} prompts in {single:>7.1f} s: {rate:.2f}/s")
-    print(
-        f"ratio to the batch call {batched / seconds:.2f}, to one by one {count / seconds / rate:.1f}"
-    )
+    gain = count / seconds / rate
+    print(f"ratio to the batch call {batched / seconds:.2f}, to one by one {gain:.1f}")
 
 
 if __name__ == "__main__":

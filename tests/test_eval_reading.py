@@ -76,6 +76,7 @@ def test_an_answer_with_words_around_it(reply: str) -> None:
         ("several", ["2 or 3", "1, 2", "2\n3", "1-3", "1 – 3", "1 to 3", "between 2 and 3", "1、2",
                      "2. Very important", "2 very important",
                      "1. very important\n2. rather important",
+                     "1. very important\n2. not at all\n3.",
                      "Option 2.\nOption 3.", "very important or rather important", "12: 1, 2",
                      "1 2"]),
         ("no option", ["2%", "2 percent", "$2", "2 €", "2nd", "Q2", "question 2", "2 children",

@@ -15,100 +15,37 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from report_results import made, rows, series
 
 from eval.people.load_report import CITATION
 from eval.report.caveat import caveats
-from eval.report.item_row import ItemRow, item_rows, read_item_rows
+from eval.report.item_row import item_rows, read_item_rows
 from eval.report.markdown import escape, render_markdown
 from eval.report.measure import by_group, measure
 from eval.report.name import names, pair_name
 from eval.report.number import chance, interval, number
 from eval.report.page import render_page
 from eval.report.plots import draw_gaps, draw_items, draw_map, draw_matrices, draw_scores
-from eval.report.results import (
-    ALL,
-    Floor,
-    Gap,
-    Individual,
-    Matrix,
-    Point,
-    Rates,
-    Results,
-    Score,
-    Series,
-)
+from eval.report.results import Results
 from eval.scoring.inglehart_welzel import load_centroids
 from simulation.store import Store
 
 NASTY = ["<script>alert(1)</script>", r"$\frac{", "a|b\n# c *d* [e](f) \u202egold"]
 """Names of models that would be markup, mathematics, or the end of a table's row."""
-METRICS = {"js_distance": 0.3, "tv": 0.3, "w1": 0.2, "js_penalised": 0.3, "culturespa": 70.0}
-BASELINES = {"uniform": 0.4, "first": 0.6, "last": 0.6, "middle": 0.5, "world-mode": 0.5,
-             "national-mode": 0.45, "people": 0.0}  # fmt: skip
 
-
-def series(place: int, model: str = "tiny", method: str = "culture") -> Series:
-    """Make a series."""
-    return Series(f"s{place}", f"s{place}", "logprobs", model, method, False, None, "en", False, 1)
-
-
-def made(models: list[str], countries: tuple[str, ...], **changed: object) -> Results:
-    """Make results in which the first series is the best in every metric."""
-    results = Results(
-        name="trial", made_at="2026-01-02T03:04:05", protocol={"items": "clca-44", "seed": 0},
-        items=44, people="SYNTHETIC respondents", synthetic=True, countries=countries,
-        without=("JPN",), versions={"folkways": "0"}, draws=100,
-    )  # fmt: skip
-    results.series = [series(place, model) for place, model in enumerate(models)]
-    for place, one in enumerate(results.series):
-        worse = 1 + place / 10
-        for where in (ALL, *countries):
-            for metric, start in METRICS.items():
-                value = start / worse if metric == "culturespa" else start * worse
-                results.scores.append(
-                    Score(one.id, where, metric, value, value - 0.02, value + 0.02, 44)
-                )
-            results.rates.append(Rates(one.id, where, 0.95, 0.02, 0.03, 0.0, 0.8, 0.1))
-        for step, where in enumerate(countries):
-            results.points.append(Point(one.id, where, 0.5 + worse / 5, step / 5))
-        results.matrices.append(_matrix(one.id, countries, 0.5))
-        results.gaps += [
-            Gap(one.id, other.id, "js_distance", ALL, -0.1, -0.2, -0.05, 0.0004, 44)
-            for other in results.series[place + 1 :]
-        ]
-    results.baselines = [
-        Score(who, where, metric, value * (100 if metric == "culturespa" else 1), None, None, 44)
-        for who, value in BASELINES.items()
-        for where in (ALL, *countries)
-        for metric in METRICS
-    ]
-    results.points += [Point("people", where, 0.1, 0.1 * n) for n, where in enumerate(countries)]
-    results.matrices.append(_matrix("people", countries, None))
-    results.floors = [Floor(200, "js_distance", 0.04, 0.05)]
-    results.individuals = [Individual("s0", ALL, "hard", 0.4, 0.3, 0.5, 8800)]
-    return replace(results, **changed)  # type: ignore[arg-type]
-
-
-def _matrix(who: str, countries: tuple[str, ...], r: float | None) -> Matrix:
-    rows = tuple(
-        tuple(100.0 - 3 * abs(row - column) for column in range(len(countries)))
-        for row in range(len(countries))
-    )
-    return Matrix(who, countries, rows, r, 81.25)
-
-
-def rows(count: int, answered: bool = True) -> list[ItemRow]:
-    """Make the rows of items Q1, Q2 and so on, each farther from people than the one before."""
-    found = []
-    for place in range(count):
-        share = 0.5 - place / (2 * count)
-        for point, model in ((1, share), (2, 1 - share)):
-            given_share = model if answered else None
-            found.append(
-                ItemRow(f"Q{place + 1}", "Is it?", point, f"option {point}", point - 1.0, 0.5,
-                        given_share)
-            )  # fmt: skip
-    return found
+STORED = """
+insert into survey_items values ('Q1', 'x', 'Is it?', 'ordinal', 'more');
+insert into survey_options values
+    ('Q1', 0, 1, 'no', 0), ('Q1', 1, 1, 'hardly', 0), ('Q1', 2, 2, 'yes', 1);
+insert into survey_people values ('DEU', 'Q1', 1, .25, 8, 0), ('DEU', 'Q1', 2, .75, 8, 0);
+insert into survey_conditions values
+    ('s0', 'tiny', 'fake', 'culture', false, null, 'en', 'logprobs', '{}');
+insert into survey_replies by name
+select 's0' as condition_id, 'DEU' as country, 'Q1' as item_id, 0 as arrangement, 0 as sample,
+    1 as attempt, [0, 1, 2] as shown, [.1, .1, .2] as probabilities, .4 as mass,
+    '' as prompt_hash, 0 as latency_s, timestamp '2026-01-01' as asked_at;
+"""
+"""One item of which two codes are one point, and one answer to it."""
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +70,15 @@ PLOTS: dict[str, Callable[[Results], str | None]] = {
 
 
 def words(svg: str | None) -> list[str]:
-    """Return the lines of text in an SVG."""
+    """Return the lines in an SVG."""
     assert svg is not None
     tag = "{http://www.w3.org/2000/svg}text"
     return ["".join(each.itertext()) for each in ElementTree.fromstring(svg).iter(tag)]
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(None, "–"), (float("nan"), "–"), (0.1234, "0.123"), (-0.0001, "0.000")]
-)  # fmt: skip
-def test_numbers_have_three_decimals_and_none_is_a_dash(value: float | None, shown: str) -> None:
-    assert number(value) == shown.replace("–", "\u2013")
+def test_numbers_have_three_decimals_and_none_is_a_dash() -> None:
+    assert [number(value) for value in (None, float("nan"))] == ["\u2013", "\u2013"]
+    assert [number(value) for value in (0.1234, -0.0001, -2)] == ["0.123", "0.000", "-2.000"]
 
 
 def test_intervals_and_p_values() -> None:
@@ -177,7 +112,7 @@ def test_plots_are_plain_svg_and_show_names_as_they_are(kind: str, nasty: Result
     svg = PLOTS[kind](nasty)
     shown = " ".join(words(svg))
     assert svg is not None and not re.search(
-        r'<script|style="|<style|<image|https?:(?!//www.w3)', svg
+        r'<script| style="|<style|<image|https?:(?!//www.w3)', svg
     )
     assert "alert(1)" in shown
     if kind != "items":
@@ -221,6 +156,12 @@ def test_what_is_not_known_is_not_drawn() -> None:
         assert "unknown" not in " ".join(words(svg))
 
 
+def test_a_country_without_people_is_named_where_the_model_is() -> None:
+    results = made(["tiny"], ("DEU",))
+    results.points = [*results.points, replace(results.points[0], country="JPN")]
+    assert "JPN" in words(draw_map(results))
+
+
 def test_items_are_sorted_and_large_sets_cut() -> None:
     results = made(["tiny"], ("DEU",))
     shown = [line for line in words(draw_items(results, "s0", "DEU", rows(44))) if "Is it?" in line]
@@ -237,25 +178,7 @@ def test_rows_come_from_the_view_of_shares(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.create()
     with duckdb.connect(str(store.path)) as con:
-        con.execute("insert into survey_items values ('Q1', 'x', 'Is it?', 'ordinal', 'more')")
-        con.execute(
-            "insert into survey_options values ('Q1', 0, 1, 'no', 0), ('Q1', 1, 1, 'hardly', 0), "
-            "('Q1', 2, 2, 'yes', 1)"
-        )
-        con.execute(
-            "insert into survey_people values ('DEU', 'Q1', 1, .25, 8, 0), ('DEU', 'Q1', 2, .75, "
-            "8, 0)"
-        )
-        con.execute(
-            "insert into survey_conditions values ('s0', 'tiny', 'fake', 'culture', false, null, "
-            "'en', 'logprobs', '{}')"
-        )
-        con.execute(
-            "insert into survey_replies by name select 's0' as condition_id, 'DEU' as country, "
-            "'Q1' as item_id, 0 as arrangement, 0 as sample, 1 as attempt, [0, 1, 2] as shown, "
-            "[.1, .1, .2] as probabilities, .4 as mass, '' as prompt_hash, 0 as latency_s, "
-            "timestamp '2026-01-01' as asked_at"
-        )
+        con.execute(STORED)
         found = read_item_rows(con, series(0), "DEU")
         chosen = item_rows(con, made(["tiny"], ("DEU", "CHN")))
     assert [(row.label, row.people, row.share) for row in found] == [
