@@ -9,6 +9,8 @@ import typer
 import yaml
 from scenes import play as play_scene
 
+from eval.config import load_eval_config, parse_eval_config
+from eval.evaluation import evaluate
 from folkways import application
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig, load_config
@@ -29,13 +31,18 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands() -> dict[str, object]:
     group = typer.main.get_command(application())  # type: ignore[arg-type]
-    found: dict[str, object] = {}
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        if hasattr(command, "commands"):
-            found |= {f"{name} {sub}": one for sub, one in command.commands.items()}
-        else:
-            found[name] = command
-    return found
+
+    def walk(command: object, name: str) -> dict[str, object]:
+        parts = getattr(command, "commands", None)
+        if parts is None:
+            return {name: command}
+        return {
+            found: one
+            for sub, part in parts.items()
+            for found, one in walk(part, f"{name} {sub}".strip()).items()
+        }
+
+    return walk(group, "")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +85,44 @@ def test_every_example_runs_with_the_fake_model(path: Path, tmp_path: Path) -> N
     assert launch(make_plan(config), limit=3, fresh=False, quiet=True) in ("done", "limit")
 
 
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation by the fake model, under the name of one before and one after training."""
+    out = tmp_path_factory.mktemp("survey")
+    config = parse_eval_config(
+        {
+            "name": "survey", "out": str(out), "people": "synthetic", "respondents": 3,
+            "methods": ["unaware", "culture", "respondent"],
+            "models": [{"name": "fake", "label": "base"}, {"name": "fake", "label": "tuned"}],
+        },
+        "here",
+    )  # fmt: skip
+    assert evaluate(config, quiet=True) == "done"
+    return out / "survey" / "log.duckdb"
+
+
+EVALUATION = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("query", blocks(EVALUATION, "sql"))
+def test_the_queries_on_an_evaluation_answer(answers: Path, query: str) -> None:
+    with duckdb.connect(str(answers), read_only=True) as con:
+        assert con.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples/wvs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_evaluation_runs_with_the_fake_model(path: Path, tmp_path: Path) -> None:
+    asked = load_eval_config(
+        path, ["models=[{name: fake}]", f"out={tmp_path}", "respondents=2", "cultures=[DEU, JPN]"]
+    )
+    assert evaluate(asked, quiet=True) == "done"
+
+
+def test_the_evaluation_in_the_docs_is_valid() -> None:
+    for text in blocks(EVALUATION, "yaml"):
+        parse_eval_config(yaml.safe_load(text), "docs")
+
+
 def test_the_configuration_in_the_docs_is_valid() -> None:
     for text in blocks((ROOT / "docs/runs.md").read_text(encoding="utf-8"), "yaml"):
         RunConfig.model_validate(yaml.safe_load(text))
@@ -87,12 +132,13 @@ def test_the_configuration_in_the_docs_is_valid() -> None:
 def test_every_command_a_page_names_exists(page: Path) -> None:
     known = commands()
     text = " ".join(page.read_text(encoding="utf-8").split())
-    for words in re.findall(r"folkways ((?:[a-z]+ ?){1,2})", text):
-        first, _, second = words.strip().partition(" ")
+    for words in re.findall(r"folkways ((?:[a-z]+ ?){1,3})", text):
+        first, *rest = words.split()
         groups = {name.split()[0] for name in known if " " in name}
         if first in groups:
-            taken_for = f"{first} {SHORT_FOR[first]}" if first in SHORT_FOR else ""
-            assert {f"{first} {second}", taken_for} & known.keys(), f"{page.name}: folkways {words}"
+            named = {" ".join([first, *rest[:count]]) for count in (1, 2)}
+            named |= {f"{first} {SHORT_FOR[first]}"} if first in SHORT_FOR else set()
+            assert named & known.keys(), f"{page.name}: folkways {words}"
         elif f"`folkways {first}" in text:
             assert first in known, f"{page.name}: folkways {words}"
 

@@ -3,6 +3,9 @@
 Invariant: what is not clearly one option is none. A reply that is not understood is counted and can
 be looked at; an invented answer would go unnoticed.
 
+The words it goes by are those of `reading.yaml`, by purpose and language; texts are folded and cut
+into words in `line.py`.
+
 What the lenient reading decides:
 
 * **Numbers** of decimals, fractions, ranges, dates, percentages, sums of money and groups of digits
@@ -31,17 +34,19 @@ Time is linear in the length of the text, and no text raises an error.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import takewhile
+from pathlib import Path
 from typing import Literal, NamedTuple
+
+import yaml
+
+from eval.asking.line import EDGES, Line, Phrases, Words, bare, fold, split
 
 Problem = Literal["empty", "refusal", "unsure", "out of range", "several", "decimal", "no option"]
 """Why the lenient reading found no option; a range of options is "several"."""
-
-Words = tuple[str, ...]
 
 
 class Reading(NamedTuple):
@@ -63,7 +68,7 @@ def read_reply(
     `refusals` and `unsure` are phrases that say that there is no answer; letter case is ignored.
     """
     sheet = _sheet(tuple(options), tuple(refusals), tuple(unsure))
-    lines = [line for line in _fold(text).split("\n") if line.strip(_EDGES)]
+    lines = [line for line in fold(text).split("\n") if line.strip(EDGES)]
     if not lines:
         return _none("empty")
     strict = sheet.answer(" ".join(lines))
@@ -74,173 +79,55 @@ def read_reply(
         items = takewhile(lambda item: item is not None, map(_ITEM.match, lines[len(answers) :]))
         named = {*answers, *(sheet.number(item[1]) for item in items if item)} - {None}
         return Reading(None, named.pop(), None) if len(named) == 1 else _none("several")
-    return _read_lines([_split(line, len(options)) for line in lines], sheet)
+    return _read_lines([_cut_line(line, len(options)) for line in lines], sheet)
 
 
 def _none(problem: Problem) -> Reading:
     return Reading(None, None, problem)
 
 
-class _Characters(dict[int, str]):
-    """What `str.translate` puts for a character, found out when it is first met."""
-
-    def __init__(self, find: Callable[[str], str]) -> None:
-        self._find = find
-
-    def __missing__(self, code: int) -> str:
-        return self.setdefault(code, self._find(chr(code)))
-
-
-_EDGES = " \"'*_`^"
-_SAME = dict.fromkeys("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", "\n")
-_SAME |= dict.fromkeys("\u2010\u2011\u2212", "-") | dict.fromkeys("\u2018\u2019\u02bc", "'")
-_SAME |= dict.fromkeys("\u2012\u2013\u2014\u2015\u301c\uff5e", "~")
-_SAME |= dict.fromkeys("\u201e\u201a\u300c\u300d\u300e\u300f", '"') | {"\u20e3": ""}
-_MARKS = {"\u3002": ".", "\u3001": ",", "\u060c": ",", "\u066b": ".", "\u2044": "/", "\u066a": "%"}
-_NO_SPACES = re.compile(  # Thai, Lao, Burmese, Khmer; kana, Han
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_LISTS: dict[str, dict[str, list[str]]] = yaml.load(
+    Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"), _LOADER
 )
 
 
-def _clean(character: str) -> str:
-    category = unicodedata.category(character)
-    if character in _SAME:
-        return _SAME[character]
-    if category == "Cf" or "\ufe00" <= character <= "\ufe0f":
-        return ""  # invisible
-    if category in ("Cc", "Cs") or character.isspace():
-        return " "
-    if category == "Nd":
-        return str(unicodedata.decimal(character))
-    if character.isdigit() and unicodedata.decomposition(character).startswith("<su"):
-        return "^" + character
-    return '"' if category in ("Pi", "Pf") else character
+def _listed(*purposes: str) -> frozenset[Words]:
+    """Return the words of some purposes in all languages."""
+    lists = (words for purpose in purposes for words in _LISTS[purpose].values())
+    return frozenset(split(fold(word)).words for words in lists for word in words)
 
 
-def _shape(character: str) -> str:
-    category = unicodedata.category(character)
-    if character in "0123456789":
-        return "0"
-    if category[0] in "LMN":
-        return "u" if _NO_SPACES.match(character) else "a"
-    if character < "\x80":
-        return "*" if character in "_`" else character
-    return _MARKS.get(character, "$" if category == "Sc" else ";")
+def _either(purpose: str) -> str:
+    """Return a pattern of the words of a purpose."""
+    lists = _LISTS[purpose].values()
+    return f"(?:{'|'.join(re.escape(fold(word)) for words in lists for word in words)})"
 
 
-_CLEAN, _SHAPE = _Characters(_clean), _Characters(_shape)
-_APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
-
-
-def _fold(text: str) -> str:
-    """Return a text without what makes no difference, its digits in ASCII.
-
-    It is normalized in pieces, since a long run of combining marks takes quadratic time.
-    """
-    clean = text.translate(_CLEAN)
-    folded = re.sub(r"\S{1,200}", lambda m: unicodedata.normalize("NFKC", m[0]).casefold(), clean)
-    return re.sub(" +", " ", _APOSTROPHE.sub("", folded))
-
-
-def _bare(text: str) -> str:
-    plain = re.sub(r"[*_`\n ]+", " ", text.replace("~", "-"))
-    return plain.strip(_EDGES).rstrip(_EDGES + ".!\u3002")
-
-
-class _Line(NamedTuple):
-    """The words of a line, among them numbers."""
-
-    words: Words
-    kinds: str
-    """Of each word: 0 number, a word, u character of a script without spaces."""
-    gaps: Words
-    """The marks and spaces before each word, and after the last."""
-
-
-_WORD = re.compile(r"0+(?:(?:[.,:/'^+]| ?[-~] ?| |\) ?-?)0+)*|a+|u")
-_DASH = re.compile(" ?[-~] ?")
-_TO = re.compile(r"(?<!\d)(\d{1,4}) ?(?:to|thru|through|until|bis|al?|hasta|から|到|至) ?(?=\d)")
-_BETWEEN = re.compile(r"\b(?:between|zwischen|entre) (\d{1,4}) (?:and|und|y|e) (?=\d)")
-_OUT_OF = re.compile(r"(?<!\d)(\d{1,4}) (?:out of|von|de|sobre) (\d{1,4})(?!\d)")
-
-
-def _split(line: str, count: int) -> _Line:
-    """Return the words of a line where `count` options are shown."""
-    text = _BETWEEN.sub(r"\1-", _TO.sub(r"\1-", line))
-    text = _OUT_OF.sub(lambda m: m[1] if m[2] == str(count) else f"{m[1]}/{m[2]}", text)
-    shape = re.sub(r"(?<=[au])-(?=[au])", " ", text.translate(_SHAPE))
-    found = list(_WORD.finditer(shape))
-    edges = [0, *(edge for word in found for edge in word.span()), len(shape)]
-    words = tuple(_DASH.sub("-", text[slice(*word.span())]) for word in found)
-    gaps = tuple(shape[i:j] for i, j in zip(edges[::2], edges[1::2], strict=True))
-    return _Line(words, "".join(word[0][0] for word in found), gaps)
-
-
-class _Phrases:
-    """Finds phrases among words: at each place the longest, and none within another."""
-
-    def __init__(self, phrases: Iterable[Words]) -> None:
-        self._by_first: defaultdict[str, list[Words]] = defaultdict(list)
-        for phrase in sorted(filter(None, phrases), key=len, reverse=True):
-            self._by_first[phrase[0]].append(phrase)
-
-    def find(self, words: Words) -> Iterator[tuple[int, int]]:
-        """Yield where phrases begin and end."""
-        end = 0
-        for start, word in enumerate(words):
-            if start >= end and word in self._by_first:
-                for phrase in self._by_first[word]:
-                    if words[start : start + len(phrase)] == phrase:
-                        end = start + len(phrase)
-                        yield start, end
-                        break
-
-
-def _listed(text: str) -> frozenset[Words]:
-    return frozenset(_split(phrase, 0).words for phrase in text.split(","))
-
-
-_NEITHER = ("neither",)
-_NOT = _listed(
-    "not,no,never,none,nobody,nothing,cannot,cant,dont,doesnt,didnt,isnt,arent,wasnt,werent,wont,"
-    "wouldnt,couldnt,shouldnt,havent,hasnt,hadnt,aint,non,hardly,neither,nicht,nichts,kein,keine,"
-    "keinen,keinem,keiner,keines,nie,niemals,weder,kaum,nunca,jamás,tampoco,ni,ningún,ninguna,"
-    "ninguno,nada,不,没,沒,无,無,未,非,ない,なかっ,ません,ではなく,じゃなく"
-)
-_CLAUSE = _listed(
-    "but,because,since,although,though,however,while,aber,sondern,weil,denn,obwohl,pero,sino,"
-    "porque,pues,aunque,但,不过,不過,因为,因為,而,ので,けど,けれど"
-)
-_SIGNS = _Phrases(_NOT | _CLAUSE | _listed("非常"))  # the last one denies nothing
-_DEGREE = _listed(
-    "very,strongly,firmly,completely,totally,fully,wholly,entirely,absolutely,somewhat,slightly,"
-    "fairly,rather,quite,extremely,partly,partially,mostly,moderately,more,less,most,least,than,"
-    "sehr,voll,völlig,ganz,stark,eher,ziemlich,etwas,teilweise,absolut,mehr,weniger,muy,bastante,"
-    "totalmente,completamente,algo,poco,parcialmente,demasiado,más,menos,非常,十分,极其,完全,比较,"
-    "强烈,有点,有些,更,最,とても,非常に,かなり,やや,少し,あまり,全く,まったく,強く,最も,もっと"
-)
-_FUNCTION = _listed(
-    "yes,no,none,all,some,any,most,much,many,right,left,good,better,i,have,do,is,it,ja,nein,alle,"
-    "einige,viel,gut,sí,si,nada,todo,todos,algo,mucho,bien,没有,不是,はい,いいえ,ない,ある"
-)
-_MEASURES = frozenset(zip("年月日時时点點分秒人位名岁歳歲次回度个個口天週周倍割成代号楼階円元"))
-_NAMES_OPTION = _listed("option,answer,choice,antwort,opción,respuesta")
-_AFTER_NUMBER = _listed(
-    "or,and,because,since,as,but,is,would,on,oder,und,weil,da,denn,aber,ist,o,u,y,ya,es,porque,"
-    "pues,pero"
-)
-_NAMES_OTHER = _listed(
-    "question,item,page,step,part,section,chapter,q,frage,seite,pregunta,página,january,february,"
-    "march,april,may,june,july,august,september,october,november,december,januar,februar,märz,mai,"
-    "juni,juli,oktober,dezember,enero,febrero,marzo,abril,mayo,junio,julio,agosto,octubre"
-)
+_NOT, _NEITHER, _CLAUSE = _listed("negations"), _listed("neither"), _listed("clause_ends")
+_SIGNS = Phrases(_listed("negations", "not_negations", "clause_ends"))
+_DEGREE, _FUNCTION = _listed("degrees"), _listed("function_words")
+_PARTICLES, _MEASURES = _listed("particles"), _listed("measures")
+_NAMES_OPTION, _NAMES_OTHER = _listed("options"), _listed("numbered", "months")
+_AFTER_NUMBER = _listed("after_number")
+_NUMERALS = {word: n for words in _LISTS["numerals"].values() for n, word in enumerate(words, 1)}
+_TO = re.compile(rf"(?<!\d)(\d{{1,4}}) ?{_either('range_to')} ?(?=\d)")
+_BETWEEN = re.compile(rf"\b{_either('between')} (\d{{1,4}}) {_either('between_and')} (?=\d)")
+_OUT_OF = re.compile(rf"(?<!\d)(\d{{1,4}}) {_either('out_of')} (\d{{1,4}})(?!\d)")
 _CLAUSE_END = re.compile(r"[.,;:!?()\[\]{}<>|=/~]|(?:^| )-(?: |$)")
 _DECIMAL = re.compile("\\d+[.,/'\u2044\u066b]\\d+")
 _ANSWER = re.compile(r"([1-9]\d{0,3})(?!\d)(.*)")
 _ITEM = re.compile(r"([1-9]\d{0,3})[.):] ?(?!\d)")
 _JOINTS = " .):]-,(|\"'\u3002\u3001"
-_NUMERALS = "一二三四五六七八九十"
+
+
+def _cut_line(text: str, count: int) -> Line:
+    """Return the words of a folded line where `count` options are shown.
+
+    Numbers that words make a range or a fraction are written as one: "2 to 3" as 2-3.
+    """
+    text = _BETWEEN.sub(r"\1-", _TO.sub(r"\1-", text))
+    return split(_OUT_OF.sub(lambda m: m[1] if m[2] == str(count) else f"{m[1]}/{m[2]}", text))
 
 
 class _Sheet(NamedTuple):
@@ -250,9 +137,9 @@ class _Sheet(NamedTuple):
     """Without what may surround an answer; empty where an option has but its number."""
     places: Mapping[Words, int]
     """From the words of a label to its option, where no other has the same."""
-    phrases: _Phrases
+    phrases: Phrases
     """Finds labels."""
-    said: tuple[tuple[Problem, _Phrases], ...]
+    said: tuple[tuple[Problem, Phrases], ...]
     """Finds what says that there is no answer."""
 
     def number(self, digits: str) -> int | None:
@@ -262,7 +149,7 @@ class _Sheet(NamedTuple):
 
     def answer(self, text: str) -> int | None:
         """Return the option if its number, its label, or one after the other is all of a text."""
-        text = _bare(text)
+        text = bare(text)
         if text and self.labels.count(text) == 1:
             return self.labels.index(text)
         found = _ANSWER.fullmatch(text)
@@ -277,23 +164,23 @@ class _Sheet(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _sheet(options: Words, refusals: Words, unsure: Words) -> _Sheet:
-    bare = (_bare(_fold(option)) for option in options)
-    labels = tuple("" if re.fullmatch(r"\(?\d+\)?", label) else label for label in bare)
-    cut = [_split(label, len(labels)).words for label in labels]
+    plain = (bare(fold(option)) for option in options)
+    labels = tuple("" if re.fullmatch(r"\(?\d+\)?", label) else label for label in plain)
+    cut = [_cut_line(label, len(labels)).words for label in labels]
     places = {
         words: place
         for place, words in enumerate(cut)
         if cut.count(words) == 1 and words and not (len(words) == 1 and words[0].isdigit())
     }
-    no, doubt = (_Phrases(_split(_fold(s), 0).words for s in said) for said in (refusals, unsure))
-    return _Sheet(labels, places, _Phrases(places), (("refusal", no), ("unsure", doubt)))
+    no, doubt = (Phrases(_cut_line(fold(s), 0).words for s in said) for said in (refusals, unsure))
+    return _Sheet(labels, places, Phrases(places), (("refusal", no), ("unsure", doubt)))
 
 
-def _read_lines(lines: Sequence[_Line], sheet: _Sheet) -> Reading:
+def _read_lines(lines: Sequence[Line], sheet: _Sheet) -> Reading:
     found = {one for line in lines for one in _read_line(line, sheet)}
     words = [word for line in lines for word in line.words]
     if not found and len(words) == 1 and words[0] in _NUMERALS:
-        place = sheet.number(str(_NUMERALS.index(words[0]) + 1))
+        place = sheet.number(str(_NUMERALS[words[0]]))
         found = {"out of range" if place is None else place}
     named = [one for one in found if isinstance(one, int)]
     if len(named) == 1 and found.isdisjoint({"refusal", "unsure"}):
@@ -303,7 +190,7 @@ def _read_lines(lines: Sequence[_Line], sheet: _Sheet) -> Reading:
     return _none(next((problem for problem in order if problem in found), "no option"))
 
 
-def _read_line(line: _Line, sheet: _Sheet) -> Iterator[int | Problem]:
+def _read_line(line: Line, sheet: _Sheet) -> Iterator[int | Problem]:
     """Yield every option that is named, and every problem."""
     labels = dict(sheet.phrases.find(line.words))
     owner = [-1] * len(line.words)
@@ -322,15 +209,15 @@ def _read_line(line: _Line, sheet: _Sheet) -> Iterator[int | Problem]:
             yield from _number(line, i, sheet)
 
 
-def _denied(line: _Line, owner: Sequence[int]) -> list[bool]:
+def _denied(line: Line, owner: Sequence[int]) -> list[bool]:
     """Return for each word whether its clause holds a negation outside the label it belongs to."""
     signs = dict(_SIGNS.find(line.words))
     clause, clauses, denials = 0, [], defaultdict[int, set[int]](set)
-    for i, word in enumerate(line.words):
+    for i in range(len(line.words)):
         sign = line.words[i : signs.get(i, i)]
         if owner[i] in (-1, i):  # what ends clauses does not end them within a label
             clause += bool(_CLAUSE_END.search(line.gaps[i])) or sign in _CLAUSE
-        if sign in _NOT and (owner[i] < 0 or word in _NEITHER):
+        if sign in _NOT and (owner[i] < 0 or sign in _NEITHER):
             denials[clause].add(owner[i])
         clauses.append(clause)
     return [
@@ -338,7 +225,7 @@ def _denied(line: _Line, owner: Sequence[int]) -> list[bool]:
     ]
 
 
-def _graded(line: _Line, start: int, end: int) -> bool:
+def _graded(line: Line, start: int, end: int) -> bool:
     """Return whether a word of degree beside a label makes another answer of it."""
     words = line.words
     if any(words[start : start + n] in _DEGREE for n in range(1, 5)):
@@ -348,18 +235,18 @@ def _graded(line: _Line, start: int, end: int) -> bool:
     return after in _DEGREE or any(before[-n:] in _DEGREE for n in range(1, 5))
 
 
-def _stands(line: _Line, start: int, end: int) -> bool:
+def _stands(line: Line, start: int, end: int) -> bool:
     """Return whether a label that other sentences contain as well stands as an answer."""
     label, unspaced = line.words[start:end], line.kinds[start] == "u"
     function = all((word,) in _FUNCTION for word in label)
     if not (function or label in _FUNCTION or (unspaced and len(label) == 1)):
         return True
-    end += unspaced and line.words[end : end + 1] == ("的",)
+    end += unspaced and line.words[end : end + 1] in _PARTICLES
     last = end == len(line.words) or bool(line.gaps[end].strip())
     return last and (not unspaced or start == 0 or bool(line.gaps[start].strip()))
 
 
-def _chooses(line: _Line, i: int, labels: Mapping[int, int]) -> bool:
+def _chooses(line: Line, i: int, labels: Mapping[int, int]) -> bool:
     """Return whether a number is not part of something else."""
     before, after = line.gaps[i : i + 2]
     previous, following = line.words[max(0, i - 1) : i], line.words[i + 1 : i + 2]
@@ -379,7 +266,7 @@ def _chooses(line: _Line, i: int, labels: Mapping[int, int]) -> bool:
     return True
 
 
-def _number(line: _Line, i: int, sheet: _Sheet) -> Iterator[int | Problem]:
+def _number(line: Line, i: int, sheet: _Sheet) -> Iterator[int | Problem]:
     word, before = line.words[i], line.gaps[i] if i else " " + line.gaps[i]
     if word.isdigit():
         place = sheet.number(word)

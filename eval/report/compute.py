@@ -13,7 +13,13 @@ import duckdb
 import numpy as np
 
 from eval.report.answers import CERTAIN, Given, load_given, load_grid, load_truths
-from eval.report.culturespa import matrices, spa_baselines, spa_scores
+from eval.report.culturespa import (
+    coded_grid,
+    matrices,
+    modal_sheet,
+    spa_baselines,
+    spa_scores,
+)
 from eval.report.individuals import guesses, individuals
 from eval.report.results import ALL, Floor, Gap, Point, Rates, Results, Score
 from eval.scoring import baseline
@@ -40,14 +46,16 @@ with replies as (
     ) = 1
 ),
 rates as (
-    select country, avg((problem <> '')::int) as invalid, avg((problem = 'refusal')::int) as refused,
+    select country, avg((problem <> '')::int) as invalid,
+        avg((problem = 'refusal')::int) as refused,
         avg((problem = 'unsure')::int) as unsure, avg(list_contains(?, problem)::int) as failed,
         avg(mass) as mass, avg((strict is null)::int) as not_strict
     from replies group by country
 )
 select * from rates
 union all
-select ?, avg(invalid), avg(refused), avg(unsure), avg(failed), avg(mass), avg(not_strict) from rates
+select ?, avg(invalid), avg(refused), avg(unsure), avg(failed), avg(mass), avg(not_strict)
+from rates
 order by country
 """
 ORDER_GAPS = """
@@ -82,9 +90,11 @@ def compute(con: duckdb.DuckDBPyConnection, results: Results, seed: int) -> None
     if set(fourteen_items()) <= set(grid.scales.items):
         results.points = list(_points(all_given, grid))
     published = results.protocol["people"] in ("marginals", "synthetic")
-    results.scores += spa_scores(con, all_given, grid, items, published, rng, results.draws)
-    results.baselines += spa_baselines(grid, items, published)
-    results.matrices = matrices(con, all_given, grid, items, published)
+    people = coded_grid(grid, items, published)
+    sheets = [(given, modal_sheet(con, given, people, published)) for given in all_given]
+    results.scores += spa_scores(sheets, people, rng, results.draws)
+    results.baselines += spa_baselines(people)
+    results.matrices = matrices(sheets, people)
 
 
 def _scores(given: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Score]:
@@ -131,9 +141,7 @@ def _rates(con: duckdb.DuckDBPyConnection, given: Given) -> Iterator[Rates]:
     for row in con.execute(RATES, [series.condition, list(FAILURES), ALL]).fetchall():
         country, invalid, refused, unsure, failed, mass, not_strict = row
         wrong = not_strict if series.reading == "text-strict" else invalid
-        yield Rates(
-            series.id, country, 1 - wrong, refused, unsure, failed, mass, gaps.get(country)
-        )
+        yield Rates(series.id, country, 1 - wrong, refused, unsure, failed, mass, gaps.get(country))
 
 
 def _baselines(grid: Grid) -> Iterator[Score]:
@@ -208,7 +216,7 @@ def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: in
     if paired:
         shared = {*one.respondents} & {*two.respondents}
         one, two = one.pick(shared), two.pick(shared)
-    names = COMPARED if one.scale == two.scale else COMPARED[1:]
+    names = tuple(name for name in COMPARED if name != "kl" or one.scale == two.scale)
     cells = [measure(grid.shares, each.pooled, grid.scales, names) for each in (one, two)]
     tables = [np.stack([each[name] for name in names], axis=-1) for each in cells]
     both = ~np.isnan(tables[0]) & ~np.isnan(tables[1])

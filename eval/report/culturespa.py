@@ -16,94 +16,119 @@ from eval.people.marginals import load_marginals
 from eval.report.answers import Given
 from eval.report.results import ALL, Matrix, Score
 from eval.scoring import baseline, culture_score
-from eval.scoring.bootstrap import culturespa, interval, tabulate
-from eval.scoring.grid import Floats, Grid
+from eval.scoring.bootstrap import culturespa, interval_by_country, tabulate
+from eval.scoring.grid import Bools, Floats, Grid, as_floats
 
 GOLD: tuple[culture_score.Gold, ...] = ("mode", "mean", "median")
-SHEET = """
-select country, item_id, code, sum(weight) from survey_readings
-where condition_id = ? and reading = ? and code is not null group by all
-"""
+SHEETS = {
+    True: """
+select country, item_id, code, round(sum(weight), 9) as weight from survey_readings
+where condition_id = ? and reading = ? and code is not null group by all order by code
+""",
+    False: """
+select country, item_id, point, round(sum(weight), 9) as weight from survey_answers
+where condition_id = ? and reading = ? and point is not null group by all order by point
+""",
+}
+"""The weight of each answer, on the codes of the file or on the recoded scales. It is rounded, so
+that a tie does not hang on the order in which weights were added."""
+Sheets = Sequence[tuple[Given, Floats]]
+"""Series with their likeliest codes (C, I)."""
 
 
-def published_grid(grid: Grid, items: Sequence[Item], published: bool) -> Grid:
-    """Return people's answers on the codes of the file, NaN for countries without any."""
+def coded_grid(grid: Grid, items: Sequence[Item], published: bool) -> Grid:
+    """Return people's answers on the codes of the file, NaN for countries without any.
+
+    The countries of CultureSPA come first and in its order, which decides ties of the world's mode.
+    """
     if not published:
         return grid
     people = load_marginals()
-    known = [country for country in grid.countries if country in people.countries]
+    ranked = dict.fromkeys([*people.culturespa, *people.countries])
+    known = [country for country in ranked if country in grid.countries]
+    unknown = [country for country in grid.countries if country not in ranked]
     found = people.file_grid(known, [item.id for item in items])
-    if len(known) == len(grid.countries):
-        return found
-    rows = [grid.countries.index(country) for country in known]
     arrays = []
     for part in (found.shares, found.valid, found.missing, found.mode):
-        whole = np.full((len(grid.countries), *part.shape[1:]), np.nan)
-        whole[rows] = part
-        arrays.append(whole)
-    return Grid(grid.countries, found.scales, *arrays)
+        nothing = np.full((len(unknown), *part.shape[1:]), np.nan)
+        arrays.append(np.concatenate([part, nothing]))
+    return Grid((*known, *unknown), found.scales, *arrays)
 
 
-def modal_sheet(con: duckdb.DuckDBPyConnection, given: Given, grid: Grid) -> Floats:
+def modal_sheet(
+    con: duckdb.DuckDBPyConnection, given: Given, people: Grid, published: bool
+) -> Floats:
     """Return the likeliest code (C, I) of a series; of equally likely ones the first, NaN without
     a valid answer."""
-    sheet = np.full((len(grid.countries), len(grid.scales.items)), np.nan)
+    sheet = np.full(people.mode.shape, np.nan)
     most = np.zeros(sheet.shape)
-    columns = {item: column for column, item in enumerate(grid.scales.items)}
-    rows = con.execute(SHEET, [given.series.condition, given.series.reading]).fetchall()
-    for country, item, code, weight in sorted(rows, key=lambda row: row[2]):
+    columns = {item: column for column, item in enumerate(people.scales.items)}
+    homes = {country: [row] for row, country in enumerate(people.countries)}
+    homes["*"] = [*range(len(people.countries))]
+    key = [given.series.condition, given.series.reading]
+    for country, item, code, weight in con.execute(SHEETS[published], key).fetchall():
         column = columns[item]
-        for row in (
-            range(len(grid.countries)) if country == "*" else [grid.countries.index(country)]
-        ):
+        for row in homes[country]:
             if weight > most[row, column]:
                 most[row, column], sheet[row, column] = weight, code
     return sheet
 
 
-def spa_scores(
-    con: duckdb.DuckDBPyConnection, all_given: Sequence[Given], grid: Grid, items: Sequence[Item],
-    published: bool, rng: np.random.Generator, draws: int,
-) -> list[Score]:  # fmt: skip
+def spa_scores(sheets: Sheets, people: Grid, rng: np.random.Generator, draws: int) -> list[Score]:
     """Return CultureSPA's score against the modes, means and medians of people, with intervals over
     items; invalid answers are left out, and in `culturespa_penalised` as wrong as can be."""
-    people = published_grid(grid, items, published)
     scores = []
-    for given in all_given:
-        sheet = modal_sheet(con, given, people)
+    for given, sheet in sheets:
+        who, scales = given.series.id, people.scales
         for kind in GOLD:
             target = culture_score.gold(people, kind)
-            name = "culturespa" if kind == "mode" else f"culturespa_{kind}"
-            errors, lengths = culture_score.squares(sheet, target, people.scales)
-            scores += _scored(given.series.id, name, errors, lengths, people, rng, draws)
-        target = people.mode
-        far = np.maximum(target - people.scales.codes[:, 0], people.scales.codes[:, -1] - target)
-        errors = np.where(np.isnan(sheet), far, sheet - target) ** 2
-        lengths = np.where(np.isnan(errors), np.nan, (people.scales.lengths - 1) ** 2)
-        name = "culturespa_penalised"
-        scores += _scored(given.series.id, name, errors, lengths, people, rng, draws)
+            errors, lengths = culture_score.squares(sheet, target, scales)
+            scores += _scored(who, _name(kind), errors, lengths, people, rng, draws)
+        far = np.maximum(people.mode - scales.codes[:, 0], scales.codes[:, -1] - people.mode)
+        errors = np.where(np.isnan(sheet), far, sheet - people.mode) ** 2
+        errors[~_asked(given, people)] = np.nan
+        lengths = np.where(np.isnan(errors), np.nan, (scales.lengths - 1) ** 2)
+        scores += _scored(who, "culturespa_penalised", errors, lengths, people, rng, draws)
     return scores
 
 
+def _name(kind: culture_score.Gold) -> str:
+    return "culturespa" if kind == "mode" else f"culturespa_{kind}"
+
+
+def _asked(given: Given, people: Grid) -> Bools:
+    """Return whether a series was asked (C, I), in the order of the countries of `people`."""
+    order = [given.countries.index(country) for country in people.countries]
+    return ~np.isnan(given.pooled.invalid[order])
+
+
 def _scored(
-    who: str, name: str, errors: Floats, lengths: Floats, grid: Grid, rng: np.random.Generator,
+    who: str, name: str, errors: Floats, lengths: Floats, people: Grid, rng: np.random.Generator,
     draws: int,
 ) -> list[Score]:  # fmt: skip
     known = [row for row in range(len(errors)) if not np.isnan(errors[row]).all()]
-    found = []
-    for country, rows in [(ALL, known), *((grid.countries[row], [row]) for row in known)]:
-        if rows:
-            table = tabulate(errors[rows], lengths[rows])
-            ends = interval(table, rng, rows=False, items=True, statistic=culturespa, draws=draws)
-            count = int((~np.isnan(errors[rows])).any(axis=0).sum())
-            value, low, high = (float(part[0]) for part in ends)
-            found.append(Score(who, country, name, value, low, high, count))
-    return found
+    if not known:
+        return []
+    table = tabulate(errors[known], lengths[known])
+    found = interval_by_country(
+        table, rng, rows=False, items=True, statistic=culturespa, draws=draws
+    )
+    homes = [(ALL, known), *((people.countries[row], [row]) for row in known)]
+    scores = []
+    for at, (country, rows) in enumerate(homes):
+        value, low, high = (float(part[at, 0]) for part in found)
+        scores.append(Score(who, country, name, value, low, high, _count(errors[rows])))
+    return scores
 
 
-def spa_baselines(grid: Grid, items: Sequence[Item], published: bool) -> list[Score]:
-    """Return the same scores of sheets that cost nothing."""
-    people = published_grid(grid, items, published)
+def _count(errors: Floats) -> int:
+    """Return the number of items with a value in any country."""
+    return int((~np.isnan(errors)).any(axis=0).sum())
+
+
+def spa_baselines(people: Grid) -> list[Score]:
+    """Return the same scores of what costs nothing; of uniform guessing with the expected squared
+    error."""
     scales = people.scales
     sheets = {
         "first": np.broadcast_to(scales.codes[:, 0], people.mode.shape),
@@ -116,41 +141,56 @@ def spa_baselines(grid: Grid, items: Sequence[Item], published: bool) -> list[Sc
     scores = []
     for kind in GOLD:
         target = culture_score.gold(people, kind)
-        name = "culturespa" if kind == "mode" else f"culturespa_{kind}"
+        guessed = culture_score.expected_culturespa(baseline.uniform(people), target, scales)
+        scores += _plain("uniform", kind, guessed, target, people)
         for who, sheet in sheets.items():
             values = culture_score.culturespa(sheet, target, scales)
-            count = int((~np.isnan(sheet + target)).any(axis=0).sum())
-            for country, value in [
-                (ALL, np.nanmean(values)),
-                *zip(people.countries, values, strict=True),
-            ]:
-                if not np.isnan(value):
-                    scores.append(Score(who, country, name, float(value), None, None, count))
+            scores += _plain(who, kind, values, sheet + target, people)
+        if len(people.countries) > 1:
+            each = culture_score.culturespa(people.mode[:, None], target, scales)
+            np.fill_diagonal(each, np.nan)
+            scores += _plain("other countries' mode", kind, _mean(each), target, people)
     return scores
 
 
-def matrices(
-    con: duckdb.DuckDBPyConnection, all_given: Sequence[Given], grid: Grid, items: Sequence[Item],
-    published: bool,
-) -> list[Matrix]:  # fmt: skip
+def _plain(
+    who: str, kind: culture_score.Gold, values: Floats, scored: Floats, people: Grid
+) -> list[Score]:
+    """Return the scores (C,) of a baseline and their mean; `scored` (C, I) is NaN for items that
+    are not."""
+    known = [row for row in range(len(values)) if not np.isnan(values[row])]
+    homes = [(ALL, known), *((people.countries[row], [row]) for row in known)]
+    return [
+        Score(who, home, _name(kind), float(values[rows].mean()), None, None, _count(scored[rows]))
+        for home, rows in homes
+        if rows
+    ]
+
+
+def _mean(values: Floats) -> Floats:
+    """Return means over the first axis of what is known; NaN without anything."""
+    known = (~np.isnan(values)).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return as_floats(np.nansum(values, axis=0) / known)
+
+
+def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     """Return the scores of countries' sheets against each other, of people and of every series that
     was asked by culture; nothing with fewer than three countries."""
-    people = published_grid(grid, items, published)
     human = culture_score.score_matrix(people.mode, people.scales)
-    known = ~np.isnan(np.diag(human))
-    if known.sum() < 3:
+    if (~np.isnan(np.diag(human))).sum() < 3:
         return []
     found = [_matrix("people", human, people.countries, None)]
-    for given in all_given:
-        if given.series.method == "unaware":
-            continue
-        model = culture_score.score_matrix(modal_sheet(con, given, people), people.scales)
-        found.append(_matrix(given.series.id, model, people.countries, human))
+    for given, sheet in sheets:
+        if given.series.method != "unaware" or given.series.language == "native":
+            model = culture_score.score_matrix(sheet, people.scales)
+            found.append(_matrix(given.series.id, model, people.countries, human))
     return found
 
 
 def _matrix(who: str, scores: Floats, countries: tuple[str, ...], human: Floats | None) -> Matrix:
-    pairs = scores[np.triu_indices(len(scores), k=1)]
+    shared = scores if human is None else np.where(np.isnan(human), np.nan, scores)
+    pairs = shared[np.triu_indices(len(scores), k=1)]
     mean = float(np.nanmean(pairs)) if (~np.isnan(pairs)).any() else None
     r = None if human is None else culture_score.structure_correlation(scores, human)
     rows = tuple(tuple(None if np.isnan(v) else float(v) for v in row) for row in scores)
