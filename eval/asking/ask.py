@@ -31,6 +31,9 @@ AGAIN = ("timeout", "server-error", "bad-response")
 FORMS = ("{}", " {}")
 """How a reply may begin that names an option: its number, bare or after a space. The probabilities
 of the two, which are different tokens, are added."""
+ROUNDING = 0.1
+"""How much more than 1 the options' probabilities may sum to: an engine may compute each by itself,
+in numbers of 8 bits."""
 
 Row = dict[str, Any]
 Asked = tuple[str, int, int]
@@ -68,8 +71,14 @@ class Interviewer:
     async def work(self, todo: Todo, emit: Emit) -> None:
         """Ask what is open on a sheet; an exhausted budget leaves the rest for another launch."""
         first, *others = todo.open()
-        if await self._ask(todo, first, emit):
-            await asyncio.gather(*(self._ask(todo, question, emit) for question in others))
+        if not await self._ask(todo, first, emit):
+            return
+        asks = [asyncio.create_task(self._ask(todo, question, emit)) for question in others]
+        try:
+            await asyncio.gather(*asks)
+        finally:
+            for ask in asks:  # after a failure nobody would store what the others answer
+                ask.cancel()
 
     async def _ask(self, todo: Todo, question: Question, emit: Emit) -> bool:
         """Ask one question; return False where the budget does not admit it."""
@@ -122,6 +131,8 @@ class Interviewer:
             for at in range(0, len(forms), width)
         ]
         mass = math.fsum(probabilities)
+        if not mass <= 1 + ROUNDING:  # not a number is not either
+            raise CallFailed("bad-response", f"the options' probabilities sum to {mass:g}")
         problem = None if mass > 0 else "no mass"
         return {"probabilities": probabilities, "mass": mass, "problem": problem}
 

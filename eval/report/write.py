@@ -1,4 +1,4 @@
-"""Writing what an evaluation found into its folder: results.json, results.md and report.html.
+"""Writing what an evaluation found into its folder: results.json, results.md, report.html, plots.
 
 Invariant: the files say nothing that the store does not hold; writing them again from the same
 store gives the same figures.
@@ -21,6 +21,8 @@ from scenarios.errors import UserError
 from simulation.query import open_reader, read_rows
 
 DRAWS = 2000
+PLOTTED = ("js_distance", "w1", "culturespa")
+"""Metrics with a plot of all series."""
 PEOPLE = {
     MARGINALS: "national shares of WVS-7, unweighted",
     SYNTHETIC: "national shares of WVS-7, unweighted; respondents are SYNTHETIC, drawn from them",
@@ -42,6 +44,25 @@ def write_report(run: Path, made_at: datetime, draws: int = DRAWS) -> list[Path]
     results.write(paths[0])
     paths[1].write_text(render_markdown(results), encoding="utf-8")
     paths[2].write_text(render_page(results, items), encoding="utf-8")
+    return paths + _write_plots(results, folder / "plots")
+
+
+def _write_plots(results: Results, folder: Path) -> list[Path]:
+    """Write the plots that are not of single items, as SVG; those with nothing to show are left
+    out."""
+    from eval.report import plots
+
+    made = {
+        "map": plots.draw_map(results), "matrices": plots.draw_matrices(results),
+        "gaps": plots.draw_gaps(results),
+        **{f"scores_{name}": plots.draw_scores(results, name) for name in PLOTTED},
+    }  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for name, svg in made.items():
+        if svg is not None:
+            paths.append(folder / f"{name}.svg")
+            paths[-1].write_text(svg, encoding="utf-8")
     return paths
 
 
@@ -57,6 +78,7 @@ def load_results(
     count = con.execute("select count(*) from survey_items").fetchone()
     assert count is not None
     people = {row[0] for row in con.execute("select country from survey_people").fetchall()}
+    made_up = con.execute("from survey_respondents where synthetic limit 1").fetchall()
     asked = con.execute(
         "select distinct country from survey_replies where country <> '*' order by country"
     ).fetchall()
@@ -66,7 +88,7 @@ def load_results(
         protocol=protocol,
         items=count[0],
         people=PEOPLE.get(protocol["people"], "{people}, weights {weights}".format(**protocol)),
-        synthetic=protocol["people"] == SYNTHETIC,
+        synthetic=protocol["people"] == SYNTHETIC or bool(made_up),
         countries=tuple(sorted(people)),
         without=tuple(row[0] for row in asked if row[0] not in people),
         versions=json.loads(found[0]["versions"]),
