@@ -91,6 +91,20 @@ class EvalConfig(Section):
     out: str = "runs"
     """Folder in which the evaluation's folder is made."""
 
+    @field_validator("models", "items", "cultures", "methods", "styles", "languages", "readouts")
+    @classmethod
+    def _each_once(cls, chosen: Any) -> Any:
+        if isinstance(chosen, str):
+            return chosen
+        names = [one.called if isinstance(one, ModelRef) else one for one in chosen]
+        if not names:
+            raise ValueError("name at least one")
+        for name in names:
+            if names.count(name) > 1:
+                models = isinstance(chosen[0], ModelRef)
+                raise ValueError(f"'{name}' is named twice{'; give each a label' * models}")
+        return chosen
+
     @field_validator("methods")
     @classmethod
     def _known_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 from agents.engines.vllm import PrefixCache
-from agents.model import Model, ScoresUnavailable
+from agents.model import CallFailed, Model, ScoresUnavailable
 from eval.asking.ask import AGAIN, Asked, Interviewer, Todo
 from eval.asking.condition import Condition, Planner, Sheet, conditions
 from eval.config import EvalConfig, ModelRef, protocol, protocol_hash
@@ -27,7 +28,7 @@ from simulation.launch import set_aside, settle_configuration, utc_now
 from simulation.lock import locked
 from simulation.progress import Progress
 from simulation.record import Record
-from simulation.store import Store
+from simulation.store import FILE, Store
 
 CALLS_A_SHEET = 64
 """Calls in flight for each sheet in progress, at most."""
@@ -62,6 +63,8 @@ def evaluate(config: EvalConfig, *, fresh: bool = False, quiet: bool = False) ->
         set_aside(run)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
+        if not (run / FILE).exists():
+            forecast(config)  # what cannot be asked settles nothing
         settle_configuration(run, config.name, protocol(config), protocol_hash(config))
         people = find_people(config, run)
         store = Store(run)
@@ -82,7 +85,10 @@ def find_people(config: EvalConfig, run: Path) -> People:
 
 
 def forecast(config: EvalConfig) -> list[str]:
-    """Return what an evaluation would ask, line by line; nothing is asked or written."""
+    """Return what an evaluation would ask, line by line; nothing is asked or written.
+
+    Raises UserError for what cannot be put into words: one sheet of each culture is made.
+    """
     with TemporaryDirectory() as folder:
         people = find_people(config, Path(folder))
     planner = Planner(config, people)
@@ -93,6 +99,8 @@ def forecast(config: EvalConfig) -> list[str]:
     total = 0
     for ref in config.models:
         for condition in conditions(config, ref):
+            for _ in islice(planner.sheets(condition), len(config.cultures)):
+                pass
             sheets, questions = planner.count(condition), planner.questions(condition)
             total += sheets * questions
             style = f", {condition.style}" if condition.style else ""
@@ -162,13 +170,15 @@ async def _ask_model(
     if not todo:
         return "done"
     await model.start()
-    if not await _gives_scores(model, chosen):
+    if not await _gives_scores(model, chosen, config.timeout_s):
         progress.note(f"{ref.called} gives no log-probabilities; its answers are read out of text")
-        chosen = list(dict.fromkeys(replace(c, readout="text") for c in chosen))
+        texts = [replace(condition, readout="text") for condition in chosen]
+        chosen = list({condition.id: condition for condition in texts}.values())
         todo, counts = _open(store, planner, chosen)
     interviewer = Interviewer(config, model, budget, utc_now, CALLS_A_SHEET * config.concurrency)
     crew = Crew([model], store, budget, progress, config.concurrency)
-    store.append([Record({}, "", {"survey_conditions": [c.row() for c in chosen]})])
+    for condition in chosen:  # one by one: DuckDB shuffles what it inserts or ignores together
+        store.add("survey_conditions", condition.row())
     progress.total, progress.already = len(todo), counts
     started = utc_now()
 
@@ -182,14 +192,20 @@ async def _ask_model(
     return await crew.run(_todos(store, todo), len(todo), interviewer.work, ended)
 
 
-async def _gives_scores(model: Model, chosen: Sequence[Condition]) -> bool:
-    """Return whether a model can be asked for log-probabilities, if it is to be."""
+async def _gives_scores(model: Model, chosen: Sequence[Condition], timeout_s: float) -> bool:
+    """Return whether a model can be asked for log-probabilities, if it is to be.
+
+    A call that fails says nothing of that, and what fails later is recorded.
+    """
     if all(condition.readout != "logprobs" for condition in chosen):
         return True
     try:
-        await model.score([{"role": "user", "content": "1 or 2?"}], ["1", "2"])
+        async with asyncio.timeout(timeout_s):
+            await model.score([{"role": "user", "content": "1 or 2?"}], ["1", "2"])
     except ScoresUnavailable:
         return False
+    except (CallFailed, TimeoutError):
+        return True
     return True
 
 

@@ -53,6 +53,9 @@ SHARED_KEYS = {
 """Tables whose rows several episodes share, with their keys."""
 WRITE_FAULTS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
 """What DuckDB raises when the file cannot be written."""
+BUSY = (duckdb.IOException, duckdb.ResourceInUseException)
+"""What DuckDB raises while another process has the file, or another thread of ours is closing it.
+"""
 LOCK_WAIT_S = 30.0
 """How long a writer waits for readers to let go of the file."""
 
@@ -199,8 +202,9 @@ class _Connection:
             try:
                 self.con = duckdb.connect(str(self.path))
                 return self.con
-            except duckdb.IOException as error:
+            except BUSY as error:
                 locked = "lock" in str(error).lower()
+                locked |= isinstance(error, duckdb.ResourceInUseException)
                 if not locked or time.monotonic() > patience:
                     raise UserError(f"cannot open {self.path}: {error}") from error
                 time.sleep(0.05)

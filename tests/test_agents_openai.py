@@ -28,7 +28,14 @@ from misbehaving_server import (
 
 from agents.engines.openai import OpenAIModel, from_spec
 from agents.engines.openai_reply import read_completion
-from agents.model import CallFailed, Completion, Message, ModelUnavailable, Sampling
+from agents.model import (
+    CallFailed,
+    Completion,
+    Message,
+    ModelUnavailable,
+    Sampling,
+    ScoresUnavailable,
+)
 from scenarios.errors import UserError
 
 KEY = "sk-test-0123456789abcdef"
@@ -357,21 +364,75 @@ def test_scores_are_sums_over_the_tokens_that_the_option_adds() -> None:
     assert server.asked[0].body["prompt"] == ["Tea or", "Tea or coffee", "Tea order"]
 
 
+def likeliest(*tokens: tuple[str, float]) -> Answer:
+    """Return a chat completion with the likeliest tokens of its beginning, the first one drawn."""
+    top = [{"token": token, "logprob": value, "bytes": [49]} for token, value in tokens]
+    said = {"role": "assistant", "content": tokens[0][0]}
+    first = {"content": [top[0] | {"top_logprobs": top}]}
+    return chat(choices=[{"index": 0, "message": said, "logprobs": first}])
+
+
+def chat_scores(url: str, options: list[str]) -> list[float]:
+    return with_model(url, lambda model: model.score(GREETING, options))
+
+
+def test_a_chat_is_scored_by_the_likeliest_beginnings_of_its_answer() -> None:
+    answer = likeliest(("2", -0.5), (" 1", -1.5), ("Well", -3.0), ("1", -4.0))
+    too_new = error(400, "Unsupported parameter: 'max_tokens'", param="max_tokens")
+    with serving(too_new, answer) as server:
+        scores = chat_scores(server.url, ["1", " 1", "2", " 2"])
+    assert scores == [-4.0, -1.5, -0.5, float("-inf")]
+    assert server.asked[-1].path == "/v1/chat/completions"
+    assert server.asked[0].body == {
+        "model": "m", "messages": GREETING, "logprobs": True, "top_logprobs": 20, "max_tokens": 1,
+        "temperature": 1.0,
+    }  # fmt: skip
+    assert "max_tokens" not in server.asked[1].body
+    assert server.asked[1].body["max_completion_tokens"] == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (error(500, "internal"), "server-error"), (Answer(b"{", 200), "bad-response"),
+        (Answer(b"{}", wait_s=60), "timeout"), (error(400, LONG), "prompt-too-long"),
+        (Answer(b'{"choices": [{"logprobs": {"content": [{"token": 1}]}}]}'), "bad-response"),
+    ],
+)  # fmt: skip
+def test_scoring_a_chat_fails_for_a_reason(answer: Answer, reason: str) -> None:
+    with serving(answer) as server:
+        failed = call_failure(
+            lambda: with_model(
+                server.url, lambda model: model.score(GREETING, ["1"]), timeout_s=0.4
+            )
+        )
+    assert failed.reason == reason
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         error(404, "no such path"),
         error(400, "echo is not supported"),
+        error(400, "logprobs are not available for this model", param="logprobs"),
+        error(422, "top_logprobs must be 5 or less", param="top_logprobs"),
         Answer(json.dumps({"choices": [{"index": i, "text": "!"} for i in (0, 1)]}).encode()),
     ],
 )
-def test_an_endpoint_without_echoed_log_probabilities_says_so(answer: Answer) -> None:
+def test_an_endpoint_without_log_probabilities_says_so(answer: Answer) -> None:
     with serving(answer) as server:
         refused = failure(lambda: with_model(server.url, lambda model: model.score("A", ["b"])))
-        chatting = failure(lambda: with_model(server.url, lambda model: model.score(GREETING, [])))
+        chatting = failure(lambda: chat_scores(server.url, ["1", "2"]))
     for one in (refused, chatting):
-        assert isinstance(one, UserError)
+        assert isinstance(one, ScoresUnavailable)
         assert "no log-probabilities of given text" in str(one)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_is_no_want_of_log_probabilities(status: int) -> None:
+    with serving(error(status, f"no such key: {KEY}")) as server:
+        refused = failure(lambda: chat_scores(server.url, ["1", "2"]))
+    assert isinstance(refused, ModelUnavailable)
 
 
 JSON_VALUES = st.recursive(

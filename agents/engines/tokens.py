@@ -77,11 +77,14 @@ def exclude_longer(rests: Sequence[Sequence[Any]], logprobs: Sequence[float]) ->
     """Return the log-probabilities of beginning with an option and with no longer one of the list.
 
     `rests` are the options' tokens. Where the tokens of "10" go on from those of "1", the
-    probability of "1" includes that of "10", which is taken off here.
+    probability of "1" includes that of "10", which is taken off here. Of options with the same
+    tokens, such as "1" and " 1" to some tokenizers, the first stands for all.
     """
     keys = [tuple(rest) for rest in rests]
     return [
         _log_difference(logprob, [logprobs[other] for other in _next_longer(place, keys)])
+        if keys.index(keys[place]) == place
+        else -math.inf
         for place, logprob in enumerate(logprobs)
     ]
 

@@ -27,9 +27,10 @@ from survey_readings join survey_conditions c using (condition_id)
 group by all order by min(c.rowid), reading
 """
 CELLS = """
-select country, respondent_id, item_id, point, weight from survey_answers
+select country, respondent_id, item_id, point, round(weight, 12) from survey_answers
 where condition_id = ? and reading = ? order by respondent_id
 """
+"""Rounded, for the last digit of a sum hangs on the order in which DuckDB adds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +60,7 @@ class Given:
         nothing = asked == 0
         counts[nothing] = np.nan
         # What rounding leaves of a sum of probabilities is no invalid answer.
-        invalid = np.maximum(np.round(asked - counts.sum(axis=-1), 9), 0)
+        invalid = np.maximum(np.round(asked - counts.sum(axis=-1), 6), 0)
         return Answers(counts, np.where(nothing, np.nan, invalid))
 
     @property

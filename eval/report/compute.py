@@ -141,7 +141,15 @@ def _rates(con: duckdb.DuckDBPyConnection, given: Given) -> Iterator[Rates]:
     for row in con.execute(RATES, [series.condition, list(FAILURES), ALL]).fetchall():
         country, invalid, refused, unsure, failed, mass, not_strict = row
         wrong = not_strict if series.reading == "text-strict" else invalid
-        yield Rates(series.id, country, 1 - wrong, refused, unsure, failed, mass, gaps.get(country))
+        yield Rates(
+            series.id, country, *(round(part, 12) for part in (1 - wrong, refused, unsure, failed)),
+            *(_rounded(part) for part in (mass, gaps.get(country))),
+        )  # fmt: skip
+
+
+def _rounded(share: float | None) -> float | None:
+    """Return a mean without the digits that hang on the order in which DuckDB adds."""
+    return None if share is None else round(share, 12)
 
 
 def _baselines(grid: Grid) -> Iterator[Score]:
@@ -190,7 +198,7 @@ def _floors(all_given: list[Given], grid: Grid, rng: np.random.Generator) -> Ite
     for number in sorted(numbers):
         drawn = noise_floor(grid.shares, grid.scales, number, None, rng)
         for name, values in drawn.items():
-            means = np.nanmean(values, axis=-1)
+            means = _nan_mean([*values.T])
             yield Floor(number, name, float(means.mean()), float(np.quantile(means, 0.95)))
 
 
@@ -211,11 +219,12 @@ def _pairs(all_given: list[Given]) -> Iterator[tuple[Given, Given]]:
 
 def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Gap]:
     """Yield the paired differences of two series over all countries, for the respondents and cells
-    of both; KL, which depends on the number of answers, only where it is the same."""
+    of both; KL only where both gave as many answers."""
     paired = one.series.by_respondent and two.series.by_respondent
     if paired:
         shared = {*one.respondents} & {*two.respondents}
         one, two = one.pick(shared), two.pick(shared)
+    # Its smoothing depends on the number of answers.
     names = tuple(name for name in COMPARED if name != "kl" or one.scale == two.scale)
     cells = [measure(grid.shares, each.pooled, grid.scales, names) for each in (one, two)]
     tables = [np.stack([each[name] for name in names], axis=-1) for each in cells]
@@ -225,13 +234,7 @@ def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: in
     if not rows:
         return
     if paired:
-        members = np.isin(one.group, rows)
-        found = compare_distances(
-            one.answers[members], two.answers[members], grid.shares[rows], grid.scales,
-            np.searchsorted(np.array(rows), one.group[members]), rng,
-            rows=True, items=True, names=names, draws=draws,
-        )  # fmt: skip
-        parts = [[float(value[0]) for value in found[name]] for name in names]
+        parts = _paired(one, two, rows, grid, names, rng, draws)
     else:
         left, right = (tabulate(table[rows]) for table in tables)
         whole = compare(left, right, rng, rows=False, items=True, draws=draws)
@@ -240,6 +243,20 @@ def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: in
         value, low, high, p = part
         count = int(both[rows, :, at].any(axis=0).sum())
         yield Gap(one.series.id, two.series.id, name, ALL, value, low, high, p, count)
+
+
+def _paired(
+    one: Given, two: Given, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
+    rng: np.random.Generator, draws: int,
+) -> list[list[float]]:  # fmt: skip
+    """Return difference, ends and p by metric of two series for the same respondents."""
+    members = np.isin(one.group, rows)
+    found = compare_distances(
+        one.answers[members], two.answers[members], grid.shares[list(rows)], grid.scales,
+        np.searchsorted(np.array(rows), one.group[members]), rng,
+        rows=True, items=True, names=names, draws=draws,
+    )  # fmt: skip
+    return [[float(value[0]) for value in found[name]] for name in names]
 
 
 def _points(all_given: list[Given], grid: Grid) -> Iterator[Point]:

@@ -176,14 +176,17 @@ def _mean(values: Floats) -> Floats:
 
 def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     """Return the scores of countries' sheets against each other, of people and of every series that
-    was asked by culture; nothing with fewer than three countries."""
+    was asked by culture; nothing with fewer than three countries. Where a country's people were not
+    asked an item, the series are not compared on it either."""
     human = culture_score.score_matrix(people.mode, people.scales)
     if (~np.isnan(np.diag(human))).sum() < 3:
         return []
     found = [_matrix("people", human, people.countries, None)]
+    alike = people.asked | ~people.asked.any(axis=1, keepdims=True)
     for given, sheet in sheets:
         if given.series.method != "unaware" or given.series.language == "native":
-            model = culture_score.score_matrix(sheet, people.scales)
+            shared = np.where(alike, sheet, np.nan)
+            model = culture_score.score_matrix(shared, people.scales)
             found.append(_matrix(given.series.id, model, people.countries, human))
     return found
 

@@ -73,10 +73,10 @@ def _measures(
     found = _with_corrected(stacked, group, rng, draws)
     for place, name in enumerate(MEASURES):
         value, low, high = (float(part[place]) for part in found)
+        cells = int((~np.isnan(penalised[0]) if "penalised" in name else scored).sum())
         yield Individual(
-            who, ALL, name, value, low if draws else None, high if draws else None,
-            int(scored.sum()),
-        )  # fmt: skip
+            who, ALL, name, value, low if draws else None, high if draws else None, cells
+        )
     clca = expected_accuracy_clca(
         grid.scales.one_hot(truth), np.isnan(truth).astype(float), shares * valid[..., None]
     )

@@ -149,7 +149,7 @@ apart as (
     group by all
 )
 select c.condition_id, c.model, c.method, c.style, c.language, reading, country, item_id,
-    count(*) as orders, if(count(*) > 1, avg(gap), null) as gap
+    count(*) as orders, if(count(*) > 1, sum(gap) / (2 * (count(*) - 1)), null) as gap
 from apart join survey_conditions c using (condition_id) group by all;
 comment on view survey_order_gaps is 'How much the answers to an item depend on the order of its options.';
 comment on column survey_order_gaps.condition_id is 'Row of survey_conditions.';
@@ -161,4 +161,4 @@ comment on column survey_order_gaps.reading is 'How replies were read.';
 comment on column survey_order_gaps.country is 'Culture the model answers for; * where the prompt names none.';
 comment on column survey_order_gaps.item_id is 'The item.';
 comment on column survey_order_gaps.orders is 'Orders with a valid answer.';
-comment on column survey_order_gaps.gap is 'Total variation between orders: of two, from one to the other; of more, twice the mean from their average. 0 is none; null with one order.';
+comment on column survey_order_gaps.gap is 'Total variation between orders, 0 to 1: of two, from one to the other; of n, n / (n - 1) times the mean from their average. Null with one order.';
