@@ -59,6 +59,8 @@ def application() -> object:
     from scenarios.commands import culture_app, persona_app, scenario_app
     from simulation import commands, reading_commands
     from simulation.review import commands as review_commands
+    from training.corpus.commands import export
+    from training.tuning.commands import train
 
     app = typer.Typer(
         name="folkways",
@@ -82,6 +84,8 @@ def application() -> object:
     app.command("label")(review_commands.label)
     app.add_typer(review_commands.review_app, name="review")
     app.add_typer(review_commands.critics_app, name="critics")
+    app.command("export")(export)
+    app.command("train")(train)
     app.add_typer(eval_app, name="eval")
     return app
 

@@ -6,6 +6,7 @@ its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
@@ -82,12 +83,15 @@ class Model(Protocol):
         engine can.
         """
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         """Return the log-probability (nats) that the continuation of `prompt` begins with each
         option, and with no longer one of the list: "1" and "10" exclude each other.
 
-        -inf is an option whose beginning is too unlikely for the engine to follow. Raises
-        ScoresUnavailable where the engine gives no log-probabilities.
+        -inf is an option whose first tokens are less likely than `floor`, which an engine may leave
+        off there, and one that an endpoint does not name. Raises ScoresUnavailable where the engine
+        gives no log-probabilities.
         """
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -58,7 +59,9 @@ class Overheard:
 
     async def close(self) -> None: ...
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         raise NotImplementedError
 
     async def complete(

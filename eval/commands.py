@@ -106,12 +106,13 @@ def load(
 @wvs_app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of the evaluation.")],
+    draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws of intervals.")] = 2000,
 ) -> None:
-    """Score the answers: results.json, results.md and a page report.html in the folder."""
+    """Score the answers: results.json, results.md, plots and a page report.html in the folder."""
     from eval.report.write import write_report
     from simulation.launch import utc_now
 
-    for path in write_report(run, utc_now()):
+    for path in write_report(run, utc_now(), draws):
         typer.echo(str(path))
 
 

@@ -83,8 +83,6 @@ class EvalConfig(Section):
     """The seed of respondents, option orders and sampling."""
     timeout_s: float = Field(default=600.0, gt=0)
     """Seconds for one call, waiting and the engine's retries included."""
-    draws: int = Field(default=2000, ge=100)
-    """Bootstrap draws of intervals."""
     concurrency: int = Field(default=4, ge=1)
     """Sheets in progress at once: one respondent's questions, or one culture's."""
     budget: BudgetConfig = BudgetConfig()

@@ -21,6 +21,7 @@ from eval.asking.ask import AGAIN, Asked, Interviewer, Todo
 from eval.asking.condition import Condition, Planner, Sheet, conditions
 from eval.config import EvalConfig, ModelRef, protocol, protocol_hash
 from eval.people.source import People, gather_people
+from scenarios.errors import UserError
 from simulation.budget import Budget
 from simulation.crew import Crew
 from simulation.engines import Engines, Lent
@@ -177,8 +178,7 @@ async def _ask_model(
         todo, counts = _open(store, planner, chosen)
     interviewer = Interviewer(config, model, budget, utc_now, CALLS_A_SHEET * config.concurrency)
     crew = Crew([model], store, budget, progress, config.concurrency)
-    for condition in chosen:  # one by one: DuckDB shuffles what it inserts or ignores together
-        store.add("survey_conditions", condition.row())
+    _add_conditions(store, planner, chosen)
     progress.total, progress.already = len(todo), counts
     started = utc_now()
 
@@ -190,6 +190,21 @@ async def _ask_model(
         store.add("launches", row)
 
     return await crew.run(_todos(store, todo), len(todo), interviewer.work, ended)
+
+
+def _add_conditions(store: Store, planner: Planner, chosen: Sequence[Condition]) -> None:
+    """Store the conditions that are new. Raises UserError where an old one was worded otherwise:
+    its answers would be to other questions."""
+    with store.reading() as con:
+        known = dict(con.execute("select condition_id, wording from survey_conditions").fetchall())
+    for condition in chosen:  # one by one: DuckDB shuffles what it inserts or ignores together
+        wording = planner.wording(condition)
+        if known.get(condition.id, wording) != wording:
+            raise UserError(
+                f"the prompts or items in '{condition.language}' were worded otherwise when "
+                f"{store.path} was begun; choose another name, or start over with --fresh"
+            )
+        store.add("survey_conditions", condition.row() | {"wording": wording})
 
 
 async def _gives_scores(model: Model, chosen: Sequence[Condition], timeout_s: float) -> bool:

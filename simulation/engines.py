@@ -5,6 +5,7 @@ Invariant: each model is loaded at most once, when it is first needed, and given
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,9 +32,11 @@ class Lent:
         """Pass the call on."""
         return await self.model.complete(prompt, sampling, schema)
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         """Pass the call on."""
-        return await self.model.score(prompt, options)
+        return await self.model.score(prompt, options, floor)
 
     async def close(self) -> None:
         """Do nothing: others may still use the model."""

@@ -7,6 +7,7 @@ prompt whose hash differs from the recorded one is an error, never a warning.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -68,7 +69,9 @@ class _RecordedModel:
 
     async def close(self) -> None: ...
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         raise NotImplementedError("a log holds no scores")
 
     async def complete(

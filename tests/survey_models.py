@@ -77,7 +77,9 @@ class Answerer:
         text = self.says(options_of(prompt), prompt)
         return Completion(text, "stop", prompt_tokens=100, completion_tokens=3)
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         if len(prompt) == 1:  # whether scores can be had
             return [math.log(0.4)] * len(options)
         await self._asked(prompt, None)
@@ -151,7 +153,9 @@ def nonsense(name: str) -> Answerer:
 class Scoreless(Answerer):
     """An engine without log-probabilities."""
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         raise ScoresUnavailable("no log-probabilities here")
 
 
@@ -164,7 +168,9 @@ class Flaky(Answerer):
     """An engine that fails the first time with a question in three, by silence or by an error, and
     when it is asked whether it gives scores."""
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         if len(prompt) == 1:
             raise CallFailed("server-error", "just starting")
         await self._fail(prompt, "scores")
@@ -195,7 +201,9 @@ def flaky(name: str) -> Flaky:
 class Dying(Answerer):
     """An engine that is gone at the fifth question; calls under way take their time."""
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         if len(prompt) > 1:
             TRIES["dying"] += 1
             if TRIES["dying"] == 5:

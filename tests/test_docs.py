@@ -17,6 +17,7 @@ from simulation.config import RunConfig, load_config
 from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.policy import POLICIES
+from training.tuning.config import parse_train_config
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -124,6 +125,13 @@ def test_every_evaluation_runs_with_the_fake_model(path: Path, tmp_path: Path) -
 def test_the_evaluation_in_the_docs_is_valid() -> None:
     for text in blocks(EVALUATION, "yaml"):
         parse_eval_config(yaml.safe_load(text), "docs")
+
+
+def test_the_training_in_the_docs_is_valid() -> None:
+    texts = blocks((ROOT / "docs/training.md").read_text(encoding="utf-8"), "yaml")
+    examples = sorted((ROOT / "examples/training").glob("*.yaml"))
+    for text in [*texts, *(path.read_text(encoding="utf-8") for path in examples)]:
+        parse_train_config(yaml.safe_load(text), "here")
 
 
 def test_the_configuration_in_the_docs_is_valid() -> None:

@@ -347,7 +347,7 @@ def test_a_condition_is_known_by_all_that_shapes_its_answers_and_by_nothing_else
     others = [
         replace(base, model=ModelRef(name="fake", label="other")),
         replace(base, model=ModelRef(name="embedded", label="fake")),
-        replace(base, model=ModelRef(name="fake", options={"latency_s": 1})),
+        replace(base, model=ModelRef(name="fake", options={"adapter": "a"})),
         replace(base, method_name="anthropological"), replace(base, style="bullets"),
         replace(base, language="de"), replace(base, readout="logprobs"),
     ]  # fmt: skip

@@ -107,7 +107,7 @@ def give(
                     key = {"arrangement": number, "sample": sample, "attempt": attempt}
                     row = {"condition_id": condition.id, "country": country, "item_id": item.id}
                     rows.append(row | key | {"respondent_id": person} | _reply(order, said))
-    shared = {"survey_conditions": [condition.row()]}
+    shared = {"survey_conditions": [condition.row() | {"wording": "x"}]}
     Store(run).append([Record({"survey_replies": rows}, "answered", shared)])
     return condition.id
 
@@ -126,7 +126,8 @@ def _sheets(run: Path, method: str, countries) -> list[tuple[str, str | None, It
 
 
 def _reply(order: tuple[int, ...], said) -> dict:
-    row = {"shown": list(order), "prompt_hash": "0", "latency_s": 0.0, "asked_at": THEN}
+    row = {"shown": list(order), "prompt_hash": "0", "copied": False, "latency_s": 0.0}
+    row |= {"asked_at": THEN}
     if isinstance(said, dict):
         found = [said.get(code, 0.0) for code in order]
         problem = None if sum(found) else "no mass"

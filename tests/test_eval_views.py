@@ -81,7 +81,8 @@ def tries(
     attempts = rng.choice((0, 1, 1, 1, 1, 2, 3))
     for attempt in range(1, attempts + 1):
         row = key | {
-            "attempt": attempt, "shown": list(order), "prompt_hash": "x", "latency_s": 1.0,
+            "attempt": attempt, "shown": list(order), "prompt_hash": "x", "copied": False,
+            "latency_s": 1.0,
             "asked_at": "2026-01-01",
         }  # fmt: skip
         if attempt < attempts or rng.random() < 0.1:
@@ -127,7 +128,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     tables = {
         "survey_people": people, "survey_replies": replies,
         "survey_options": [row for item in ITEMS.values() for row in options(item)],
-        "survey_conditions": [condition.row() for condition in CONDITIONS.values()],
+        "survey_conditions": [one.row() | {"wording": "x"} for one in CONDITIONS.values()],
     }  # fmt: skip
     store.append([Record(tables, "facts")])
     with duckdb.connect(str(store.path), read_only=True) as con:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from agents.engines.tokens import NEGLIGIBLE, Choice, cut_at_stop, exclude_longer
+from agents.engines.tokens import Choice, cut_at_stop, exclude_longer
 from agents.model import Completion, Sampling
 
 if TYPE_CHECKING:
@@ -200,12 +200,14 @@ class Batch:
         return scores
 
 
-def score_choices(model: Any, choices: Sequence[Choice], pad: int) -> list[list[float]]:
+def score_choices(
+    model: Any, choices: Sequence[Choice], pad: int, floors: Sequence[float]
+) -> list[list[float]]:
     """Return the log-probability (nats) of every rest of every choice after its shared beginning.
 
     What all prompts begin with is computed once. The beginnings go through the model in one batch,
     which gives the rests' first tokens; what is left of the rests follows in a second, on copies of
-    the first one's attention cache, unless its beginning is `NEGLIGIBLE`.
+    the first one's attention cache, unless their beginning is below the row's floor.
     """
     import torch
 
@@ -228,7 +230,7 @@ def score_choices(model: Any, choices: Sequence[Choice], pad: int) -> list[list[
         longer = [(row, option, rest) for row, choice in enumerate(choices)
                   for option, rest in enumerate(choice.rests) if len(rest) > 1]  # fmt: skip
         for row, option, _ in longer:
-            if scores[row][option] <= NEGLIGIBLE:
+            if scores[row][option] <= floors[row]:
                 scores[row][option] = -math.inf
         longer = [one for one in longer if scores[one[0]][one[1]] > -math.inf]
         if longer:

@@ -95,7 +95,9 @@ class FakeModel:
             completion_tokens=cut // CHARACTERS_PER_TOKEN + 1,
         )
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         """Return log-probabilities that depend on prompt and options alone; they sum to .95."""
         text = prompt if isinstance(prompt, str) else json.dumps(list(prompt))
         weights = [random.Random(f"{text}|{option}").random() + 0.01 for option in options]

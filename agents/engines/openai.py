@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -208,7 +209,9 @@ class OpenAIModel:
         except CallFailed as failed:
             raise CallFailed(failed.reason, self._excerpt(str(failed)), attempts) from None
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         """Return the log-probability (nats) of each option as the continuation of `prompt`.
 
         Of a text, one request has the endpoint echo the prompt alone and the prompt with each

@@ -47,7 +47,7 @@ class _Token(BaseModel):
 
 
 class _Position(_Token):
-    top_logprobs: list[_Token]
+    top_logprobs: list[_Token] = []
 
 
 class _Positions(BaseModel):
@@ -165,7 +165,7 @@ def read_first_token(content: bytes, options: Sequence[str]) -> list[float]:
     """
     choices = _read(_FirstTokens, content).choices
     given = choices[0].logprobs.content if choices and choices[0].logprobs else None
-    if not given:
+    if not given or not given[0].top_logprobs:
         raise NoEcho("it does not tell the likeliest tokens of its answer")
     known: dict[str, float] = {}
     for token in (given[0], *given[0].top_logprobs):

@@ -15,10 +15,6 @@ from typing import Any, NamedTuple
 from agents.model import CallFailed, Prompt
 from scenarios.errors import UserError
 
-NEGLIGIBLE = math.log(1e-4)
-"""Below this log-probability of an option's beginning the option is not followed further: what it
-could add is less than a read-out can tell."""
-
 
 class Choice(NamedTuple):
     """The token ids of a prompt with several continuations."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -56,6 +57,8 @@ class Request:
     schema: Mapping[str, Any] | None = None
     options: Sequence[str] | None = None
     """Set for a request to score, not to complete."""
+    floor: float = -math.inf
+    """Log-probability below which an option's beginning is not followed."""
     job: Row | Choice | None = None
     """The request in tokens, once prepared."""
 
@@ -134,11 +137,15 @@ class TransformersModel:
         result: Completion = await self._ask(Request(prompt, Future(), sampling, schema))
         return result
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         """Return the log-probability (nats) of each option; see `Model.score`."""
         if not options:
             return []
-        scores: list[float] = await self._ask(Request(prompt, Future(), options=options))
+        scores: list[float] = await self._ask(
+            Request(prompt, Future(), options=options, floor=floor)
+        )
         return scores
 
     async def close(self) -> None:
@@ -208,7 +215,8 @@ class TransformersModel:
 
     def _score(self, requests: list[Request]) -> None:
         choices = [request.job for request in requests if isinstance(request.job, Choice)]
-        scores = score_choices(self._model, choices, min(self._ends, default=0))
+        floors = [request.floor for request in requests]
+        scores = score_choices(self._model, choices, min(self._ends, default=0), floors)
         for request, score in zip(requests, scores, strict=True):
             request.succeed(score)
 

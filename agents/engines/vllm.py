@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 from agents.adapter import adapter_folder, lora_rank
 from agents.embedded import model_folder, require_packages
 from agents.engines.tokens import (
-    NEGLIGIBLE,
     encode_choice,
     encode_prompt,
     exclude_longer,
@@ -144,12 +143,13 @@ class VllmModel:
             cached_tokens=output.num_cached_tokens,
         )
 
-    async def score(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    async def score(
+        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
+    ) -> list[float]:
         """Return the log-probability (nats) of each option; see `Model.score`.
 
         For every beginning that options share, one request asks for the tokens that may follow;
-        the prompt comes out of the prefix cache each time. An option whose beginning is less likely
-        than `tokens.NEGLIGIBLE` is -inf.
+        the prompt comes out of the prefix cache each time.
         """
         if not options:
             return []
@@ -160,7 +160,7 @@ class VllmModel:
             following: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
             for rest in rests:
                 beginning = tuple(rest[:length])
-                if len(rest) > length and known.get(beginning, -math.inf) > NEGLIGIBLE:
+                if len(rest) > length and known.get(beginning, -math.inf) > floor:
                     following[beginning].add(rest[length])
             asked = [
                 (beginning, ids[at : at + IDS_PER_REQUEST])

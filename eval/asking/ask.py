@@ -26,7 +26,7 @@ from simulation.call import CHARACTERS_PER_TOKEN, KEPT_REPLY, derived_seed
 from simulation.crew import Emit
 from simulation.record import Record
 
-AGAIN = ("timeout", "server-error", "bad-response")
+AGAIN = ("timeout", "server-error")
 """Problems after which the next launch asks again."""
 FORMS = ("{}", " {}")
 """How a reply may begin that names an option: its number, bare or after a space. The probabilities
@@ -35,6 +35,11 @@ ROUNDING = 0.1
 """How much more than 1 the options' probabilities may sum to: an engine may compute each by itself,
 in numbers of 8 bits."""
 
+NEGLIGIBLE = math.log(1e-4)
+"""A form whose beginning is less likely than this is left off: it costs a call of its own, and adds
+less than a read-out can tell."""
+ANSWER = ("probabilities", "mass", "reply", "strict", "lenient")
+"""Columns that are copied where the very same prompt comes again."""
 Row = dict[str, Any]
 Asked = tuple[str, int, int]
 """Item, arrangement and sample of a question."""
@@ -67,6 +72,8 @@ class Interviewer:
     ) -> None:  # fmt: skip
         self.config, self.model, self.budget, self.utc = config, model, budget, utc
         self._gate = asyncio.Semaphore(calls)
+        self._known: dict[tuple[str, str], Row] = {}
+        """Answers that the same prompt is sure to get again, by read-out and prompt."""
 
     async def work(self, todo: Todo, emit: Emit) -> None:
         """Ask what is open on a sheet; an exhausted budget leaves the rest for another launch."""
@@ -86,8 +93,6 @@ class Interviewer:
         prompt = chat(sheet.system, question.text)
         tries = todo.tries.get(asked(question), (0, False))[0]
         scored = sheet.condition.readout == "logprobs"
-        estimate = prompt_length(prompt) // CHARACTERS_PER_TOKEN
-        estimate += 0 if scored else self.config.max_tokens
         row: Row = {
             "condition_id": sheet.condition.id, "country": sheet.country,
             "respondent_id": sheet.respondent.id if sheet.respondent else None,
@@ -95,8 +100,23 @@ class Interviewer:
             "sample": question.sample, "attempt": tries + 1, "shown": list(question.order),
             "probabilities": None, "mass": None, "reply": None, "strict": None, "lenient": None,
             "problem": None, "prompt_hash": prompt_hash(prompt), "prompt_tokens": None,
-            "cached_tokens": None, "completion_tokens": None, "cost": None,
+            "cached_tokens": None, "completion_tokens": None, "cost": None, "copied": False,
         }  # fmt: skip
+        key = (sheet.condition.readout, row["prompt_hash"])
+        if key in self._known:
+            row |= self._known[key] | {"copied": True, "latency_s": 0.0, "asked_at": self.utc()}
+        elif not await self._call(row, prompt, sheet, question):
+            return False
+        elif not row["problem"] and (scored or self.config.temperature == 0):
+            self._known[key] = {name: row[name] for name in ANSWER}
+        emit(Record({"survey_replies": [row]}, row["problem"] or "answered"))
+        return True
+
+    async def _call(self, row: Row, prompt: Prompt, sheet: Sheet, question: Question) -> bool:
+        """Fill in what the model answers; return False where the budget does not admit it."""
+        scored = sheet.condition.readout == "logprobs"
+        estimate = prompt_length(prompt) // CHARACTERS_PER_TOKEN
+        estimate += 0 if scored else self.config.max_tokens
         async with self._gate:
             try:
                 self.budget.admit(estimate)
@@ -108,7 +128,7 @@ class Interviewer:
                     if scored:
                         row |= await self._score(prompt, question)
                     else:
-                        row |= await self._text(prompt, sheet, question, tries)
+                        row |= await self._text(prompt, sheet, question, row["attempt"] - 1)
             except TimeoutError:
                 row |= {"problem": "timeout", "reply": f"none within {self.config.timeout_s:g} s"}
             except CallFailed as error:
@@ -117,14 +137,13 @@ class Interviewer:
                 used = row["prompt_tokens"] if row["prompt_tokens"] is not None else estimate
                 self.budget.settle(estimate, used, row["completion_tokens"] or 0, row["cost"])
         row |= {"latency_s": time.perf_counter() - began, "asked_at": self.utc()}
-        emit(Record({"survey_replies": [row]}, row["problem"] or "answered"))
         return True
 
     async def _score(self, prompt: Prompt, question: Question) -> Row:
         """Return the probability of each option as shown."""
         numbers = range(1, len(question.order) + 1)
         forms = [form.format(number) for number in numbers for form in FORMS]
-        logprobs = await self.model.score(prompt, forms)
+        logprobs = await self.model.score(prompt, forms, NEGLIGIBLE)
         width = len(FORMS)
         probabilities = [
             math.fsum(math.exp(value) for value in logprobs[at : at + width])

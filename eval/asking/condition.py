@@ -17,7 +17,7 @@ from eval.asking.method import Method, method
 from eval.asking.neighbour import neighbours
 from eval.asking.order import Order, option_orders
 from eval.asking.prompt import render_item, render_system
-from eval.asking.voice import Voice, load_voice, native_language
+from eval.asking.voice import Voice, languages, load_voice, native_language
 from eval.config import EvalConfig, ModelRef, Readout
 from eval.item import Item
 from eval.people.marginals import load_marginals
@@ -25,6 +25,11 @@ from eval.people.respondent import Respondent
 from eval.people.source import People
 from scenarios.errors import UserError
 
+OPERATIONAL = frozenset({
+    "compiled", "concurrency", "device", "gpu_memory_utilization", "kv_cache_gib", "latency_s",
+    "max_batch", "max_num_seqs", "max_retries", "prices", "timeout_s",
+})  # fmt: skip
+"""Options of engines that may change within a condition: they shape no answer."""
 NOBODY = "*"
 """Stands for the culture where the prompt names none."""
 NEIGHBOURHOOD: dict[str, Callable[[], Sequence[str]]] = {
@@ -58,10 +63,13 @@ class Condition:
 
     def row(self, with_id: bool = True) -> dict[str, Any]:
         """Return the row of the table `survey_conditions`."""
+        shaping = {
+            name: value for name, value in self.model.options.items() if name not in OPERATIONAL
+        }
         row = {
             "model": self.model.called, "engine": self.model.name, "method": self.method_name,
             "leaks": self.method.leaks, "style": self.style, "language": self.language,
-            "readout": self.readout, "options": json.dumps(self.model.options, sort_keys=True),
+            "readout": self.readout, "options": json.dumps(shaping, sort_keys=True),
         }  # fmt: skip
         return {"condition_id": self.id} | row if with_id else row
 
@@ -145,6 +153,19 @@ class Planner:
             return 1
         each = self.config.respondents if chosen.by_respondent else 1
         return each * len(self.config.cultures)
+
+    def wording(self, condition: Condition) -> str:
+        """Return the hash of the prompts and items in a condition's languages."""
+        native = condition.language == "native"
+        voices = [load_voice(name) for name in (languages() if native else (condition.language,))]
+        parts = [voice.hash for voice in voices]
+        parts += [
+            voice.wording(item).model_dump_json()
+            for voice in voices
+            for item in self.items
+            if voice.knows(item)
+        ]
+        return short_hash("".join(parts))
 
     def questions(self, condition: Condition) -> int:
         """Return how many questions a sheet has."""

@@ -125,11 +125,15 @@ class Voice:
         place = self._place(country)
         return place.place or place.name
 
+    def knows(self, item: Item) -> bool:
+        """Return whether an item is worded in this language."""
+        return self._items is None or item.id in self._items
+
     def wording(self, item: Item) -> Wording:
         """Return an item in this language. Raises UserError where it is not translated."""
         if self._items is None:
             return Wording(ask=item.ask, options=item.options)
-        if item.id not in self._items:
+        if not self.knows(item):
             raise UserError(
                 f"{item.id} has no wording in '{self.language}'; translated are the items of "
                 "clca-44 and inglehart-welzel-10"

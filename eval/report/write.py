@@ -20,7 +20,6 @@ from eval.report.results import Results
 from scenarios.errors import UserError
 from simulation.query import open_reader, read_rows
 
-DRAWS = 2000
 PLOTTED = ("js_distance", "w1", "culturespa")
 """Metrics with a plot of all series."""
 PEOPLE = {
@@ -29,7 +28,7 @@ PEOPLE = {
 }
 
 
-def write_report(run: Path, made_at: datetime, draws: int = DRAWS) -> list[Path]:
+def write_report(run: Path, made_at: datetime, draws: int) -> list[Path]:
     """Score an evaluation and return the files written. Raises UserError where nothing was
     answered."""
     from eval.report.item_row import item_rows

@@ -51,7 +51,8 @@ comment on column survey_truths.point is 'Point of the scale.';
 
 create table survey_conditions (
     condition_id varchar primary key, model varchar not null, engine varchar not null, method varchar not null,
-    leaks boolean not null, style varchar, language varchar not null, readout varchar not null, options json not null
+    leaks boolean not null, style varchar, language varchar not null, readout varchar not null, options json not null,
+    wording varchar not null
 );
 comment on table survey_conditions is 'Ways in which the survey is put to a model: model, method, style of description, language and read-out.';
 comment on column survey_conditions.condition_id is 'Hash of all of them.';
@@ -62,14 +63,15 @@ comment on column survey_conditions.leaks is 'Whether the method shows the model
 comment on column survey_conditions.style is 'How respondents are described; null where none is.';
 comment on column survey_conditions.language is 'Language of the prompts; native: each country''s own.';
 comment on column survey_conditions.readout is 'logprobs or text.';
-comment on column survey_conditions.options is 'Options of the engine.';
+comment on column survey_conditions.options is 'Options of the engine that shape its answers.';
+comment on column survey_conditions.wording is 'Hash of the prompts and of the wording of all items, in the languages asked.';
 
 create table survey_replies (
     condition_id varchar not null, country varchar not null, respondent_id varchar, item_id varchar not null,
     arrangement smallint not null, sample smallint not null, attempt smallint not null, shown smallint[] not null,
     probabilities double[], mass double, reply varchar, strict smallint, lenient smallint, problem varchar,
     prompt_hash varchar not null, prompt_tokens integer, cached_tokens integer, completion_tokens integer,
-    cost double, latency_s double not null, asked_at timestamp not null
+    cost double, copied boolean not null, latency_s double not null, asked_at timestamp not null
 );
 comment on table survey_replies is 'Every answer of a model to an item, one row per option order and sample; repeated after a timeout or a server error.';
 comment on column survey_replies.condition_id is 'Row of survey_conditions.';
@@ -91,6 +93,7 @@ comment on column survey_replies.prompt_tokens is 'Prompt tokens; null where the
 comment on column survey_replies.cached_tokens is 'Prompt tokens served from the prefix cache; null where the engine does not tell.';
 comment on column survey_replies.completion_tokens is 'Completion tokens; null where the engine does not tell.';
 comment on column survey_replies.cost is 'US dollars; null where no price is known.';
+comment on column survey_replies.copied is 'Whether it is the answer to the very same prompt, asked earlier in this launch for another respondent.';
 comment on column survey_replies.latency_s is 'Seconds from request to reply, waiting and retries included.';
 comment on column survey_replies.asked_at is 'When it was asked, UTC.';
 

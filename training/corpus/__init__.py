@@ -1,0 +1,1 @@
+"""Corpora: the episodes of a run as rows that a language model can be trained on."""

@@ -1,0 +1,114 @@
+"""From the store to candidate rows, a few episodes at a time.
+
+Invariant: the store is open only while some episodes are read, so that a live run can go on
+writing, and no more than those episodes are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+from scenarios.errors import UserError
+from simulation.query import open_reader
+from training.corpus.candidates import Candidates
+from training.corpus.card import RunFacts, read_facts
+from training.corpus.config import CorpusConfig
+from training.corpus.ledger import Ledger
+from training.corpus.preference import TASK as PREFERENCE
+from training.corpus.preference import preference_rows
+from training.corpus.row import Row
+from training.corpus.scene import Person, Scene, load_scenes
+from training.corpus.selection import choose_episodes, chosen_episodes, require_accepted
+from training.corpus.task import SCENE_ROWS, TASKS, dialogue_row
+
+EPISODES = 200
+"""Episodes in memory at once."""
+ROWS = 500
+"""Rows added at once."""
+
+
+def collect(
+    run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int]
+) -> tuple[RunFacts, Ledger]:
+    """Add the rows of all episodes that the configuration chooses to the candidates; return what
+    the card says of the run, and the account so far.
+
+    Raises UserError where there is nothing to make rows of.
+    """
+    ledger = Ledger()
+    with closing(open_reader(run)) as con:
+        choose_episodes(con, config, ledger)
+        require_accepted(con, config)
+        facts = read_facts(con)
+        for episodes in chosen_episodes(con, config):
+            candidates.visit(episodes)
+    labels = any(task in config.tasks for task in SCENE_ROWS)
+    drafts = PREFERENCE in config.tasks
+    for episodes in candidates.chunks(EPISODES):
+        with closing(open_reader(run)) as con:
+            scenes = load_scenes(con, episodes, labels, drafts)
+        facts.failed += sum(scene.failed for scene in scenes)
+        facts.idle += sum(scene.idle for scene in scenes)
+        rows = (row for scene in scenes for row in _accounted(scene, config, ledger))
+        while some := list(islice(rows, ROWS)):
+            candidates.add(some, length)
+    _require_rows(candidates, config, ledger)
+    return facts, ledger
+
+
+def _accounted(scene: Scene, config: CorpusConfig, ledger: Ledger) -> Iterator[Row]:
+    """Yield the rows of an episode, and note why others are missing."""
+    for task in config.tasks:
+        for found in _rows(scene, task, config):
+            if isinstance(found, str):
+                ledger.dropped[task, found] += 1
+            else:
+                yield found
+
+
+def _rows(scene: Scene, task: str, config: CorpusConfig) -> Iterator[Row | str]:
+    """Yield the rows of an episode in a task, or reasons why there is none."""
+    if task == PREFERENCE:
+        for person in _focal(scene, config):
+            yield from preference_rows(scene, person)
+    elif TASKS[task].by_role:
+        for person in _focal(scene, config):
+            yield dialogue_row(scene, person) or "no-act"
+    elif not config.cultures or scene.culture in config.cultures:
+        yield SCENE_ROWS[task](scene) or "no-label"
+
+
+def _focal(scene: Scene, config: CorpusConfig) -> list[Person]:
+    return [p for p in scene.people if not config.cultures or p.culture in config.cultures]
+
+
+def _require_rows(candidates: Candidates, config: CorpusConfig, ledger: Ledger) -> None:
+    """Raise UserError for a task that has no row, with what to do."""
+    found = {task for (task,) in candidates.con.execute(
+        "select distinct task from candidates").fetchall()}  # fmt: skip
+    for task in config.tasks:
+        if task in found:
+            continue
+        if task == PREFERENCE:
+            raise UserError(_no_pairs(ledger))
+        if task in SCENE_ROWS and ledger.dropped[task, "no-label"]:
+            raise UserError(
+                f"no row for the task {task}: none of {ledger.dropped[task, 'no-label']} accepted "
+                "episodes has an intent label; folkways label RUN makes them, --preset "
+                "dialogue-only does without"
+            )
+        raise UserError(f"no row for the task {task}: no accepted episode has one of it")
+
+
+def _no_pairs(ledger: Ledger) -> str:
+    reasons = ledger.reasons(PREFERENCE)
+    if not reasons:
+        return (
+            "no act of this run has drafts, so nothing was preferred to anything; play with a "
+            "critic in the loop (in_loop in the run's configuration)"
+        )
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+    return f"no draft of this run was judged worse than the act it became ({counts})"

@@ -1,0 +1,163 @@
+"""The candidate rows of a corpus while it is made: their texts in a file, in the order in which
+they came, and what is decided about them in a DuckDB table.
+
+Invariant: rows are only ever marked, never deleted, so that all of them can be accounted for; no
+text is held in memory, however many there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from training.corpus.ledger import Ledger
+from training.corpus.row import Row
+
+FILE, TEXTS = "candidates.duckdb", "texts.jsonl"
+MEMORY = "512MB"
+"""What DuckDB may take; more goes to disk."""
+FETCHED = 1000
+"""Rows read at a time."""
+TABLES = """
+create sequence numbers;
+create table visits (place integer, episode varchar);
+create table candidates (
+    number integer default nextval('numbers'), split varchar default 'train', reason varchar,
+    id varchar, likeness varchar, draw varchar, task varchar, family varchar, culture varchar,
+    focal varchar[], people varchar[], tokens integer, start bigint, size integer);
+create table kept (number integer, copy integer, split varchar, task varchar, tokens integer,
+    reason varchar, place bigint);
+"""
+COLUMNS = {
+    "id": "varchar", "likeness": "varchar", "draw": "varchar", "task": "varchar",
+    "family": "varchar", "culture": "varchar", "focal": "varchar[]", "people": "varchar[]",
+    "tokens": "integer", "start": "bigint", "size": "integer",
+}  # fmt: skip
+DUPLICATES = """
+update candidates set reason = 'duplicate' where number in (
+    select number from candidates
+    qualify row_number() over (partition by likeness order by number) > 1)
+"""
+READ = """
+select c.start, c.size from kept k join candidates c using (number)
+where k.split = ? and k.reason is null order by k.place
+"""
+HASHED = """
+select k.split, c.id from kept k join candidates c using (number)
+where k.reason is null order by k.split, k.place
+"""
+DROPPED = """
+select task, coalesce(reason, 'mixture'), count(*) from candidates
+where reason is not null or number not in (select number from kept) group by all
+union all
+select task, reason, count(*) from kept where reason is not null group by all
+"""
+KEPT = """
+select task, split, count(*) filter (reason is null), count(*) filter (copy > 0),
+    coalesce(sum(tokens) filter (reason is null), 0)
+from kept group by all
+"""
+
+
+class Candidates:
+    """The candidate rows, those kept among them once they are chosen."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.con, self.seed = duckdb.connect(str(folder / FILE)), seed
+        self.con.execute("set memory_limit = ?", [MEMORY])
+        self.con.execute(TABLES)
+        self._path = folder / TEXTS
+        self._texts = self._path.open("wb")
+
+    def visit(self, episodes: Sequence[str]) -> None:
+        """Note episodes that rows are to be made of, in this order."""
+        if episodes:
+            self.con.execute(
+                "insert into visits select (select count(*) from visits) + i, e from "
+                "(select unnest(range(len(?::varchar[]))) as i, unnest(?::varchar[]) as e)",
+                [episodes, episodes],
+            )
+
+    def chunks(self, size: int) -> Iterator[list[str]]:
+        """Yield the episodes to be visited, so many at a time."""
+        query = "select episode from visits where place >= ? and place < ? order by place"
+        start = 0
+        while found := self.con.execute(query, [start, start + size]).fetchall():
+            yield [episode for (episode,) in found]
+            start += size
+
+    def add(self, rows: Sequence[Row], length: Callable[[str], int]) -> None:
+        """Add candidate rows; `length` counts the tokens of a text."""
+        if not rows:
+            return
+        stored = [self._stored(row, length) for row in rows]
+        values = ", ".join(f"unnest(?::{kind}[])" for kind in COLUMNS.values())
+        self.con.execute(
+            f"insert into candidates ({', '.join(COLUMNS)}) select {values}",
+            [[row[name] for row in stored] for name in COLUMNS],
+        )
+
+    def drop_duplicates(self) -> None:
+        """Drop rows that are like an earlier one; see Row.likeness."""
+        self.con.execute(DUPLICATES)
+
+    def read(self, split: str) -> Iterator[dict[str, Any]]:
+        """Yield the kept rows of a split in order: id, messages, rejected, meta."""
+        cursor = self.con.cursor().execute(READ, [split])
+        self._texts.flush()
+        with self._path.open("rb") as texts:
+            while found := cursor.fetchmany(FETCHED):
+                for start, size in found:
+                    texts.seek(start)
+                    yield json.loads(texts.read(size))
+
+    def corpus_hash(self) -> str:
+        """Return a hash of the kept rows in their order, whatever the format they are written in:
+        the first 16 hex digits of SHA-256.
+        """
+        digest = hashlib.sha256()
+        cursor = self.con.cursor().execute(HASHED)
+        while found := cursor.fetchmany(FETCHED):
+            digest.update("".join(f"{split} {id_}\n" for split, id_ in found).encode())
+        return digest.hexdigest()[:16]
+
+    def account(self, ledger: Ledger) -> None:
+        """Add what became of the candidates to an account."""
+        for task, reason, count in self.con.execute(DROPPED).fetchall():
+            ledger.dropped[task, reason] += count
+        for task, split, count, repeats, tokens in self.con.execute(KEPT).fetchall():
+            ledger.kept[task, split] += count
+            ledger.repeats[task] += repeats
+            ledger.tokens[task, split] += int(tokens)
+
+    def close(self) -> None:
+        """Close both files."""
+        self.con.close()
+        self._texts.close()
+
+    def _stored(self, row: Row, length: Callable[[str], int]) -> dict[str, Any]:
+        origin = row.origin
+        texts = [message["content"] for message in row.messages] + [row.rejected or ""]
+        kept = {
+            "id": row.id, "messages": row.messages, "rejected": row.rejected, "meta": row.meta()
+        }  # fmt: skip
+        line = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        start = self._texts.tell()
+        self._texts.write(line)
+        return {
+            "id": kept["id"], "likeness": row.likeness, "draw": draw(self.seed, row.id),
+            "task": row.task, "family": origin.family, "culture": origin.culture,
+            "focal": [origin.persona] if origin.persona else list(origin.people),
+            "people": list(origin.people), "tokens": sum(map(length, texts)),
+            "start": start, "size": len(line),
+        }  # fmt: skip
+
+
+def draw(seed: int, name: str) -> str:
+    """Return a number, as hex digits, that decides a name's place in a random order."""
+    return hashlib.md5(f"{seed}:{name}".encode(), usedforsecurity=False).hexdigest()

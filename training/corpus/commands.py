@@ -1,0 +1,73 @@
+"""The command `export`: from the store of a run to a corpus.
+
+Invariant: everything printed that a run wrote passes through `printable`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scenarios.terminal import printable
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or missing.")],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", help="messages, prompt-completion, preference, sharegpt or parquet."
+        ),
+    ] = "messages",
+    preset: Annotated[
+        str | None,
+        typer.Option(help="clca (the default), dialogue-only, intent-only or no-filter."),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="dialogue, intent, relevance; with weights: dialogue=2,intent=1."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="What weights weigh: examples or tokens.")] = None,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="Repeat rows of the smaller tasks.")
+    ] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="clca, strict, lenient, needs-review, none, or an SQL file."),
+    ] = None,
+    cultures: Annotated[str | None, typer.Option(help="Cultures, such as DEU,MEX.")] = None,
+    parties: Annotated[int | None, typer.Option(min=1, help="Scenes of so many roles.")] = None,
+    min_parties: Annotated[int | None, typer.Option(min=1, help="Of so many at least.")] = None,
+    max_parties: Annotated[int | None, typer.Option(min=1, help="Of so many at most.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Stop at so many tokens, for corpora of equal size.")
+    ] = None,
+    validation: Annotated[
+        float | None, typer.Option(help="Share of the rows whose scenarios are held out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of split, sampling and order.")] = 0,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of a tokenizer that counts tokens.")
+    ] = None,
+) -> None:
+    """Export the accepted episodes of a run as a corpus to train on, with a card."""
+    from training.corpus.config import make_config, read_tasks
+    from training.corpus.export import export_corpus
+
+    given: dict[str, Any] = {
+        "format": format_, "by": by, "policy": policy, "tokens": tokens, "seed": seed,
+        "validation": validation, "repeat": repeat or None,
+        "tasks": None if tasks is None else read_tasks(tasks),
+        "cultures": None if cultures is None else [c.strip() for c in cultures.split(",")],
+        "min_parties": parties if min_parties is None else min_parties,
+        "max_parties": parties if max_parties is None else max_parties,
+        "tokenizer": None if tokenizer is None else str(tokenizer),
+    }  # fmt: skip
+    config = make_config(preset, **given)
+    contents = export_corpus(run, folder, config)
+    for line in contents.lines():
+        typer.echo(printable(line))
+    typer.echo(printable(f"{folder}: {config.format}, corpus {contents.hash}"))

@@ -1,0 +1,1 @@
+"""From a corpus of chats to adapters: TRL's SFTTrainer with PEFT, resumable, with a card."""
