@@ -132,6 +132,13 @@ def test_the_hash_of_a_corpus_is_that_of_its_rows(tmp_path: Path) -> None:
     assert one.hash != read_corpus(write_corpus(tmp_path / "d", [*rows, rows[0]])).hash
 
 
+def test_the_hash_on_the_card_of_a_corpus_is_known(tmp_path: Path) -> None:
+    folder = write_corpus(tmp_path / "a", [row(1)])
+    assert read_corpus(folder).card_hash is None
+    (folder / "README.md").write_text("---\nfolkways:\n  hash: abc\n---\n", encoding="utf-8")
+    assert read_corpus(folder).card_hash == "abc"
+
+
 def test_adapters_get_the_rows_of_their_cultures(tmp_path: Path) -> None:
     rows = [row(n, ("DEU", "MEX", None)[n % 3]) for n in range(9)]
     corpus = read_corpus(write_corpus(tmp_path / "c", rows, rows[:2]))

@@ -134,7 +134,7 @@ def fit(setting: Setting, job: Job, fresh: bool = False) -> Outcome:
             config, setting.base, setting.precision, setting.device, tally.longest
         )
         progress.note(f"{job.name}: memory {memory}")
-        facts = Facts(job, config, setting.base, setting.corpus.hash, setting.precision, tally,
+        facts = Facts(job, config, setting.base, setting.corpus, setting.precision, tally,
                       len(validation), setting.processes)  # fmt: skip
         with _clear_errors(folder, memory, setting.writes):
             whole = _run(setting, facts, folder, Examples(train, validation), progress)

@@ -20,7 +20,7 @@ from training.tuning.card import render_card
 from training.tuning.checkpoint import FOLDER, write_whole
 from training.tuning.config import TrainConfig
 from training.tuning.plot import plot_loss
-from training.tuning.rows import Job
+from training.tuning.rows import Corpus, Job
 from training.tuning.tokenise import Tally
 from training.tuning.watch import METRICS
 
@@ -37,7 +37,7 @@ class Facts(NamedTuple):
     job: Job
     config: TrainConfig
     base: Base
-    corpus_hash: str
+    corpus: Corpus
     precision: Precision
     tally: Tally
     validated: int
@@ -84,7 +84,8 @@ def _results(
         "adapter": facts.job.name,
         "cultures": list(facts.job.cultures),
         "base": {"name": facts.base.name, "fingerprint": facts.base.fingerprint},
-        "corpus_hash": facts.corpus_hash,
+        "corpus_hash": facts.corpus.hash,
+        "corpus_card_hash": facts.corpus.card_hash,
         "rows": asdict(facts.tally) | {"validation": facts.validated},
         "trained_parameters": trained,
         "precision": facts.precision.words,

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
 from agents.model import Message
 from scenarios.errors import UserError
 from training.tuning.config import TrainConfig
@@ -22,7 +24,7 @@ from training.tuning.config import TrainConfig
 TRAIN, VALIDATION = "train.jsonl", "validation.jsonl"
 JOINT = "joint"
 """Name of the adapter that learns from all cultures."""
-NEXT = "make one with: folkways export RUN --format messages"
+NEXT = "make one with: folkways export RUN FOLDER --format messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Corpus(NamedTuple):
     folder: Path
     hash: str
     """Of the bytes of both files, 16 hex digits."""
+    card_hash: str | None
+    """The hash on the corpus's own card, which counts rows and not bytes; None without a card."""
     train: tuple[ChatRow, ...]
     validation: tuple[ChatRow, ...]
 
@@ -69,7 +73,7 @@ def read_corpus(folder: Path) -> Corpus:
             f"{folder / TRAIN} has no row: nothing to learn from; see the counts of dropped rows "
             f"in {folder / 'README.md'}"
         )
-    return Corpus(folder, digest.hexdigest()[:16], train, validation)
+    return Corpus(folder, digest.hexdigest()[:16], _card_hash(folder), train, validation)
 
 
 def plan_jobs(config: TrainConfig, corpus: Corpus) -> tuple[list[Job], list[str]]:
@@ -110,6 +114,14 @@ def _job(name: str, wanted: Sequence[str], corpus: Corpus, found: tuple[str, ...
         for rows in (corpus.train, corpus.validation)
     )
     return Job(name, tuple(wanted) or found, train, validation)
+
+
+def _card_hash(folder: Path) -> str | None:
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        return str(yaml.safe_load(text.split("---\n", 2)[1])["folkways"]["hash"])
+    except (OSError, IndexError, KeyError, TypeError, yaml.YAMLError):
+        return None
 
 
 def _read(file: Path, digest: Any) -> tuple[ChatRow, ...]:
