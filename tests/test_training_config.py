@@ -12,6 +12,7 @@ import pytest
 from chats import chat, row, write_corpus
 
 from scenarios.errors import UserError
+from training.tuning import commands
 from training.tuning.base import Precision, find_precision
 from training.tuning.checkpoint import (
     could_not_write,
@@ -221,8 +222,10 @@ def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
     assert not second.exists() and first.exists()
 
 
-def test_a_folder_of_another_training_is_refused_with_the_keys(tmp_path: Path) -> None:
+def test_a_folder_in_which_another_was_trained_is_refused_with_the_keys(tmp_path: Path) -> None:
+    settle_record(tmp_path, {"corpus_hash": "z", "lora": {"r": 8, "alpha": 16}})
     settle_record(tmp_path, {"corpus_hash": "a", "lora": {"r": 8, "alpha": 16}})
+    write_checkpoint(tmp_path, 5)
     settle_record(tmp_path, {"corpus_hash": "a", "lora": {"r": 8, "alpha": 16}})
     with pytest.raises(UserError, match="--fresh") as caught:
         settle_record(tmp_path, {"corpus_hash": "b", "lora": {"r": 4, "alpha": 16}})
@@ -293,6 +296,13 @@ def test_the_loss_is_drawn_the_same_each_time(tmp_path: Path) -> None:
     assert text == (tmp_path / "b.svg").read_text(encoding="utf-8")
     assert "D&amp;U &lt;x&gt;" in text
     assert "validation rows" in text
+
+
+def test_a_folder_where_a_configuration_should_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="or --merge ADAPTER OUT"):
+        commands.train(tmp_path)
+    with pytest.raises(UserError, match="is no folder of an adapter"):
+        commands.train(tmp_path / "t.yaml", tmp_path / "out")
 
 
 def test_the_command_is_light_to_import() -> None:

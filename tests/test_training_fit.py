@@ -22,6 +22,7 @@ from local_models import needs
 
 from agents.model import open_model
 from scenarios.errors import UserError
+from training.tuning import commands
 from training.tuning.checkpoint import last_whole, step_of
 from training.tuning.config import TrainConfig, parse_train_config
 from training.tuning.fit import Outcome, train
@@ -154,6 +155,19 @@ def test_a_merged_model_says_what_the_adapter_does(
     assert merged == pytest.approx(adapted, abs=0.02)
     with pytest.raises(UserError, match="is there already"):
         merge(trained, tmp_path / "merged")
+
+
+def test_the_command_trains_and_merges(
+    tiny: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen = config(tiny, corpus, tmp_path, validate_rows=False)
+    file = tmp_path / "t.yaml"
+    file.write_text(yaml.safe_dump(chosen.model_dump(mode="json")), encoding="utf-8")
+    commands.train(file, override=["optimisation.max_steps=1"], merge=True, quiet=True)
+    folder = tmp_path / "t" / "DEU"
+    assert capsys.readouterr().out.splitlines() == [f"{folder}: trained", str(folder / "merged")]
+    commands.train(folder, tmp_path / "again", merge=True, base=str(tiny))
+    assert scores(f"hf:{tmp_path / 'again'}") == scores(f"hf:{folder / 'merged'}")
 
 
 def test_the_same_command_trains_no_adapter_twice(

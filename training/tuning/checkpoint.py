@@ -21,6 +21,8 @@ from simulation.config import differences
 
 RECORD = "record.yaml"
 """What shaped the adapter, in its folder."""
+RESULTS = "results.json"
+"""The numbers of a whole adapter."""
 FOLDER = "checkpoints"
 LIST = "whole.json"
 """The list of a checkpoint's files with their lengths."""
@@ -89,9 +91,10 @@ def remove_unfinished(folder: Path) -> list[str]:
 
 
 def settle_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Record what shapes an adapter in its folder; refuse a folder with another record, naming the
-    keys that differ."""
-    if (folder / RECORD).is_file():
+    """Record what shapes an adapter in its folder; refuse a folder in which something was trained
+    under another record, naming the keys that differ."""
+    begun = bool(checkpoints(folder)) or (folder / RESULTS).is_file()
+    if begun and (folder / RECORD).is_file():
         changed = differences(read_record(folder), record)
         if changed:
             raise UserError(
@@ -100,7 +103,7 @@ def settle_record(folder: Path, record: Mapping[str, Any]) -> None:
                 + "\nUndo the change, choose another name, or start over with --fresh (the old "
                 "folder is kept under another name)"
             )
-    elif checkpoints(folder):
+    elif begun:
         raise UserError(
             f"{folder} has checkpoints but no {RECORD} that says what they were trained with; "
             "start over with --fresh"

@@ -35,6 +35,7 @@ from training.tuning.base import (
     load_base,
 )
 from training.tuning.checkpoint import (
+    RESULTS,
     could_not_write,
     last_whole,
     remove_unfinished,
@@ -45,7 +46,7 @@ from training.tuning.checkpoint import (
 from training.tuning.config import TrainConfig, preset_note, shaping
 from training.tuning.memory import require_memory
 from training.tuning.progress import FitProgress
-from training.tuning.result import RESULTS, Facts, write_result
+from training.tuning.result import Facts, write_result
 from training.tuning.rows import Corpus, Job, plan_jobs, read_corpus
 from training.tuning.tokenise import ChatForm, Example, Tally, encode_rows, find_form
 from training.tuning.trainer import Examples, build_trainer, sft_config, trained_by_kind

@@ -27,6 +27,7 @@ with and without gradient checkpointing; for GPUs it has not been compared.
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,7 +152,7 @@ def free_bytes(device: str) -> int | None:
     import torch
 
     if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
+        return int(torch.cuda.mem_get_info(int(os.environ.get("LOCAL_RANK", "0")))[0])
     if device == "mps":
         return int(torch.mps.recommended_max_memory())
     try:

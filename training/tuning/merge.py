@@ -17,7 +17,7 @@ from agents.embedded import check_model_folder, require_packages
 from agents.engines.tokens import first_line, load_tokenizer
 from scenarios.errors import UserError
 from training.tuning.base import Base, Precision, find_base, load_base
-from training.tuning.checkpoint import read_record
+from training.tuning.checkpoint import could_not_write, read_record
 
 
 def merge(adapter: Path, out: Path, base: str | None = None) -> Path:
@@ -44,8 +44,10 @@ def merge(adapter: Path, out: Path, base: str | None = None) -> Path:
         load_tokenizer(found.folder).save_pretrained(beside)
         check_model_folder(beside)
         beside.rename(out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {first_line(error)}") from error
+    except Exception as error:
+        if could_not_write(error):
+            raise UserError(f"{out} cannot be written: {first_line(error)}") from error
+        raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return out

@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 
 from training.tuning.base import Base, Precision
 from training.tuning.card import render_card
-from training.tuning.checkpoint import FOLDER, write_whole
+from training.tuning.checkpoint import FOLDER, RESULTS, write_whole
 from training.tuning.config import TrainConfig
 from training.tuning.plot import plot_loss
 from training.tuning.rows import Corpus, Job
 from training.tuning.tokenise import Tally
 from training.tuning.watch import METRICS
 
-RESULTS = "results.json"
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 PACKAGES = (
     "folkways", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes",
