@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from agents.model import Sampling
 from eval.asking.method import METHODS, Method, method
@@ -19,10 +19,9 @@ from eval.asking.order import Orders
 from eval.asking.voice import languages
 from eval.item import Item, load_items, preset, preset_names
 from scenarios.errors import UserError, unknown_name
-from scenarios.source import load_yaml
 from simulation.budget import BudgetConfig
-from simulation.config import apply_override, config_hash
-from simulation.section import Section
+from simulation.config import config_hash
+from simulation.section import Section, read_settings, validated
 
 Style = Literal["country", "story", "bullets", "interview"]
 Readout = Literal["logprobs", "text"]
@@ -162,26 +161,13 @@ def load_eval_config(path: Path, overrides: Sequence[str] = ()) -> EvalConfig:
 
     Raises UserError naming the file, the field, the value and what is allowed.
     """
-    data = load_yaml(path).data
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: an evaluation is a mapping, such as `items: clca-44`")
-    data = {"name": path.stem} | data
-    for override in overrides:
-        apply_override(data, override)
-    return parse_eval_config(data, str(path))
+    about = "an evaluation is a mapping, such as `items: clca-44`"
+    return parse_eval_config(read_settings(path, overrides, about), str(path))
 
 
 def parse_eval_config(data: dict[str, Any], where: str) -> EvalConfig:
     """Return the configuration. Raises UserError listing every fault."""
-    try:
-        config = EvalConfig.model_validate(data)
-    except ValidationError as error:
-        faults = [
-            f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg']} "
-            f"(given: {fault['input']!r:.80})"
-            for fault in error.errors()
-        ]
-        raise UserError("\n".join(faults)) from error
+    config = validated(EvalConfig, data, where)
     if config.samples > 1 and config.temperature == 0:
         raise UserError(
             f"{where}: {config.samples} samples at temperature 0 are all alike; set a temperature"

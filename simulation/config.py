@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from agents.model import Model, Sampling, default_reply_form
 from agents.view import Conditioning
-from scenarios.errors import UserError
 from scenarios.scenario import Limits, Theme
-from scenarios.source import load_yaml
 from simulation.budget import BudgetConfig
 from simulation.draft import DraftCritic, InLoopConfig
 from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.section import Section
+from simulation.section import Section, read_settings, validated
 
 
 class ModelConfig(Section):
@@ -118,43 +116,13 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Raises UserError naming the file, the field, the value and what is allowed.
     """
-    data = load_yaml(path).data
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: a run configuration is a mapping, such as `name: pilot`")
-    data = {"name": path.stem} | data
-    for override in overrides:
-        apply_override(data, override)
-    return parse_config(data, str(path))
+    about = "a run configuration is a mapping, such as `name: pilot`"
+    return parse_config(read_settings(path, overrides, about), str(path))
 
 
 def parse_config(data: Mapping[str, Any], where: str) -> RunConfig:
     """Return the configuration. Raises UserError listing every fault."""
-    try:
-        return RunConfig.model_validate(data)
-    except ValidationError as error:
-        faults = [
-            f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg']} "
-            f"(given: {fault['input']!r:.80})"
-            for fault in error.errors()
-        ]
-        raise UserError("\n".join(faults)) from error
-
-
-def apply_override(data: dict[str, Any], override: str) -> None:
-    """Set the value that an override `key.sub=value` names. Raises UserError for a faulty one."""
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise UserError(f"override '{override}' is not of the form key.sub=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"override '{override}': the value is not YAML") from error
-    *parents, last = key.split(".")
-    for parent in parents:
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
-            raise UserError(f"override '{override}': '{parent}' has no parts")
-    data[last] = value
+    return validated(RunConfig, data, where)
 
 
 def shaping(config: RunConfig, contents: Mapping[str, Any]) -> dict[str, Any]:

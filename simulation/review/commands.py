@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from agents.critic import CRITICS
 from agents.detector import DETECTORS
-from scenarios.errors import UserError
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
 from simulation.commands import ENDINGS
-from simulation.config import apply_override
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output, refuse_to_overwrite
 from simulation.review.calibrate import calibrate, print_report
@@ -30,6 +27,7 @@ from simulation.review.launch import review
 from simulation.review.ratings import export_sheet, import_sheet
 from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.review.stage import Bounds
+from simulation.section import apply_override, validated
 from simulation.store import POLICIES
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
@@ -193,17 +191,12 @@ Settings = TypeVar("Settings", CritiqueConfig, LabelConfig)
 
 
 def _settings(
-    model: type[Settings], given: dict[str, Any], overrides: Sequence[str] | None
+    kind: type[Settings], given: dict[str, Any], overrides: Sequence[str] | None
 ) -> Settings:
-    """Return the settings, overrides `key=value` applied. Raises UserError naming the fault."""
+    """Return the settings, overrides `key=value` applied. Raises UserError naming every fault."""
     for override in overrides or ():
         apply_override(given, override)
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise UserError(f"{where}: {fault['msg']} (given: {fault['input']!r:.60})") from error
+    return validated(kind, given)
 
 
 def _say(run: Path, reason: str) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from scenarios.errors import UserError, unknown_name
-from simulation.section import Section
+from simulation.section import Section, validated
 from training.corpus.formats import FORMATS
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.task import TASKS
@@ -83,12 +83,7 @@ def make_config(preset: str | None = None, **given: Any) -> CorpusConfig:
         _refuse_tasks(preset, "tasks" in chosen)
         chosen["tasks"] = {PREFERENCE: None}
     known = load_presets()[preset or DEFAULT_PRESET]
-    try:
-        config = CorpusConfig.model_validate(known | chosen)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise UserError(f"{where}: {fault['msg']} (given: {fault['input']!r:.60})") from error
+    config = validated(CorpusConfig, known | chosen)
     _check(config)
     return config
 

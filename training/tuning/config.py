@@ -11,12 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from scenarios.errors import UserError, unknown_name
+from scenarios.errors import unknown_name
 from scenarios.source import load_yaml
-from simulation.config import apply_override
-from simulation.section import Section
+from simulation.section import Section, read_settings, validated
 
 Schedule = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 
@@ -144,26 +143,13 @@ def load_train_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     A corpus given as a relative path is sought from the folder the command runs in. Raises
     UserError naming the file, the field, the value and what is allowed.
     """
-    data = load_yaml(path).data
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: a training configuration is a mapping, such as `name: pilot`")
-    data = {"name": path.stem} | data
-    for override in overrides:
-        apply_override(data, override)
-    return parse_train_config(data, str(path))
+    about = "a training configuration is a mapping, such as `name: pilot`"
+    return parse_train_config(read_settings(path, overrides, about), str(path))
 
 
 def parse_train_config(data: Mapping[str, Any], where: str) -> TrainConfig:
     """Return the configuration with its preset applied. Raises UserError listing every fault."""
-    try:
-        return TrainConfig.model_validate(_with_preset(data, where))
-    except ValidationError as error:
-        faults = [
-            f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg']} "
-            f"(given: {fault['input']!r:.80})"
-            for fault in error.errors()
-        ]
-        raise UserError("\n".join(faults)) from error
+    return validated(TrainConfig, _with_preset(data, where), where)
 
 
 def _with_preset(data: Mapping[str, Any], where: str) -> dict[str, Any]:
