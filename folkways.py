@@ -60,6 +60,8 @@ def application() -> object:
     from simulation import commands, reading_commands
     from simulation.review import commands as review_commands
     from training.corpus.commands import export
+    from training.experiment.commands import experiment_app
+    from training.spa.commands import spa_app
     from training.tuning.commands import train
 
     app = typer.Typer(
@@ -87,6 +89,8 @@ def application() -> object:
     app.command("export")(export)
     app.command("train")(train)
     app.add_typer(eval_app, name="eval")
+    app.add_typer(spa_app, name="spa")
+    app.add_typer(experiment_app, name="experiment")
     return app
 
 

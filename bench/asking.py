@@ -28,7 +28,7 @@ from agents.engines.tokens import encode_prompt, load_tokenizer
 from agents.engines.vllm import cpu_options
 from agents.model import Sampling, open_model
 from eval.asking.ask import FORMS
-from eval.asking.condition import Planner, conditions
+from eval.asking.condition import Planner
 from eval.asking.prompt import chat
 from eval.config import EvalConfig, parse_eval_config
 from eval.evaluation import evaluate, find_people
@@ -61,10 +61,8 @@ def ours(config: EvalConfig) -> tuple[int, float, float]:
     return row[0], row[1], int(row[2]) / int(row[3])
 
 
-def prompts(config: EvalConfig) -> list[dict[str, Any]]:
+def prompts(planner: Planner) -> list[dict[str, Any]]:
     """Return the same prompts with the tokens that name an option."""
-    with tempfile.TemporaryDirectory() as folder:
-        planner = Planner(config, find_people(config, Path(folder)))
     tokenizer = load_tokenizer(embedded_folder())
     return [
         {
@@ -76,14 +74,14 @@ def prompts(config: EvalConfig) -> list[dict[str, Any]]:
                 for form in FORMS
             ],
         }
-        for condition in conditions(config, config.models[0])
+        for condition in planner.conditions(planner.config.models[0])
         for sheet in planner.sheets(condition)
         for question in sheet.questions
     ]
 
 
-def batch(asked: list[dict[str, Any]]) -> float:
-    """Return the seconds of vLLM's own batch call."""
+def batch(asked: list[dict[str, Any]]) -> tuple[float, float]:
+    """Return the seconds of vLLM's own batch call, and its prefix-cache hit rate."""
     import os
 
     os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_HOST_IP": "127.0.0.1",
@@ -99,8 +97,20 @@ def batch(asked: list[dict[str, Any]]) -> float:
         for one in asked
     ]
     began = time.perf_counter()
-    llm.generate([{"prompt_token_ids": one["ids"]} for one in asked], params, use_tqdm=False)
-    return time.perf_counter() - began
+    done = llm.generate([{"prompt_token_ids": one["ids"]} for one in asked], params, use_tqdm=False)
+    seconds = time.perf_counter() - began
+    hits = sum(one.num_cached_tokens or 0 for one in done)
+    return seconds, hits / sum(len(one["ids"]) for one in asked)
+
+
+def batch_apart(asked: list[dict[str, Any]], folder: Path) -> tuple[float, float]:
+    """Return the same from a fresh process, whose cache is empty."""
+    file = folder / "asked.json"
+    file.write_text(json.dumps(asked), encoding="utf-8")
+    again = [sys.executable, __file__, "--batch", str(file)]
+    printed = subprocess.run(again, capture_output=True, text=True, check=True).stdout
+    seconds, hit_rate = json.loads(printed.strip().splitlines()[-1])
+    return seconds, hit_rate
 
 
 def published(asked: list[dict[str, Any]]) -> float:
@@ -125,12 +135,8 @@ def main(respondents: int = 1000, singles: int = 88) -> None:
         count, seconds, hit_rate = ours(config)
         print(f"44 items x {respondents:,} respondents, prefix-cache hit rate {hit_rate:.1%}")
         print(f"  ours        {count:>6} prompts in {seconds:>7.1f} s: {count / seconds:.1f}/s")
-        asked = prompts(config)
-        file = Path(name) / "asked.json"
-        file.write_text(json.dumps(asked), encoding="utf-8")
-        again = [sys.executable, __file__, "--batch", str(file)]
-        printed = subprocess.run(again, capture_output=True, text=True, check=True).stdout
-    batched = float(printed.strip().splitlines()[-1])
+        asked = prompts(Planner(config, find_people(config, Path(name))))
+        batched, _ = batch_apart(asked, Path(name))
     print(
         f"  batch call  {len(asked):>6} prompts in {batched:>7.1f} s: {len(asked) / batched:.1f}/s"
     )
@@ -143,6 +149,6 @@ def main(respondents: int = 1000, singles: int = 88) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--batch"]:
-        print(batch(json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))))
+        print(json.dumps(batch(json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))))
     else:
         main(*map(int, sys.argv[1:]))

@@ -80,7 +80,7 @@ def fill(folder: Path, what: str) -> tuple[Path, str]:
     store = Store(run)
     store.create()
     store.add("runs", {
-        "run_id": name, "config": json.dumps(configuration(MODEL, name)),
+        "run_id": name, "kind": "run", "config": json.dumps(configuration(MODEL, name)),
         "config_hash": "0", "versions": "{}", "git_commit": None, "created_at": utc_now(),
     })  # fmt: skip
     fill_store(store, utc_now())

@@ -76,7 +76,11 @@ async def simulate(folder: Path, engine: str, episodes: int, turns: int) -> dict
     await model.close()
     with duckdb.connect(str(run / "log.duckdb")) as con:
         row = {"run_id": "serving", "config": json.dumps(plan.resolved), "hash": plan.hash}
-        con.execute("insert into runs values ($run_id, $config, $hash, '{}', null, now())", row)
+        con.execute(
+            "insert into runs (run_id, config, config_hash, versions, created_at) "
+            "values ($run_id, $config, $hash, '{}', now())",
+            row,
+        )
         sums = con.execute(
             "select sum(completion_tokens), sum(prompt_tokens), sum(cached_tokens) from calls"
         ).fetchone()

@@ -12,7 +12,7 @@ create temp table people as
     select i::integer as i, 'person-' || i as persona_id, format('{:016x}', hash('persona', i)) as persona_hash
     from range(400) t(i);
 
-insert into runs values ('bench', 'bench: true', 'c0ffee', '{}', null, timestamp '2026-01-01 00:00:00');
+insert into runs (run_id, config, config_hash, versions, git_commit, created_at) values ('bench', 'bench: true', 'c0ffee', '{}', null, timestamp '2026-01-01 00:00:00');
 
 create temp table lands as
     select unnest(['CHN', 'DEU', 'GBR', 'MEX', 'JPN', 'BRA', 'EGY', 'IND', 'KEN', 'USA']) as culture_id, unnest(range(10)) as land;

@@ -1,4 +1,5 @@
-"""Commands that evaluate models on the World Values Survey: `eval wvs ...`.
+"""Commands that evaluate models: on the World Values Survey, `eval wvs ...`, and for what else they
+can do, `eval abilities`.
 
 Invariant: everything printed that a file or a model wrote passes through `printable`; a synthetic
 sample is called so wherever it is named.
@@ -22,6 +23,39 @@ ENDINGS = {
     "drained": "interrupted; the same command goes on where this one stopped",
 }
 """How a launch ended, in words."""
+
+
+@eval_app.command()
+def abilities(
+    models: Annotated[
+        list[str], typer.Argument(help="embedded, a folder, a hub id, or BASE+ADAPTER.")
+    ],
+    tasks: Annotated[str, typer.Option(help="Tasks or groups of lm-evaluation-harness.")],
+    include: Annotated[Path | None, typer.Option(help="Folder with further tasks.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions of each task.")] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="Answered examples before a question.")
+    ] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Put questions as a chat.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Requests computed at once.")] = 8,
+    out: Annotated[Path, typer.Option(help="File of results, JSON.")] = Path("abilities.json"),
+    fresh: Annotated[bool, typer.Option(help="Overwrite the file of results.")] = False,
+) -> None:
+    """Measure general abilities, each model beside the first, such as one before training.
+
+    A model that is in the file of results already is not measured again.
+    """
+    from eval.abilities import Setting, measure_abilities
+    from simulation.launch import utc_now
+
+    names = tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
+    setting = Setting(names, include, limit, shots, chat)
+    for line in measure_abilities(
+        models, setting, out, utc_now, batch=batch, fresh=fresh,
+        say=lambda line: typer.echo(printable(line), err=True),
+    ):  # fmt: skip
+        typer.echo(printable(line))
+    typer.echo(printable(str(out)))
 
 
 @wvs_app.command()

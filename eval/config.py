@@ -27,6 +27,15 @@ Style = Literal["country", "story", "bullets", "interview"]
 Readout = Literal["logprobs", "text"]
 
 
+class ModelPart(Section):
+    """What stands for a model in one culture."""
+
+    name: str | None = None
+    """As in the model's own `name`; null: that one."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the engine, over those of the model."""
+
+
 class ModelRef(Section):
     """A model to be asked."""
 
@@ -36,11 +45,26 @@ class ModelRef(Section):
     """What reports call it; its name by default."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the engine, such as `adapter` or `prices`."""
+    by_culture: dict[str, ModelPart] = Field(default_factory=dict)
+    """What stands for it in each culture, such as the culture's own adapter; it is then asked for
+    these cultures only, and by methods that name one."""
 
     @property
     def called(self) -> str:
         """What reports call it."""
         return self.label or self.name
+
+    def parts(self) -> list[tuple[tuple[str, ...], ModelRef]]:
+        """Return the models that stand for it, each with the cultures it is asked for; none means
+        all of them."""
+        if not self.by_culture:
+            return [((), self)]
+        found: dict[str, tuple[list[str], ModelRef]] = {}
+        for culture, part in self.by_culture.items():
+            options = self.options | part.options
+            one = ModelRef(name=part.name or self.name, label=self.called, options=options)
+            found.setdefault(one.model_dump_json(), ([], one))[0].append(culture)
+        return [(tuple(cultures), one) for cultures, one in found.values()]
 
 
 class EvalConfig(Section):
@@ -117,6 +141,13 @@ class EvalConfig(Section):
                 raise unknown_name("survey language", name, (*languages(), "native"))
         return names
 
+    def require_sampling(self, where: str) -> None:
+        """Raise UserError where several samples are wanted that would be all alike."""
+        if self.samples > 1 and self.temperature == 0:
+            raise UserError(
+                f"{where}: {self.samples} samples at temperature 0 are all alike; set a temperature"
+            )
+
     def chosen_items(self) -> tuple[Item, ...]:
         """Return the items. Raises UserError for an unknown preset or item."""
         if isinstance(self.items, str):
@@ -168,9 +199,6 @@ def load_eval_config(path: Path, overrides: Sequence[str] = ()) -> EvalConfig:
 def parse_eval_config(data: dict[str, Any], where: str) -> EvalConfig:
     """Return the configuration. Raises UserError listing every fault."""
     config = validated(EvalConfig, data, where)
-    if config.samples > 1 and config.temperature == 0:
-        raise UserError(
-            f"{where}: {config.samples} samples at temperature 0 are all alike; set a temperature"
-        )
+    config.require_sampling(where)
     config.chosen_items()
     return config

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 from agents.engines.vllm import PrefixCache
 from agents.model import CallFailed, Model, ScoresUnavailable
-from eval.asking.ask import AGAIN, Asked, Interviewer, Todo
-from eval.asking.condition import Condition, Planner, Sheet, conditions
-from eval.config import EvalConfig, ModelRef, protocol, protocol_hash
+from eval.asking.ask import Interviewer, Todo
+from eval.asking.condition import Condition, Planner
+from eval.asking.remaining import open_sheets, with_tries
+from eval.asking.seat import Seat, open_engine, seated, seats_by_engine
+from eval.config import EvalConfig, protocol, protocol_hash
 from eval.people.source import People, gather_people
 from scenarios.errors import UserError
 from simulation.budget import Budget
-from simulation.crew import Crew
+from simulation.crew import Crew, Emit
 from simulation.engines import Engines, Lent
 from simulation.launch import set_aside, settle_configuration, utc_now
 from simulation.lock import locked
@@ -33,16 +35,6 @@ from simulation.store import FILE, Store
 
 CALLS_A_SHEET = 64
 """Calls in flight for each sheet in progress, at most."""
-DONE = """
-select item_id, arrangement, sample, max(attempt) as tries,
-    not coalesce(list_contains(?, arg_max(coalesce(problem, ''), attempt)), false) as stands
-from survey_replies where condition_id = ? and country = ? and respondent_id is not distinct from ?
-group by all
-"""
-COUNTS = """
-select country, respondent_id, count(distinct (item_id, arrangement, sample)) from survey_replies
-where condition_id = ? and not list_contains(?, coalesce(problem, '')) group by all
-"""
 
 
 @runtime_checkable
@@ -66,14 +58,21 @@ def evaluate(config: EvalConfig, *, fresh: bool = False, quiet: bool = False) ->
     with locked(run):
         if not (run / FILE).exists():
             forecast(config)  # what cannot be asked settles nothing
-        settle_configuration(run, config.name, protocol(config), protocol_hash(config))
-        people = find_people(config, run)
-        store = Store(run)
-        _add_facts(store, config, people)
-        try:
-            return asyncio.run(_ask_all(config, store, run, people, quiet))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+        settle_configuration(run, config.name, protocol(config), protocol_hash(config), "survey")
+        return conduct(Planner(config, find_people(config, run)), Store(run), quiet=quiet)
+
+
+def conduct(planner: Planner, store: Store, *, stage: str = "survey", quiet: bool = False) -> str:
+    """Ask what a store has no answers to and return why that ended, as `evaluate` does.
+
+    The caller has locked the run and settled its configuration; `stage` is what the table
+    `launches` calls this piece of work.
+    """
+    add_facts(store, planner)
+    try:
+        return asyncio.run(_ask_all(planner, store, stage, quiet))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 def find_people(config: EvalConfig, run: Path) -> People:
@@ -92,14 +91,18 @@ def forecast(config: EvalConfig) -> list[str]:
     """
     with TemporaryDirectory() as folder:
         people = find_people(config, Path(folder))
-    planner = Planner(config, people)
-    lines = [
+    return [
         f"{len(config.chosen_items())} items, compared with {people.about}",
         *(f"no answers of people for {country}: asked, not scored" for country in people.without),
+        *count_questions(Planner(config, people)),
     ]
-    total = 0
+
+
+def count_questions(planner: Planner) -> list[str]:
+    """Return how much would be asked in each condition, and in all, line by line."""
+    config, lines, total = planner.config, list[str](), 0
     for ref in config.models:
-        for condition in conditions(config, ref):
+        for condition in planner.conditions(ref):
             for _ in islice(planner.sheets(condition), len(config.cultures)):
                 pass
             sheets, questions = planner.count(condition), planner.questions(condition)
@@ -112,10 +115,10 @@ def forecast(config: EvalConfig) -> list[str]:
     return [*lines, f"{total:,} questions in all"]
 
 
-def _add_facts(store: Store, config: EvalConfig, people: People) -> None:
+def add_facts(store: Store, planner: Planner) -> None:
     """Store items, options and people, those that are not there yet."""
-    items = config.chosen_items()
-    rows = people.rows() | {
+    items = planner.items
+    rows = planner.people.rows() | {
         "survey_items": [
             {"item_id": item.id, "topic": item.topic, "ask": item.ask, "scale": item.scale,
              "higher": item.higher}
@@ -143,53 +146,73 @@ def _add_facts(store: Store, config: EvalConfig, people: People) -> None:
     store.append([Record(fresh, "facts")])
 
 
-async def _ask_all(config: EvalConfig, store: Store, run: Path, people: People, quiet: bool) -> str:
-    """Ask one model after the other; return why it ended."""
-    budget = Budget(config.budget, time.monotonic)
-    planner = Planner(config, people)
-    reason = "done"
-    for ref in config.models:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all models of a launch have in common."""
+
+    planner: Planner
+    store: Store
+    stage: str
+    budget: Budget
+    quiet: bool
+
+
+async def _ask_all(planner: Planner, store: Store, stage: str, quiet: bool) -> str:
+    """Ask what one engine holds after the other; return why it ended."""
+    work = _Work(planner, store, stage, Budget(planner.config.budget, time.monotonic), quiet)
+    for seats in seats_by_engine(planner.config.models):
         engines = Engines()
         try:
-            model = engines.lend(ref.name, ref.options)
-            reason = await _ask_model(config, store, planner, model, ref, budget, quiet)
+            reason = await _ask(work, seats, open_engine(engines, seats))
         finally:
             await engines.close()
         if reason != "done":
-            break
-    return reason
+            return reason
+    return "done"
 
 
-async def _ask_model(
-    config: EvalConfig, store: Store, planner: Planner, model: Lent, ref: ModelRef, budget: Budget,
-    quiet: bool,
-) -> str:  # fmt: skip
-    """Ask one model everything that is open."""
-    chosen = conditions(config, ref)
-    progress = Progress(quiet, "sheets")
-    todo, counts = _open(store, planner, chosen)
+async def _ask(work: _Work, seats: Sequence[Seat], engine: Lent) -> str:
+    """Ask the models of one engine everything that is open."""
+    planner, store, config = work.planner, work.store, work.planner.config
+    chosen = [planner.conditions(seat.ref) for seat in seats]
+    todo, counts = open_sheets(store, planner, seats, chosen)
     if not todo:
         return "done"
-    await model.start()
-    if not await _gives_scores(model, chosen, config.timeout_s):
-        progress.note(f"{ref.called} gives no log-probabilities; its answers are read out of text")
-        texts = [replace(condition, readout="text") for condition in chosen]
-        chosen = list({condition.id: condition for condition in texts}.values())
-        todo, counts = _open(store, planner, chosen)
-    interviewer = Interviewer(config, model, budget, utc_now, CALLS_A_SHEET * config.concurrency)
-    crew = Crew([model], store, budget, progress, config.concurrency)
-    _add_conditions(store, planner, chosen)
+    progress = Progress(work.quiet, "sheets")
+    called = ", ".join(dict.fromkeys(seat.ref.called for seat in seats))
+    await engine.start()
+    if not await _gives_scores(engine, list(chain(*chosen)), config):
+        progress.note(f"{called} gives no log-probabilities; its answers are read out of text")
+        chosen = [_as_texts(some) for some in chosen]
+        todo, counts = open_sheets(store, planner, seats, chosen)
+    calls = CALLS_A_SHEET * config.concurrency
+    interviewers = [
+        Interviewer(config, seated(engine, seat, len(seats) == 1), work.budget, utc_now, calls)
+        for seat in seats
+    ]
+    crew = Crew([engine], store, work.budget, progress, config.concurrency)
+    _add_conditions(store, planner, list(chain(*chosen)))
     progress.total, progress.already = len(todo), counts
     started = utc_now()
 
+    async def ask_one(item: tuple[int, Todo], emit: Emit) -> None:
+        place, sheet = item
+        await interviewers[place].work(sheet, emit)
+
     def ended(reason: str) -> None:
-        told = config.model_dump(mode="json") | {"model": ref.called}
-        if isinstance(model.model, Caching):
-            told["prefix_cache"] = model.model.prefix_cache()._asdict()
-        row = crew.launch_row(config.name, "survey", started, utc_now(), reason, told)
+        told = config.model_dump(mode="json") | {"model": called}
+        if isinstance(engine.model, Caching):
+            told["prefix_cache"] = engine.model.prefix_cache()._asdict()
+        row = crew.launch_row(config.name, work.stage, started, utc_now(), reason, told)
         store.add("launches", row)
 
-    return await crew.run(_todos(store, todo), len(todo), interviewer.work, ended)
+    return await crew.run(with_tries(store, todo), len(todo), ask_one, ended)
+
+
+def _as_texts(chosen: Sequence[Condition]) -> list[Condition]:
+    """Return conditions with answers read out of text, each once."""
+    texts = [replace(condition, readout="text") for condition in chosen]
+    return list({condition.id: condition for condition in texts}.values())
 
 
 def _add_conditions(store: Store, planner: Planner, chosen: Sequence[Condition]) -> None:
@@ -207,7 +230,7 @@ def _add_conditions(store: Store, planner: Planner, chosen: Sequence[Condition])
         store.add("survey_conditions", condition.row() | {"wording": wording})
 
 
-async def _gives_scores(model: Model, chosen: Sequence[Condition], timeout_s: float) -> bool:
+async def _gives_scores(model: Model, chosen: Sequence[Condition], config: EvalConfig) -> bool:
     """Return whether a model can be asked for log-probabilities, if it is to be.
 
     A call that fails says nothing of that, and what fails later is recorded.
@@ -215,47 +238,10 @@ async def _gives_scores(model: Model, chosen: Sequence[Condition], timeout_s: fl
     if all(condition.readout != "logprobs" for condition in chosen):
         return True
     try:
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(config.timeout_s):
             await model.score([{"role": "user", "content": "1 or 2?"}], ["1", "2"])
     except ScoresUnavailable:
         return False
     except (CallFailed, TimeoutError):
         return True
     return True
-
-
-def _open(store: Store, planner: Planner, chosen: Sequence[Condition]) -> tuple[list[Sheet], int]:
-    """Return the sheets with something left to ask, and how many have nothing.
-
-    Read-outs of the same questions follow each other sheet by sheet: the second finds its prompts
-    in the engine's cache.
-    """
-    places: dict[tuple[str | None, ...], int] = {}
-    found: list[tuple[tuple[int, int], Sheet]] = []
-    complete = 0
-    with store.reading() as con:
-        for condition in chosen:
-            alike = (condition.method_name, condition.style, condition.language)
-            place = places.setdefault(alike, len(places))
-            rows = con.execute(COUNTS, [condition.id, list(AGAIN)]).fetchall()
-            answered = {(country, respondent): n for country, respondent, n in rows}
-            wanted = planner.questions(condition)
-            for number, sheet in enumerate(planner.sheets(condition)):
-                if answered.get(sheet.key[1:], 0) < wanted:
-                    found.append(((place, number), sheet))
-                else:
-                    complete += 1
-    found.sort(key=lambda each: each[0])
-    return [sheet for _, sheet in found], complete
-
-
-def _todos(store: Store, sheets: Sequence[Sheet]) -> Iterator[Todo]:
-    """Yield the sheets with what was answered before, read as they are needed."""
-    for sheet in sheets:
-        with store.reading() as con:
-            rows = con.execute(DONE, [list(AGAIN), *sheet.key]).fetchall()
-        tries: dict[Asked, tuple[int, bool]] = {
-            (item, arrangement, sample): (count, stands)
-            for item, arrangement, sample, count, stands in rows
-        }
-        yield Todo(sheet, tries)

@@ -56,12 +56,14 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^Q[1-9][0-9]*[A-Z]?$")
-    """Column name in the wave-7 file."""
+    id: str = Field(pattern=r"^(Q[1-9][0-9]*[A-Z]?|[a-z]+(-[a-z]+)*:[0-9]{4,})$")
+    """Column name in the wave-7 file; or, of a question that a model wrote, topic and number, such
+    as corruption:0007."""
     topic: str
     """Stem of the file it stands in."""
     ask: str = Field(min_length=1)
-    """A complete question, or a statement to be judged; at most 30 words."""
+    """A complete question, or a statement to be judged; at most 30 words, 60 where a model wrote
+    it."""
     scale: Scale
     options: dict[int, str] = Field(min_length=2)
     """From code, as in the file, to label, in code order. Where only the ends of a scale have
@@ -84,8 +86,9 @@ class Item(BaseModel):
     def _check(self) -> Item:
         codes = list(self.options)
         labels = list(self.options.values())
+        longest = 60 if self.generated else 30
         problems = {
-            "more than 30 words": len(self.ask.split()) > 30,
+            f"more than {longest} words": len(self.ask.split()) > longest,
             "options are not in code order": codes != sorted(codes),
             "a negative code is missing, not an option": codes[0] < 0,
             "two options have one label": len(set(labels)) < len(labels),
@@ -99,6 +102,11 @@ class Item(BaseModel):
             if found:
                 raise ValueError(f"{self.id}: {problem}")
         return self
+
+    @property
+    def generated(self) -> bool:
+        """Whether a model wrote it."""
+        return ":" in self.id
 
     @property
     def points(self) -> tuple[int, ...]:

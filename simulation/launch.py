@@ -106,19 +106,22 @@ def set_aside(run: Path) -> Path:
 
 
 def settle_configuration(
-    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str
+    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str, kind: str = "run"
 ) -> None:
-    """Record the configuration of a new run; refuse another one for a run that exists."""
+    """Record the configuration of new work of a kind; refuse another one once there is one."""
     store = Store(run)
     store.create()
-    stored = store.run()
+    stored = store.run(kind)
     if stored is None:
         text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
         row = {
-            "run_id": name, "config": text, "config_hash": resolved_hash,
+            "run_id": name, "kind": kind, "config": text, "config_hash": resolved_hash,
             "versions": json.dumps(versions()), "git_commit": _commit(), "created_at": utc_now(),
         }  # fmt: skip
-        (run / "config.yaml").write_text(text, encoding="utf-8")
+        file = run / "config.yaml"
+        if file.exists():  # other work in the same store
+            file = run / f"config-{kind}.yaml"
+        file.write_text(text, encoding="utf-8")
         store.add("runs", row)
     elif stored[1] != resolved_hash:
         changed = differences(yaml.safe_load(stored[0]), resolved)

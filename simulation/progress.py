@@ -37,7 +37,7 @@ class Progress:
     def count(self, record: Record) -> None:
         """Count a finished record."""
         self.outcomes[record.outcome] += 1
-        for table in ("calls", "survey_replies"):
+        for table in ("calls", "survey_replies", "spa_attempts"):
             for call in record.rows.get(table, ()):
                 self.tokens += call["completion_tokens"] or 0
                 if call["cost"] is not None:

@@ -22,9 +22,11 @@ Row = Mapping[str, Any]
 FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
 SQL = Path(__file__).with_name("sql")
-MIGRATIONS = ("0001_tables.sql", "0002_review.sql", "0003_survey.sql")
+MIGRATIONS = (
+    "0001_tables.sql", "0002_review.sql", "0003_survey.sql", "0004_spa.sql", "0005_experiment.sql",
+)  # fmt: skip
 """Append-only: a store of version n has run the first n of these."""
-VIEWS = ("words", "review", "views", "survey")
+VIEWS = ("words", "review", "views", "survey", "spa")
 """Files of views and macros, in the order in which they build on each other."""
 POLICIES = {
     "clca": "the published rule, drops what quality or meta calls bad and is very confident of.",
@@ -114,11 +116,12 @@ class Store:
             query = "select content_hash, attempt, exit_reason from episodes order by attempt"
             return con.execute(query).fetchall()
 
-    def run(self) -> tuple[str, str] | None:
-        """Return the stored configuration as YAML with its hash, or None where there is none."""
+    def run(self, kind: str = "run") -> tuple[str, str] | None:
+        """Return the stored configuration of a kind of work as YAML with its hash, or None where
+        there is none."""
         with _Connection(self.path) as con:
             row: tuple[str, str] | None = con.execute(
-                "select config, config_hash from runs"
+                "select config, config_hash from runs where kind = ?", [kind]
             ).fetchone()
             return row
 

@@ -1,6 +1,6 @@
 -- A small store that holds one of everything the views tell apart; the tests say what must come out.
 
-insert into runs values ('trial', 'name: trial', 'c0ffee', '{"folkways": "0.1.0"}', null, timestamp '2026-03-01 08:00:00');
+insert into runs (run_id, config, config_hash, versions, git_commit, created_at) values ('trial', 'name: trial', 'c0ffee', '{"folkways": "0.1.0"}', null, timestamp '2026-03-01 08:00:00');
 
 insert into cultures values
     ('cul-jpn', 'JPN', 'Japan', '{"id": "JPN"}'),

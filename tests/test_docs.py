@@ -17,6 +17,8 @@ from simulation.config import RunConfig, load_config
 from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.policy import POLICIES
+from training.experiment.config import load_clca
+from training.experiment.spa_config import load_spa_experiment
 from training.tuning.config import parse_train_config
 
 ROOT = Path(__file__).parent.parent
@@ -132,6 +134,18 @@ def test_the_training_in_the_docs_is_valid() -> None:
     examples = sorted((ROOT / "examples/training").glob("*.yaml"))
     for text in [*texts, *(path.read_text(encoding="utf-8") for path in examples)]:
         parse_train_config(yaml.safe_load(text), "here")
+
+
+def test_the_experiments_in_the_docs_are_valid(tmp_path: Path) -> None:
+    texts = blocks((ROOT / "docs/experiments.md").read_text(encoding="utf-8"), "yaml")
+    examples = sorted((ROOT / "examples/experiments").glob("clca*.yaml"))
+    assert texts and examples
+    for text in [*texts, *(path.read_text(encoding="utf-8") for path in examples)]:
+        path = tmp_path / "experiment.yaml"
+        path.write_text(text, encoding="utf-8")
+        load_clca(path)
+    for example in (ROOT / "examples/experiments").glob("culturespa*.yaml"):
+        load_spa_experiment(example, ["clca=null"])
 
 
 def test_the_configuration_in_the_docs_is_valid() -> None:

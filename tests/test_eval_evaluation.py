@@ -544,3 +544,34 @@ def test_respondents_of_a_file_are_described_and_too_few_are_refused(tmp_path: P
     told = rows(tmp_path, "select weight, demographics ->> 'Q260', demographics ->> 'Q273' "
                 "from survey_respondents")  # fmt: skip
     assert all(weight == 2 and sex is None and marital for weight, sex, marital in told)
+
+
+# Another model in each culture -------------------------------------------------------------------
+
+
+def test_what_stands_for_a_model_in_each_culture_answers_there(tmp_path: Path) -> None:
+    split = {
+        "name": "survey_models:first", "label": "split",
+        "by_culture": {"JPN": {"name": "survey_models:refusing"}, "DEU": {}},
+    }  # fmt: skip
+    fields: dict[str, Any] = {
+        "models": [{"name": "survey_models:first", "label": "whole"}, split],
+        "cultures": ["DEU", "JPN", "MEX"], "methods": ["unaware", "culture"], "readouts": ["text"],
+    }  # fmt: skip
+    assert ask(tmp_path, **fields) == "done"
+    found = rows(
+        tmp_path,
+        "select model, method, country, count(*), count(*) filter (problem is null) "
+        "from survey_replies join survey_conditions using (condition_id) group by all order by all",
+    )
+    each = [("culture", country) for country in ("DEU", "JPN", "MEX")]
+    assert found == [
+        ("split", "culture", "DEU", ORDERS, ORDERS),
+        ("split", "culture", "JPN", ORDERS, 0),
+        *(("whole", *key, ORDERS, ORDERS) for key in each),
+        ("whole", "unaware", "*", ORDERS, ORDERS),
+    ]
+    (options,) = rows(tmp_path, "select options from survey_conditions where model = 'split'")
+    assert json.loads(options[0])["by_culture"]["JPN"]["name"] == "survey_models:refusing"
+    assert asked_anew(tmp_path, **fields) == 0
+    assert forecast(config(tmp_path, **fields))[-1] == f"{len(found) * ORDERS} questions in all"

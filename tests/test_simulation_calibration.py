@@ -297,8 +297,8 @@ def test_another_set_is_refused(filled: Path, tmp_path: Path) -> None:
     run = tmp_path / "calibration-fake"
     run.mkdir()
     Store(run).create()
-    row = {"run_id": "calibration-fake", "config": "name: x", "config_hash": "0" * 16,
-           "versions": "{}", "created_at": NOW}  # fmt: skip
+    row = {"run_id": "calibration-fake", "kind": "run", "config": "name: x",
+           "config_hash": "0" * 16, "versions": "{}", "created_at": NOW}  # fmt: skip
     Store(run).append([Record({"runs": [row]}, "made")])
     with pytest.raises(UserError, match="was made with another calibration set"):
         calibrate("fake", CritiqueConfig(), tmp_path, Bounds(), quiet=True)

@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -207,8 +208,9 @@ def test_a_query_that_fails_on_the_way_is_the_users_error(con: duckdb.DuckDBPyCo
     sql = "select if(i = 90000, error('boom'), i) from range(100000) t(i)"
     with pytest.raises(UserError, match="boom"):
         list(run_query(con, sql).rows)
-    with pytest.raises(UserError, match="cast it"):
-        list(run_query(con, "select now()").rows)
+    if find_spec("pytz") is None:  # DuckDB wants it for times with a zone
+        with pytest.raises(UserError, match="cast it"):
+            list(run_query(con, "select now()").rows)
 
 
 def test_an_episode_is_found_by_its_beginning(con: duckdb.DuckDBPyConnection) -> None:

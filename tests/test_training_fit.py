@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 import yaml
 from chats import chat, row, tiny_model, write_corpus
+from corpus_runs import exported, gossiped, scene
 from local_models import needs
+from review_runs import DIRECTOR, played
 
 from agents.model import open_model
 from scenarios.errors import UserError
@@ -414,3 +416,33 @@ def test_the_embedded_model_learns(corpus: Path, tmp_path: Path) -> None:
         abs(a - b)
         for a, b in zip(scores("embedded"), scores("embedded", adapter=str(folder)), strict=True)
     ) > 0.01  # fmt: skip
+
+
+# TRL by itself ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["messages", "prompt-completion", "preference"])
+def test_trl_trains_on_an_export_as_it_is(tiny: Path, tmp_path: Path, form: str) -> None:
+    """Nothing of ours stands between the folder and TRL's trainers."""
+    import datasets
+    import trl
+
+    if form == "preference":
+        loop = {"model": DIRECTOR, "rewrites": 2}
+        run = played(tmp_path, scene(tmp_path, "pair"), in_loop=loop, replicates=4)
+        corpus = exported(run, tmp_path / "corpus", "no-filter", format=form)
+    else:
+        run = gossiped(tmp_path / "run")
+        tasks = {"dialogue": None}
+        corpus = exported(run, tmp_path / "corpus", tasks=tasks, policy="none", format=form)
+    rows = datasets.load_dataset(str(corpus), cache_dir=str(tmp_path / "cache"), split="train")
+    settings = {
+        "output_dir": str(tmp_path / "out"), "max_steps": 2, "per_device_train_batch_size": 2,
+        "max_length": 256, "use_cpu": True, "report_to": [], "save_strategy": "no",
+    }  # fmt: skip
+    if form == "preference":
+        trainer = trl.DPOTrainer(str(tiny), args=trl.DPOConfig(**settings), train_dataset=rows)
+    else:
+        trainer = trl.SFTTrainer(str(tiny), args=trl.SFTConfig(**settings), train_dataset=rows)
+    found = trainer.train()
+    assert found.global_step == 2 and found.training_loss > 0

@@ -27,6 +27,8 @@ Reply = Callable[[Prompt, Sampling, Mapping[str, Any] | None], str]
 CHARACTERS_PER_TOKEN = 4
 NUMBERED = re.compile(r"^(\d{1,2})(?:\W.*)?\n[^\n]{1,20}[:\uff1a]\Z", re.MULTILINE)
 """The last option and the last line of a question with numbered options, such as a survey's."""
+QUESTION = {"question", "options"}
+"""Fields by which a schema asks for a question of a survey."""
 
 
 class FakeRule(BaseModel):
@@ -116,6 +118,8 @@ class FakeModel:
             chance = rng.random()
             number = 1 + int(rng.random() * int(numbered[1]))
             return str(number) if chance > 0.05 else "I'd rather not say."
+        if schema is not None and schema.get("properties", {}).keys() >= QUESTION:
+            return _survey_question(rng)
         if schema is not None:
             return json.dumps(self._fill(schema, rng), ensure_ascii=False)
         chance = rng.random()
@@ -147,14 +151,37 @@ class FakeModel:
             return rng.uniform(schema.get("minimum", 0), schema.get("maximum", 1))
         if kind == "boolean":
             return rng.random() < 0.05
-        return rng.choice(_stock("remarks")) if remark else self._line(rng)
+        return str(rng.choice(_stock("remarks"))) if remark else self._line(rng)
+
+
+def _survey_question(rng: random.Random) -> str:
+    """Return a survey question with its options as JSON; one in eight is no good."""
+    opening, stem = rng.choice(_stock("openings")), rng.choice(_stock("stems"))
+    ask = opening + (stem[0].lower() + stem[1:] if opening else stem)
+    ask = ask.replace("{}", rng.choice(_stock("subjects")))
+    options = list(rng.choice(_stock("scales")))
+    chance = rng.random()
+    if chance < 0.1:
+        options.append("don't know")
+    elif chance < 0.2:
+        options = [f"{number}. {option}" for number, option in enumerate(options, 1)]
+    elif chance > 0.97:
+        options = options[:1]
+    elif chance > 0.94:
+        options[-1] = options[0]
+    elif chance > 0.91:
+        options = [str(number) for number, _ in enumerate(options, 1)]
+    text = json.dumps({"question": ask, "options": options}, ensure_ascii=False)
+    return text[: len(text) // 2] if 0.88 < chance <= 0.91 else text
 
 
 @cache
-def _stock(what: str) -> list[str]:
-    """Return what the model says: `lines` of scenes, or `remarks` about them."""
+def _stock(what: str) -> list[Any]:
+    """Return what the model says: `lines` of scenes, `remarks` about them, or the parts of survey
+    questions.
+    """
     text = Path(__file__).with_name("fake_lines.yaml").read_text(encoding="utf-8")
-    data: dict[str, list[str]] = yaml.safe_load(text)
+    data: dict[str, list[Any]] = yaml.safe_load(text)
     return data[what]
 
 

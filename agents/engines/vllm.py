@@ -11,9 +11,10 @@ import json
 import logging
 import math
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +44,8 @@ ENVIRONMENT = {
 """What vLLM and its processes read as they start, unless the user has set it."""
 IDS_PER_REQUEST = 128
 """Tokens whose log-probability vLLM gives with one request, at most."""
+MOST_ADAPTERS = 8
+"""Adapters computed in one batch; more wait for each other."""
 END_S = 10.0
 """How long vLLM's processes have to end by themselves, in seconds."""
 
@@ -76,13 +79,15 @@ class VllmModel:
         dtype: str = "bfloat16",
         compiled: bool | None = None,
         adapter: str | None = None,
+        adapters: Sequence[str] = (),
     ) -> None:
         """`path` is whatever `agents.embedded.model_folder` takes.
 
         Of each GPU's memory the share `gpu_memory_utilization` is used; `kv_cache_gib` counts on
         CPUs only. `max_model_len` is cut to what the model can take. `compiled` has vLLM compile
         the model, by default where there is a GPU: on a CPU that takes a minute at every start and
-        makes the embedded model a fifth faster. `adapter` is the folder of a PEFT adapter; on a CPU
+        makes the embedded model a fifth faster. `adapter` is the folder of a PEFT adapter, which
+        all calls go through; `adapters` are folders for `adapted`, each call choosing one. On a CPU
         a merged model is several times faster.
         """
         if kv_cache_gib < 1:
@@ -97,13 +102,15 @@ class VllmModel:
         self._max_model_len = max_model_len
         self._compiled = compiled
         self._adapter = None if adapter is None else adapter_folder(adapter)
+        self._adapters = {path: adapter_folder(path) for path in adapters}
         self._kv_cache_gib = kv_cache_gib
         self._engine: Any = None
         self._lora: Any = None
         self._ids = map(str, count())
         self._open: set[str] = set()
         """Ids of the requests under way."""
-        self._hits = self._queries = 0
+        self._cached: Counter[str] = Counter()
+        """Prompt tokens, and those found in the cache, of all models that share the engine."""
 
     async def start(self) -> None:
         """Load the model, which takes about half a minute; raise UserError when it cannot be."""
@@ -175,7 +182,17 @@ class VllmModel:
 
     def prefix_cache(self) -> PrefixCache:
         """Return the sums over all requests so far."""
-        return PrefixCache(self._hits, self._queries)
+        return PrefixCache(self._cached["hits"], self._cached["queries"])
+
+    def adapted(self, adapter: str) -> VllmModel:
+        """Return the model with one of its `adapters`. It shares this one's engine, which has been
+        started and is closed here."""
+        from vllm.lora.request import LoRARequest
+
+        other = copy(self)
+        number = list(self._adapters).index(adapter) + 1
+        other._lora = LoRARequest(adapter, number, str(self._adapters[adapter]))
+        return other
 
     async def close(self) -> None:
         """End vLLM's processes; what is still asked for fails."""
@@ -232,9 +249,13 @@ class VllmModel:
         return AsyncLLM.from_engine_args(arguments)
 
     def _lora_options(self) -> dict[str, Any]:
-        if self._adapter is None:
+        folders = [*self._adapters.values()] if self._adapter is None else [self._adapter]
+        if not folders:
             return {}
-        return {"enable_lora": True, "max_lora_rank": lora_rank(self._adapter), "max_loras": 1}
+        return {
+            "enable_lora": True, "max_lora_rank": max(map(lora_rank, folders)),
+            "max_loras": min(len(folders), MOST_ADAPTERS), "max_cpu_loras": len(folders),
+        }  # fmt: skip
 
     async def _next(self, ids: list[int], tokens: list[int]) -> dict[int, float]:
         """Return the log-probability of each of `tokens` right after `ids`."""
@@ -270,8 +291,7 @@ class VllmModel:
             raise CallFailed("server-error", first_line(error)) from error
         finally:
             self._open.discard(request_id)
-        self._hits += output.num_cached_tokens or 0
-        self._queries += len(ids)
+        self._cached.update(hits=output.num_cached_tokens or 0, queries=len(ids))
         return output
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,7 +71,7 @@ class Interviewer:
         calls: int,
     ) -> None:  # fmt: skip
         self.config, self.model, self.budget, self.utc = config, model, budget, utc
-        self._gate = asyncio.Semaphore(calls)
+        self._calls, self._gate = calls, asyncio.Semaphore(calls)
         self._known: dict[tuple[str, str], Row] = {}
         """Answers that the same prompt is sure to get again, by read-out and prompt."""
 
@@ -80,12 +80,20 @@ class Interviewer:
         first, *others = todo.open()
         if not await self._ask(todo, first, emit):
             return
-        asks = [asyncio.create_task(self._ask(todo, question, emit)) for question in others]
+        questions = iter(others)  # shared: a sheet of 50,000 questions is not as many tasks
+        count = min(len(others), self._calls)
+        asks = [asyncio.create_task(self._ask_on(todo, questions, emit)) for _ in range(count)]
         try:
             await asyncio.gather(*asks)
         finally:
             for ask in asks:  # after a failure nobody would store what the others answer
                 ask.cancel()
+
+    async def _ask_on(self, todo: Todo, questions: Iterator[Question], emit: Emit) -> None:
+        """Ask one question after the other until none is left or the budget admits none."""
+        for question in questions:
+            if not await self._ask(todo, question, emit):
+                return
 
     async def _ask(self, todo: Todo, question: Question, emit: Emit) -> bool:
         """Ask one question; return False where the budget does not admit it."""
@@ -107,7 +115,7 @@ class Interviewer:
             row |= self._known[key] | {"copied": True, "latency_s": 0.0, "asked_at": self.utc()}
         elif not await self._call(row, prompt, sheet, question):
             return False
-        elif not row["problem"] and (scored or self.config.temperature == 0):
+        elif (scored or self.config.temperature == 0) and sheet.repeats and not row["problem"]:
             self._known[key] = {name: row[name] for name in ANSWER}
         emit(Record({"survey_replies": [row]}, row["problem"] or "answered"))
         return True

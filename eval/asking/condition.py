@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from agents.template import short_hash
@@ -30,6 +30,8 @@ OPERATIONAL = frozenset({
     "max_batch", "max_num_seqs", "max_retries", "prices", "timeout_s",
 })  # fmt: skip
 """Options of engines that may change within a condition: they shape no answer."""
+FREE = ("orders",)
+"""Terms that log-probabilities depend on as well: nothing of them is drawn."""
 NOBODY = "*"
 """Stands for the culture where the prompt names none."""
 NEIGHBOURHOOD: dict[str, Callable[[], Sequence[str]]] = {
@@ -50,22 +52,37 @@ class Condition:
     language: str
     """native: each culture's own."""
     readout: Readout
+    terms: tuple[tuple[str, Any], ...] = ()
+    """Orders and sampling where a store may hold answers got with others; empty where they are
+    those of the whole evaluation."""
+    id: str = field(init=False)
+    """Hash of everything that shapes the answers."""
+
+    def __post_init__(self) -> None:
+        """Compute the id, which every answer carries, once."""
+        text = json.dumps(self.row(with_id=False), sort_keys=True)
+        object.__setattr__(self, "id", short_hash(text))
 
     @property
     def method(self) -> Method:
         """What the model is told besides the item."""
         return method(self.method_name)
 
-    @property
-    def id(self) -> str:
-        """Hash of everything that shapes the answers."""
-        return short_hash(json.dumps(self.row(with_id=False), sort_keys=True))
-
     def row(self, with_id: bool = True) -> dict[str, Any]:
         """Return the row of the table `survey_conditions`."""
         shaping = {
             name: value for name, value in self.model.options.items() if name not in OPERATIONAL
         }
+        if self.model.by_culture:
+            shaping["by_culture"] = {
+                culture: part.model_dump(mode="json")
+                for culture, part in self.model.by_culture.items()
+            }
+        if self.terms:
+            sampled = self.readout == "text"
+            shaping["asked"] = {
+                name: value for name, value in self.terms if sampled or name in FREE
+            }
         row = {
             "model": self.model.called, "engine": self.model.name, "method": self.method_name,
             "leaks": self.method.leaks, "style": self.style, "language": self.language,
@@ -105,17 +122,26 @@ class Sheet:
     questions: Sequence[Question]
 
     @property
+    def repeats(self) -> bool:
+        """Whether the very same prompts may stand on another sheet of the condition."""
+        return self.respondent is not None or self.condition.language == "native"
+
+    @property
     def key(self) -> tuple[str, str, str | None]:
         """Condition, country and respondent."""
         respondent = None if self.respondent is None else self.respondent.id
         return self.condition.id, self.country, respondent
 
 
-def conditions(config: EvalConfig, model: ModelRef) -> list[Condition]:
-    """Return the conditions in which a model is to be asked."""
+def conditions(
+    config: EvalConfig, model: ModelRef, terms: tuple[tuple[str, Any], ...] = ()
+) -> list[Condition]:
+    """Return the conditions in which a model is to be asked: where other models stand for it in
+    each culture, those that name a culture."""
     return [
-        Condition(model, name, style, language, readout)
+        Condition(model, name, style, language, readout, terms)
         for name, chosen in config.chosen_methods().items()
+        if chosen.by_culture or not model.by_culture
         for style in (config.styles if chosen.by_respondent else (None,))
         for language in config.languages
         for readout in config.readouts
@@ -123,27 +149,39 @@ def conditions(config: EvalConfig, model: ModelRef) -> list[Condition]:
 
 
 class Planner:
-    """Makes the sheets of conditions; the wording of questions is rendered once."""
+    """Makes the sheets of conditions; the wording of questions is rendered once.
 
-    def __init__(self, config: EvalConfig, people: People) -> None:
-        self.config, self.people, self.items = config, people, config.chosen_items()
+    `items` are those of the configuration unless they are given. With `terms` conditions that
+    differ in orders or sampling are told apart.
+    """
+
+    def __init__(
+        self, config: EvalConfig, people: People, items: Sequence[Item] | None = None,
+        terms: tuple[tuple[str, Any], ...] = (),
+    ) -> None:  # fmt: skip
+        self.config, self.people, self.terms = config, people, terms
+        self.items = config.chosen_items() if items is None else tuple(items)
         self._orders = {
             item.id: option_orders(item, config.orders, config.seed) for item in self.items
         }
         self._texts: dict[tuple[str, str | None], list[Question]] = {}
 
+    def conditions(self, model: ModelRef) -> list[Condition]:
+        """Return the conditions in which a model is to be asked."""
+        return conditions(self.config, model, self.terms)
+
     def sheets(self, condition: Condition) -> Iterator[Sheet]:
         """Yield the sheets of a condition; respondents take turns by country, so that what is
         answered when the work is interrupted is balanced."""
-        chosen = condition.method
+        chosen, cultures = condition.method, self.cultures(condition)
         if not chosen.by_culture and condition.language != "native":
             yield self._sheet(condition, None, None)
         elif not chosen.by_respondent:
-            for country in self.config.cultures:
+            for country in cultures:
                 yield self._sheet(condition, country, None)
         else:
             for turn in range(self.config.respondents):
-                for country in self.config.cultures:
+                for country in cultures:
                     yield self._sheet(condition, country, self.people.respondents[country][turn])
 
     def count(self, condition: Condition) -> int:
@@ -152,10 +190,19 @@ class Planner:
         if not chosen.by_culture and condition.language != "native":
             return 1
         each = self.config.respondents if chosen.by_respondent else 1
-        return each * len(self.config.cultures)
+        return each * len(self.cultures(condition))
+
+    def cultures(self, condition: Condition) -> tuple[str, ...]:
+        """Return the cultures that a condition's model is asked for."""
+        only = condition.model.by_culture
+        return tuple(c for c in self.config.cultures if not only or c in only)
 
     def wording(self, condition: Condition) -> str:
-        """Return the hash of the prompts and items in a condition's languages."""
+        """Return the hash of the prompts and items in a condition's languages.
+
+        Generated questions are left out: the store that holds the answers holds their words too,
+        and there may be more of them later.
+        """
         native = condition.language == "native"
         voices = [load_voice(name) for name in (languages() if native else (condition.language,))]
         parts = [voice.hash for voice in voices]
@@ -163,14 +210,17 @@ class Planner:
             voice.wording(item).model_dump_json()
             for voice in voices
             for item in self.items
-            if voice.knows(item)
+            if voice.knows(item) and not item.generated
         ]
         return short_hash("".join(parts))
 
     def questions(self, condition: Condition) -> int:
         """Return how many questions a sheet has."""
-        samples = self.config.samples if condition.readout == "text" else 1
-        return samples * sum(len(orders) for orders in self._orders.values())
+        return self.samples(condition) * sum(len(orders) for orders in self._orders.values())
+
+    def samples(self, condition: Condition) -> int:
+        """Return how often each question is asked."""
+        return self.config.samples if condition.readout == "text" else 1
 
     def _sheet(
         self, condition: Condition, country: str | None, respondent: Respondent | None
@@ -193,7 +243,6 @@ class Planner:
         examples = condition.method.examples
         key = (f"{voice.language} {examples} {condition.readout}", country if examples else None)
         if key not in self._texts:
-            samples = self.config.samples if condition.readout == "text" else 1
             self._texts[key] = [
                 Question(item, number, order, sample, text)
                 for item in self.items
@@ -201,7 +250,7 @@ class Planner:
                 for text in [
                     render_item(voice, item, order, self._examples(condition, item, country))
                 ]
-                for sample in range(samples)
+                for sample in range(self.samples(condition))
             ]
         return self._texts[key]
 

@@ -1,4 +1,4 @@
-"""Reading a model's written reply to an item whose options were shown numbered from 1.
+"""Reading a model's written reply to an item whose options were shown numbered, from 1 or from 0.
 
 Invariant: what is not clearly one option is none. A reply that is not understood is counted and can
 be looked at; an invented answer would go unnoticed.
@@ -61,13 +61,15 @@ class Reading(NamedTuple):
 
 
 def read_reply(
-    text: str, options: Sequence[str], refusals: Sequence[str] = (), unsure: Sequence[str] = ()
-) -> Reading:
+    text: str, options: Sequence[str], refusals: Sequence[str] = (), unsure: Sequence[str] = (),
+    *, first: int = 1,
+) -> Reading:  # fmt: skip
     """Read a reply to an item with these labels, as shown; an empty one has only its number.
 
     `refusals` and `unsure` are phrases that say that there is no answer; letter case is ignored.
+    `first` is the number of the first option, 1 or 0.
     """
-    sheet = _sheet(tuple(options), tuple(refusals), tuple(unsure))
+    sheet = _sheet(tuple(options), tuple(refusals), tuple(unsure), first)
     lines = [line for line in fold(text).split("\n") if line.strip(EDGES)]
     if not lines:
         return _none("empty")
@@ -79,7 +81,7 @@ def read_reply(
         items = takewhile(lambda item: item is not None, map(_ITEM.match, lines[len(answers) :]))
         named = {*answers, *(sheet.number(item[1]) for item in items if item)} - {None}
         return Reading(None, named.pop(), None) if len(named) == 1 else _none("several")
-    return _read_lines([_cut_line(line, len(options)) for line in lines], sheet)
+    return _read_lines([_cut_line(line, sheet.last) for line in lines], sheet)
 
 
 def _none(problem: Problem) -> Reading:
@@ -116,18 +118,18 @@ _BETWEEN = re.compile(rf"\b{_either('between')} (\d{{1,4}}) {_either('between_an
 _OUT_OF = re.compile(rf"(?<!\d)(\d{{1,4}}) {_either('out_of')} (\d{{1,4}})(?!\d)")
 _CLAUSE_END = re.compile(r"[.,;:!?()\[\]{}<>|=/~]|(?:^| )-(?: |$)")
 _DECIMAL = re.compile("\\d+[.,/'\u2044\u066b]\\d+")
-_ANSWER = re.compile(r"([1-9]\d{0,3})(?!\d)(.*)")
-_ITEM = re.compile(r"([1-9]\d{0,3})[.):] ?(?!\d)")
+_ANSWER = re.compile(r"(0|[1-9]\d{0,3})(?!\d)(.*)")
+_ITEM = re.compile(r"(0|[1-9]\d{0,3})[.):] ?(?!\d)")
 _JOINTS = " .):]-,(|\"'\u3002\u3001"
 
 
-def _cut_line(text: str, count: int) -> Line:
-    """Return the words of a folded line where `count` options are shown.
+def _cut_line(text: str, last: int) -> Line:
+    """Return the words of a folded line where the last option shown has this number.
 
     Numbers that words make a range or a fraction are written as one: "2 to 3" as 2-3.
     """
     text = _BETWEEN.sub(r"\1-", _TO.sub(r"\1-", text))
-    return split(_OUT_OF.sub(lambda m: m[1] if m[2] == str(count) else f"{m[1]}/{m[2]}", text))
+    return split(_OUT_OF.sub(lambda m: m[1] if m[2] == str(last) else f"{m[1]}/{m[2]}", text))
 
 
 class _Sheet(NamedTuple):
@@ -141,11 +143,19 @@ class _Sheet(NamedTuple):
     """Finds labels."""
     said: tuple[tuple[Problem, Phrases], ...]
     """Finds what says that there is no answer."""
+    first: int
+    """The number of the first option."""
+
+    @property
+    def last(self) -> int:
+        """The number of the last option."""
+        return self.first + len(self.labels) - 1
 
     def number(self, digits: str) -> int | None:
         """Return the option that has a number."""
-        small = digits[0] != "0" and len(digits) < 5 and int(digits) <= len(self.labels)
-        return int(digits) - 1 if small else None
+        written = digits == "0" or digits[0] != "0"
+        small = written and len(digits) < 5 and self.first <= int(digits) <= self.last
+        return int(digits) - self.first if small else None
 
     def answer(self, text: str) -> int | None:
         """Return the option if its number, its label, or one after the other is all of a text."""
@@ -163,17 +173,17 @@ class _Sheet(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _sheet(options: Words, refusals: Words, unsure: Words) -> _Sheet:
+def _sheet(options: Words, refusals: Words, unsure: Words, first: int) -> _Sheet:
     plain = (bare(fold(option)) for option in options)
     labels = tuple("" if re.fullmatch(r"\(?\d+\)?", label) else label for label in plain)
-    cut = [_cut_line(label, len(labels)).words for label in labels]
+    cut = [_cut_line(label, first + len(labels) - 1).words for label in labels]
     places = {
         words: place
         for place, words in enumerate(cut)
         if cut.count(words) == 1 and words and not (len(words) == 1 and words[0].isdigit())
     }
     no, doubt = (Phrases(_cut_line(fold(s), 0).words for s in said) for said in (refusals, unsure))
-    return _Sheet(labels, places, Phrases(places), (("refusal", no), ("unsure", doubt)))
+    return _Sheet(labels, places, Phrases(places), (("refusal", no), ("unsure", doubt)), first)
 
 
 def _read_lines(lines: Sequence[Line], sheet: _Sheet) -> Reading:

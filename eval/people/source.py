@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval.item import Item
 from eval.people.marginals import load_marginals
 from eval.people.national import national_answers, national_grid
 from eval.people.respondent import Respondent, draw_respondents
 from eval.people.synthetic import shares_of_sample, synthesise
-from eval.scoring.grid import Grid
+from eval.scoring.grid import Grid, Scales
 from scenarios.errors import UserError
 
 MARGINALS, SYNTHETIC = "marginals", "synthetic"
@@ -72,6 +74,14 @@ def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
                     "valid": float(grid.valid[row, column]),
                     "missing": float(grid.missing[row, column]),
                 }  # fmt: skip
+
+
+def nobody(countries: Sequence[str]) -> People:
+    """Return the people of a survey that is compared with none."""
+    none, on = np.zeros((0, 0)), np.zeros((0, 0), dtype=np.bool_)
+    scales = Scales((), none, on, np.zeros(0, dtype=np.bool_))
+    grid = Grid((), scales, np.zeros((0, 0, 0)), none, none, none)
+    return People("nobody", grid, tuple(countries), {})
 
 
 def gather_people(

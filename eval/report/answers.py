@@ -108,11 +108,15 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
 
 
 def load_given(
-    con: duckdb.DuckDBPyConnection, grid: Grid, items: tuple[Item, ...]
-) -> Iterator[Given]:
-    """Yield the answers of every series, in the order in which conditions were first asked."""
+    con: duckdb.DuckDBPyConnection, grid: Grid, items: tuple[Item, ...],
+    only: Collection[str] | None = None,
+) -> Iterator[Given]:  # fmt: skip
+    """Yield the answers of every series, or `only` of some conditions, in the order in which
+    conditions were first asked."""
     for row in con.execute(SERIES).fetchall():
         condition, reading, model, method, leaks, style, language, described, samples = row
+        if only is not None and condition not in only:
+            continue
         cells = con.execute(CELLS, [condition, reading]).fetchall()
         homes = _rows(cells, grid.countries)
         places = _places(items)

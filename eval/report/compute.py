@@ -6,7 +6,7 @@ drawn at random comes from one seed, so that the same store gives the same resul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 
 import duckdb
@@ -36,6 +36,9 @@ from eval.scoring.sampling import (
 
 COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
 """Metrics of paired differences."""
+FEW = 10
+"""Fewer answers to an item than this have no KL: the half answer that is added to each option would
+be most of it."""
 FAILURES = ("timeout", "server-error", "bad-response", "prompt-too-long")
 RATES = """
 with replies as (
@@ -67,11 +70,14 @@ select * from gaps union all select ?, avg(gap) from gaps
 """
 
 
-def compute(con: duckdb.DuckDBPyConnection, results: Results, seed: int) -> None:
-    """Fill in everything that the answers in a store say."""
+def compute(
+    con: duckdb.DuckDBPyConnection, results: Results, seed: int,
+    only: Collection[str] | None = None,
+) -> None:  # fmt: skip
+    """Fill in everything that the answers in a store say, in all conditions or `only` in some."""
     grid, items = load_grid(con)
     rng = np.random.default_rng(seed)
-    all_given = list(load_given(con, grid, items))
+    all_given = list(load_given(con, grid, items, only))
     results.series = [given.series for given in all_given]
     for given in all_given:
         results.scores += _scores(given, grid, rng, results.draws)
@@ -100,6 +106,8 @@ def compute(con: duckdb.DuckDBPyConnection, results: Results, seed: int) -> None
 def _scores(given: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Score]:
     """Yield every metric of a series, country by country and over all."""
     cells = measure(grid.shares, given.pooled, grid.scales)
+    if given.scale * np.bincount(given.group).max() < FEW:
+        del cells["kl"]
     names = tuple(cells)
     stacked = np.stack([cells[name] for name in names], axis=-1)
     known = [row for row in range(len(grid.countries)) if not np.isnan(stacked[row]).all()]

@@ -7,13 +7,13 @@ a table nor becomes markup, mathematics or HTML.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from eval.people.load_report import CITATION
 from eval.report.caveat import caveats
 from eval.report.results import Results
 from eval.report.section import sections
-from eval.report.table import Table
+from eval.report.table import Section, Table
 from scenarios.terminal import printable
 
 LICENCE = (
@@ -23,8 +23,8 @@ LICENCE = (
 _MARKS = re.compile(r"[\\`*\[\]|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
-def render_markdown(results: Results) -> str:
-    """Return the tables of a report as Markdown."""
+def render_markdown(results: Results, first: Sequence[Section] = ()) -> str:
+    """Return the tables of a report as Markdown, other parts before them."""
     parts = [f"# {escape(results.name)}"]
     if found := caveats(results):
         parts.append("**Before you believe a figure**")
@@ -32,7 +32,7 @@ def render_markdown(results: Results) -> str:
             (f"* {escape(each.text)}", *(f"  * {escape(x)}" for x in each.about)) for each in found
         ]
         parts.append("\n".join(line for group in lines for line in group))
-    for section in sections(results):
+    for section in (*first, *sections(results)):
         parts += [f"## {escape(section.title)}", escape(section.reading)]
         for table in section.tables:
             parts += [f"### {escape(table.title)}"] if table.title else []

@@ -25,6 +25,7 @@ from eval.report.name import country_name, names
 from eval.report.plots import draw_gaps, draw_items, draw_map, draw_matrices, draw_scores
 from eval.report.results import ALL, Results
 from eval.report.section import sections
+from eval.report.table import Section
 from scenarios.terminal import printable
 
 PAGE = Path(__file__).with_name("page.html.jinja")
@@ -42,8 +43,9 @@ class Plot(NamedTuple):
     svg: Markup
 
 
-def render_page(results: Results, items: Items | None = None) -> str:
-    """Return the report as one HTML page, with single items where their rows are given."""
+def render_page(results: Results, items: Items | None = None, first: Sequence[Section] = ()) -> str:
+    """Return the report as one HTML page, with single items where their rows are given, and other
+    parts before it."""
     plots: dict[str, list[Plot]] = {}
     for name, title, svg in _plots(results, items or {}):
         if svg is not None:
@@ -60,7 +62,7 @@ def render_page(results: Results, items: Items | None = None) -> str:
     return environment.get_template(PAGE.name).render(
         results=results,
         caveats=caveats(results),
-        sections=sections(results, plots),
+        sections=[*first, *sections(results, plots)],
         plots=plots,
         folded=FOLDED,
         citation=CITATION,

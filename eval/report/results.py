@@ -32,7 +32,7 @@ class Series:
     language: str
     by_respondent: bool
     answers: int
-    """Answers to each item and country: respondents, or 1."""
+    """Answers to each item and country: respondents, or samples for a culture."""
 
     @property
     def label(self) -> str:
@@ -71,7 +71,7 @@ class Rates:
     unsure: float
     """Share that say there is no opinion."""
     failed: float
-    """Share of calls that failed."""
+    """Share of questions whose last call failed."""
     mass: float | None
     """Mean probability that the model names an option at all; null for text."""
     order_gap: float | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import yaml
 from eval.people.source import MARGINALS, SYNTHETIC
 from eval.report.compute import compute
 from eval.report.results import Results
+from eval.report.table import Section
 from scenarios.errors import UserError
 from simulation.query import open_reader, read_rows
 
@@ -31,18 +33,24 @@ PEOPLE = {
 def write_report(run: Path, made_at: datetime, draws: int) -> list[Path]:
     """Score an evaluation and return the files written. Raises UserError where nothing was
     answered."""
+    with contextlib.closing(open_reader(run)) as con:
+        results = load_results(con, run, made_at, draws)
+        return write_files(con, results, run if run.is_dir() else run.parent)
+
+
+def write_files(
+    con: duckdb.DuckDBPyConnection, results: Results, folder: Path, first: Sequence[Section] = ()
+) -> list[Path]:
+    """Write what an evaluation found into a folder, other parts before it, and return the files."""
     from eval.report.item_row import item_rows
     from eval.report.markdown import render_markdown
     from eval.report.page import render_page
 
-    with contextlib.closing(open_reader(run)) as con:
-        results = load_results(con, run, made_at, draws)
-        items = item_rows(con, results)
-    folder = run if run.is_dir() else run.parent
     paths = [folder / name for name in ("results.json", "results.md", "report.html")]
     results.write(paths[0])
-    paths[1].write_text(render_markdown(results), encoding="utf-8")
-    paths[2].write_text(render_page(results, items), encoding="utf-8")
+    paths[1].write_text(render_markdown(results, first), encoding="utf-8")
+    page = render_page(results, item_rows(con, results), first)
+    paths[2].write_text(page, encoding="utf-8")
     return paths + _write_plots(results, folder / "plots")
 
 
@@ -66,10 +74,11 @@ def _write_plots(results: Results, folder: Path) -> list[Path]:
 
 
 def load_results(
-    con: duckdb.DuckDBPyConnection, run: Path, made_at: datetime, draws: int
-) -> Results:
-    """Return everything that a store of answers says."""
-    found = read_rows(con, "select run_id, config, versions from runs")
+    con: duckdb.DuckDBPyConnection, run: Path, made_at: datetime, draws: int,
+    only: Collection[str] | None = None,
+) -> Results:  # fmt: skip
+    """Return everything that a store of answers says, in all conditions or `only` in some."""
+    found = read_rows(con, "select run_id, config, versions from runs where kind = 'survey'")
     answered = con.execute("select count(*) from survey_replies").fetchone()
     if not found or not answered or not answered[0]:
         raise UserError(f"{run} holds no answers to a survey; ask some: folkways eval wvs run")
@@ -93,5 +102,5 @@ def load_results(
         versions=json.loads(found[0]["versions"]),
         draws=draws,
     )  # fmt: skip
-    compute(con, results, protocol["seed"])
+    compute(con, results, protocol["seed"], only)
     return results

@@ -82,7 +82,7 @@ def _settle(store: Store, run: Path, name: str, config: dict[str, object]) -> No
     stored, hash_ = store.run(), config_hash(config)
     if stored is None:
         row = {
-            "run_id": name, "config": yaml.safe_dump(config, sort_keys=False),
+            "run_id": name, "kind": "run", "config": yaml.safe_dump(config, sort_keys=False),
             "config_hash": hash_, "versions": json.dumps(versions()), "git_commit": None,
             "created_at": utc_now(),
         }  # fmt: skip

@@ -93,7 +93,7 @@ class Contents:
 
 def read_facts(con: duckdb.DuckDBPyConnection) -> RunFacts:
     """Return what the card says of a run whose episodes have been chosen."""
-    run = read_rows(con, "select run_id, config, versions from runs limit 1")
+    run = read_rows(con, "select run_id, config, versions from runs where kind = 'run'")
     config = (yaml.safe_load(run[0]["config"]) or {}) if run else {}
     return RunFacts(
         run[0]["run_id"] if run else "unknown", config.get("conditioning", "unknown"),
@@ -123,7 +123,7 @@ def render_card(run: Path, folder: Path, config: CorpusConfig, facts: RunFacts,
         policy=_policy(config), begins=BEGINS, nobody=NOBODY, bytes_per_token=BYTES_PER_TOKEN,
         tasks={task: TASKS[task].about if task in TASKS else "pairs of an act and a worse draft"
                for task in config.tasks},
-        tables=_tables(config, facts, contents), cell=_cell,
+        tables=_tables(config, facts, contents), cell=cell,
     )  # fmt: skip
     return text.strip() + "\n"
 
@@ -174,7 +174,7 @@ def _front_matter(config: CorpusConfig, facts: RunFacts, contents: Contents) -> 
         "language": sorted({row["language"].split("-")[0] for row in facts.players}),
         "task_categories": ["text-generation"],
         "tags": ["synthetic", "folkways"],
-        "size_categories": [next((s for n, s in SIZES.items() if rows < n), "n>1M")],
+        "size_categories": [size_category(rows)],
         "configs": [{
             "config_name": "default",
             "data_files": [{"split": s, "path": format_.file(s)} for s in splits],
@@ -216,12 +216,12 @@ def _tables(config: CorpusConfig, facts: RunFacts, contents: Contents) -> dict[s
     ]
     agreement = [row | {"judged twice": row["units"]} for row in facts.agreement]
     return {
-        "totals": _table(("split", "rows", "tokens"), totals),
-        "players": _table(("model", "reply_form", "language", "episodes"), facts.players),
-        "cultures": _table(("culture", "task", "split", "rows", "tokens"), cultures),
-        "funnel": _table(FUNNEL, funnel),
-        "agreement": _table(AGREED, agreement),
-        "account": _table(("task", "what", "rows"), account(ledger)),
+        "totals": table(("split", "rows", "tokens"), totals),
+        "players": table(("model", "reply_form", "language", "episodes"), facts.players),
+        "cultures": table(("culture", "task", "split", "rows", "tokens"), cultures),
+        "funnel": table(FUNNEL, funnel),
+        "agreement": table(AGREED, agreement),
+        "account": table(("task", "what", "rows"), account(ledger)),
     }
 
 
@@ -240,14 +240,19 @@ def account(ledger: Ledger) -> list[dict[str, Any]]:
     return [{"task": task, "what": what, "rows": rows} for task, what, rows in lines]
 
 
-def _table(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+def size_category(rows: int) -> str:
+    """Return how the Hugging Face Hub calls a dataset of so many rows."""
+    return next((name for limit, name in SIZES.items() if rows < limit), "n>1M")
+
+
+def table(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """Return these columns of some rows as a Markdown table."""
     head = [names, ["---"] * len(names)]
-    lines = [*head, *([_cell(row[name]) for name in names] for row in rows)]
+    lines = [*head, *([cell(row[name]) for name in names] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return a value as a cell of a Markdown table."""
     if value is None:
         return ""

@@ -34,7 +34,7 @@ def export_corpus(run: Path, folder: Path, config: CorpusConfig) -> Contents:
     full; nothing is left in the folder then.
     """
     length = load_length(config.tokenizer)
-    with _made_whole(folder) as part:
+    with made_whole(folder) as part:
         work = part / WORK
         work.mkdir()
         candidates = Candidates(work, config.seed)
@@ -80,7 +80,7 @@ def _require_splits(config: CorpusConfig, ledger: Ledger) -> None:
 
 
 @contextmanager
-def _made_whole(folder: Path) -> Iterator[Path]:
+def made_whole(folder: Path) -> Iterator[Path]:
     """Give a folder to write in; its files are in `folder` only once the block has ended well."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"'{folder}' is there and is not an empty folder; choose another name")

@@ -1,0 +1,85 @@
+"""What is left to ask: sheets that have no answer yet to some of their questions.
+
+Invariant: an answer that stands is never asked for again; a call that failed in a way that may pass
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from eval.asking.ask import AGAIN, Asked, Todo
+from eval.asking.condition import Condition, Planner, Sheet
+from eval.asking.seat import Seat
+from simulation.store import Store
+
+DONE = """
+select item_id, arrangement, sample, max(attempt) as tries,
+    not coalesce(list_contains(?, arg_max(coalesce(problem, ''), attempt)), false) as stands
+from survey_replies where condition_id = ? and country = ? and respondent_id is not distinct from ?
+group by all
+"""
+COUNTS = """
+select country, respondent_id, count(distinct (item_id, arrangement, sample)) from survey_replies
+where condition_id = ? and not list_contains(?, coalesce(problem, '')) and sample < ?
+    and item_id in (select unnest(?::varchar[]))
+group by all
+"""
+
+
+def open_sheets(
+    store: Store, planner: Planner, seats: Sequence[Seat], chosen: Sequence[Sequence[Condition]]
+) -> tuple[list[tuple[int, Sheet]], int]:
+    """Return the sheets with something left to ask, each with the number of its seat, and how many
+    have nothing; `chosen` are the conditions of each seat.
+
+    Read-outs of the same questions follow each other sheet by sheet: the second finds its prompts
+    in the engine's cache.
+    """
+    todo: list[tuple[int, Sheet]] = []
+    complete = 0
+    for number, (seat, some) in enumerate(zip(seats, chosen, strict=True)):
+        sheets, rest = _open(store, planner, some, seat.cultures)
+        todo += [(number, sheet) for sheet in sheets]
+        complete += rest
+    return todo, complete
+
+
+def _open(
+    store: Store, planner: Planner, chosen: Sequence[Condition], cultures: tuple[str, ...]
+) -> tuple[list[Sheet], int]:
+    """Return the sheets for some cultures, none meaning all, with something left to ask, and how
+    many have nothing."""
+    places: dict[tuple[str | None, ...], int] = {}
+    items = [item.id for item in planner.items]
+    found: list[tuple[tuple[int, int], Sheet]] = []
+    complete = 0
+    with store.reading() as con:
+        for condition in chosen:
+            alike = (condition.method_name, condition.style, condition.language)
+            place = places.setdefault(alike, len(places))
+            asked = [condition.id, list(AGAIN), planner.samples(condition), items]
+            rows = con.execute(COUNTS, asked).fetchall()
+            answered = {(country, respondent): n for country, respondent, n in rows}
+            wanted = planner.questions(condition)
+            for number, sheet in enumerate(planner.sheets(condition)):
+                if cultures and sheet.country not in cultures:
+                    continue
+                if answered.get(sheet.key[1:], 0) < wanted:
+                    found.append(((place, number), sheet))
+                else:
+                    complete += 1
+    found.sort(key=lambda each: each[0])
+    return [sheet for _, sheet in found], complete
+
+
+def with_tries(store: Store, sheets: Sequence[tuple[int, Sheet]]) -> Iterator[tuple[int, Todo]]:
+    """Yield sheets with what was answered before, read as they are needed."""
+    for number, sheet in sheets:
+        with store.reading() as con:
+            rows = con.execute(DONE, [list(AGAIN), *sheet.key]).fetchall()
+        tries: dict[Asked, tuple[int, bool]] = {
+            (item, arrangement, sample): (count, stands)
+            for item, arrangement, sample, count, stands in rows
+        }
+        yield number, Todo(sheet, tries)

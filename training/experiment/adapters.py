@@ -1,0 +1,86 @@
+"""The adapters of an experiment: one for each corpus, trained one after the other.
+
+Invariant: an adapter's folder is named by its corpus and settings; what was trained once is not
+trained again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from agents.template import short_hash
+from simulation.launch import utc_now
+from simulation.store import Store
+from training.experiment.arm import JOINT
+from training.experiment.shelf import Made
+from training.experiment.study import Study
+from training.tuning.checkpoint import RESULTS
+from training.tuning.config import TrainConfig, shaping
+
+Adapters = Mapping[tuple[str, str], Path]
+"""Folders by arm and culture."""
+
+
+def training_of(config: Study, made: Made) -> TrainConfig:
+    """Return the configuration of the training on a corpus."""
+    assert made.folder is not None
+    joint = "joint" if made.culture == JOINT else "per-culture"
+    corpus = config.folder / made.folder
+    first = config.train_config("x", corpus, joint, made.culture)
+    mark = short_hash(json.dumps([made.folder, shaping(first)]))[:8]
+    return first.model_copy(update={"name": f"{made.arm}-{mark}"})
+
+
+def adapter_folder(config: Study, made: Made) -> Path:
+    """Return the folder of the adapter that learns from a corpus, whether or not it is trained."""
+    training = training_of(config, made)
+    return Path(training.out) / training.name / made.culture
+
+
+def train_adapters(config: Study, corpora: Sequence[Made], quiet: bool) -> str:
+    """Train what is missing; return done or drained."""
+    from training.tuning.fit import train
+
+    for made in corpora:
+        if made.folder is None:
+            continue
+        if not (adapter_folder(config, made) / RESULTS).is_file():
+            outcomes = train(training_of(config, made), quiet=quiet)
+            if any(outcome.ending == "interrupted" for outcome in outcomes):
+                return "drained"
+        _note(config, made, utc_now())
+    return "done"
+
+
+def trained(config: Study, corpora: Sequence[Made]) -> Adapters:
+    """Return the adapters that are trained."""
+    folders = {
+        (made.arm, made.culture): adapter_folder(config, made) for made in corpora if made.folder
+    }
+    return {key: folder for key, folder in folders.items() if (folder / RESULTS).is_file()}
+
+
+def _note(config: Study, made: Made, now: datetime) -> None:
+    """Add an adapter to the store, unless it is there."""
+    folder = adapter_folder(config, made)
+    name = str(folder.relative_to(config.folder))
+    store = Store(config.folder)
+    with store.reading() as con:
+        if con.execute("select 1 from adapters where adapter = ?", [name]).fetchone():
+            return
+    found: dict[str, Any] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    rows = found["rows"]
+    settings = (folder / "config.yaml").read_text(encoding="utf-8")
+    store.add("adapters", {
+        "adapter": name, "arm": made.arm, "culture": made.culture,
+        "base": found["base"]["fingerprint"], "corpus": made.folder,
+        "corpus_hash": found["corpus_hash"], "rows": rows["kept"], "tokens": rows["tokens"],
+        "learned_tokens": rows["learned"], "cut_rows": rows["cut_rows"], "steps": found["steps"],
+        "loss_first": found["loss_first"], "loss_last": found["loss_last"],
+        "tokens_per_second": found["tokens_per_second"], "seconds": found["seconds"],
+        "settings": json.dumps(settings), "made_at": now,
+    })  # fmt: skip

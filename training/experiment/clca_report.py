@@ -1,0 +1,44 @@
+"""What only the report of a CLCA experiment says: what was played.
+
+Invariant: every figure is a query on the store's public views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+
+from eval.report.results import Results
+from eval.report.table import Row, Section, Table, new_table
+from simulation.query import read_rows
+from simulation.review.funnel import BY_CULTURE, fates_of
+from training.experiment.arm import SEVERAL, TWO
+from training.experiment.config import ClcaExperiment
+from training.experiment.report import shared_sections, titled
+
+
+def sections(
+    con: duckdb.DuckDBPyConnection, config: ClcaExperiment, results: Results
+) -> Iterator[Section]:
+    """Yield the parts that come before those of the evaluation."""
+    yield from titled("played", _played(con, config))
+    yield from shared_sections(con, config, results, [(SEVERAL, TWO)])
+
+
+def _played(con: duckdb.DuckDBPyConnection, config: ClcaExperiment) -> list[Table]:
+    """Return how many scenes were played and accepted in each culture."""
+    fates_of(con, config.corpus.policy)
+    names = ("culture_id", "model", "simulated", "cut_short", "dropped", "unreviewed",
+             "needs_review", "accepted")  # fmt: skip
+    found = read_rows(con, BY_CULTURE)
+    rows = [Row(tuple(str(row[name]) for name in names))
+            for row in found if row["culture_id"] in config.cultures]  # fmt: skip
+    head = ("culture", *(name.replace("_", " ") for name in names[1:]))
+    others = sum(row["simulated"] for row in found) - sum(int(row.cells[2]) for row in rows)
+    note = (
+        f"Episodes under the policy {config.corpus.policy}, conditioning "
+        f"{config.run_config().conditioning}. {others} further episodes are of scenes with another "
+        "culture of their own."
+    )
+    return new_table("", head, rows, note, words=2)

@@ -1,0 +1,85 @@
+"""The commands that run whole studies: `experiment clca` and `experiment culturespa`.
+
+Invariant: everything printed that a model or a file wrote passes through `printable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scenarios.errors import unknown_name
+from scenarios.terminal import printable
+
+if TYPE_CHECKING:
+    from training.experiment.stages import Stage
+    from training.experiment.study import Study
+
+experiment_app = typer.Typer(
+    no_args_is_help=True, help="Run a whole study: simulate, train, evaluate, report."
+)
+Config = Annotated[Path, typer.Argument(help="Configuration of the experiment, YAML.")]
+Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
+Only = Annotated[str | None, typer.Option(help="Do this stage only.")]
+Fresh = Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")]
+Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
+
+
+@experiment_app.command()
+def clca(
+    config: Config, override: Override = None, only: Only = None, fresh: Fresh = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Train on simulated scenes, and see whether answers move towards people: simulate, texts,
+    corpora, train, evaluate, report. The same command goes on where it stopped."""
+    from training.experiment.config import load_clca
+    from training.experiment.stages import STAGES
+
+    chosen = load_clca(config, override or [])
+    _do("clca", chosen, STAGES, config, override or [], only, fresh, quiet)
+
+
+@experiment_app.command()
+def culturespa(
+    config: Config, override: Override = None, only: Only = None, fresh: Fresh = False,
+    quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Train on a model's own answers, and see the same: generate, collect, select, train, evaluate,
+    abilities, report. The same command goes on where it stopped."""
+    from training.experiment.spa_config import load_spa_experiment
+    from training.experiment.stages import SPA_STAGES
+
+    chosen = load_spa_experiment(config, override or [])
+    _do("culturespa", chosen, SPA_STAGES, config, override or [], only, fresh, quiet)
+
+
+def _do(
+    name: str, chosen: Study, stages: Mapping[str, Stage], file: Path, override: list[str],
+    only: str | None, fresh: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Do one stage here, or all of them as commands of their own."""
+    from simulation.launch import set_aside
+    from training.experiment.stages import run_stages
+
+    if fresh and chosen.folder.exists():
+        say(f"the old folder is now {set_aside(chosen.folder)}")
+    if only is None:
+        command = [name, str(file), *(part for one in override for part in ("-o", one))]
+        code = run_stages([*command, *(["--quiet"] if quiet else [])], list(stages), say)
+        if code:
+            raise typer.Exit(code)
+        return
+    if only not in stages:
+        raise unknown_name("stage", only, stages)
+    reason = stages[only](chosen, say, quiet)
+    if reason != "done":
+        say(f"{only} ended early: {reason}; the same command goes on there")
+        raise typer.Exit(130 if reason == "drained" else 1)
+
+
+def say(line: str) -> None:
+    """Print a line that may hold what a model wrote."""
+    typer.echo(printable(line))

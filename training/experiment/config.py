@@ -1,0 +1,76 @@
+"""The configuration of a CLCA experiment: one file for the simulation, the corpora, the training
+and the evaluation.
+
+Invariant: each part is validated by the configuration it becomes, before anything is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from simulation.config import RunConfig, parse_config
+from simulation.section import Section, read_settings, validated
+from training.experiment.arm import ARMS, Arm
+from training.experiment.study import Study
+
+
+class CorpusPart(Section):
+    """What all corpora have in common."""
+
+    policy: str = "clca"
+    """Filter policy; the arm no-filter has none."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Tokens for training of every arm; null: what there is, which differs from arm to arm."""
+    seed: int = 0
+
+
+class PlainTexts(Section):
+    """The texts of the arm plain-text."""
+
+    max_tokens: int = Field(default=160, ge=16)
+    """Completion tokens of a text."""
+    temperature: float = Field(default=0.75, ge=0)
+    min_p: float = Field(default=0.05, ge=0, lt=1)
+    repetition_penalty: float = Field(default=1.1, gt=0)
+    concurrency: int = Field(default=64, ge=1)
+    """Texts in progress at once."""
+
+
+class ClcaExperiment(Study):
+    """A CLCA experiment: do adapters trained on simulated scenes answer more like people do?
+
+    Each of its cultures gets adapters of its own; with two or more, each is also asked with the
+    adapter of another.
+    """
+
+    known_arms: ClassVar[Mapping[str, Arm]] = ARMS
+    own: ClassVar[Mapping[str, Sequence[str]]] = {
+        **Study.own, "simulation": ("name", "cultures", "out"),
+    }  # fmt: skip
+
+    simulation: dict[str, Any] = Field(default_factory=dict)
+    """As in the configuration of a run, with `critique` and `label`."""
+    corpus: CorpusPart = CorpusPart()
+    texts: PlainTexts = PlainTexts()
+
+    def run_config(self) -> RunConfig:
+        """Return the configuration of the simulation and its review."""
+        given: dict[str, Any] = {"critique": {}, "label": {}} | self.simulation
+        given |= {"name": self.name, "cultures": list(self.cultures), "out": self.out}
+        return parse_config(given, f"{self.name}: simulation")
+
+
+def load_clca(path: Path, overrides: Sequence[str] = ()) -> ClcaExperiment:
+    """Read the configuration of a CLCA experiment, every part of it checked.
+
+    Raises UserError naming the file, the field, the value and what is allowed.
+    """
+    about = "an experiment is a mapping, such as `cultures: [DEU, MEX]`"
+    config = validated(ClcaExperiment, read_settings(path, overrides, about), str(path))
+    config.require_sound(str(path))
+    config.run_config()
+    return config

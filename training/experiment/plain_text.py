@@ -1,0 +1,171 @@
+"""Plain texts by the model that plays, on things without people: the control that holds no scene.
+
+Invariant: the seed of a text follows from its number alone, so that more texts are the same texts
+and some more; what failed is stored as that and never trained on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.actor import Asked, ReplyForm
+from agents.model import Message, Prompt, Sampling, default_reply_form
+from agents.template import Template, short_hash, used
+from simulation.budget import Budget, BudgetSpent
+from simulation.call import derived_seed, make_call
+from simulation.crew import Crew, Emit
+from simulation.engines import Engines, Lent
+from simulation.launch import utc_now
+from simulation.lock import locked
+from simulation.progress import Progress
+from simulation.record import Record
+from simulation.store import Store
+from training.corpus.candidates import draw
+from training.experiment.config import ClcaExperiment
+
+STAGE = "texts"
+KEPT = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost", "latency_s")
+WRITTEN = "select number, subject, text from control_texts where problem is null order by number"
+AMOUNT = """
+select coalesce(max(number), 0), count(*) filter (problem is null),
+    coalesce(sum(coalesce(completion_tokens, len(text) // 4)) filter (problem is null), 0)
+from control_texts
+"""
+FRUITLESS = 100
+"""Tries without a single text after which no more are made."""
+EXPECTED = 100
+"""Completion tokens of a text, before there is one."""
+TASK = "text"
+"""What rows of plain text are called in a corpus."""
+HERE = Path(__file__).parent
+
+
+def write_texts(config: ClcaExperiment, tokens: int, quiet: bool = False) -> str:
+    """Have the model write until there are so many completion tokens; return why it ended.
+
+    Texts that are stored already count. Raises UserError when the model cannot be used.
+    """
+    run = config.folder
+    with locked(run):
+        try:
+            return asyncio.run(_write_all(config, Store(run), tokens, quiet))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+def text_messages(subject: str, text: str) -> list[Message]:
+    """Return a text as a chat to learn from."""
+    return [
+        {"role": "user", "content": _template().asked(subject)},
+        {"role": "assistant", "content": text},
+    ]
+
+
+@cache
+def _template() -> Template:
+    return Template("text", (HERE / "prompts" / "text.jinja").read_text(encoding="utf-8"))
+
+
+@cache
+def _subjects() -> tuple[str, ...]:
+    return tuple(yaml.safe_load((HERE / "subjects.yaml").read_text(encoding="utf-8")))
+
+
+async def _write_all(config: ClcaExperiment, store: Store, tokens: int, quiet: bool) -> str:
+    played = config.run_config()
+    engines = Engines()
+    try:
+        model = engines.lend(played.model.name, played.model.options)
+        budget = Budget(played.budget, time.monotonic)
+        while (open_ := _open(store, tokens)) is not None:
+            reason = await _write_some(config, store, model, budget, open_, quiet)
+            if reason != "done":
+                return reason
+        return "done"
+    finally:
+        await engines.close()
+
+
+def _open(store: Store, tokens: int) -> range | None:
+    """Return the numbers of the texts to be written next, None if there are enough tokens."""
+    with store.reading() as con:
+        tried, written, have = con.execute(AMOUNT).fetchall()[0]
+    if have >= tokens or (not written and tried >= FRUITLESS):
+        return None
+    each = max(have / written, 1) if written else EXPECTED
+    return range(tried + 1, tried + 2 + int(1.1 * (tokens - have) / each))
+
+
+async def _write_some(
+    config: ClcaExperiment, store: Store, model: Lent, budget: Budget, numbers: range, quiet: bool
+) -> str:
+    progress = Progress(quiet, "texts")
+    progress.total = len(numbers)
+    crew = Crew([model], store, budget, progress, config.texts.concurrency)
+    started = utc_now()
+    form = default_reply_form(model.name)
+    timeout = config.run_config().model.timeout_s
+
+    async def work(number: int, emit: Emit) -> None:
+        subject = _subjects()[(number - 1) % len(_subjects())]
+        asked = _asked(subject, form)
+        sampling = _sampling(config, form, number)
+        with suppress(BudgetSpent):  # the next launch writes it
+            call = await make_call(
+                model, asked, sampling, budget, timeout,
+                purpose=STAGE, template_hash=_template().hash, seen=0,
+            )  # fmt: skip
+            row = _row(number, subject, model.name, call)
+            templates = {"templates": used((_template(),))}
+            emit(Record({"control_texts": [row]}, row["problem"] or "written", templates))
+
+    def ended(reason: str) -> None:
+        told = config.texts.model_dump(mode="json")
+        store.add("launches", crew.launch_row(config.name, STAGE, started, utc_now(), reason, told))
+
+    return await crew.run(iter(numbers), len(numbers), work, ended)
+
+
+def _asked(subject: str, form: ReplyForm) -> Asked:
+    text = _template().continued(subject) if form == "script" else _template().asked(subject)
+    prompt: Prompt = text if form == "script" else [{"role": "user", "content": text}]
+    return Asked(prompt, short_hash(json.dumps(prompt, ensure_ascii=False)), None)
+
+
+def _sampling(config: ClcaExperiment, form: ReplyForm, number: int) -> Sampling:
+    texts, seed = config.texts, config.run_config().seed
+    stop = ("\n\n\n", "\nHow ", "\nWhy ", "\nWhat ") if form == "script" else ()
+    return Sampling(
+        texts.temperature, 1.0, texts.min_p, texts.repetition_penalty, texts.max_tokens, stop,
+        derived_seed(seed, STAGE, number),
+    )  # fmt: skip
+
+
+def _row(number: int, subject: str, model: str, call: dict[str, Any]) -> dict[str, Any]:
+    text = (call["reply"] or "").strip()
+    return {
+        "number": number, "subject": subject, "model": model, "text": text,
+        "problem": call["failure"] or (None if text else "empty"),
+        "template_hash": call["template_hash"], "prompt_hash": call["prompt_hash"],
+        "seed": call["seed"], "asked_at": utc_now(), **{name: call[name] for name in KEPT},
+    }  # fmt: skip
+
+
+def text_rows(written: Sequence[tuple[int, str, str]], culture: str) -> Iterator[dict[str, Any]]:
+    """Yield rows of a corpus from number, subject and text; each culture has its own order."""
+    for number, subject, text in sorted(written, key=lambda one: draw(0, f"{culture} {one[0]}")):
+        messages = text_messages(subject, text)
+        yield {
+            "messages": messages,
+            "id": short_hash(json.dumps([TASK, messages], ensure_ascii=False)),
+            "task": TASK, "culture_id": culture, "number": number,
+        }  # fmt: skip

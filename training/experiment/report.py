@@ -1,0 +1,222 @@
+"""The report of an experiment: what was played and learned, and whether it moved the answers;
+then all that the evaluation says.
+
+Invariant: every figure is read from the store, from what a training wrote, or from the evaluation's
+results; what an arm lacks is said in its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import yaml
+
+from eval.asking.condition import conditions
+from eval.config import EvalConfig
+from eval.report.measure import measure
+from eval.report.number import DASH, chance, interval, number
+from eval.report.results import ALL, Gap, Rates, Results, Series
+from eval.report.table import Row, Section, Table, new_table
+from eval.report.write import load_results, write_files
+from simulation.query import open_reader, read_rows
+from training.experiment.adapters import adapter_folder
+from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
+from training.experiment.shelf import read_corpora
+from training.experiment.study import Study
+
+DRAWS = 2000
+"""Bootstrap draws."""
+SHOWN = ("js_distance", "tv", "w1")
+"""Metrics of the tables of differences."""
+_ABOUT = {
+    BASE: "the model as it was",
+    SHUFFLED: "the adapter of another culture",
+    HELD_OUT: "the joint adapter, in a culture it has not seen",
+}
+About = Mapping[str, str]
+"""What the models are, by name."""
+S = TypeVar("S", bound=Study)
+Sections = Callable[[duckdb.DuckDBPyConnection, S, Results], Iterator[Section]]
+
+
+def write_study(
+    config: S, asked: EvalConfig, made_at: datetime, sections: Sections[S], draws: int = DRAWS
+) -> list[Path]:
+    """Write the report into the folder of the experiment and return its files; `sections` makes
+    what comes before the parts of an evaluation."""
+    only = {one.id for model in asked.models for one in conditions(asked, model)}
+    run = config.folder
+    with closing(open_reader(run)) as con:
+        results = load_results(con, run, made_at, draws, only)
+        results.name = config.name
+        return write_files(con, results, run, list(sections(con, config, results)))
+
+
+def shared_sections(
+    con: duckdb.DuckDBPyConnection, config: Study, results: Results,
+    pairs: Sequence[tuple[str, str]] = (),
+) -> Iterator[Section]:  # fmt: skip
+    """Yield what reports of all experiments have: what was learned, whether it moved the answers,
+    the main arm against the others and further `pairs` of arms, and what of it is format."""
+    yield from titled("learned", _learned(con, config))
+    about = _ABOUT | {name: arm.about for name, arm in config.known_arms.items()}
+    bases = [series for series in results.series if series.model == BASE]
+    moved = [_moved(results, base, about) for base in bases]
+    controls = [_controls(results, base, about, config.main, pairs) for base in bases]
+    usable = [_format(results, base, about) for base in bases]
+    for name, tables in (("moved", moved), ("controls", controls), ("format", usable)):
+        yield from titled(name, list(chain(*tables)))
+
+
+def titled(name: str, tables: Sequence[Table]) -> Iterator[Section]:
+    """Yield a part under its title in report.yaml, unless it has nothing to show."""
+    if tables:
+        text = _texts()[name]
+        yield Section(name, text["title"], text["reading"], tuple(tables))
+
+
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    file = Path(__file__).with_name("report.yaml")
+    texts: dict[str, dict[str, str]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return texts
+
+
+def _learned(con: duckdb.DuckDBPyConnection, config: Study) -> list[Table]:
+    """Return what each adapter learned from, and how."""
+    corpora = read_corpora(config.folder)
+    found = {row["adapter"]: row for row in read_rows(con, "from adapters")}
+    rows = []
+    for made in corpora:
+        adapter: dict[str, Any] | None = None
+        if made.folder is not None:
+            folder = adapter_folder(config, made)
+            adapter = found.get(str(folder.relative_to(config.folder)))
+        if made.folder is None:
+            rest: tuple[str, ...] = (DASH,) * 5 + (f"not made: {made.reason}",)
+        elif adapter is None:
+            rest = (f"{made.rows:,}", f"{made.tokens:,}", *(DASH,) * 3, "not trained yet")
+        else:
+            rest = (
+                f"{adapter['rows']:,}", f"{adapter['tokens']:,}", f"{adapter['learned_tokens']:,}",
+                f"{adapter['steps']:,}",
+                f"{number(adapter['loss_first'], 2)} to {number(adapter['loss_last'], 2)}", "",
+            )  # fmt: skip
+        about = config.known_arms[made.arm].about
+        rows.append(Row((made.arm, made.culture, about, *rest)))
+    head = ("arm", "culture", "corpus", "rows", "tokens", "learned tokens", "steps", "loss", "")
+    training = config.train_config("x", Path("x"), "joint", "")
+    note = (
+        f"Preset {training.preset}: r {training.lora.r}, alpha {training.lora.alpha:g}, learning "
+        f"rate {training.optimisation.learning_rate:g}. Tokens are those of the chat template's "
+        "text, prompts included; learned ones count in the loss."
+    )
+    return new_table("", head, rows, note, words=3)
+
+
+def _alike(results: Results, one: Series) -> dict[str, Series]:
+    """Return the series asked and read as one is, by model."""
+    return {
+        each.model: each
+        for each in results.series
+        if (each.method, each.style, each.language, each.reading)
+        == (one.method, one.style, one.language, one.reading)
+    }
+
+
+def _title(series: Series) -> str:
+    return ", ".join(part for part in (series.method, series.style or "", series.reading) if part)
+
+
+def _difference(results: Results, one: Series, two: Series, metric: str) -> Gap | None:
+    """Return one less two, whichever way round it was computed."""
+    for gap in results.gaps:
+        if gap.metric != metric or gap.country != ALL:
+            continue
+        if (gap.one, gap.two) == (one.id, two.id):
+            return gap
+        if (gap.one, gap.two) == (two.id, one.id):
+            value, low, high = (None if x is None else -x for x in (gap.value, gap.high, gap.low))
+            return Gap(one.id, two.id, metric, ALL, value, low, high, gap.p, gap.items)
+    return None
+
+
+def _moved(results: Results, base: Series, about: About) -> list[Table]:
+    """Return how much nearer to people each arm is than the base model."""
+    rows = [
+        Row((model, about.get(model, ""), *_differences(results, series, base)))
+        for model, series in _alike(results, base).items()
+        if model != BASE
+    ]
+    return new_table(f"Less the base model: {_title(base)}", _head(), rows, words=2)
+
+
+def _controls(
+    results: Results, base: Series, about: About, main: str, further: Sequence[tuple[str, str]]
+) -> list[Table]:
+    """Return how much nearer to people the main arm is than its controls."""
+    alike = _alike(results, base)
+    pairs = [(main, other) for other in alike if other not in (BASE, main, HELD_OUT)]
+    rows = [
+        Row((f"{one} less {two}", about.get(two, ""),
+             *_differences(results, alike[one], alike[two])))
+        for one, two in [*pairs, *further]
+        if one in alike and two in alike
+    ]  # fmt: skip
+    return new_table(f"Arm against arm: {_title(base)}", _head(), rows, words=2)
+
+
+def _format(results: Results, base: Series, about: About) -> list[Table]:
+    """Return how many answers are valid, and what of a gain they are."""
+    rates = {each.who: each for each in results.rates if each.country == ALL}
+    rows = []
+    for model, series in _alike(results, base).items():
+        cells = [model, about.get(model, ""), _usable(rates.get(series.id))]
+        if model == BASE:
+            cells += [DASH] * 3
+        else:
+            plain, whole = (
+                _difference(results, series, base, metric) for metric in ("tv", "tv_penalised")
+            )
+            cells += [_value(plain), _value(whole), _less(whole, plain)]
+        rows.append(Row(tuple(cells)))
+    head = ("arm", "", "usable", "TV of valid answers", "TV, invalid as worst", "format alone")
+    return new_table(_title(base), head, rows, words=2)
+
+
+def _usable(rates: Rates | None) -> str:
+    """Return the share of answers that name an option, or the probability that one is named."""
+    if rates is None:
+        return DASH
+    return number(rates.valid if rates.mass is None else rates.mass)
+
+
+def _value(gap: Gap | None) -> str:
+    return number(gap.value if gap else None)
+
+
+def _less(one: Gap | None, two: Gap | None) -> str:
+    if one is None or two is None or one.value is None or two.value is None:
+        return DASH
+    return number(one.value - two.value)
+
+
+def _head() -> tuple[str, ...]:
+    return ("", "", *(measure(name).title for name in SHOWN), "p", "items")
+
+
+def _differences(results: Results, one: Series, two: Series) -> Sequence[str]:
+    gaps = [_difference(results, one, two, metric) for metric in SHOWN]
+    cells = [
+        DASH if gap is None else interval(gap.value, gap.low, gap.high, measure(name).decimals)
+        for name, gap in zip(SHOWN, gaps, strict=True)
+    ]
+    first = gaps[0]
+    return (*cells, chance(first.p) if first else DASH, str(first.items) if first else DASH)

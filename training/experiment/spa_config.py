@@ -1,0 +1,96 @@
+"""The configuration of a CultureSPA experiment: questions, answers, selections, training,
+evaluation.
+
+Invariant: each part is validated by the configuration it becomes, before anything is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from scenarios.errors import UserError
+from simulation.section import Section, read_settings, validated
+from training.experiment.arm import SPA_ARMS, Arm
+from training.experiment.study import Study
+from training.spa.config import SpaConfig
+
+
+class Selecting(Section):
+    """What all selections have in common."""
+
+    rows: int | None = Field(default=None, ge=1)
+    """Rows of each selection; null: as many as change with a culture. A method that finds fewer is
+    left out, and says so."""
+    reading: str | None = None
+    """How answers are read; null: the first read-out there is."""
+    paraphrases: bool = False
+    """Whether questions that paraphrase a survey item may be learned from; the published system
+    does."""
+    seed: int = 0
+
+
+class Abilities(Section):
+    """General abilities, measured before and after with lm-evaluation-harness."""
+
+    tasks: tuple[str, ...] = ()
+    """Names of tasks; empty: not measured."""
+    include: str | None = None
+    """Folder with task files; null: those of the harness."""
+    limit: int | None = Field(default=None, ge=1)
+    """Questions of each task; null: all."""
+
+
+class SpaExperiment(Study):
+    """A CultureSPA experiment: does a model learn from where a culture changes its own answers?"""
+
+    known_arms: ClassVar[Mapping[str, Arm]] = SPA_ARMS
+    own: ClassVar[Mapping[str, Sequence[str]]] = {
+        **Study.own, "spa": ("name", "cultures", "out"),
+    }  # fmt: skip
+
+    specific: tuple[str, ...] = ()
+    """Cultures that get an adapter of their own; empty: all."""
+    spa: dict[str, Any] = Field(default_factory=dict)
+    """As in the configuration of a run of CultureSPA: topics, per_topic, generation, collection."""
+    selecting: Selecting = Selecting()
+    abilities: Abilities = Abilities()
+    clca: str | None = None
+    """Folder of a CLCA experiment with the arm `joint`, for the arms clca, answers and both, at
+    equal tokens; null: without them."""
+
+    @model_validator(mode="after")
+    def _specific_ones_are_learned(self) -> SpaExperiment:
+        unknown = [name for name in self.specific if name not in self.cultures]
+        if unknown:
+            raise ValueError(f"specific: {', '.join(unknown)} is not among the cultures")
+        return self
+
+    @property
+    def chosen_arms(self) -> dict[str, Arm]:
+        """The arms to be compared; those of scenes where there is a CLCA experiment."""
+        found = Study.chosen_arms.fget(self)  # type: ignore[attr-defined]
+        return {name: arm for name, arm in found.items() if self.clca or arm.source == "selection"}
+
+    def spa_config(self) -> SpaConfig:
+        """Return the configuration of questions and answers."""
+        given: dict[str, Any] = {"model": {"name": f"{self.engine}:{self.model}"}} | self.spa
+        given |= {"name": self.name, "cultures": list(self.cultures), "out": self.out}
+        return validated(SpaConfig, given, f"{self.name}: spa")
+
+
+def load_spa_experiment(path: Path, overrides: Sequence[str] = ()) -> SpaExperiment:
+    """Read the configuration of a CultureSPA experiment, every part of it checked.
+
+    Raises UserError naming the file, the field, the value and what is allowed.
+    """
+    about = "an experiment is a mapping, such as `cultures: [DEU, MEX]`"
+    config = validated(SpaExperiment, read_settings(path, overrides, about), str(path))
+    config.require_sound(str(path))
+    config.spa_config()
+    if config.clca is not None and not Path(config.clca).is_dir():
+        raise UserError(f"{path}: clca: there is no folder '{config.clca}'")
+    return config

@@ -1,0 +1,138 @@
+"""The corpora of a CultureSPA experiment: selections of equal size, and scenes of equal tokens.
+
+Invariant: the same store and settings give the same corpora.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+
+from scenarios.errors import UserError
+from simulation.launch import utc_now
+from simulation.query import open_reader
+from simulation.store import Store
+from training.corpus.candidates import draw
+from training.experiment.arm import CHANGED, JOINT, SPA_ARMS
+from training.experiment.shelf import (
+    Made,
+    Row,
+    Shelf,
+    list_corpora,
+    read_corpora,
+    read_rows,
+    write_rows,
+)
+from training.experiment.spa_config import SpaExperiment
+from training.spa.corpus import Source, export_selection, make_selection
+from training.spa.select import SelectConfig
+
+CONTENTS = """
+select count(*), max(asked_at) from survey_replies join spa_questions on item_id = question_id
+"""
+
+
+def make_spa_corpora(config: SpaExperiment, say: Callable[[str], None]) -> list[Made]:
+    """Make what is missing and return all corpora, in the order of the arms.
+
+    Raises UserError where the main arm cannot be made.
+    """
+    maker = _Maker(config)
+    made = [
+        maker.make(arm, culture)
+        for arm, chosen in config.chosen_arms.items()
+        for culture in ((JOINT,) if chosen.joint else config.specific or config.cultures)
+    ]
+    return list_corpora(config, made, say)
+
+
+class _Maker:
+    """Makes corpora, each once."""
+
+    def __init__(self, config: SpaExperiment) -> None:
+        self.config, self.spa, self.shelf = config, config.spa_config(), Shelf(config)
+        self.source = Source(config.folder, (), config.folder, self.spa)
+        with closing(open_reader(config.folder)) as con:
+            self.contents = json.dumps(con.execute(CONTENTS).fetchone(), default=str)
+
+    def make(self, name: str, culture: str) -> Made:
+        """Return the corpus of an arm and a culture, made now if it is missing."""
+        makers = {
+            "selection": self._selected, "scenes": self._scenes, "answers": self._answers,
+            "both": self._mixed,
+        }  # fmt: skip
+        try:
+            return makers[SPA_ARMS[name].source](name, culture)
+        except UserError as error:
+            return Made(name, culture, None, reason=str(error))
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows of the main arm: as many as asked for, or as there are."""
+        if self.config.selecting.rows is not None:
+            return self.config.selecting.rows
+        wanted = self._settings(CHANGED, None, JOINT)
+        return len(make_selection(self.spa, Store(self.config.folder), wanted).chosen)
+
+    def _settings(self, method: str, size: int | None, culture: str) -> SelectConfig:
+        part = self.config.selecting
+        return SelectConfig(
+            method=method, size=size, reading=part.reading, paraphrases=part.paraphrases,
+            cultures=self.config.cultures if culture == JOINT else (culture,), seed=part.seed,
+        )  # fmt: skip
+
+    def _selected(self, name: str, culture: str) -> Made:
+        """Make the corpus of a selection; one culture has its own rows, however many."""
+        arm = SPA_ARMS[name]
+        size = max(1, int(arm.share * self.rows)) if culture == JOINT else None
+        settings = self._settings(arm.corpus.get("method", CHANGED), size, culture)
+        made_of = [settings.model_dump_json(), self.contents]
+        return self.shelf.keep(
+            name, culture, made_of,
+            lambda folder: export_selection(self.source, folder, settings, utc_now()),
+        )  # fmt: skip
+
+    def _scenes(self, name: str, culture: str) -> Made:
+        """Make a corpus of another experiment's scenes."""
+        return self._written(name, culture, self.shelf.cut(self._foreign(), self.tokens))
+
+    def _answers(self, name: str, culture: str) -> Made:
+        """Make a corpus of the main arm's answers."""
+        return self._written(name, culture, self.shelf.cut(self._main_rows(), self.tokens))
+
+    def _mixed(self, name: str, culture: str) -> Made:
+        """Make a corpus of scenes and answers in equal parts."""
+        half = self.tokens // 2
+        mixed = [*self.shelf.cut(self._foreign(), half), *self.shelf.cut(self._main_rows(), half)]
+        mixed.sort(key=lambda row: draw(self.config.selecting.seed, str(row["id"])))
+        return self._written(name, culture, mixed)
+
+    @cached_property
+    def tokens(self) -> int:
+        """Tokens of the arms that are compared at equal tokens: those of the smaller corpus."""
+        return min(
+            sum(map(self.shelf.tokens, rows)) for rows in (self._foreign(), self._main_rows())
+        )
+
+    def _main_rows(self) -> list[Row]:
+        return list(read_rows(self.config.folder / str(self._main().folder)))
+
+    def _main(self) -> Made:
+        made = self.make(CHANGED, JOINT)
+        if made.folder is None:
+            raise UserError(f"there is no corpus {CHANGED} to be as large as: {made.reason}")
+        return made
+
+    def _foreign(self) -> list[Row]:
+        folder = Path(str(self.config.clca))
+        for made in read_corpora(folder):
+            if made.arm == JOINT and made.folder:
+                return list(read_rows(folder / made.folder))
+        raise UserError(f"{folder} has no corpus of its arm {JOINT}")
+
+    def _written(self, name: str, culture: str, rows: list[Row]) -> Made:
+        made_of = [[row["id"] for row in rows], self.shelf.tokenizer]
+        return self.shelf.keep(name, culture, made_of, lambda folder: write_rows(folder, rows))

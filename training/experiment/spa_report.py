@@ -1,0 +1,112 @@
+"""What only the report of a CultureSPA experiment says: from how many answers was selected, and
+what else the model still can.
+
+Invariant: every figure is a query on the store's public views, or was measured by the harness.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+
+from eval.report.number import DASH, chance, interval, number
+from eval.report.results import Results
+from eval.report.table import Row, Section, Table, new_table
+from simulation.query import read_rows
+from training.experiment.adapters import trained
+from training.experiment.arm import JOINT
+from training.experiment.report import shared_sections, titled
+from training.experiment.shelf import read_corpora
+from training.experiment.spa_config import SpaExperiment
+
+ABILITIES = "abilities.json"
+"""File of what the harness measured, in the folder of the experiment."""
+WRITTEN = """
+select topic, sum(tries)::bigint as tries,
+    (sum(tries) filter (outcome = 'accepted'))::bigint as kept
+from spa_outcomes group by topic order by topic
+"""
+FUNNEL = """
+select country, reading, sum(asked)::bigint as asked, sum(answered)::bigint as answered,
+    sum(different)::bigint as different
+from (select distinct topic, country, reading, asked, answered, different from spa_funnel)
+group by all order by reading, country
+"""
+
+
+PAIRS = (("rds", "cds"), ("clca", "answers"), ("both", "answers"), ("both", "clca"))
+"""Arms that are compared beside the main one."""
+
+
+def sections(
+    con: duckdb.DuckDBPyConnection, config: SpaExperiment, results: Results
+) -> Iterator[Section]:
+    """Yield the parts that come before those of the evaluation."""
+    yield from titled("asked-itself", [*_written(con), *_funnel(con)])
+    yield from shared_sections(con, config, results, PAIRS)
+    yield from titled("abilities", _abilities(config))
+
+
+def measure(config: SpaExperiment, say: Callable[[str], None]) -> None:
+    """Measure the abilities of the base model and of the main arm's adapters, if any are asked
+    for."""
+    from eval.abilities import Setting, measure_abilities
+    from simulation.launch import utc_now
+
+    part = config.abilities
+    if not part.tasks:
+        return
+    adapters = trained(config, read_corpora(config.folder))
+    names = [config.model]
+    names += [f"{config.model}+{folder}" for (_, culture), folder in adapters.items()
+              if culture == JOINT]  # fmt: skip
+    include = None if part.include is None else Path(part.include)
+    setting = Setting(part.tasks, include, part.limit)
+    for line in measure_abilities(names, setting, config.folder / ABILITIES, utc_now, say=say):
+        say(line)
+
+
+def _written(con: duckdb.DuckDBPyConnection) -> list[Table]:
+    rows = [Row((row["topic"], f"{row['tries']:,}", f"{row['kept'] or 0:,}"))
+            for row in read_rows(con, WRITTEN)]  # fmt: skip
+    return new_table("Questions", ("topic", "tries", "accepted"), rows)
+
+
+def _funnel(con: duckdb.DuckDBPyConnection) -> list[Table]:
+    """Return how many answers there are, and how many a culture changes."""
+    names = ("asked", "answered", "different")
+    rows = [
+        Row((row["country"], row["reading"], *(f"{row[name]:,}" for name in names),
+             number(row["different"] / row["answered"] if row["answered"] else None)))
+        for row in read_rows(con, FUNNEL)
+    ]  # fmt: skip
+    head = ("culture", "read as", "pairs", "answered on both sides", "different", "share")
+    return new_table("Answers", head, rows, words=2)
+
+
+def _abilities(config: SpaExperiment) -> list[Table]:
+    """Return what the harness measured, each adapter beside the base model."""
+    try:
+        found = json.loads((config.folder / ABILITIES).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    called = {config.model: "base"} | {
+        f"{config.model}+{folder}": arm
+        for (arm, _), folder in trained(config, read_corpora(config.folder)).items()
+    }
+    moved = {(each["model"], each["task"], each["metric"]): each for each in found["changes"]}
+    rows = []
+    for model in found["models"]:
+        for figure in model["figures"]:
+            change = moved.get((model["model"], figure["task"], figure["metric"]))
+            rows.append(Row((
+                called.get(model["model"], model["model"]), figure["task"], figure["metric"],
+                number(figure["value"]), number(figure["stderr"]),
+                interval(change["value"], change["low"], change["high"]) if change else DASH,
+                chance(change["p"]) if change else DASH, f"{figure['questions']:,}",
+            )))  # fmt: skip
+    head = ("arm", "task", "metric", "score", "standard error", "less base", "p", "questions")
+    return new_table("", head, rows, words=3)

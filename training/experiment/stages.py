@@ -1,0 +1,172 @@
+"""The stages of experiments, each of which goes on where it stopped.
+
+Invariant: stages run one after the other, each in a process of its own, so that no engine's memory
+outlives it; what is done is not done again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from eval.config import EvalConfig
+from training.experiment.config import ClcaExperiment
+from training.experiment.spa_config import SpaExperiment
+from training.experiment.study import Study
+
+Say = Callable[[str], None]
+Stage = Callable[[Any, Say, bool], str]
+"""Does its work for an experiment, quietly or not, and returns why it ended: done, drained or a
+spent budget."""
+DONE = "done"
+
+
+def simulate(config: ClcaExperiment, say: Say, quiet: bool) -> str:
+    """Play the scenes, judge them and label them."""
+    from simulation.launch import launch
+    from simulation.plan import make_plan
+
+    return launch(make_plan(config.run_config()), limit=None, fresh=False, quiet=quiet)
+
+
+def texts(config: ClcaExperiment, say: Say, quiet: bool) -> str:
+    """Have plain texts written, as many tokens as the main corpora have."""
+    from training.experiment.arm import PLAIN
+    from training.experiment.corpora import main_tokens
+    from training.experiment.plain_text import write_texts
+
+    if PLAIN not in config.chosen_arms:
+        return DONE
+    return write_texts(config, main_tokens(config), quiet)
+
+
+def corpora(config: ClcaExperiment, say: Say, quiet: bool) -> str:
+    """Export the corpora of all arms."""
+    from training.experiment.corpora import make_corpora
+
+    make_corpora(config, say)
+    return DONE
+
+
+def generate(config: SpaExperiment, say: Say, quiet: bool) -> str:
+    """Have the questions written."""
+    from training.spa.generate import generate as write_questions
+
+    return write_questions(config.spa_config(), quiet=quiet)
+
+
+def collect(config: SpaExperiment, say: Say, quiet: bool) -> str:
+    """Have them answered, without a culture and for each."""
+    from training.spa.collect import collect as ask_questions
+
+    return ask_questions(config.spa_config(), quiet=quiet)
+
+
+def select(config: SpaExperiment, say: Say, quiet: bool) -> str:
+    """Select the answers to train on, for all arms."""
+    from training.experiment.spa_corpora import make_spa_corpora
+
+    make_spa_corpora(config, say)
+    return DONE
+
+
+def train(config: Study, say: Say, quiet: bool) -> str:
+    """Train the adapters."""
+    from training.experiment.adapters import train_adapters
+    from training.experiment.shelf import read_corpora
+
+    return train_adapters(config, read_corpora(config.folder), quiet)
+
+
+def evaluate(config: Study, say: Say, quiet: bool) -> str:
+    """Ask base model and adapters the survey, in the store of the experiment."""
+    from eval.asking.condition import Planner
+    from eval.config import protocol, protocol_hash
+    from eval.evaluation import conduct, find_people
+    from simulation.launch import settle_configuration
+    from simulation.lock import locked
+    from simulation.store import Store
+
+    asked = asked_models(config)
+    run = config.folder
+    with locked(run):
+        settle_configuration(run, asked.name, protocol(asked), protocol_hash(asked), "survey")
+        return conduct(Planner(asked, find_people(asked, run)), Store(run), quiet=quiet)
+
+
+def abilities(config: SpaExperiment, say: Say, quiet: bool) -> str:
+    """Measure general abilities before and after."""
+    from training.experiment.spa_report import measure
+
+    measure(config, say)
+    return DONE
+
+
+def report(config: ClcaExperiment, say: Say, quiet: bool) -> str:
+    """Write the report."""
+    from simulation.launch import utc_now
+    from training.experiment.clca_report import sections
+    from training.experiment.report import write_study
+
+    for path in write_study(config, asked_models(config), utc_now(), sections):
+        say(str(path))
+    return DONE
+
+
+def spa_report(config: SpaExperiment, say: Say, quiet: bool) -> str:
+    """Write the report."""
+    from simulation.launch import utc_now
+    from training.experiment.report import write_study
+    from training.experiment.spa_report import sections
+
+    for path in write_study(config, asked_models(config), utc_now(), sections):
+        say(str(path))
+    return DONE
+
+
+STAGES: dict[str, Stage] = {
+    "simulate": simulate, "texts": texts, "corpora": corpora, "train": train,
+    "evaluate": evaluate, "report": report,
+}  # fmt: skip
+"""Of a CLCA experiment, in their order."""
+SPA_STAGES: dict[str, Stage] = {
+    "generate": generate, "collect": collect, "select": select, "train": train,
+    "evaluate": evaluate, "abilities": abilities, "report": spa_report,
+}  # fmt: skip
+"""Of a CultureSPA experiment, in their order."""
+
+
+def asked_models(config: Study) -> EvalConfig:
+    """Return the configuration of the evaluation with all models that are trained."""
+    from training.experiment.adapters import trained
+    from training.experiment.roster import roster
+    from training.experiment.shelf import read_corpora
+
+    return config.eval_config(roster(config, trained(config, read_corpora(config.folder))))
+
+
+def run_stages(command: Sequence[str], stages: Sequence[str], say: Say) -> int:
+    """Run stages as commands of their own; return 0, or the exit code of the one that ended
+    otherwise.
+
+    `command` is `clca CONFIG ...`, without the stage, which `--only` names.
+    """
+    for stage in stages:
+        say(f"{stage}:")
+        program = [sys.executable, "-P", "-m", "folkways", "experiment", *command]
+        code = _wait(subprocess.Popen([*program, "--only", stage]))
+        if code:
+            say(f"the stage {stage} did not end; the same command goes on there")
+            return code
+    return 0
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of a command; Ctrl-C reaches it too, and is answered there."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue

@@ -1,0 +1,169 @@
+"""The commands of CultureSPA: `spa ...`.
+
+Invariant: everything printed that a model or a file wrote passes through `printable`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scenarios.terminal import printable
+
+spa_app = typer.Typer(
+    no_args_is_help=True, help="CultureSPA: train a model on where a culture changes its answers."
+)
+
+ENDINGS = {
+    "done": "there is nothing more to do",
+    "drained": "interrupted; the same command goes on where this one stopped",
+}
+"""How a launch ended, in words."""
+
+
+@spa_app.command()
+def generate(
+    config: Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")],
+    override: Annotated[
+        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Use this model.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+) -> None:
+    """Step 1: have the model write survey questions on each topic."""
+    from training.spa.config import load_spa_config
+    from training.spa.generate import forecast, summary
+    from training.spa.generate import generate as write_questions
+
+    chosen = load_spa_config(config, _overrides(override, model))
+    if dry_run:
+        for line in forecast(chosen):
+            typer.echo(printable(line))
+        return
+    reason = write_questions(chosen, fresh=fresh, quiet=quiet)
+    for line in summary(chosen):
+        typer.echo(printable(line))
+    ended(chosen.run, reason)
+
+
+@spa_app.command()
+def collect(
+    config: Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")],
+    override: Annotated[
+        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Use this model.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
+    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+) -> None:
+    """Step 2: have the model answer the questions, without a culture and for each."""
+    from training.spa.collect import collect as ask_questions
+    from training.spa.collect import forecast
+    from training.spa.config import load_spa_config
+
+    chosen = load_spa_config(config, _overrides(override, model))
+    if dry_run:
+        for line in forecast(chosen):
+            typer.echo(printable(line))
+        return
+    ended(chosen.run, ask_questions(chosen, quiet=quiet))
+
+
+@spa_app.command()
+def select(
+    source: Annotated[Path, typer.Argument(help="Configuration of the run, or its folder.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or missing.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="crqpc (answers differ), rds (random), cds (answers agree) or divergence "
+            "(distributions differ most)."
+        ),
+    ] = "crqpc",
+    size: Annotated[int | None, typer.Option(help="Rows in all.")] = None,
+    per_culture: Annotated[int | None, typer.Option(help="Rows of each culture.")] = None,
+    cultures: Annotated[
+        str | None, typer.Option(help="Cultures, such as DEU,MEX; all by default.")
+    ] = None,
+    reading: Annotated[
+        str | None, typer.Option(help="logprobs, text-strict or text-lenient.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Of divergence: total variation beyond the noise, at least.")
+    ] = 0.0,
+    paraphrases: Annotated[
+        bool | None,
+        typer.Option(
+            "--paraphrases/--no-paraphrases",
+            help="Take or leave questions that paraphrase survey items; as configured by default.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random order.")] = 0,
+    override: Annotated[
+        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Answers of this model.")] = None,
+) -> None:
+    """Step 3: choose answers to train on, and write them as a corpus for `folkways train`."""
+    from simulation.launch import utc_now
+    from simulation.section import validated
+    from training.spa.corpus import export_selection, find_source
+    from training.spa.select import SelectConfig
+
+    origin = find_source(source, _overrides(override, model))
+    held_out = origin.config is not None and origin.config.hold_out_paraphrases
+    wanted = validated(
+        SelectConfig,
+        {
+            "method": method, "size": size, "per_culture": per_culture, "reading": reading,
+            "threshold": threshold, "seed": seed,
+            "cultures": [name.strip() for name in cultures.split(",")] if cultures else [],
+            "paraphrases": not held_out if paraphrases is None else paraphrases,
+        },
+    )  # fmt: skip
+    selection, contents = export_selection(origin, folder, wanted, utc_now())
+    for line in (selection.funnel(), contents.imbalance()):
+        typer.echo(printable(line))
+    typer.echo(
+        printable(f"{folder}: {contents.rows:,} rows, corpus {contents.hash}, {selection.id}")
+    )
+
+
+def _overrides(given: list[str] | None, model: str | None) -> list[str]:
+    return [*(given or []), *([f"model={{name: {json.dumps(model)}}}"] if model else [])]
+
+
+def ended(run: Path, reason: str) -> None:
+    """Say how a step ended; an interrupted one exits with 130."""
+    typer.echo(printable(f"{run}: {ENDINGS.get(reason, f'the budget ran out ({reason})')}"))
+    if reason == "drained":
+        raise typer.Exit(130)
+
+
+@spa_app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Answer sheets, JSON.")],
+    run: Annotated[Path, typer.Argument(help="Folder of an evaluation, made if it is missing.")],
+    method: Annotated[str, typer.Option(help="How the model was asked, such as unaware.")],
+    label: Annotated[str, typer.Option(help="What reports call the model.")],
+    country: Annotated[
+        str | None, typer.Option(help="Culture of the sheets, or of each: USA,CAN.")
+    ] = None,
+    language: Annotated[str, typer.Option(help="Language of the sheets.")] = "en",
+    add: Annotated[bool, typer.Option("--add", help="Further answers beside stored ones.")] = False,
+) -> None:
+    """Store answer sheets in the released layout, for `eval wvs report` to score."""
+    from simulation.launch import utc_now
+    from training.spa.intake import Source, import_sheets
+
+    countries = [name.strip() for name in country.split(",")] if country else []
+    source = Source(label, method, language)
+    for found in import_sheets(files, run, source, countries, add=add, utc=utc_now):
+        for line in found.lines():
+            typer.echo(printable(line))
+    typer.echo(printable(f"score them: folkways eval wvs report {run}"))
