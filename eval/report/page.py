@@ -11,6 +11,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -43,10 +44,13 @@ class Plot(NamedTuple):
     svg: Markup
 
 
-def render_page(results: Results, items: Items | None = None, first: Sequence[Section] = ()) -> str:
+def render_page(
+    results: Results, items: Items | None = None, first: Sequence[Section] = (),
+    figures: Mapping[str, str] = MappingProxyType({}),
+) -> str:  # fmt: skip
     """Return the report as one HTML page, with single items where their rows are given, and other
-    parts before it."""
-    plots: dict[str, list[Plot]] = {}
+    parts before it; `figures` are SVG for those, by the part they belong to."""
+    plots = {name: [Plot("", Markup(svg))] for name, svg in figures.items()}
     for name, title, svg in _plots(results, items or {}):
         if svg is not None:
             plots.setdefault(name, []).append(Plot(title, Markup(svg)))

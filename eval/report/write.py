@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import yaml
@@ -39,9 +40,11 @@ def write_report(run: Path, made_at: datetime, draws: int) -> list[Path]:
 
 
 def write_files(
-    con: duckdb.DuckDBPyConnection, results: Results, folder: Path, first: Sequence[Section] = ()
-) -> list[Path]:
-    """Write what an evaluation found into a folder, other parts before it, and return the files."""
+    con: duckdb.DuckDBPyConnection, results: Results, folder: Path,
+    first: Sequence[Section] = (), figures: Mapping[str, str] = MappingProxyType({}),
+) -> list[Path]:  # fmt: skip
+    """Write what an evaluation found into a folder, other parts with their figures before it, and
+    return the files."""
     from eval.report.item_row import item_rows
     from eval.report.markdown import render_markdown
     from eval.report.page import render_page
@@ -49,17 +52,18 @@ def write_files(
     paths = [folder / name for name in ("results.json", "results.md", "report.html")]
     results.write(paths[0])
     paths[1].write_text(render_markdown(results, first), encoding="utf-8")
-    page = render_page(results, item_rows(con, results), first)
+    page = render_page(results, item_rows(con, results), first, figures)
     paths[2].write_text(page, encoding="utf-8")
-    return paths + _write_plots(results, folder / "plots")
+    return paths + _write_plots(results, folder / "plots", figures)
 
 
-def _write_plots(results: Results, folder: Path) -> list[Path]:
+def _write_plots(results: Results, folder: Path, figures: Mapping[str, str]) -> list[Path]:
     """Write the plots that are not of single items, as SVG; those with nothing to show are left
     out."""
     from eval.report import plots
 
     made = {
+        **figures,
         "map": plots.draw_map(results), "matrices": plots.draw_matrices(results),
         "gaps": plots.draw_gaps(results),
         **{f"scores_{name}": plots.draw_scores(results, name) for name in PLOTTED},

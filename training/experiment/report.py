@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from itertools import chain
@@ -56,7 +57,23 @@ def write_study(
     with closing(open_reader(run)) as con:
         results = load_results(con, run, made_at, draws, only)
         results.name = config.name
-        return write_files(con, results, run, list(sections(con, config, results)))
+        parts = list(sections(con, config, results))
+        return write_files(con, results, run, parts, _figures(results))
+
+
+def _figures(results: Results) -> dict[str, str]:
+    """Return a plot of how much each arm moved, read out of probabilities."""
+    from eval.report.plots import draw_gaps
+
+    reading = {series.id: series.reading for series in results.series}
+    base = {series.id for series in results.series if series.model == BASE}
+    moved = [
+        gap
+        for gap in results.gaps
+        if gap.two in base and gap.one not in base and reading[gap.two] == "logprobs"
+    ]
+    drawn = draw_gaps(replace(results, gaps=moved), SHOWN)
+    return {} if drawn is None else {"moved": drawn}
 
 
 def shared_sections(
