@@ -432,7 +432,7 @@ def test_trl_trains_on_an_export_as_it_is(tiny: Path, tmp_path: Path, form: str)
         run = played(tmp_path, scene(tmp_path, "pair"), in_loop=loop, replicates=4)
         corpus = exported(run, tmp_path / "corpus", "no-filter", format=form)
     else:
-        run = gossiped(tmp_path / "run")
+        run = gossiped(tmp_path)
         tasks = {"dialogue": None}
         corpus = exported(run, tmp_path / "corpus", tasks=tasks, policy="none", format=form)
     rows = datasets.load_dataset(str(corpus), cache_dir=str(tmp_path / "cache"), split="train")
