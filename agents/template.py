@@ -39,9 +39,9 @@ class Template:
 
 
 @cache
-def load_template(name: str) -> Template:
-    """Return the shipped template `prompts/NAME.jinja`."""
-    return Template(name, (PROMPTS / f"{name}.jinja").read_text(encoding="utf-8"))
+def load_template(name: str, folder: Path = PROMPTS) -> Template:
+    """Return the shipped template NAME.jinja of a folder, by default of the prompts of agents."""
+    return Template(name, (folder / f"{name}.jinja").read_text(encoding="utf-8"))
 
 
 def used(templates: tuple[Template, ...]) -> list[dict[str, Any]]:

@@ -13,16 +13,11 @@ from typing import Annotated
 import typer
 
 from scenarios.terminal import printable
+from simulation.ending import say_ending
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
 wvs_app = typer.Typer(no_args_is_help=True, help="The World Values Survey, wave 7.")
 eval_app.add_typer(wvs_app, name="wvs")
-
-ENDINGS = {
-    "done": "all questions are answered",
-    "drained": "interrupted; the same command goes on where this one stopped",
-}
-"""How a launch ended, in words."""
 
 
 @eval_app.command()
@@ -80,10 +75,7 @@ def run(
             typer.echo(printable(line))
         return
     reason = evaluate(chosen, fresh=fresh, quiet=quiet)
-    folder = Path(chosen.out) / chosen.name
-    typer.echo(f"{folder}: {ENDINGS.get(reason, f'the budget ran out ({reason})')}")
-    if reason == "drained":
-        raise typer.Exit(130)
+    say_ending(Path(chosen.out) / chosen.name, reason, "all questions are answered")
 
 
 @wvs_app.command()

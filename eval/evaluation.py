@@ -25,7 +25,7 @@ from eval.config import EvalConfig, protocol, protocol_hash
 from eval.people.source import People, gather_people
 from scenarios.errors import UserError
 from simulation.budget import Budget
-from simulation.crew import Crew, Emit
+from simulation.crew import Crew, Emit, run_to_end
 from simulation.engines import Engines, Lent
 from simulation.launch import set_aside, settle_configuration, utc_now
 from simulation.lock import locked
@@ -69,10 +69,7 @@ def conduct(planner: Planner, store: Store, *, stage: str = "survey", quiet: boo
     `launches` calls this piece of work.
     """
     add_facts(store, planner)
-    try:
-        return asyncio.run(_ask_all(planner, store, stage, quiet))
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    return run_to_end(_ask_all(planner, store, stage, quiet))
 
 
 def find_people(config: EvalConfig, run: Path) -> People:

@@ -29,6 +29,7 @@ from scenarios.terminal import printable
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import CallSettings
 from simulation.config import load_config, parse_config
+from simulation.ending import say_ending
 from simulation.entry import Entry
 from simulation.episode import Conditions, Episode, play_episode
 from simulation.forecast import forecast
@@ -36,13 +37,6 @@ from simulation.launch import launch, utc_now
 from simulation.live import entry_text
 from simulation.plan import make_plan
 from simulation.stage import Stage
-
-ENDINGS = {
-    "done": "all episodes are stored",
-    "limit": "stopped at --limit; the same command without it goes on",
-    "drained": "interrupted; the same command goes on where this one stopped",
-}
-"""How a launch ended, in words."""
 
 
 def run(
@@ -69,9 +63,7 @@ def run(
         return
     reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet)
     folder = Path(plan.config.out) / plan.config.name
-    typer.echo(f"{folder}: {ENDINGS.get(reason, f'the budget ran out ({reason})')}")
-    if reason == "drained":
-        raise typer.Exit(130)
+    say_ending(folder, reason, "all episodes are stored")
 
 
 def show(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -28,6 +28,15 @@ Item = TypeVar("Item")
 Emit = Callable[[Record], None]
 Work = Callable[[Item, Emit], Awaitable[None]]
 """Does one item and hands over each record as it is finished."""
+
+
+def run_to_end(work: Coroutine[Any, Any, str]) -> str:
+    """Do work and return why it ended; raise KeyboardInterrupt after a second Ctrl-C, which cancels
+    it."""
+    try:
+        return asyncio.run(work)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 class Crew:

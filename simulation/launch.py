@@ -6,7 +6,6 @@ episodes.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import platform
 import subprocess
@@ -22,6 +21,7 @@ import yaml
 from scenarios.errors import UserError
 from simulation.budget import Budget
 from simulation.config import differences
+from simulation.crew import run_to_end
 from simulation.engines import Engines
 from simulation.lock import locked
 from simulation.plan import Plan
@@ -60,10 +60,7 @@ def launch(plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False) -
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
         settle_configuration(run, plan.config.name, plan.resolved, plan.hash)
-        try:
-            return asyncio.run(_stages(plan, run, limit, quiet))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+        return run_to_end(_stages(plan, run, limit, quiet))
 
 
 async def _stages(plan: Plan, run: Path, limit: int | None, quiet: bool) -> str:

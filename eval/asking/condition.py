@@ -7,7 +7,7 @@ of two conditions with the same protocol ask the same people the same items in t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -41,6 +41,11 @@ NEIGHBOURHOOD: dict[str, Callable[[], Sequence[str]]] = {
 """The countries a culture is compared with, by where likeness is taken from."""
 
 
+def shaping_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an engine that shape its answers."""
+    return {name: value for name, value in options.items() if name not in OPERATIONAL}
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One way of asking one model."""
@@ -70,9 +75,7 @@ class Condition:
 
     def row(self, with_id: bool = True) -> dict[str, Any]:
         """Return the row of the table `survey_conditions`."""
-        shaping = {
-            name: value for name, value in self.model.options.items() if name not in OPERATIONAL
-        }
+        shaping = shaping_options(self.model.options)
         if self.model.by_culture:
             shaping["by_culture"] = {
                 culture: part.model_dump(mode="json")

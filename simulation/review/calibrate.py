@@ -5,7 +5,6 @@ Invariant: the same judge and the same set continue the same run.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -19,6 +18,7 @@ from rich.text import Text
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.config import config_hash
+from simulation.crew import run_to_end
 from simulation.engines import Engines
 from simulation.launch import utc_now, versions
 from simulation.lock import locked
@@ -58,10 +58,7 @@ def calibrate(
         _settle(store, run, name, config)
         fill_store(store, utc_now())
         budget = Budget(BudgetConfig(), time.monotonic)
-        try:
-            reason = asyncio.run(_judge(run, name, model, settings, bounds, budget, quiet))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+        reason = run_to_end(_judge(run, name, model, settings, bounds, budget, quiet))
     return run, reason
 
 

@@ -18,7 +18,7 @@ from agents.critic import CRITICS
 from agents.detector import DETECTORS
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
-from simulation.commands import ENDINGS
+from simulation.ending import say_ending
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output, refuse_to_overwrite
 from simulation.review.calibrate import calibrate, print_report
@@ -39,6 +39,8 @@ Limit = Annotated[int | None, typer.Option(min=1, help="So many episodes at most
 Retry = Annotated[bool, typer.Option("--retry", help="Ask again where answers could not be used.")]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Spend so many tokens at most.")]
 Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
+STORED = "all of it is stored"
+"""What is true at the end."""
 Policy = Annotated[
     str, typer.Option(help="clca, strict, lenient, needs-review, or an SQL file of your own.")
 ]
@@ -61,7 +63,8 @@ def critique(
     """Have critics judge a run; the same command again goes on where it stopped."""
     settings = _critique_settings(critics, samples, model or [], override)
     bounds = Bounds(concurrency, limit, retry)
-    _say(run, review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet))
+    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    say_ending(run, reason, STORED)
 
 
 def label(
@@ -81,7 +84,8 @@ def label(
     given = {"model": model, "taxonomy": str(taxonomy) if taxonomy else None}
     settings = _settings(LabelConfig, given, override)
     bounds = Bounds(concurrency, limit, retry)
-    _say(run, review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet))
+    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    say_ending(run, reason, STORED)
 
 
 class _ShowsByDefault(TyperGroup):
@@ -197,10 +201,3 @@ def _settings(
     for override in overrides or ():
         apply_override(given, override)
     return validated(kind, given)
-
-
-def _say(run: Path, reason: str) -> None:
-    ending = "all of it is stored" if reason == "done" else ENDINGS.get(reason)
-    typer.echo(f"{run}: {ending or f'the budget ran out ({reason})'}")
-    if reason == "drained":
-        raise typer.Exit(130)

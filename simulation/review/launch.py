@@ -5,7 +5,6 @@ Invariant: one process at a time writes a run, and a review never changes its co
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
+from simulation.crew import run_to_end
 from simulation.engines import Engines
 from simulation.launch import utc_now
 from simulation.lock import locked
@@ -43,10 +43,7 @@ def review(
         if stored is None:
             raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
         config: dict[str, Any] = yaml.safe_load(stored[0])
-        try:
-            return asyncio.run(_review(folder, config, settings, bounds, budget, quiet))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+        return run_to_end(_review(folder, config, settings, bounds, budget, quiet))
 
 
 async def _review(

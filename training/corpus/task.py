@@ -6,12 +6,11 @@ Invariant: what has no label has no assistant message; nothing is filled in for 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from agents.model import Message
-from agents.template import Template
+from agents.template import Template, load_template
 from training.corpus.perspective import perspective, told, user_message
 from training.corpus.row import Row
 from training.corpus.scene import Label, Person, Scene
@@ -38,10 +37,9 @@ TASKS = {
 }
 
 
-@cache
 def load_prompt(name: str) -> Template:
     """Return the template `prompts/NAME.jinja` of this package."""
-    return Template(name, (PROMPTS / f"{name}.jinja").read_text(encoding="utf-8"))
+    return load_template(name, PROMPTS)
 
 
 def dialogue_row(scene: Scene, person: Person) -> Row | None:

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from simulation.config import RunConfig, parse_config
-from simulation.section import Section, read_settings, validated
+from simulation.section import Section
 from training.experiment.arm import ARMS, Arm
-from training.experiment.study import Study
+from training.experiment.study import Study, load_study
 
 
 class CorpusPart(Section):
@@ -63,14 +63,12 @@ class ClcaExperiment(Study):
         given |= {"name": self.name, "cultures": list(self.cultures), "out": self.out}
         return parse_config(given, f"{self.name}: simulation")
 
+    def require_sound(self, where: str) -> None:
+        """Raise UserError for a part that is no configuration, the simulation included."""
+        super().require_sound(where)
+        self.run_config()
+
 
 def load_clca(path: Path, overrides: Sequence[str] = ()) -> ClcaExperiment:
-    """Read the configuration of a CLCA experiment, every part of it checked.
-
-    Raises UserError naming the file, the field, the value and what is allowed.
-    """
-    about = "an experiment is a mapping, such as `cultures: [DEU, MEX]`"
-    config = validated(ClcaExperiment, read_settings(path, overrides, about), str(path))
-    config.require_sound(str(path))
-    config.run_config()
-    return config
+    """Read the configuration of a CLCA experiment; see `load_study`."""
+    return load_study(ClcaExperiment, path, overrides)

@@ -6,7 +6,6 @@ and some more; what failed is stored as that and never trained on.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -19,10 +18,10 @@ import yaml
 
 from agents.actor import Asked, ReplyForm
 from agents.model import Message, Prompt, Sampling, default_reply_form
-from agents.template import Template, short_hash, used
+from agents.template import Template, load_template, short_hash, used
 from simulation.budget import Budget, BudgetSpent
 from simulation.call import derived_seed, make_call
-from simulation.crew import Crew, Emit
+from simulation.crew import Crew, Emit, run_to_end
 from simulation.engines import Engines, Lent
 from simulation.launch import utc_now
 from simulation.lock import locked
@@ -56,10 +55,7 @@ def write_texts(config: ClcaExperiment, tokens: int, quiet: bool = False) -> str
     """
     run = config.folder
     with locked(run):
-        try:
-            return asyncio.run(_write_all(config, Store(run), tokens, quiet))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+        return run_to_end(_write_all(config, Store(run), tokens, quiet))
 
 
 def text_messages(subject: str, text: str) -> list[Message]:
@@ -70,9 +66,8 @@ def text_messages(subject: str, text: str) -> list[Message]:
     ]
 
 
-@cache
 def _template() -> Template:
-    return Template("text", (HERE / "prompts" / "text.jinja").read_text(encoding="utf-8"))
+    return load_template("text", HERE / "prompts")
 
 
 @cache

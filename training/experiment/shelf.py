@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.embedded import model_folder
 from agents.template import short_hash
 from scenarios.errors import UserError
 from training.corpus.export import made_whole
 from training.corpus.length import load_length
 from training.experiment.study import CORPORA, Study
-from training.tuning.base import find_base
 from training.tuning.rows import TRAIN
 
 LIST = "corpora.json"
@@ -48,7 +48,7 @@ class Shelf:
 
     def __init__(self, config: Study) -> None:
         self.home = config.folder
-        self.tokenizer = str(find_base(config.model).folder)
+        self.tokenizer = str(model_folder(config.model))
         self.length = load_length(self.tokenizer)
 
     def keep(

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from scenarios.errors import UserError
-from simulation.section import Section, read_settings, validated
+from simulation.section import Section, validated
 from training.experiment.arm import SPA_ARMS, Arm
-from training.experiment.study import Study
+from training.experiment.study import Study, load_study
 from training.spa.config import SpaConfig
 
 
@@ -72,7 +72,7 @@ class SpaExperiment(Study):
     @property
     def chosen_arms(self) -> dict[str, Arm]:
         """The arms to be compared; those of scenes where there is a CLCA experiment."""
-        found = Study.chosen_arms.fget(self)  # type: ignore[attr-defined]
+        found = super().chosen_arms
         return {name: arm for name, arm in found.items() if self.clca or arm.source == "selection"}
 
     def spa_config(self) -> SpaConfig:
@@ -81,16 +81,15 @@ class SpaExperiment(Study):
         given |= {"name": self.name, "cultures": list(self.cultures), "out": self.out}
         return validated(SpaConfig, given, f"{self.name}: spa")
 
+    def require_sound(self, where: str) -> None:
+        """Raise UserError for a part that is no configuration, questions and answers included, and
+        for a CLCA experiment that is not there."""
+        super().require_sound(where)
+        self.spa_config()
+        if self.clca is not None and not Path(self.clca).is_dir():
+            raise UserError(f"{where}: clca: there is no folder '{self.clca}'")
+
 
 def load_spa_experiment(path: Path, overrides: Sequence[str] = ()) -> SpaExperiment:
-    """Read the configuration of a CultureSPA experiment, every part of it checked.
-
-    Raises UserError naming the file, the field, the value and what is allowed.
-    """
-    about = "an experiment is a mapping, such as `cultures: [DEU, MEX]`"
-    config = validated(SpaExperiment, read_settings(path, overrides, about), str(path))
-    config.require_sound(str(path))
-    config.spa_config()
-    if config.clca is not None and not Path(config.clca).is_dir():
-        raise UserError(f"{path}: clca: there is no folder '{config.clca}'")
-    return config
+    """Read the configuration of a CultureSPA experiment; see `load_study`."""
+    return load_study(SpaExperiment, path, overrides)

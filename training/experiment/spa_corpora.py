@@ -97,26 +97,25 @@ class _Maker:
 
     def _scenes(self, name: str, culture: str) -> Made:
         """Make a corpus of another experiment's scenes."""
-        return self._written(name, culture, self.shelf.cut(self._foreign(), self.tokens))
+        return self._written(name, culture, self.shelf.cut(self._foreign, self.tokens))
 
     def _answers(self, name: str, culture: str) -> Made:
         """Make a corpus of the main arm's answers."""
-        return self._written(name, culture, self.shelf.cut(self._main_rows(), self.tokens))
+        return self._written(name, culture, self.shelf.cut(self._main_rows, self.tokens))
 
     def _mixed(self, name: str, culture: str) -> Made:
         """Make a corpus of scenes and answers in equal parts."""
         half = self.tokens // 2
-        mixed = [*self.shelf.cut(self._foreign(), half), *self.shelf.cut(self._main_rows(), half)]
+        mixed = [*self.shelf.cut(self._foreign, half), *self.shelf.cut(self._main_rows, half)]
         mixed.sort(key=lambda row: draw(self.config.selecting.seed, str(row["id"])))
         return self._written(name, culture, mixed)
 
     @cached_property
     def tokens(self) -> int:
         """Tokens of the arms that are compared at equal tokens: those of the smaller corpus."""
-        return min(
-            sum(map(self.shelf.tokens, rows)) for rows in (self._foreign(), self._main_rows())
-        )
+        return min(sum(map(self.shelf.tokens, rows)) for rows in (self._foreign, self._main_rows))
 
+    @cached_property
     def _main_rows(self) -> list[Row]:
         return list(read_rows(self.config.folder / str(self._main().folder)))
 
@@ -126,6 +125,7 @@ class _Maker:
             raise UserError(f"there is no corpus {CHANGED} to be as large as: {made.reason}")
         return made
 
+    @cached_property
     def _foreign(self) -> list[Row]:
         folder = Path(str(self.config.clca))
         for made in read_corpora(folder):

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
 from eval.config import EvalConfig, ModelRef, parse_eval_config
 from scenarios.culture import load_culture
 from scenarios.errors import UserError, unknown_name
-from simulation.section import Section
+from simulation.section import Section, read_settings, validated
 from training.experiment.arm import Arm
 from training.tuning.config import TrainConfig, parse_train_config
 
@@ -127,3 +127,17 @@ class Study(Section):
                     raise UserError(f"{where}: {part}.{key} is the experiment's own; leave it out")
         self.train_config("x", Path("x"), "joint", "")
         self.eval_config([ModelRef(name="embedded")])
+
+
+S = TypeVar("S", bound=Study)
+
+
+def load_study(kind: type[S], path: Path, overrides: Sequence[str] = ()) -> S:
+    """Read the configuration of an experiment, every part of it checked.
+
+    Raises UserError naming the file, the field, the value and what is allowed.
+    """
+    about = "an experiment is a mapping, such as `cultures: [DEU, MEX]`"
+    config = validated(kind, read_settings(path, overrides, about), str(path))
+    config.require_sound(str(path))
+    return config

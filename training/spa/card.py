@@ -15,13 +15,12 @@ from typing import Any
 
 import yaml
 
-from agents.template import Template, short_hash
+from agents.template import load_template, short_hash
 from training.corpus.card import cell, size_category, table
 from training.corpus.length import estimated_length
 from training.spa.pairs import Pair
 from training.spa.select import Selection
 
-TEMPLATE = Path(__file__).with_name("prompts") / "card.jinja"
 FILE = "train.jsonl"
 COUNTED = ("asked", "answered", "different", "selected")
 
@@ -74,7 +73,7 @@ def render_card(
     source: Path, overrides: Sequence[str], folder: Path, selection: Selection, contents: Contents
 ) -> str:
     """Return the card as Markdown with the metadata block of a Hugging Face dataset."""
-    template = Template("card", TEMPLATE.read_text(encoding="utf-8"))
+    template = load_template("card", Path(__file__).with_name("prompts"))
     text = template.page(
         front=_front_matter(selection, contents), contents=contents, selection=selection,
         run=source.stem, settings=selection.settings,

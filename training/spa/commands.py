@@ -12,28 +12,28 @@ from typing import Annotated
 import typer
 
 from scenarios.terminal import printable
+from simulation.ending import say_ending
 
 spa_app = typer.Typer(
     no_args_is_help=True, help="CultureSPA: train a model on where a culture changes its answers."
 )
 
-ENDINGS = {
-    "done": "there is nothing more to do",
-    "drained": "interrupted; the same command goes on where this one stopped",
-}
-"""How a launch ended, in words."""
+Config = Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")]
+Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
+ModelName = Annotated[str | None, typer.Option(help="Use this model.")]
+DryRun = Annotated[bool, typer.Option(help="Say what would be asked, and stop.")]
+Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
+DONE = "there is nothing more to do"
 
 
 @spa_app.command()
 def generate(
-    config: Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")],
-    override: Annotated[
-        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Use this model.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
+    config: Config,
+    override: Override = None,
+    model: ModelName = None,
+    dry_run: DryRun = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Step 1: have the model write survey questions on each topic."""
     from training.spa.config import load_spa_config
@@ -48,18 +48,16 @@ def generate(
     reason = write_questions(chosen, fresh=fresh, quiet=quiet)
     for line in summary(chosen):
         typer.echo(printable(line))
-    ended(chosen.run, reason)
+    say_ending(chosen.run, reason, DONE)
 
 
 @spa_app.command()
 def collect(
-    config: Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")],
-    override: Annotated[
-        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Use this model.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    config: Config,
+    override: Override = None,
+    model: ModelName = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Step 2: have the model answer the questions, without a culture and for each."""
     from training.spa.collect import collect as ask_questions
@@ -71,7 +69,7 @@ def collect(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
-    ended(chosen.run, ask_questions(chosen, quiet=quiet))
+    say_ending(chosen.run, ask_questions(chosen, quiet=quiet), DONE)
 
 
 @spa_app.command()
@@ -104,9 +102,7 @@ def select(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random order.")] = 0,
-    override: Annotated[
-        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
-    ] = None,
+    override: Override = None,
     model: Annotated[str | None, typer.Option(help="Answers of this model.")] = None,
 ) -> None:
     """Step 3: choose answers to train on, and write them as a corpus for `folkways train`."""
@@ -136,13 +132,6 @@ def select(
 
 def _overrides(given: list[str] | None, model: str | None) -> list[str]:
     return [*(given or []), *([f"model={{name: {json.dumps(model)}}}"] if model else [])]
-
-
-def ended(run: Path, reason: str) -> None:
-    """Say how a step ended; an interrupted one exits with 130."""
-    typer.echo(printable(f"{run}: {ENDINGS.get(reason, f'the budget ran out ({reason})')}"))
-    if reason == "drained":
-        raise typer.Exit(130)
 
 
 @spa_app.command("import")

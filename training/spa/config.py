@@ -156,10 +156,9 @@ def protocol(config: SpaConfig) -> dict[str, Any]:
 
     How answers are collected is no part of it; answers carry the hash of their condition.
     """
-    from eval.asking.condition import OPERATIONAL  # brings numpy
+    from eval.asking.condition import shaping_options  # brings numpy
 
-    options = config.model.options
-    shaping = {name: value for name, value in options.items() if name not in OPERATIONAL}
+    shaping = shaping_options(config.model.options)
     made = config.generation.model_dump(mode="json", exclude={"attempts"}) | {"form": config.form}
     return {
         "model": {"name": config.model.name, "options": shaping}, "generation": made,

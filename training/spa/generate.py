@@ -6,14 +6,13 @@ up.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from simulation.budget import Budget
-from simulation.crew import Crew
+from simulation.crew import Crew, run_to_end
 from simulation.engines import Engines, Lent
 from simulation.launch import set_aside, settle_configuration, utc_now
 from simulation.lock import locked
@@ -47,10 +46,7 @@ def generate(config: SpaConfig, *, fresh: bool = False, quiet: bool = False) -> 
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
         settle_configuration(run, config.name, protocol(config), protocol_hash(config), "spa")
-        try:
-            return asyncio.run(_write_all(config, Store(run), quiet))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+        return run_to_end(_write_all(config, Store(run), quiet))
 
 
 async def _write_all(config: SpaConfig, store: Store, quiet: bool) -> str:

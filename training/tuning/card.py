@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from agents.template import Template
+from agents.template import load_template
 from training.tuning.config import preset_note
 
 if TYPE_CHECKING:
     from training.tuning.result import Facts
 
-TEMPLATE = Path(__file__).with_name("card.jinja")
-
 
 def render_card(facts: Facts, results: dict[str, Any]) -> str:
     """Return the card of a trained adapter as Markdown."""
-    template = Template("card", TEMPLATE.read_text(encoding="utf-8"))
+    template = load_template("card", Path(__file__).parent)
     values = facts.config.model_dump(mode="json")
     settings = {key: values[key] for key in ("lora", "optimisation", "seed")}
     return template.card(
