@@ -65,6 +65,8 @@ class Completion:
     """Requests made, retries included."""
     cost: float | None = None
     """US dollars; null where no price is known."""
+    endpoint: str | None = None
+    """Where the reply came from, for a model that has several places to get it from."""
 
 
 class Model(Protocol):

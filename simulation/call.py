@@ -49,7 +49,7 @@ async def make_call(
         "template_hash": template_hash, "prompt_hash": asked.prompt_hash, "seen": seen,
         "seed": sampling.seed, "prompt_tokens": None, "cached_tokens": None,
         "completion_tokens": None, "attempts": 1, "cost": None, "finish_reason": None,
-        "failure": None, "reply": None,
+        "failure": None, "reply": None, "endpoint": None,
     }  # fmt: skip
     began = time.perf_counter()
     try:
@@ -58,7 +58,7 @@ async def make_call(
         row.update(
             prompt_tokens=done.prompt_tokens, cached_tokens=done.cached_tokens,
             completion_tokens=done.completion_tokens, attempts=done.attempts, cost=done.cost,
-            finish_reason=done.finish_reason, reply=_kept(done.text),
+            finish_reason=done.finish_reason, reply=_kept(done.text), endpoint=done.endpoint,
         )  # fmt: skip
     except TimeoutError:
         row.update(failure="timeout", reply=f"no reply within {timeout_s:g} s")

@@ -91,7 +91,7 @@ class _RecordedModel:
             raise CallFailed(row["failure"], row["reply"], row["attempts"])
         return Completion(
             row["reply"], row["finish_reason"], row["prompt_tokens"], row["completion_tokens"],
-            row["cached_tokens"], row["attempts"], row["cost"],
+            row["cached_tokens"], row["attempts"], row["cost"], row["endpoint"],
         )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ FILE = "log.duckdb"
 SQL = Path(__file__).with_name("sql")
 MIGRATIONS = (
     "0001_tables.sql", "0002_review.sql", "0003_survey.sql", "0004_spa.sql", "0005_experiment.sql",
+    "0006_scale.sql",
 )  # fmt: skip
 """Append-only: a store of version n has run the first n of these."""
 VIEWS = ("words", "review", "views", "survey", "spa")

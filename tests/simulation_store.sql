@@ -126,11 +126,12 @@ insert into choices values ('eeee000000000008', 1, 'addressed', ['boss', 'clerk'
 
 insert into calls
     select episode_id, call, step, 'act', speaker, e.model, 'tem-act', 'cafe', turn - 1, turn, 100 + 10 * turn, 90, 20, 0.5, 1,
-           if(e.model = 'fake', null, 0.01), if(failure is null, 'stop', null), failure, coalesce(text, failure, 'nothing')
+           if(e.model = 'fake', null, 0.01), if(failure is null, 'stop', null), failure, coalesce(text, failure, 'nothing'),
+           null
     from turns join episodes e using (episode_id) order by e.rowid, turn;
 insert into calls values
-    ('aaaa000000000001', 9, 3, 'repair', 'uncle', 'fake', 'tem-act', 'cafe', 2, 3, 150, 100, 20, 0.5, 1, null, 'stop', null, '{}'),
-    ('cccc000000000003', 5, 1, 'bid', 'boss', 'fake', 'tem-bid', 'cafe', 0, 4, 80, null, 2, 0.1, 3, null, 'stop', null, '8');
+    ('aaaa000000000001', 9, 3, 'repair', 'uncle', 'fake', 'tem-act', 'cafe', 2, 3, 150, 100, 20, 0.5, 1, null, 'stop', null, '{}', null),
+    ('cccc000000000003', 5, 1, 'bid', 'boss', 'fake', 'tem-bid', 'cafe', 0, 4, 80, null, 2, 0.1, 3, null, 'stop', null, '8', null);
 
 insert into templates values ('tem-act', 'act.jinja', 'Act.'), ('tem-bid', 'bid.jinja', 'Bid.');
 

@@ -285,7 +285,7 @@ def test_costs_by_stage(tmp_path: Path) -> None:
     def call(number: int, purpose: str, tokens: str = "10, 4, 1") -> str:
         return (
             f"('aaaa000000000001', {number}, 0, '{purpose}', null, 'judge', 'tem-act', 'cafe', 8, "
-            f"1, {tokens}, 0.5, 1, 0.25, 'stop', null, '{{}}')"
+            f"1, {tokens}, 0.5, 1, 0.25, 'stop', null, '{{}}', null)"
         )
 
     added = ", ".join([
