@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -221,6 +221,7 @@ REPLIES = st.one_of(
 
 
 @given(REPLIES, st.sampled_from(["drop", "keep", "refuse"]))
+@example('{"question": "How old are you?", "options": ["0::0", "1. 0000"]}', "drop")
 def test_no_text_breaks_the_reading_and_what_is_read_keeps_the_rules(
     text: str, policy: Any
 ) -> None:

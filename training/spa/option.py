@@ -20,6 +20,7 @@ import yaml
 from scenarios.words import words
 
 _NUMBER = re.compile(r"[(\[]?(\d{1,3})[)\].:]?", re.ASCII)
+_BARE = re.compile(r"[(\[]?\d+[)\].:]?", re.ASCII)
 _MARKED = re.compile(
     r"[(\[]?(?P<mark>\d{1,3}|[A-Za-z])"
     r"(?:(?:[)\]]|[.:](?!\d)) ?|(?: ?=| ?[-\u2013\u2014](?= )) ?+(?!\d))"
@@ -48,7 +49,7 @@ def plain_labels(ask: str, options: Sequence[str]) -> list[str]:
     some are numbered and others not, bare-numbers where numbers mean nothing by themselves.
     """
     labels = _without_marks(ask, options)
-    if any(_NUMBER.fullmatch(label) for label in labels):
+    if any(_BARE.fullmatch(label) for label in labels):
         raise Unfit("bare-numbers")
     return labels
 
