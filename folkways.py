@@ -58,6 +58,7 @@ def application() -> object:
     from eval.commands import eval_app
     from scenarios.commands import culture_app, persona_app, scenario_app
     from simulation import commands, reading_commands
+    from simulation.placement import OnCluster
     from simulation.review import commands as review_commands
     from training.corpus.commands import export
     from training.experiment.commands import experiment_app
@@ -78,12 +79,12 @@ def application() -> object:
     app.add_typer(scenario_app, name="scenario")
     app.add_typer(culture_app, name="culture")
     app.add_typer(persona_app, name="persona")
-    app.command("run")(commands.run)
+    app.command("run", cls=OnCluster)(commands.run)
     app.command("sql")(reading_commands.sql)
     app.command("schema")(reading_commands.schema)
     app.command("view")(reading_commands.view)
-    app.command("critique")(review_commands.critique)
-    app.command("label")(review_commands.label)
+    app.command("critique", cls=OnCluster)(review_commands.critique)
+    app.command("label", cls=OnCluster)(review_commands.label)
     app.add_typer(review_commands.review_app, name="review")
     app.add_typer(review_commands.critics_app, name="critics")
     app.command("export")(export)

@@ -38,8 +38,9 @@ from simulation.engines import Engines
 from simulation.launch import launch, utc_now
 from simulation.plan import make_plan
 from simulation.review.calibration import configuration, fill_store
+from simulation.review.job import Bounds, Player
 from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.review.stage import Bounds, Stage, run_critique, run_labels
+from simulation.review.stage import Stage, run_critique, run_labels
 from simulation.store import Store
 
 MODEL = "vllm:embedded"
@@ -94,7 +95,7 @@ async def review(run: Path, name: str, episodes: int, what: str) -> dict[str, An
     engines = Engines()
     engines.lend_as(MODEL, model)
     stage = Stage(
-        run, name, MODEL, {}, engines, Bounds(SEQUENCES, episodes),
+        run, name, Player(MODEL, {}), engines, Bounds(SEQUENCES, episodes),
         Budget(BudgetConfig(), time.monotonic), utc_now, quiet=True,
     )  # fmt: skip
     began = time.perf_counter()

@@ -14,6 +14,7 @@ import typer
 
 from scenarios.terminal import printable
 from simulation.ending import say_ending
+from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers, cluster_of
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
 wvs_app = typer.Typer(no_args_is_help=True, help="The World Values Survey, wave 7.")
@@ -53,7 +54,7 @@ def abilities(
     typer.echo(printable(str(out)))
 
 
-@wvs_app.command()
+@wvs_app.command(cls=OnCluster)
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration of the evaluation, YAML.")],
     override: Annotated[
@@ -63,6 +64,10 @@ def run(
     dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    ray: Ray = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    keep_shards: KeepShards = False,
 ) -> None:
     """Ask models the survey; the same command again goes on where it stopped."""
     from eval.config import load_eval_config
@@ -74,7 +79,8 @@ def run(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
-    reason = evaluate(chosen, fresh=fresh, quiet=quiet)
+    cluster = cluster_of(ray, workers, shards, keep_shards)
+    reason = evaluate(chosen, fresh=fresh, quiet=quiet, cluster=cluster)
     say_ending(Path(chosen.out) / chosen.name, reason, "all questions are answered")
 
 

@@ -17,24 +17,26 @@ from typing import Any, Protocol, runtime_checkable
 
 from agents.engines.vllm import PrefixCache
 from agents.model import CallFailed, Model, ScoresUnavailable
-from eval.asking.ask import Interviewer, Todo
 from eval.asking.condition import Condition, Planner
+from eval.asking.job import Surveying
 from eval.asking.remaining import open_sheets, with_tries
-from eval.asking.seat import Seat, open_engine, seated, seats_by_engine
+from eval.asking.seat import Seat, open_engine, seats_by_engine
 from eval.config import EvalConfig, protocol, protocol_hash
 from eval.people.source import People, gather_people
 from scenarios.errors import UserError
 from simulation.budget import Budget
-from simulation.crew import Crew, Emit, run_to_end
-from simulation.engines import Engines, Lent
+from simulation.crew import run_to_end
+from simulation.engines import Engines
+from simulation.job import Cluster, Tools, hire
 from simulation.launch import set_aside, settle_configuration, utc_now
 from simulation.lock import locked
 from simulation.progress import Progress
 from simulation.record import Record
+from simulation.shard import recover
 from simulation.store import FILE, Store
 
-CALLS_A_SHEET = 64
-"""Calls in flight for each sheet in progress, at most."""
+LOCAL = ("embedded", "fake", "hf", "vllm")
+"""Engines that are known to give log-probabilities."""
 
 
 @runtime_checkable
@@ -45,8 +47,11 @@ class Caching(Protocol):
         """Return the sums over all requests so far."""
 
 
-def evaluate(config: EvalConfig, *, fresh: bool = False, quiet: bool = False) -> str:
-    """Ask what is missing and return why the launch ended: done, drained or the spent budget.
+def evaluate(
+    config: EvalConfig, *, fresh: bool = False, quiet: bool = False, cluster: Cluster | None = None
+) -> str:
+    """Ask what is missing, here or on a cluster, and return why the launch ended: done, drained or
+    the spent budget.
 
     Raises UserError when another process writes the evaluation, when its protocol differs from the
     stored one, and when a model cannot be used; KeyboardInterrupt after a second Ctrl-C.
@@ -59,17 +64,23 @@ def evaluate(config: EvalConfig, *, fresh: bool = False, quiet: bool = False) ->
         if not (run / FILE).exists():
             forecast(config)  # what cannot be asked settles nothing
         settle_configuration(run, config.name, protocol(config), protocol_hash(config), "survey")
-        return conduct(Planner(config, find_people(config, run)), Store(run), quiet=quiet)
+        planner = Planner(config, find_people(config, run))
+        return conduct(planner, Store(run), quiet=quiet, cluster=cluster)
 
 
-def conduct(planner: Planner, store: Store, *, stage: str = "survey", quiet: bool = False) -> str:
+def conduct(
+    planner: Planner, store: Store, *, stage: str = "survey", quiet: bool = False,
+    cluster: Cluster | None = None,
+) -> str:  # fmt: skip
     """Ask what a store has no answers to and return why that ended, as `evaluate` does.
 
     The caller has locked the run and settled its configuration; `stage` is what the table
     `launches` calls this piece of work.
     """
+    recover(store, cluster, utc_now())
     add_facts(store, planner)
-    return run_to_end(_ask_all(planner, store, stage, quiet))
+    budget = Budget(planner.config.budget, time.monotonic)
+    return run_to_end(_ask_all(_Work(planner, store, stage, budget, quiet, cluster)))
 
 
 def find_people(config: EvalConfig, run: Path) -> People:
@@ -152,15 +163,15 @@ class _Work:
     stage: str
     budget: Budget
     quiet: bool
+    cluster: Cluster | None
 
 
-async def _ask_all(planner: Planner, store: Store, stage: str, quiet: bool) -> str:
+async def _ask_all(work: _Work) -> str:
     """Ask what one engine holds after the other; return why it ended."""
-    work = _Work(planner, store, stage, Budget(planner.config.budget, time.monotonic), quiet)
-    for seats in seats_by_engine(planner.config.models):
+    for seats in seats_by_engine(work.planner.config.models):
         engines = Engines()
         try:
-            reason = await _ask(work, seats, open_engine(engines, seats))
+            reason = await _ask(work, seats, engines)
         finally:
             await engines.close()
         if reason != "done":
@@ -168,7 +179,7 @@ async def _ask_all(planner: Planner, store: Store, stage: str, quiet: bool) -> s
     return "done"
 
 
-async def _ask(work: _Work, seats: Sequence[Seat], engine: Lent) -> str:
+async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
     """Ask the models of one engine everything that is open."""
     planner, store, config = work.planner, work.store, work.planner.config
     chosen = [planner.conditions(seat.ref) for seat in seats]
@@ -177,33 +188,26 @@ async def _ask(work: _Work, seats: Sequence[Seat], engine: Lent) -> str:
         return "done"
     progress = Progress(work.quiet, "sheets")
     called = ", ".join(dict.fromkeys(seat.ref.called for seat in seats))
-    await engine.start()
+    engine = open_engine(engines, seats)
     if not await _gives_scores(engine, list(chain(*chosen)), config):
         progress.note(f"{called} gives no log-probabilities; its answers are read out of text")
         chosen = [_as_texts(some) for some in chosen]
         todo, counts = open_sheets(store, planner, seats, chosen)
-    calls = CALLS_A_SHEET * config.concurrency
-    interviewers = [
-        Interviewer(config, seated(engine, seat, len(seats) == 1), work.budget, utc_now, calls)
-        for seat in seats
-    ]
-    crew = Crew([engine], store, work.budget, progress, config.concurrency)
+    tools = Tools(engines, work.budget, utc_now, progress.watch)
+    job = Surveying(config, seats, work.stage)
+    crew = hire(job, tools, store, progress, config.concurrency, work.cluster)
     _add_conditions(store, planner, list(chain(*chosen)))
     progress.total, progress.already = len(todo), counts
     started = utc_now()
 
-    async def ask_one(item: tuple[int, Todo], emit: Emit) -> None:
-        place, sheet = item
-        await interviewers[place].work(sheet, emit)
-
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json") | {"model": called}
-        if isinstance(engine.model, Caching):
+        if isinstance(engine.model, Caching) and engine.started:
             told["prefix_cache"] = engine.model.prefix_cache()._asdict()
         row = crew.launch_row(config.name, work.stage, started, utc_now(), reason, told)
         store.add("launches", row)
 
-    return await crew.run(with_tries(store, todo), len(todo), ask_one, ended)
+    return await crew.run(with_tries(store, todo), len(todo), ended)
 
 
 def _as_texts(chosen: Sequence[Condition]) -> list[Condition]:
@@ -234,6 +238,9 @@ async def _gives_scores(model: Model, chosen: Sequence[Condition], config: EvalC
     """
     if all(condition.readout != "logprobs" for condition in chosen):
         return True
+    if model.name.partition(":")[0] in LOCAL:
+        return True
+    await model.start()
     try:
         async with asyncio.timeout(config.timeout_s):
             await model.score([{"role": "user", "content": "1 or 2?"}], ["1", "2"])

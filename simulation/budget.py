@@ -53,6 +53,10 @@ class Budget:
         """Replace a reservation by what the call used (tokens, and US dollars where known)."""
         self._reserved -= reserved
         self._in_flight -= 1
+        self.add(prompt, completion, cost)
+
+    def add(self, prompt: int, completion: int, cost: float | None) -> None:
+        """Count what calls used that were admitted elsewhere."""
         self.prompt_tokens += prompt
         self.completion_tokens += completion
         if cost is not None:

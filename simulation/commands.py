@@ -35,6 +35,7 @@ from simulation.episode import Conditions, Episode, play_episode
 from simulation.forecast import forecast
 from simulation.launch import launch, utc_now
 from simulation.live import entry_text
+from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.plan import make_plan
 from simulation.stage import Stage
 
@@ -49,8 +50,13 @@ def run(
     dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old run is set aside.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    ray: Ray = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    keep_shards: KeepShards = False,
 ) -> None:
     """Play the scenes of a configuration; the same command again goes on where it stopped."""
+    cluster = cluster_of(ray, workers, shards, keep_shards)
     overrides = [*(override or []), *([f"model.name={model}"] if model else [])]
     plan = make_plan(load_config(config, overrides))
     if dry_run:
@@ -61,7 +67,7 @@ def run(
         typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
         typer.echo(f"completion tokens  {sums.completion_tokens:,} at most")
         return
-    reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet)
+    reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster)
     folder = Path(plan.config.out) / plan.config.name
     say_ending(folder, reason, "all episodes are stored")
 

@@ -11,7 +11,7 @@ import json
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from agents.model import Model, ModelUnavailable
 from simulation.budget import Budget
@@ -30,6 +30,14 @@ Work = Callable[[Item, Emit], Awaitable[None]]
 """Does one item and hands over each record as it is finished."""
 
 
+class Opened(NamedTuple, Generic[Item]):
+    """Work that is ready to be done."""
+
+    models: Sequence[Model]
+    """Models it needs, not yet started."""
+    work: Work[Item]
+
+
 def run_to_end(work: Coroutine[Any, Any, str]) -> str:
     """Do work and return why it ended; raise KeyboardInterrupt after a second Ctrl-C, which cancels
     it."""
@@ -39,23 +47,22 @@ def run_to_end(work: Coroutine[Any, Any, str]) -> str:
         raise KeyboardInterrupt from None
 
 
-class Crew:
+class Crew(Generic[Item]):
     """Works with models on items, within one budget, until done, drained or out of budget."""
 
     def __init__(
-        self, models: Sequence[Model], store: Store, budget: Budget, progress: Progress,
+        self, opened: Opened[Item], store: Store, budget: Budget, progress: Progress,
         concurrency: int,
     ) -> None:  # fmt: skip
-        self.models, self.store, self.budget = models, store, budget
+        self.models, self.work = opened
+        self.store, self.budget = store, budget
         self.progress, self.concurrency = progress, concurrency
         self.draining = False
         self._before = (budget.prompt_tokens, budget.completion_tokens, budget.cost)
         self._finished: asyncio.Queue[Record | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def run(
-        self, items: Iterator[Item], count: int, work: Work[Item], ended: Callable[[str], None]
-    ) -> str:
+    async def run(self, items: Iterator[Item], count: int, ended: Callable[[str], None]) -> str:
         """Do `count` items and return why the work ended: done, drained, or the spent budget.
 
         `ended` is called with that reason, and with stopped, model-unavailable or error where an
@@ -69,7 +76,7 @@ class Crew:
             for model in self.models:
                 await model.start()
             with _Interrupts(self), self.progress.shown():
-                await self._do_all(items, count, work, writer)
+                await self._do_all(items, count, writer)
             reason = self.budget.spent or ("drained" if self.draining else reason)
         except ModelUnavailable:
             reason = "model-unavailable"
@@ -104,12 +111,10 @@ class Crew:
             "end_reason": reason, "settings": json.dumps(settings) if settings else None,
         }  # fmt: skip
 
-    async def _do_all(
-        self, items: Iterator[Item], count: int, work: Work[Item], writer: asyncio.Task[None]
-    ) -> None:
+    async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
         """Keep `concurrency` items in progress until none is left, or the first failure."""
         crew = range(min(self.concurrency, count))
-        self._tasks = [asyncio.create_task(self._work(items, work)) for _ in crew]
+        self._tasks = [asyncio.create_task(self._work(items)) for _ in crew]
         try:
             waiting = {*self._tasks}
             while waiting and not writer.done():
@@ -124,13 +129,13 @@ class Crew:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _work(self, items: Iterator[Item], work: Work[Item]) -> None:
+    async def _work(self, items: Iterator[Item]) -> None:
         for item in items:
             if self.draining or self.budget.spent:
                 return
             self.progress.live += 1
             try:
-                await work(item, self._emit)
+                await self.work(item, self._emit)
             finally:
                 self.progress.live -= 1
             self.progress.done += 1
@@ -170,7 +175,7 @@ class _Interrupts:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew[Any]) -> None:
         self.crew = crew
 
     def __enter__(self) -> None:

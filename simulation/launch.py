@@ -23,11 +23,12 @@ from simulation.budget import Budget
 from simulation.config import differences
 from simulation.crew import run_to_end
 from simulation.engines import Engines
+from simulation.job import Cluster
 from simulation.lock import locked
 from simulation.plan import Plan
 from simulation.progress import Progress
+from simulation.review.job import Bounds, Player
 from simulation.review.stage import (
-    Bounds,
     Stage,
     has_candidates,
     prepare,
@@ -35,6 +36,7 @@ from simulation.review.stage import (
     run_labels,
 )
 from simulation.runner import Runner
+from simulation.shard import recover
 from simulation.store import FILE, Store
 
 RECORDED_PACKAGES = (
@@ -47,8 +49,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def launch(plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False) -> str:
-    """Play a plan in its run folder and return why the launch ended.
+def launch(
+    plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False,
+    cluster: Cluster | None = None,
+) -> str:  # fmt: skip
+    """Play a plan in its run folder, here or on a cluster, and return why the launch ended.
 
     Raises UserError when another process writes the run, when the stored configuration differs,
     when the model cannot be used and when the store cannot be written; KeyboardInterrupt after a
@@ -60,27 +65,26 @@ def launch(plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False) -
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
         settle_configuration(run, plan.config.name, plan.resolved, plan.hash)
-        return run_to_end(_stages(plan, run, limit, quiet))
+        recover(Store(run), cluster, utc_now())
+        return run_to_end(_stages(plan, run, limit, quiet, cluster))
 
 
-async def _stages(plan: Plan, run: Path, limit: int | None, quiet: bool) -> str:
+async def _stages(
+    plan: Plan, run: Path, limit: int | None, quiet: bool, cluster: Cluster | None
+) -> str:
     """Play, then critique and label if the configuration says so; return why it ended."""
     config, engines = plan.config, Engines()
-    model = engines.lend(config.model.name, config.model.options)
-    loop, judge = config.in_loop, None
-    if loop and loop.model and loop.model != config.model.name:
-        judge = engines.lend(loop.model, loop.options)
     budget = Budget(config.budget, time.monotonic)
     review = Stage(
-        run, config.name, model.name, config.model.options, engines, Bounds(config.concurrency),
-        budget, utc_now, quiet,
+        run, config.name, Player(config.model.name, config.model.options), engines,
+        Bounds(config.concurrency), budget, utc_now, quiet, cluster,
     )  # fmt: skip
     for part in (config.critique, config.label):
         if part:
             prepare(review, part)
     try:
         reason = played = await Runner(
-            plan, model, run, Progress(quiet), utc_now, budget, judge
+            plan, engines, run, Progress(quiet), utc_now, budget, cluster
         ).run(limit)
         some = has_candidates(Store(run))
         if config.critique and some and reason in ("done", "limit"):

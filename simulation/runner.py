@@ -6,43 +6,70 @@ continues it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from agents.model import Model
 from simulation.budget import Budget
 from simulation.caller import CallSettings
 from simulation.config import draft_critic
-from simulation.crew import Crew, Emit
+from simulation.crew import Emit, Opened
+from simulation.engines import Engines
 from simulation.episode import RETRIED, Conditions, Episode, play_episode
+from simulation.job import Cluster, Tools, hire
 from simulation.plan import Plan
 from simulation.progress import Progress
 from simulation.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Playing:
+    """The job of playing a plan's episodes."""
+
+    plan: Plan
+    stage: str = "run"
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The model that plays, and the judge in the loop where it is another one."""
+        config = self.plan.config
+        judge = config.in_loop.model if config.in_loop else None
+        return list(dict.fromkeys([config.model.name, judge or config.model.name]))
+
+    def open(self, tools: Tools) -> Opened[Episode]:
+        """Return what plays an episode."""
+        plan, config = self.plan, self.plan.config
+        model = judge = tools.engines.lend(config.model.name, config.model.options)
+        loop = config.in_loop
+        if loop and loop.model and loop.model != config.model.name:
+            judge = tools.engines.lend(loop.model, loop.options)
+        settings = CallSettings(
+            config.model.sampling(), config.model.timeout_s, config.model.repairs
+        )
+        conditions = Conditions(
+            config.name, model, settings, plan.form, config.conditioning, plan.personas,
+            plan.cultures, tools.utc, draft_critic(config, judge),
+        )  # fmt: skip
+
+        async def work(episode: Episode, emit: Emit) -> None:
+            emit(await play_episode(episode, conditions, tools.budget, tools.watch))
+
+        return Opened([model] if judge is model else [model, judge], work)
 
 
 class Runner:
     """One launch of a run: from the first unplayed episode until done, drained or out of budget."""
 
     def __init__(
-        self, plan: Plan, model: Model, run: Path, progress: Progress, utc: Callable[[], datetime],
-        budget: Budget | None = None, judge: Model | None = None,
+        self, plan: Plan, engines: Engines, run: Path, progress: Progress,
+        utc: Callable[[], datetime], budget: Budget, cluster: Cluster | None = None,
     ) -> None:  # fmt: skip
-        """`judge` is the model of the critic in the loop, where it is not the one that plays."""
         self.plan, self.progress, self.utc = plan, progress, utc
         self.store = Store(run)
-        config = plan.config
-        self.budget = budget or Budget(config.budget, time.monotonic)
-        self.conditions = Conditions(
-            config.name, model,
-            CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
-            plan.form, config.conditioning, plan.personas, plan.cultures, utc,
-            draft_critic(config, judge or model),
-        )  # fmt: skip
-        models = [model, judge] if judge else [model]
-        self.crew = Crew(models, self.store, self.budget, progress, config.concurrency)
+        tools = Tools(engines, budget, utc, progress.watch)
+        concurrency = plan.config.concurrency
+        self.crew = hire(Playing(plan), tools, self.store, progress, concurrency, cluster)
 
     async def run(self, limit: int | None = None) -> str:
         """Play what is not stored yet, `limit` episodes at most, and return why the launch ended.
@@ -58,11 +85,8 @@ class Runner:
             row = self.crew.launch_row(name, "run", started, self.utc(), reason)
             self.store.add("launches", row)
 
-        reason = await self.crew.run(todo, self.progress.total, self._play, ended)
+        reason = await self.crew.run(todo, self.progress.total, ended)
         return "limit" if reason == "done" and left_out else reason
-
-    async def _play(self, episode: Episode, emit: Emit) -> None:
-        emit(await play_episode(episode, self.conditions, self.budget, self.progress.watch))
 
     def _todo(self, limit: int | None) -> tuple[Iterator[Episode], int, bool]:
         """Return the episodes to play, how many they are, and whether the limit left some out."""

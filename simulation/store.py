@@ -111,6 +111,12 @@ class Store:
         with _Connection(self.path) as con:
             yield con
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for writing. Raises UserError when the disk is full."""
+        with _Connection(self.path) as con:
+            yield con
+
     def episodes(self) -> list[tuple[str, int, str]]:
         """Return content hash, attempt and exit reason of every stored episode."""
         with _Connection(self.path) as con:
@@ -174,6 +180,11 @@ def _unnested(data_type: str) -> str:
     if data_type.startswith("MAP"):
         return f"cast(unnest(?::json[]) as {data_type})"
     return f"unnest(?::{data_type}[])"
+
+
+def schema_sql() -> str:
+    """Return the statements that make all tables."""
+    return "\n".join((SQL / migration).read_text(encoding="utf-8") for migration in MIGRATIONS)
 
 
 def views_sql() -> str:

@@ -23,9 +23,9 @@ from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
 from simulation.launch import launch
 from simulation.plan import make_plan
+from simulation.review.job import Bounds
 from simulation.review.launch import review
 from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.review.stage import Bounds
 
 ODD = (
     "A bakery {{ 7 * 7 }} {% raw %} <b>before</b> dawn, 'quoted'); drop table verdicts; -- "

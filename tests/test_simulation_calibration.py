@@ -26,8 +26,8 @@ from simulation.record import Record
 from simulation.review.calibrate import calibrate
 from simulation.review.calibration import expectations, fill_store, load_cases
 from simulation.review.conversations import load_conversations
+from simulation.review.job import Bounds
 from simulation.review.settings import CritiqueConfig
-from simulation.review.stage import Bounds
 from simulation.store import FILE, POLICIES, Store
 
 KINDS = {

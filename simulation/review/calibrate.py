@@ -25,8 +25,9 @@ from simulation.lock import locked
 from simulation.query import run_query
 from simulation.result import print_table
 from simulation.review.calibration import configuration, fill_store
+from simulation.review.job import Bounds, Player
 from simulation.review.settings import CritiqueConfig
-from simulation.review.stage import Bounds, Stage, run_critique
+from simulation.review.stage import Stage, run_critique
 from simulation.store import Store
 
 REPORT = """
@@ -68,7 +69,8 @@ async def _judge(
 ) -> str:  # fmt: skip
     engines = Engines()
     try:
-        stage = Stage(run, name, model, settings.options, engines, bounds, budget, utc_now, quiet)
+        player = Player(model, settings.options)
+        stage = Stage(run, name, player, engines, bounds, budget, utc_now, quiet)
         return await run_critique(stage, settings)
     finally:
         await engines.close()

@@ -19,14 +19,15 @@ from agents.detector import DETECTORS
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
+from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output, refuse_to_overwrite
 from simulation.review.calibrate import calibrate, print_report
 from simulation.review.funnel import print_funnel
+from simulation.review.job import Bounds
 from simulation.review.launch import review
 from simulation.review.ratings import export_sheet, import_sheet
 from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.review.stage import Bounds
 from simulation.section import apply_override, validated
 from simulation.store import POLICIES
 
@@ -59,11 +60,17 @@ def critique(
     retry: Retry = False,
     max_tokens_spent: Tokens = None,
     quiet: Quiet = False,
+    ray: Ray = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    keep_shards: KeepShards = False,
 ) -> None:
     """Have critics judge a run; the same command again goes on where it stopped."""
     settings = _critique_settings(critics, samples, model or [], override)
     bounds = Bounds(concurrency, limit, retry)
-    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    cluster = cluster_of(ray, workers, shards, keep_shards)
+    budget = BudgetConfig(tokens=max_tokens_spent)
+    reason = review(run, settings, bounds, budget, quiet, cluster)
     say_ending(run, reason, STORED)
 
 
@@ -79,12 +86,18 @@ def label(
     retry: Retry = False,
     max_tokens_spent: Tokens = None,
     quiet: Quiet = False,
+    ray: Ray = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    keep_shards: KeepShards = False,
 ) -> None:
     """Label the intent behind every turn of a run; the same command again goes on."""
     given = {"model": model, "taxonomy": str(taxonomy) if taxonomy else None}
     settings = _settings(LabelConfig, given, override)
     bounds = Bounds(concurrency, limit, retry)
-    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    cluster = cluster_of(ray, workers, shards, keep_shards)
+    budget = BudgetConfig(tokens=max_tokens_spent)
+    reason = review(run, settings, bounds, budget, quiet, cluster)
     say_ending(run, reason, STORED)
 
 

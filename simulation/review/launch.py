@@ -15,17 +15,20 @@ from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import run_to_end
 from simulation.engines import Engines
+from simulation.job import Cluster
 from simulation.launch import utc_now
 from simulation.lock import locked
 from simulation.query import find_store
+from simulation.review.job import Bounds, Player
 from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.review.stage import Bounds, Stage, run_critique, run_labels
+from simulation.review.stage import Stage, run_critique, run_labels
+from simulation.shard import recover
 from simulation.store import FILE, Store
 
 
 def review(
     run: Path, settings: CritiqueConfig | LabelConfig, bounds: Bounds,
-    budget: BudgetConfig, quiet: bool = False,
+    budget: BudgetConfig, quiet: bool = False, cluster: Cluster | None = None,
 ) -> str:  # fmt: skip
     """Critique or label a run and return why the launch ended: done, drained, or a spent budget.
 
@@ -42,18 +45,19 @@ def review(
         stored = store.run()
         if stored is None:
             raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
+        recover(store, cluster, utc_now())
         config: dict[str, Any] = yaml.safe_load(stored[0])
-        return run_to_end(_review(folder, config, settings, bounds, budget, quiet))
+        return run_to_end(_review(folder, config, settings, bounds, budget, quiet, cluster))
 
 
 async def _review(
     folder: Path, config: dict[str, Any], settings: CritiqueConfig | LabelConfig, bounds: Bounds,
-    budget: BudgetConfig, quiet: bool,
+    budget: BudgetConfig, quiet: bool, cluster: Cluster | None,
 ) -> str:  # fmt: skip
     engines, model = Engines(), config["model"]
     stage = Stage(
-        folder, config["name"], model["name"], model["options"], engines, bounds,
-        Budget(budget, time.monotonic), utc_now, quiet,
+        folder, config["name"], Player(model["name"], model["options"]), engines, bounds,
+        Budget(budget, time.monotonic), utc_now, quiet, cluster,
     )  # fmt: skip
     try:
         if isinstance(settings, CritiqueConfig):

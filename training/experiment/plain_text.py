@@ -21,7 +21,7 @@ from agents.model import Message, Prompt, Sampling, default_reply_form
 from agents.template import Template, load_template, short_hash, used
 from simulation.budget import Budget, BudgetSpent
 from simulation.call import derived_seed, make_call
-from simulation.crew import Crew, Emit, run_to_end
+from simulation.crew import Crew, Emit, Opened, run_to_end
 from simulation.engines import Engines, Lent
 from simulation.launch import utc_now
 from simulation.lock import locked
@@ -105,7 +105,6 @@ async def _write_some(
 ) -> str:
     progress = Progress(quiet, "texts")
     progress.total = len(numbers)
-    crew = Crew([model], store, budget, progress, config.texts.concurrency)
     started = utc_now()
     form = default_reply_form(model.name)
     timeout = config.run_config().model.timeout_s
@@ -123,11 +122,14 @@ async def _write_some(
             templates = {"templates": used((_template(),))}
             emit(Record({"control_texts": [row]}, row["problem"] or "written", templates))
 
+    opened = Opened([model], work)
+    crew = Crew(opened, store, budget, progress, config.texts.concurrency)
+
     def ended(reason: str) -> None:
         told = config.texts.model_dump(mode="json")
         store.add("launches", crew.launch_row(config.name, STAGE, started, utc_now(), reason, told))
 
-    return await crew.run(iter(numbers), len(numbers), work, ended)
+    return await crew.run(iter(numbers), len(numbers), ended)
 
 
 def _asked(subject: str, form: ReplyForm) -> Asked:

@@ -17,6 +17,7 @@ from eval.evaluation import conduct, count_questions
 from eval.item import Item
 from eval.people.source import nobody
 from scenarios.errors import UserError
+from simulation.job import Cluster
 from simulation.launch import settle_configuration
 from simulation.lock import locked
 from simulation.store import FILE, Store
@@ -34,7 +35,7 @@ from survey_items join survey_options using (item_id) group by all
 """
 
 
-def collect(config: SpaConfig, *, quiet: bool = False) -> str:
+def collect(config: SpaConfig, *, quiet: bool = False, cluster: Cluster | None = None) -> str:
     """Have the questions answered that are open; return why the launch ended: done, drained or the
     spent budget.
 
@@ -50,7 +51,8 @@ def collect(config: SpaConfig, *, quiet: bool = False) -> str:
         store = Store(config.run)
         questions = chosen_questions(config, store)
         _require_same_words(store, questions)
-        return conduct(make_planner(config, questions), store, stage=STAGE, quiet=quiet)
+        planner = make_planner(config, questions)
+        return conduct(planner, store, stage=STAGE, quiet=quiet, cluster=cluster)
 
 
 def forecast(config: SpaConfig) -> list[str]:

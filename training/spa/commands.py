@@ -13,6 +13,7 @@ import typer
 
 from scenarios.terminal import printable
 from simulation.ending import say_ending
+from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers, cluster_of
 
 spa_app = typer.Typer(
     no_args_is_help=True, help="CultureSPA: train a model on where a culture changes its answers."
@@ -51,13 +52,17 @@ def generate(
     say_ending(chosen.run, reason, DONE)
 
 
-@spa_app.command()
+@spa_app.command(cls=OnCluster)
 def collect(
     config: Config,
     override: Override = None,
     model: ModelName = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
+    ray: Ray = None,
+    workers: Workers = None,
+    shards: Shards = None,
+    keep_shards: KeepShards = False,
 ) -> None:
     """Step 2: have the model answer the questions, without a culture and for each."""
     from training.spa.collect import collect as ask_questions
@@ -69,7 +74,8 @@ def collect(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
-    say_ending(chosen.run, ask_questions(chosen, quiet=quiet), DONE)
+    cluster = cluster_of(ray, workers, shards, keep_shards)
+    say_ending(chosen.run, ask_questions(chosen, quiet=quiet, cluster=cluster), DONE)
 
 
 @spa_app.command()

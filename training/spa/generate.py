@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simulation.budget import Budget
-from simulation.crew import Crew, run_to_end
+from simulation.crew import Crew, Opened, run_to_end
 from simulation.engines import Engines, Lent
 from simulation.launch import set_aside, settle_configuration, utc_now
 from simulation.lock import locked
@@ -65,15 +65,15 @@ async def _write(config: SpaConfig, store: Store, model: Lent, quiet: bool) -> s
         return "done"
     budget, progress = Budget(config.budget, time.monotonic), Progress(quiet, "topics")
     progress.total, progress.already = len(todo), len(topics) - len(todo)
-    crew = Crew([model], store, budget, progress, config.concurrency)
     writer = Writer(config, model, budget, utc_now, lambda: crew.draining)
+    crew = Crew(Opened([model], writer.work), store, budget, progress, config.concurrency)
     started = utc_now()
 
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json")
         store.add("launches", crew.launch_row(config.name, STAGE, started, utc_now(), reason, told))
 
-    return await crew.run(iter(todo), len(todo), writer.work, ended)
+    return await crew.run(iter(todo), len(todo), ended)
 
 
 def _topics(config: SpaConfig, store: Store | None) -> list[Topic]:

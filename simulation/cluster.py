@@ -1,0 +1,346 @@
+"""The crew of a Ray cluster: gives batches of items to workers on its nodes, and merges shards.
+
+The only module that imports Ray. A worker that dies, with its process or its node, is closed: what
+it has written counts, the rest of its items goes to others. Nothing depends on Ray's own retries.
+
+Invariant: every item of a launch is finished once, or said to be unfinished; what is finished is
+merged before the launch ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import secrets
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from scenarios.errors import UserError
+from simulation.budget import Budget, BudgetConfig
+from simulation.crew import Crew, Opened
+from simulation.job import Cluster, Job, shards_of
+from simulation.launch import utc_now
+from simulation.progress import Progress
+from simulation.shard import Manifest, Shelf, clear
+from simulation.store import Store
+from simulation.worker import Done, Worker
+
+try:
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+except ImportError as missing:
+    raise UserError(
+        "--ray needs the package ray; install it with: pip install 'folkways[ray]'"
+    ) from missing
+
+LOCAL_ENGINES = ("embedded", "hf", "vllm")
+"""Engines that live in the worker and want a GPU of their own where there is one."""
+BATCH = 16
+"""Items that a worker is given at once, at most."""
+ALONE_AFTER = 3
+"""Dead workers after which an item is given to a worker by itself: it may be what kills them."""
+GIVEN_UP_AFTER = 6
+"""Dead workers after which an item is left undone."""
+CLOSING_S = 60.0
+"""Seconds that a worker has to close its engines."""
+WAIT_NOTE_S = 30.0
+"""Seconds without any worker after which that is said, and said again."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(slots=True)
+class _Task:
+    """An item, and how many workers died over it."""
+
+    number: int
+    item: Any
+    deaths: int = 0
+
+
+class _Retired(Exception):
+    """A worker has spent its share of the budget; the message says which."""
+
+
+class ClusterCrew(Crew[Item]):
+    """Does a job with the workers of a cluster."""
+
+    def __init__(
+        self, job: Job[Item], cluster: Cluster, store: Store, budget: Budget, progress: Progress,
+        concurrency: int,
+    ) -> None:  # fmt: skip
+        """`concurrency` is that of each worker."""
+        super().__init__(Opened((), _nothing), store, budget, progress, concurrency)
+        self.job, self.cluster = job, cluster
+        self.shelf = Shelf(shards_of(store.path.parent, cluster))
+        self._launch, self._began = secrets.token_hex(4), time.monotonic()
+        self._hired = self._retired = self._alive = self._given_up = 0
+        self._again: deque[_Task] = deque()
+        """Items to be given out again."""
+        self._out: dict[str, dict[int, _Task]] = {}
+        """Items that workers have in hand, by worker."""
+        self._actors: dict[str, Any] = {}
+        self._dismissals: list[asyncio.Task[None]] = []
+        self._written: set[int] = set()
+        """Numbers of the items that are merged."""
+        self._merged: set[str] = set()
+        self._used: dict[str, tuple[int, float]] = {}
+        """Tokens and US dollars used, by place."""
+        self._merging, self._change = asyncio.Lock(), asyncio.Condition()
+        self._stopped = False
+
+    async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
+        """Have the workers do all items; what they wrote is merged whatever happens."""
+        self._items, self._fresh, self._left = enumerate(items), count, count
+        wanted = await asyncio.to_thread(self._connect)
+        self._workers = max(1, min(wanted, count))
+        self._size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))
+        self._tasks = [asyncio.create_task(self._employ(place)) for place in range(self._workers)]
+        try:
+            for ended in asyncio.as_completed(self._tasks):
+                await ended
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            try:
+                await asyncio.gather(*self._dismissals)
+            finally:
+                await asyncio.to_thread(ray.shutdown)
+        if self._given_up:
+            raise UserError(
+                f"{self._given_up} {self.progress.noun} were left undone: {GIVEN_UP_AFTER} workers "
+                "died over each of them, the last ones with nothing else in hand. The others are "
+                "stored"
+            )
+
+    def _connect(self) -> int:
+        """Connect to the cluster and return how many workers are wanted."""
+        cluster = self.cluster
+        own = cluster.address == "local"
+        settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if own:
+            cpus = max(os.cpu_count() or 1, cluster.workers or 1)
+            settings |= {"num_cpus": cpus, "include_dashboard": False}
+            settings |= {"_node_ip_address": "127.0.0.1"}
+        try:
+            ray.init(cluster.address, **settings)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"cannot use the Ray cluster '{cluster.address}': {str(error).splitlines()[0]}; "
+                "start one with `ray start --head`, or give --ray without an address"
+            ) from error
+        has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        local = any(name.partition(":")[0] in LOCAL_ENGINES for name in self.job.models)
+        gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
+        self._resources = {"num_gpus": 1} if local and gpus else {"num_cpus": 1}
+        nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
+        return cluster.workers or ((gpus or nodes) if local else max(cpus, 1))
+
+    async def _employ(self, place: int) -> None:
+        """Keep a place filled with one worker after the other until nothing is left to do."""
+        while await self._wanted():
+            self._hired += 1
+            name = f"{self._launch}-{place}x{self._hired}"
+            try:
+                await self._serve(name, self._share(place))
+            except _Retired as reason:
+                self._retired += 1
+                if self._retired == self._workers:
+                    self.budget.spent = str(reason)
+                return
+            except RayTaskError as error:
+                if isinstance(error.cause, UserError):
+                    raise error.cause from None
+                raise
+            except RayError as error:
+                words = (str(error) or type(error).__name__).splitlines()[0]
+                self.progress.note(f"a worker is gone, its items go to others: {words[:160]}")
+            finally:
+                dismissal = asyncio.create_task(self._dismiss(name))
+                self._dismissals.append(dismissal)
+                await asyncio.shield(dismissal)
+
+    async def _wanted(self) -> bool:
+        """Return whether there is work for another worker; wait while others may bring some."""
+        async with self._change:
+            while self._left > 0 and not (self.draining or self.budget.spent):
+                if self._again or self._fresh:
+                    return True
+                await self._change.wait()
+        return False
+
+    async def _serve(self, name: str, limits: BudgetConfig) -> None:
+        """Hire a worker and feed it until nothing is left for it."""
+        hands = math.ceil(self.concurrency / self._size) + 1
+        hired = ray.remote(Worker).options(
+            max_restarts=0, max_concurrency=hands + 8, scheduling_strategy="SPREAD",
+            **self._resources,
+        )  # fmt: skip
+        actor = hired.remote(self.job, self.shelf, name, self.concurrency, limits)
+        self._actors[name], self._out[name] = actor, {}
+        await self._started(actor)
+        self._alive += 1
+        feeds = [asyncio.create_task(self._feed(name, actor)) for _ in range(hands)]
+        try:
+            await asyncio.gather(*feeds)
+        finally:
+            self._alive -= 1
+            for feed in feeds:
+                feed.cancel()
+            await asyncio.gather(*feeds, return_exceptions=True)
+
+    async def _started(self, actor: Any) -> None:
+        """Wait for a worker to start; where there is none for long, say so."""
+        starting = asyncio.create_task(_result(actor.start.remote()))
+        while not (await asyncio.wait([starting], timeout=WAIT_NOTE_S))[0]:
+            if not self._alive:
+                self.progress.note("no worker has started yet; waiting for the cluster")
+        await starting
+
+    async def _feed(self, name: str, actor: Any) -> None:
+        """Give a worker one batch after the other."""
+        while batch := await self._take(name):
+            items = [(task.number, task.item) for task in batch]
+            done: Done = await _result(actor.do.remote(items))
+            await self._merge(done.manifests)
+            async with self._change:
+                self._settle(name, [task.number for task in batch])
+            if done.spent:
+                raise _Retired(done.spent)
+
+    async def _take(self, name: str) -> list[_Task]:
+        """Return the next batch for a worker; empty where nothing is left for it."""
+        async with self._change:
+            while self._left > 0 and not self.draining:
+                if batch := self._next_batch():
+                    self._out[name] |= {task.number: task for task in batch}
+                    self._count_live()
+                    return batch
+                if not any(out for other, out in self._out.items() if other != name):
+                    break  # what is left is in this worker's other hands
+                await self._change.wait()
+        return []
+
+    def _next_batch(self) -> list[_Task]:
+        if self._again and self._again[0].deaths >= ALONE_AFTER:
+            return [self._again.popleft()]
+        batch: list[_Task] = []
+        while len(batch) < self._size:
+            if self._again and self._again[0].deaths < ALONE_AFTER:
+                batch.append(self._again.popleft())
+            elif self._fresh and (entry := next(self._items, None)):
+                self._fresh -= 1
+                batch.append(_Task(*entry))
+            else:
+                break
+        return batch
+
+    def _settle(self, name: str, numbers: Iterable[int], died: bool = False) -> None:
+        """Strike off what is merged of a worker's items; the rest is to be given out again."""
+        for number in list(numbers):
+            task = self._out[name].pop(number)
+            if number in self._written:
+                self._left -= 1
+                continue
+            task.deaths += died
+            if task.deaths >= GIVEN_UP_AFTER:
+                self._given_up += 1
+                self._left -= 1
+            else:
+                self._again.append(task)
+        self._count_live()
+        self._change.notify_all()
+
+    def _count_live(self) -> None:
+        self.progress.live = sum(len(out) for out in self._out.values())
+
+    async def _dismiss(self, name: str) -> None:
+        """Close a worker, dead or alive: what it wrote is merged, the rest goes to others."""
+        actor = self._actors.pop(name, None)
+        if actor is None:
+            return
+        orderly = False
+        with suppress(RayError, TimeoutError):
+            async with asyncio.timeout(0.1 if self._stopped else CLOSING_S):
+                await _result(actor.close.remote())
+                orderly = True
+        ray.kill(actor)
+        await self._merge(await asyncio.to_thread(self.shelf.close, name))
+        if orderly:  # it writes nothing any more: nobody has to be told which of its shards count
+            await asyncio.to_thread(self.shelf.remove, f"{name}.json")
+        async with self._change:
+            self._settle(name, list(self._out[name]), died=not (orderly or self.draining))
+            del self._out[name]
+            self._change.notify_all()
+
+    async def _merge(self, manifests: Iterable[Manifest]) -> None:
+        """Merge shards that are not merged yet, and count what is in them."""
+        async with self._merging:
+            fresh = [one for one in manifests if one.shard not in self._merged]
+            if not fresh:
+                return
+            keep = self.cluster.keep
+            await asyncio.to_thread(clear, self.store, self.shelf, fresh, utc_now(), keep=keep)
+            for one in fresh:
+                self._merged.add(one.shard)
+                self._written |= set(one.items)
+                self._count(one)
+
+    def _count(self, manifest: Manifest) -> None:
+        progress = self.progress
+        prompt, completion = manifest.prompt_tokens, manifest.completion_tokens
+        progress.done += len(manifest.items)
+        progress.turns += manifest.turns
+        progress.tokens += completion
+        progress.outcomes.update(manifest.outcomes)
+        if manifest.cost is not None:
+            progress.cost = (progress.cost or 0.0) + manifest.cost
+        self.budget.add(prompt, completion, manifest.cost)
+        place = manifest.worker.partition("x")[0]
+        tokens, cost = self._used.get(place, (0, 0.0))
+        self._used[place] = tokens + prompt + completion, cost + (manifest.cost or 0.0)
+
+    def _share(self, place: int) -> BudgetConfig:
+        """Return the part of the budget that a place may still use. Raises _Retired if none is."""
+        limits = self.budget.limits
+        tokens, cost = self._used.get(f"{self._launch}-{place}", (0, 0.0))
+        rest: dict[str, Any] = {}
+        if limits.tokens is not None:
+            rest["tokens"] = limits.tokens // self._workers - tokens
+        if limits.cost_usd is not None:
+            rest["cost_usd"] = limits.cost_usd / self._workers - cost
+        if limits.wall_s is not None:
+            rest["wall_s"] = limits.wall_s - (time.monotonic() - self._began)
+        for name, left in rest.items():
+            if left <= 0:
+                raise _Retired(f"budget-{name.partition('_')[0]}")
+        return BudgetConfig(**rest)
+
+    def interrupt(self) -> None:
+        """Have the workers begin nothing more at the first call; stop them at the second."""
+        self._stopped = self.draining
+        super().interrupt()
+        for actor in self._actors.values():
+            actor.drain.remote()
+        waking = asyncio.create_task(self._wake())
+        waking.add_done_callback(lambda _: None)
+
+    async def _wake(self) -> None:
+        async with self._change:
+            self._change.notify_all()
+
+
+async def _nothing(item: Any, emit: Any) -> None:
+    raise NotImplementedError("the workers do it")
+
+
+async def _result(reference: Any) -> Any:
+    """Return what a remote call returned, or raise what it raised."""
+    return await reference

@@ -1,0 +1,87 @@
+"""Work that a crew can do, in a form that can be sent to another process.
+
+Invariant: a job is plain data; engines, budgets and clocks are made where it is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+from simulation.budget import Budget
+from simulation.crew import Crew, Opened
+from simulation.engines import Engines
+from simulation.entry import Entry
+from simulation.progress import Progress
+from simulation.stage import Stage
+from simulation.store import Store
+
+Item = TypeVar("Item")
+Watch = Callable[[Stage, Sequence[Entry]], None]
+
+
+class Tools(NamedTuple):
+    """What a job is done with, wherever that is."""
+
+    engines: Engines
+    budget: Budget
+    utc: Callable[[], datetime]
+    """The time now, naive UTC."""
+    watch: Watch
+    """Told of turns as they happen."""
+
+
+class Job(Protocol[Item]):
+    """Work on items; both the job and its items can be pickled."""
+
+    @property
+    def stage(self) -> str:
+        """What the work is called in the table `launches`."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Names of the models it needs."""
+
+    def open(self, tools: Tools) -> Opened[Item]:
+        """Return what does the work, its models not yet started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster that does a job, and how."""
+
+    address: str = "local"
+    """local: a cluster of this machine's own, for the time of the work; auto: the one that runs
+    here or that RAY_ADDRESS names; or HOST:PORT or ray://HOST:PORT."""
+    workers: int | None = None
+    """Worker processes, each with engines of its own; null: one a GPU for local models, one a node
+    for local models without GPUs, one a CPU for others."""
+    shards: str | None = None
+    """Folder or URL that all nodes can write to; null: in the run's folder."""
+    keep: bool = False
+    """Whether shards stay where they are once they are merged."""
+
+
+def hire(
+    job: Job[Item], tools: Tools, store: Store, progress: Progress, concurrency: int,
+    cluster: Cluster | None = None,
+) -> Crew[Item]:  # fmt: skip
+    """Return who does a job: this process, or the workers of a cluster.
+
+    Raises UserError where Ray is wanted and not installed.
+    """
+    if cluster is None:
+        return Crew(job.open(tools), store, tools.budget, progress, concurrency)
+    from simulation.cluster import ClusterCrew
+
+    return ClusterCrew(job, cluster, store, tools.budget, progress, concurrency)
+
+
+def shards_of(run: Path, cluster: Cluster | None) -> str:
+    """Return where the shards of a run are written."""
+    if cluster and cluster.shards:
+        return f"{cluster.shards.rstrip('/')}/{run.name}"
+    return str(run.resolve() / "shards")
