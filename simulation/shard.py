@@ -23,7 +23,7 @@ import fsspec  # type: ignore[import-untyped]
 from scenarios.errors import UserError
 from simulation.job import Cluster, shards_of
 from simulation.record import Record
-from simulation.store import SHARED_KEYS, STORE_VERSION, Store, insert_statement, schema_sql
+from simulation.store import SHARED_KEYS, STORE_VERSION, Store, insert_rows, schema_sql
 
 MANIFEST = "shard.json"
 SHARDS_AT = "shards.url"
@@ -212,9 +212,8 @@ class ShardWriter:
         tables = {table: rows for table, rows in tables.items() if rows}
         self.shelf.make(shard)
         for table, rows in tables.items():
-            statement, columns = insert_statement(self._con, table)
             self._con.execute("begin")
-            self._con.execute(statement, [[row.get(column) for row in rows] for column in columns])
+            insert_rows(self._con, table, rows)
             self._con.table(table).write_parquet(self.shelf.path(shard, table), compression="zstd")
             self._con.execute("rollback")
         self._known |= fresh

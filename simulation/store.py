@@ -7,6 +7,7 @@ transactions the file is closed, so that readers can open it while a run is live
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -146,21 +147,27 @@ class Store:
         with _Connection(self.path) as con:
             con.execute("begin")
             for table, rows in tables.items():
-                if rows:
-                    statement, columns = insert_statement(con, table)
-                    values = [[row.get(column) for row in rows] for column in columns]
-                    con.execute(statement, values)
+                insert_rows(con, table, rows)
             con.execute("commit")
 
 
 _statements: dict[str, tuple[str, list[str]]] = {}
 
 
-def insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, list[str]]:
-    """Return the statement that inserts whole columns given as lists, and the columns' names.
+def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
+    """Insert rows, whole columns at a time: a hundred times faster than one row after the other."""
+    if rows:
+        statement, columns = _insert_statement(con, table)
+        con.execute(statement, [[_bound(row.get(column)) for row in rows] for column in columns])
 
-    One bound list per column is about a hundred times faster than one bound row at a time.
-    """
+
+def _bound(value: Any) -> Any:
+    """Return a value as it is bound: mappings as JSON, lest all rows of a column get all keys."""
+    return json.dumps(value) if isinstance(value, dict) else value
+
+
+def _insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, list[str]]:
+    """Return the statement that inserts columns given as lists, and the columns' names."""
     if table not in _statements:
         described = con.execute(
             "select column_name, data_type from duckdb_columns() where table_name = ? "
@@ -178,7 +185,7 @@ def _unnested(data_type: str) -> str:
     if data_type.startswith("ENUM"):
         data_type = "action"
     if data_type.startswith("MAP"):
-        return f"cast(unnest(?::json[]) as {data_type})"
+        return f"cast(unnest(?::varchar[])::json as {data_type})"
     return f"unnest(?::{data_type}[])"
 
 
