@@ -15,15 +15,14 @@ import math
 import os
 import secrets
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import Crew, Opened
+from simulation.handout import GIVEN_UP_AFTER, Handout
 from simulation.job import Cluster, Job, shards_of
 from simulation.launch import utc_now
 from simulation.progress import Progress
@@ -43,25 +42,12 @@ LOCAL_ENGINES = ("embedded", "hf", "vllm")
 """Engines that live in the worker and want a GPU of their own where there is one."""
 BATCH = 16
 """Items that a worker is given at once, at most."""
-ALONE_AFTER = 3
-"""Dead workers after which an item is given to a worker by itself: it may be what kills them."""
-GIVEN_UP_AFTER = 6
-"""Dead workers after which an item is left undone."""
 CLOSING_S = 60.0
 """Seconds that a worker has to close its engines."""
 WAIT_NOTE_S = 30.0
 """Seconds without any worker after which that is said, and said again."""
 
 Item = TypeVar("Item")
-
-
-@dataclass(slots=True)
-class _Task:
-    """An item, and how many workers died over it."""
-
-    number: int
-    item: Any
-    deaths: int = 0
 
 
 class _Retired(Exception):
@@ -80,11 +66,7 @@ class ClusterCrew(Crew[Item]):
         self.job, self.cluster = job, cluster
         self.shelf = Shelf(shards_of(store.path.parent, cluster))
         self._launch, self._began = secrets.token_hex(4), time.monotonic()
-        self._hired = self._retired = self._alive = self._given_up = 0
-        self._again: deque[_Task] = deque()
-        """Items to be given out again."""
-        self._out: dict[str, dict[int, _Task]] = {}
-        """Items that workers have in hand, by worker."""
+        self._hired = self._retired = self._alive = 0
         self._actors: dict[str, Any] = {}
         self._dismissals: list[asyncio.Task[None]] = []
         self._written: set[int] = set()
@@ -92,15 +74,16 @@ class ClusterCrew(Crew[Item]):
         self._merged: set[str] = set()
         self._used: dict[str, tuple[int, float]] = {}
         """Tokens and US dollars used, by place."""
-        self._merging, self._change = asyncio.Lock(), asyncio.Condition()
+        self._merging = asyncio.Lock()
         self._stopped = False
 
     async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
         """Have the workers do all items; what they wrote is merged whatever happens."""
-        self._items, self._fresh, self._left = enumerate(items), count, count
         wanted = await asyncio.to_thread(self._connect)
         self._workers = max(1, min(wanted, count))
-        self._size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))
+        size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))
+        self._hands = math.ceil(self.concurrency / size) + 1
+        self._handout = Handout(items, count, size)
         self._tasks = [asyncio.create_task(self._employ(place)) for place in range(self._workers)]
         try:
             for ended in asyncio.as_completed(self._tasks):
@@ -113,11 +96,11 @@ class ClusterCrew(Crew[Item]):
                 await asyncio.gather(*self._dismissals)
             finally:
                 await asyncio.to_thread(ray.shutdown)
-        if self._given_up:
+        if self._handout.given_up:
             raise UserError(
-                f"{self._given_up} {self.progress.noun} were left undone: {GIVEN_UP_AFTER} workers "
-                "died over each of them, the last ones with nothing else in hand. The others are "
-                "stored"
+                f"{self._handout.given_up} {self.progress.noun} were left undone: over each of "
+                f"them {GIVEN_UP_AFTER} workers died, the last ones with nothing else in hand. "
+                "The others are stored"
             )
 
     def _connect(self) -> int:
@@ -145,7 +128,7 @@ class ClusterCrew(Crew[Item]):
 
     async def _employ(self, place: int) -> None:
         """Keep a place filled with one worker after the other until nothing is left to do."""
-        while await self._wanted():
+        while not self.budget.spent and await self._handout.wanted():
             self._hired += 1
             name = f"{self._launch}-{place}x{self._hired}"
             try:
@@ -167,27 +150,17 @@ class ClusterCrew(Crew[Item]):
                 self._dismissals.append(dismissal)
                 await asyncio.shield(dismissal)
 
-    async def _wanted(self) -> bool:
-        """Return whether there is work for another worker; wait while others may bring some."""
-        async with self._change:
-            while self._left > 0 and not (self.draining or self.budget.spent):
-                if self._again or self._fresh:
-                    return True
-                await self._change.wait()
-        return False
-
     async def _serve(self, name: str, limits: BudgetConfig) -> None:
         """Hire a worker and feed it until nothing is left for it."""
-        hands = math.ceil(self.concurrency / self._size) + 1
         hired = ray.remote(Worker).options(
-            max_restarts=0, max_concurrency=hands + 8, scheduling_strategy="SPREAD",
+            max_restarts=0, max_concurrency=self._hands + 8, scheduling_strategy="SPREAD",
             **self._resources,
         )  # fmt: skip
         actor = hired.remote(self.job, self.shelf, name, self.concurrency, limits)
-        self._actors[name], self._out[name] = actor, {}
+        self._actors[name] = actor
         await self._started(actor)
         self._alive += 1
-        feeds = [asyncio.create_task(self._feed(name, actor)) for _ in range(hands)]
+        feeds = [asyncio.create_task(self._feed(name, actor)) for _ in range(self._hands)]
         try:
             await asyncio.gather(*feeds)
         finally:
@@ -206,60 +179,15 @@ class ClusterCrew(Crew[Item]):
 
     async def _feed(self, name: str, actor: Any) -> None:
         """Give a worker one batch after the other."""
-        while batch := await self._take(name):
+        while batch := await self._handout.take(name):
+            self.progress.live = self._handout.held
             items = [(task.number, task.item) for task in batch]
             done: Done = await _result(actor.do.remote(items))
             await self._merge(done.manifests)
-            async with self._change:
-                self._settle(name, [task.number for task in batch])
+            await self._handout.give_back(name, [task.number for task in batch], self._written)
+            self.progress.live = self._handout.held
             if done.spent:
                 raise _Retired(done.spent)
-
-    async def _take(self, name: str) -> list[_Task]:
-        """Return the next batch for a worker; empty where nothing is left for it."""
-        async with self._change:
-            while self._left > 0 and not self.draining:
-                if batch := self._next_batch():
-                    self._out[name] |= {task.number: task for task in batch}
-                    self._count_live()
-                    return batch
-                if not any(out for other, out in self._out.items() if other != name):
-                    break  # what is left is in this worker's other hands
-                await self._change.wait()
-        return []
-
-    def _next_batch(self) -> list[_Task]:
-        if self._again and self._again[0].deaths >= ALONE_AFTER:
-            return [self._again.popleft()]
-        batch: list[_Task] = []
-        while len(batch) < self._size:
-            if self._again and self._again[0].deaths < ALONE_AFTER:
-                batch.append(self._again.popleft())
-            elif self._fresh and (entry := next(self._items, None)):
-                self._fresh -= 1
-                batch.append(_Task(*entry))
-            else:
-                break
-        return batch
-
-    def _settle(self, name: str, numbers: Iterable[int], died: bool = False) -> None:
-        """Strike off what is merged of a worker's items; the rest is to be given out again."""
-        for number in list(numbers):
-            task = self._out[name].pop(number)
-            if number in self._written:
-                self._left -= 1
-                continue
-            task.deaths += died
-            if task.deaths >= GIVEN_UP_AFTER:
-                self._given_up += 1
-                self._left -= 1
-            else:
-                self._again.append(task)
-        self._count_live()
-        self._change.notify_all()
-
-    def _count_live(self) -> None:
-        self.progress.live = sum(len(out) for out in self._out.values())
 
     async def _dismiss(self, name: str) -> None:
         """Close a worker, dead or alive: what it wrote is merged, the rest goes to others."""
@@ -275,10 +203,8 @@ class ClusterCrew(Crew[Item]):
         await self._merge(await asyncio.to_thread(self.shelf.close, name))
         if orderly:  # it writes nothing any more: nobody has to be told which of its shards count
             await asyncio.to_thread(self.shelf.remove, f"{name}.json")
-        async with self._change:
-            self._settle(name, list(self._out[name]), died=not (orderly or self.draining))
-            del self._out[name]
-            self._change.notify_all()
+        died = not (orderly or self.draining)
+        await self._handout.bury(name, self._written, died=died)
 
     async def _merge(self, manifests: Iterable[Manifest]) -> None:
         """Merge shards that are not merged yet, and count what is in them."""
@@ -329,12 +255,7 @@ class ClusterCrew(Crew[Item]):
         super().interrupt()
         for actor in self._actors.values():
             actor.drain.remote()
-        waking = asyncio.create_task(self._wake())
-        waking.add_done_callback(lambda _: None)
-
-    async def _wake(self) -> None:
-        async with self._change:
-            self._change.notify_all()
+        self._stopping = asyncio.create_task(self._handout.stop())
 
 
 async def _nothing(item: Any, emit: Any) -> None:

@@ -16,6 +16,7 @@ import duckdb
 from duckdb import StatementType
 
 from scenarios.errors import UserError
+from simulation.shard_reader import is_shelf, open_shards
 from simulation.store import FILE, STORE_VERSION, read_meta
 
 LOCK_WAIT_S = 10.0
@@ -45,11 +46,11 @@ class Result(NamedTuple):
 
 
 def find_store(run: Path) -> Path:
-    """Return the store's file, given a run directory or the file itself.
+    """Return the store's file, given a run directory or the file itself, or a folder of shards.
 
     Raises UserError where there is none, naming runs with a similar name.
     """
-    if run.is_file():
+    if run.is_file() or (not (run / FILE).exists() and is_shelf(run)):
         return run
     if (run / FILE).is_file():
         return run / FILE
@@ -74,9 +75,13 @@ def open_reader(
     foreign or damaged file, and for a store whose version is not the current one.
     """
     path = find_store(run)
-    con = _connect(path, wait_s)
+    shards = path.is_dir()
+    con = open_shards(path, SETTINGS) if shards else _connect(path, wait_s)
     try:
-        _check_version(con, path)
+        if shards:
+            con.execute("set allowed_directories = ?", [[f"{path.resolve()}/"]])
+        else:
+            _check_version(con, path)
         con.execute("set allowed_paths = ?", [[str(target.resolve())] if target else []])
         con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")

@@ -26,6 +26,10 @@ from simulation.record import Record
 from simulation.store import SHARED_KEYS, STORE_VERSION, Store, insert_rows, schema_sql
 
 MANIFEST = "shard.json"
+FACTS = "facts"
+"""Stage of a shard that holds what belongs to no episode, such as the run's configuration."""
+FACTS = "facts"
+"""Stage of a shard that holds what belongs to no episode, such as the run's configuration."""
 SHARDS_AT = "shards.url"
 """File in a run's folder that names the URL of its shards, where they are elsewhere."""
 MERGED_AT_ONCE = 64
@@ -114,11 +118,15 @@ class Shelf:
 
     def manifests(self, worker: str | None = None) -> list[Manifest]:
         """Return the shards that count, of one worker or of all, in order."""
-        names = self.names()
-        marks = {name.removesuffix(".json") for name in names if name.endswith(".json")}
-        closed = {mark: set(self.read(f"{mark}.json") or ()) for mark in marks}
-        found = []
+        names, shards = self.names(), []
+        closed: dict[str, set[str]] = {}
         for name in names:
+            if name.endswith(".json"):
+                closed[name.removesuffix(".json")] = set(self.read(name) or ())
+            elif not name.endswith(".part"):
+                shards.append(name)
+        found = []
+        for name in shards:
             writer = name.rpartition("-")[0]
             if not writer or worker not in (None, writer) or name not in closed.get(writer, {name}):
                 continue
@@ -282,7 +290,8 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
     files: dict[str, list[str]] = {}
     for manifest in manifests:
         for table in manifest.rows:
-            files.setdefault(table, []).append(shelf.path(manifest.shard, table))
+            if manifest.stage != FACTS or table in SHARED_KEYS or _is_empty(con, table):
+                files.setdefault(table, []).append(shelf.path(manifest.shard, table))
     twice = _twice(con, files.get("episodes", []))
     if twice and len(manifests) > 1:  # the same episode may be in two of them
         return sum(_merge(con, shelf, [manifest]) for manifest in manifests)
@@ -302,6 +311,10 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
         ).fetchone()
         rows += done[0] if done else 0
     return rows
+
+
+def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    return not con.execute(f"select 1 from {table} limit 1").fetchall()
 
 
 def _twice(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list[str]:
