@@ -80,6 +80,7 @@ class ClusterCrew(Crew[Item]):
     async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
         """Have the workers do all items; what they wrote is merged whatever happens."""
         wanted = await asyncio.to_thread(self._connect)
+        await asyncio.to_thread(self.shelf.make)
         self._workers = max(1, min(wanted, count))
         size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))
         self._hands = math.ceil(self.concurrency / size) + 1
@@ -94,6 +95,7 @@ class ClusterCrew(Crew[Item]):
             await asyncio.gather(*self._tasks, return_exceptions=True)
             try:
                 await asyncio.gather(*self._dismissals)
+                await asyncio.to_thread(self.shelf.tidy)
             finally:
                 await asyncio.to_thread(ray.shutdown)
         if self._handout.given_up:
@@ -162,23 +164,28 @@ class ClusterCrew(Crew[Item]):
         self._alive += 1
         feeds = [asyncio.create_task(self._feed(name, actor)) for _ in range(self._hands)]
         try:
-            await asyncio.gather(*feeds)
+            spent = next(filter(None, await asyncio.gather(*feeds)), None)
         finally:
             self._alive -= 1
             for feed in feeds:
                 feed.cancel()
             await asyncio.gather(*feeds, return_exceptions=True)
+        if spent:
+            raise _Retired(spent)
 
     async def _started(self, actor: Any) -> None:
         """Wait for a worker to start; where there is none for long, say so."""
         starting = asyncio.create_task(_result(actor.start.remote()))
-        while not (await asyncio.wait([starting], timeout=WAIT_NOTE_S))[0]:
-            if not self._alive:
-                self.progress.note("no worker has started yet; waiting for the cluster")
-        await starting
+        try:
+            while not (await asyncio.wait([starting], timeout=WAIT_NOTE_S))[0]:
+                if not self._alive:
+                    self.progress.note("no worker has started yet; waiting for the cluster")
+            await starting
+        finally:
+            starting.cancel()
 
-    async def _feed(self, name: str, actor: Any) -> None:
-        """Give a worker one batch after the other."""
+    async def _feed(self, name: str, actor: Any) -> str | None:
+        """Give a worker one batch after the other; return the budget that ran out, if one did."""
         while batch := await self._handout.take(name):
             self.progress.live = self._handout.held
             items = [(task.number, task.item) for task in batch]
@@ -187,7 +194,8 @@ class ClusterCrew(Crew[Item]):
             await self._handout.give_back(name, [task.number for task in batch], self._written)
             self.progress.live = self._handout.held
             if done.spent:
-                raise _Retired(done.spent)
+                return done.spent
+        return None
 
     async def _dismiss(self, name: str) -> None:
         """Close a worker, dead or alive: what it wrote is merged, the rest goes to others."""

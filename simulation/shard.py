@@ -109,6 +109,11 @@ class Shelf:
         if self.fs.exists(target):
             self.fs.rm(target, recursive=True)
 
+    def tidy(self) -> None:
+        """Remove the shelf if nothing is on it."""
+        if self.fs.exists(self.root) and not self.names():
+            self.fs.rmdir(self.root)
+
     def names(self) -> list[str]:
         """Return the names of everything on the shelf, sorted."""
         self.fs.invalidate_cache()

@@ -1,0 +1,184 @@
+"""Work on a Ray cluster of real processes comes to what one process comes to, whoever is killed."""
+
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import folkways
+from scenarios.errors import UserError
+from simulation.job import Cluster
+from simulation.placement import cluster_of
+from simulation.query import open_reader
+from simulation.shard import Shelf
+
+ROOT = Path(__file__).parent.parent
+CONFIG = """
+name: trial
+scenarios: [soup-before-dusk, wording-of-an-apology]
+cultures: [MEX, JPN]
+replicates: 5
+model: {name: MODEL}
+"""
+SURVEY = """
+name: survey
+items: clca-44
+cultures: [DEU, CHN]
+models: [{name: fake}]
+methods: [culture]
+readouts: [logprobs]
+orders: forward
+people: published
+"""
+
+
+def command(*words: object) -> Result:
+    done = CliRunner().invoke(folkways.application(), [str(word) for word in words])
+    if isinstance(done.exception, UserError):
+        return Result(done.runner, str(done.exception).encode(), b"", b"", None, 1, None)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+    return done
+
+
+def written(folder: Path, model: str = "fake") -> Path:
+    path = folder / "trial.yaml"
+    path.write_text(CONFIG.replace("MODEL", model), encoding="utf-8")
+    return path
+
+
+def content(run: Path) -> dict[str, list[str]]:
+    queries = {
+        "episodes": "select * exclude (started_at, wall_s) from episodes",
+        "calls": "select * exclude (latency_s) from calls",
+        "verdicts": "select * exclude (judged_at) from verdicts",
+        "intents": "select * exclude (labelled_at) from intents",
+        "survey_replies": "select * exclude (latency_s, asked_at) from survey_replies",
+    } | {table: f"from {table}" for table in ("roles", "turns", "happenings", "choices")}
+    with closing(open_reader(run)) as con:
+        return {
+            table: sorted(map(repr, con.execute(query).fetchall()))
+            for table, query in queries.items()
+        }
+
+
+def test_a_run_its_review_and_a_survey_come_out_as_in_one_process(tmp_path: Path) -> None:
+    config, survey = written(tmp_path), tmp_path / "survey.yaml"
+    survey.write_text(SURVEY, encoding="utf-8")
+    for out, where in (("alone", ()), ("cluster", ("--ray", "--workers", 2))):
+        folder = tmp_path / out
+        for words in (
+            ("run", config, "-o", f"out={folder}"),
+            ("critique", folder / "trial", "--model", "fake"),
+            ("label", folder / "trial", "--model", "fake"),
+            ("eval", "wvs", "run", survey, "-o", f"out={folder}"),
+        ):
+            done = command(*words, "--quiet", *where)
+            assert done.exit_code == 0, done.output
+    for name in ("trial", "survey"):
+        alone, cluster = (content(tmp_path / out / name) for out in ("alone", "cluster"))
+        assert alone == cluster
+    assert all(content(tmp_path / "cluster" / "trial")[table] for table in ("verdicts", "intents"))
+    assert content(tmp_path / "cluster" / "survey")["survey_replies"]
+    assert not (tmp_path / "cluster" / "trial" / "shards").exists(), "all merged, all gone"
+    with closing(open_reader(tmp_path / "cluster" / "trial")) as con:
+        stages = con.execute("select distinct work from merged_shards order by all").fetchall()
+    assert stages == [("critique",), ("label",), ("run",)]
+
+
+def test_a_limit_a_budget_and_kept_shards(tmp_path: Path) -> None:
+    config = written(tmp_path)
+    base = ("run", config, "-o", f"out={tmp_path}", "--quiet", "--ray", "--workers", 2)
+    assert "stopped at --limit" in command(*base, "--limit", 4, "--keep-shards").output
+    kept = Shelf(str(tmp_path / "trial" / "shards")).manifests()
+    assert sum(manifest.records for manifest in kept) == 4
+    spent = command(*base, "-o", "budget.tokens=40000", "--keep-shards")
+    assert "budget-tokens" in spent.output
+    with closing(open_reader(tmp_path / "trial")) as con:
+        used = con.execute(
+            "select prompt_tokens + completion_tokens from launches order by started_at desc"
+        ).fetchall()[0][0]
+        assert 0 < used <= 40000
+        budget = "select count(*) from episodes where exit_reason = 'budget'"
+        assert con.execute(budget).fetchall()[0][0] > 0
+    assert "all episodes are stored" in command(*base).output
+    with closing(open_reader(tmp_path / "trial")) as con:
+        assert con.execute("select count(*) from latest_episodes").fetchall() == [(20,)]
+
+
+def test_what_a_worker_cannot_do_ends_the_run_with_one_line(tmp_path: Path) -> None:
+    config = written(tmp_path, "'hf:/no/such/model'")
+    done = command("run", config, "-o", f"out={tmp_path}", "--quiet", "--ray", "--workers", 1)
+    assert done.exit_code == 1 and "/no/such/model" in done.output
+
+
+def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
+    config = written(tmp_path)
+    line = [sys.executable, "-m", "folkways", "run", str(config), "-o", f"out={tmp_path}",
+            "--quiet", "--ray", "auto"]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        line, cwd=ROOT, capture_output=True, text=True, timeout=120, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert "cannot use the Ray cluster 'auto'" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_nodes_workers_and_drivers_that_are_killed_change_nothing() -> None:
+    """The bench kills more of them, and says how many."""
+    done = subprocess.run(
+        [sys.executable, "bench/kill.py", "4", "2", "40"],
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count(", 0 differ") == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "cluster"),
+    [
+        (["--ray", "c.yaml"], Cluster("local")), (["c.yaml", "--ray"], Cluster("local")),
+        (["c.yaml", "--ray", "--quiet"], Cluster("local")),
+        (["--ray", "auto", "c.yaml"], Cluster("auto")),
+        (["c.yaml", "--ray", "ray://head:10001"], Cluster("ray://head:10001")),
+        (["c.yaml", "--ray=10.0.0.1:6379", "--workers", "3"], Cluster("10.0.0.1:6379", 3)),
+        (["c.yaml", "--ray", "--shards", "s3://b/x", "--keep-shards"],
+         Cluster("local", None, "s3://b/x", True)),
+        (["c.yaml"], None),
+    ],
+)  # fmt: skip
+def test_an_address_may_follow_ray_or_not(words: list[str], cluster: Cluster | None) -> None:
+    import typer
+
+    from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers
+
+    app, found = typer.Typer(), list[Cluster | None]()
+
+    @app.command(cls=OnCluster)
+    def run(
+        config: str, ray: Ray = None, workers: Workers = None, shards: Shards = None,
+        keep_shards: KeepShards = False, quiet: bool = False,
+    ) -> None:  # fmt: skip
+        assert config == "c.yaml"
+        found.append(cluster_of(ray, workers, shards, keep_shards))
+
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    assert found == [cluster]
+
+
+def test_what_means_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="--workers says how --ray does it; add --ray"):
+        cluster_of(None, 2, None, False)
+    with pytest.raises(UserError, match="'somewhere' is no address"):
+        cluster_of("somewhere", None, None, False)
+
+
+def test_without_the_flag_ray_is_not_imported() -> None:
+    code = "import folkways, sys; folkways.application(); print('ray' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,103 @@
+"""Items are given out, come back and are given up: none is lost, none is done twice."""
+
+import asyncio
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulation.handout import ALONE_AFTER, GIVEN_UP_AFTER, Handout
+
+
+def test_batches_are_full_until_nothing_is_left() -> None:
+    async def all_batches() -> list[list[int]]:
+        handout, batches, done = Handout(iter("abcde"), 5, 2), [], set[int]()
+        while batch := await handout.take("one"):
+            batches.append([task.number for task in batch])
+            done |= {task.number for task in batch}
+            await handout.give_back("one", batches[-1], done)
+        return batches
+
+    assert asyncio.run(all_batches()) == [[0, 1], [2, 3], [4]]
+
+
+def test_what_a_dead_worker_had_goes_to_others_but_for_what_it_had_written() -> None:
+    async def second() -> list[int]:
+        handout = Handout(iter("abcd"), 4, 4)
+        await handout.take("one")
+        waiting = asyncio.create_task(handout.take("two"))
+        await asyncio.sleep(0)
+        assert not waiting.done(), "all is in other hands, and may come back"
+        await handout.bury("one", {1}, died=True)
+        return [task.number for task in await waiting]
+
+    assert asyncio.run(second()) == [0, 2, 3]
+
+
+def test_an_item_that_kills_is_given_out_alone_and_then_given_up() -> None:
+    async def deaths() -> tuple[int, list[list[int]], int]:
+        handout, done, alone = Handout(iter(range(4)), 4, 4), set[int](), list[list[int]]()
+        died = 0
+        while batch := await handout.take(f"worker {died}"):
+            numbers = [task.number for task in batch]
+            if batch[0].deaths >= ALONE_AFTER:
+                alone.append(numbers)
+            if 2 in numbers:  # the poisoned one
+                await handout.bury(f"worker {died}", done, died=True)
+                died += 1
+            else:
+                done |= set(numbers)
+                await handout.give_back(f"worker {died}", numbers, done)
+        return died, alone, handout.given_up
+
+    died, alone, given_up = asyncio.run(deaths())
+    assert died == GIVEN_UP_AFTER and given_up == 1
+    assert all(len(numbers) == 1 for numbers in alone)
+    assert {0, 1} <= {number for numbers in alone for number in numbers}, "the innocent are done"
+
+
+def test_stopping_wakes_whoever_waits() -> None:
+    async def stopped() -> list[object]:
+        handout = Handout(iter("ab"), 2, 2)
+        await handout.take("one")
+        waiting = [asyncio.create_task(handout.take("two")), asyncio.create_task(handout.wanted())]
+        await asyncio.sleep(0)
+        await handout.stop()
+        return list(await asyncio.gather(*waiting))
+
+    assert asyncio.run(stopped()) == [[], False]
+
+
+@given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4), st.integers(0, 2**32))
+def test_every_item_is_done_once_or_given_up(
+    count: int, size: int, workers: int, seed: int
+) -> None:
+    """Workers do some of a batch, and then finish it, leave the rest, or die."""
+    rng = random.Random(seed)
+
+    async def play() -> tuple[set[int], list[int], int]:
+        handout, done, times = Handout(iter(range(count)), count, size), set[int](), list[int]()
+
+        async def work(place: int) -> None:
+            lives = 0
+            while await handout.wanted():
+                name = f"{place} {lives}"
+                while batch := await handout.take(name):
+                    numbers = [task.number for task in batch]
+                    written = numbers[: rng.randint(0, len(numbers))]
+                    times.extend(written)
+                    done.update(written)
+                    await asyncio.sleep(0)
+                    if rng.random() < 0.3:
+                        break
+                    await handout.give_back(name, numbers, done)
+                await handout.bury(name, done, died=True)
+                lives += 1
+
+        await asyncio.wait_for(asyncio.gather(*map(work, range(workers))), 20)
+        assert handout.held == 0
+        return done, times, handout.given_up
+
+    done, times, given_up = asyncio.run(play())
+    assert len(times) == len(done), "nothing is done twice"
+    assert len(done) + given_up == count

@@ -1,0 +1,258 @@
+"""Shards hold what workers finished: whole or not at all, merged once, read like a store."""
+
+import json
+import shutil
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+import folkways
+from scenarios.errors import UserError
+from simulation.config import RunConfig
+from simulation.job import Cluster
+from simulation.launch import launch
+from simulation.pack import merge, pack
+from simulation.plan import make_plan
+from simulation.query import open_reader
+from simulation.record import Record
+from simulation.shard import Finished, Manifest, ShardWriter, Shelf, merge_shards, recover
+from simulation.store import FILE, MIGRATIONS, Store
+
+NOW = datetime(2026, 3, 2, 8)  # noqa: DTZ001
+TABLES = ("episodes", "roles", "turns", "happenings", "choices", "calls", "runs", "launches",
+          "cultures", "scenarios", "personas", "templates")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    config = {
+        "name": "trial", "scenarios": ["soup-before-dusk", "wording-of-an-apology"],
+        "cultures": ["MEX", "JPN"], "replicates": 3, "model": {"name": "fake"}, "out": str(out),
+    }  # fmt: skip
+    plan = make_plan(RunConfig.model_validate(config))
+    assert launch(plan, limit=None, fresh=False, quiet=True) == "done"
+    return out / "trial"
+
+
+@pytest.fixture
+def shards(run: Path, tmp_path: Path) -> str:
+    list(pack(run, str(tmp_path / "shards"), 5))
+    return str(tmp_path / "shards")
+
+
+def content(run: Path) -> dict[str, list[object]]:
+    with closing(open_reader(run)) as con:
+        return {
+            table: con.execute(f"select columns(lambda c: c <> 'rowid') from {table}").fetchall()
+            for table in TABLES
+        }
+
+
+def in_order(content: dict[str, list[object]]) -> dict[str, list[str]]:
+    return {table: sorted(map(repr, rows)) for table, rows in content.items()}
+
+
+def rows(run: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(open_reader(run)) as con:
+        return con.execute(query).fetchall()
+
+
+def new_store(folder: Path) -> Store:
+    folder.mkdir()
+    store = Store(folder)
+    store.create()
+    return store
+
+
+def played(number: int, template: str = "t1") -> Record:
+    """The record of an episode in which next to nothing happened."""
+    episode = {
+        "episode_id": f"e{number}", "content_hash": f"e{number}", "attempt": 1, "run_id": "r",
+        "scenario_id": "s", "scenario_hash": "h", "culture_id": "MEX", "language": "en",
+        "replicate": 0, "seed": 1, "model": "fake", "reply_form": "json", "policy": "random",
+        "exit_reason": "deal", "turns": 1, "started_at": NOW, "wall_s": 1.0,
+    }  # fmt: skip
+    turn = {
+        "episode_id": f"e{number}", "turn": 1, "step": 1, "speaker": "a", "action": "speak",
+        "text": "It's \"so\"; drop table turns", "addressees": [], "audience": ["b"],
+        "whisper": False, "call": 1,
+    }  # fmt: skip
+    shared = {"templates": [{"template_hash": template, "name": "x", "text": "y"}]}
+    return Record({"episodes": [episode], "turns": [turn]}, "deal", shared)
+
+
+def written(shelf: Shelf, worker: str, *numbers: int) -> Manifest:
+    items = [Finished(number, [played(number)], 1) for number in numbers]
+    return ShardWriter(shelf, worker, "run").append(items, (10, 5, None))
+
+
+def test_packing_and_merging_gives_the_same_rows(run: Path, shards: str, tmp_path: Path) -> None:
+    fresh, count = merge(tmp_path / "again", shards, NOW)
+    assert fresh == 4 and count == sum(len(rows) for rows in content(run).values())
+    assert in_order(content(tmp_path / "again")) == in_order(content(run))
+    assert merge(tmp_path / "again", shards, NOW) == (0, 0)
+
+
+def test_an_episode_keeps_the_order_of_its_rows(run: Path, shards: str, tmp_path: Path) -> None:
+    merge(tmp_path / "again", shards, NOW)
+    query = "select episode_id, list(role order by rowid) from roles group by all order by all"
+    assert rows(tmp_path / "again", query) == rows(run, query) == rows(Path(shards), query)
+
+
+def test_a_folder_of_shards_is_read_like_a_run(run: Path, shards: str) -> None:
+    folder = Path(shards)
+    assert in_order(content(folder)) == in_order(content(run))
+    for query in ("from conversations order by all", "from turns_readable order by all",
+                  "from who_spoke_to_whom order by all", "from token_costs order by all",
+                  "from fates('lenient') order by all"):  # fmt: skip
+        assert rows(folder, query) == rows(run, query) != []
+    about = "select comment from duckdb_columns() where table_name = 'turns' and column_name='text'"
+    assert rows(folder, about) == rows(run, about) != [("",)]
+
+
+@pytest.mark.parametrize("query", ["from read_csv('/etc/hostname')", "attach '/tmp/x.duckdb'",
+                                   "copy turns to '/tmp/x.csv'"])  # fmt: skip
+def test_nothing_but_the_shards_can_be_reached(shards: str, query: str) -> None:
+    with closing(open_reader(Path(shards))) as con, pytest.raises(duckdb.Error):
+        con.execute(query)
+
+
+def test_the_commands_take_a_folder_of_shards(run: Path, tmp_path: Path) -> None:
+    command = folkways.application()
+
+    def typed(*words: object) -> str:
+        done = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    folder = tmp_path / "it's shards"
+    assert "4 shards" in typed("pack", run, folder, "--episodes", 5)
+    assert "12" in typed("sql", folder, "select count(*) from episodes")
+    assert "The wording of an apology" in typed("view", folder, "--list")
+    assert "4 new shards" in typed("merge", tmp_path / "run", folder)
+    assert "0 new shards, 0 rows" in typed("merge", tmp_path / "run", folder)
+
+
+def test_a_worker_writes_what_a_store_would_hold(tmp_path: Path) -> None:
+    shelf = Shelf(str(tmp_path / "shelf"))
+    writer = ShardWriter(shelf, "w-0", "run")
+    one = writer.append([Finished(7, [played(7)], 1)], (10, 5, 0.5))
+    two = writer.append([Finished(8, [played(8)], 1), Finished(9, [played(9)], 1)], (0, 0, None))
+    assert shelf.manifests() == [one, two]
+    assert (one.items, one.turns, one.cost, one.outcomes) == ([7], 1, 0.5, {"deal": 1})
+    assert one.rows["templates"] == 1 and "templates" not in two.rows, "once is enough"
+    merged, direct = new_store(tmp_path / "merged"), new_store(tmp_path / "direct")
+    assert merge_shards(merged, shelf, shelf.manifests(), NOW) == (2, 7)
+    direct.append([played(7), played(8), played(9)])
+    assert in_order(content(tmp_path / "merged")) == in_order(content(tmp_path / "direct"))
+
+
+def test_a_shard_without_its_manifest_does_not_exist(tmp_path: Path) -> None:
+    shelf = Shelf(str(tmp_path / "shelf"))
+    shard = written(shelf, "w-0", 1, 2)
+    (tmp_path / "shelf" / shard.shard / "shard.json").unlink()
+    assert shelf.manifests() == []
+    assert merge_shards(new_store(tmp_path / "run"), shelf, shelf.manifests(), NOW) == (0, 0)
+
+
+def test_what_a_closed_worker_still_writes_is_nobodys(tmp_path: Path) -> None:
+    shelf = Shelf(str(tmp_path / "shelf"))
+    writer = ShardWriter(shelf, "w-0", "run")
+    first = writer.append([Finished(1, [played(1)], 1)], (0, 0, None))
+    assert shelf.close("w-0") == [first]
+    writer.append([Finished(2, [played(2)], 1)], (0, 0, None))
+    assert shelf.manifests() == shelf.manifests("w-0") == [first]
+    assert rows(tmp_path / "shelf", "select episode_id from episodes") == [("e1",)]
+
+
+def test_an_episode_that_two_workers_played_is_stored_once(tmp_path: Path) -> None:
+    shelf, store = Shelf(str(tmp_path / "shelf")), new_store(tmp_path / "run")
+    for worker, numbers in (("w-0", (1, 2)), ("w-1", (2, 3)), ("w-2", (3, 4))):
+        written(shelf, worker, *numbers)
+    merge_shards(store, shelf, shelf.manifests("w-0"), NOW)
+    merge_shards(store, shelf, shelf.manifests(), NOW)
+    query = "select episode_id from episodes join turns using (episode_id) order by all"
+    assert rows(tmp_path / "run", query) == [("e1",), ("e2",), ("e3",), ("e4",)]
+
+
+def test_a_launch_merges_what_an_earlier_one_left_on_its_shelf(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "run")
+    left = Shelf(str(tmp_path / "run" / "shards"))
+    written(left, "w-0", 1)
+    elsewhere = Cluster(shards=str(tmp_path / "far"))
+    recover(store, elsewhere, NOW)  # notes where the shards of this run are
+    written(Shelf(str(tmp_path / "far" / "run")), "w-1", 2)
+    assert recover(store, None, NOW) == 1
+    assert recover(store, None, NOW) == 0
+    assert rows(tmp_path / "run", "select episode_id from episodes order by all") == [
+        ("e1",), ("e2",),
+    ]  # fmt: skip
+    assert left.manifests() == [], "merged shards are taken off"
+
+
+def test_kept_shards_are_merged_once_all_the_same(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "run")
+    shelf = Shelf(str(tmp_path / "run" / "shards"))
+    written(shelf, "w-0", 1)
+    for _ in range(2):
+        recover(store, Cluster(keep=True), NOW)
+    assert len(shelf.manifests()) == 1
+    assert rows(tmp_path / "run", "select count(*) from episodes") == [(1,)]
+
+
+def test_shards_may_be_anywhere_fsspec_reaches(tmp_path: Path) -> None:
+    shelf, store = Shelf("memory://bucket/run"), new_store(tmp_path / "run")
+    written(shelf, "w-0", 1, 2)
+    written(shelf, "w-1", 3)
+    assert [one.shard for one in shelf.close("w-1")] == ["w-1-000001"]
+    assert merge_shards(store, shelf, shelf.manifests(), NOW)[0] == 2
+    assert rows(tmp_path / "run", "select count(*) from turns") == [(3,)]
+    shelf.remove("w-0-000001")
+    assert [one.shard for one in shelf.manifests()] == ["w-1-000001"]
+
+
+def test_what_cannot_be_merged_is_refused(run: Path, shards: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no shards"):
+        merge(tmp_path / "run", str(tmp_path), NOW)
+    with pytest.raises(UserError, match="holds shards already"):
+        list(pack(run, shards, 5))
+    with pytest.raises(UserError, match="cannot use shards at 'nowhere://x'"):
+        Shelf("nowhere://x")
+    manifest = next(Path(shards).glob("*/shard.json"))
+    data = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(data | {"store_version": len(MIGRATIONS) + 1}))
+    with pytest.raises(UserError, match=f"store version {len(MIGRATIONS) + 1}"):
+        open_reader(Path(shards))
+    manifest.write_text(json.dumps({"some": "thing"}))
+    with pytest.raises(UserError, match="no shard of folkways"):
+        merge(tmp_path / "run", shards, NOW)
+
+
+def test_a_damaged_shard_is_named_and_merges_nothing(shards: str, tmp_path: Path) -> None:
+    broken = sorted(Path(shards).glob("*/turns.parquet"))[-1]
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises((UserError, duckdb.Error), match=broken.parent.name):
+        merge(tmp_path / "run", shards, NOW)
+    assert rows(tmp_path / "run", "select count(*) from episodes") == [(0,)]
+
+
+def test_a_full_disk_is_said_and_the_shard_is_not_there(tmp_path: Path) -> None:
+    shelf = Shelf(str(tmp_path / "shelf"))
+    writer = ShardWriter(shelf, "w-0", "run")
+    shutil.rmtree(tmp_path / "shelf")
+    (tmp_path / "shelf").write_text("a file where the folder was")
+    with pytest.raises(UserError, match="cannot write the shard"):
+        writer.append([Finished(1, [played(1)], 1)], (0, 0, None))
+
+
+def test_the_store_itself_goes_before_shards_beside_it(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "both"
+    shutil.copytree(run, folder)
+    written(Shelf(str(folder)), "w-0", 1)
+    assert (folder / FILE).exists()
+    assert rows(folder, "select count(*) from episodes") == [(12,)]
