@@ -82,6 +82,7 @@ def application() -> object:
     app.command("sql")(reading_commands.sql)
     app.command("schema")(reading_commands.schema)
     app.command("view")(reading_commands.view)
+    app.command("replay")(replay_commands.replay)
     app.command("branch")(replay_commands.branch)
     app.command("critique")(review_commands.critique)
     app.command("label")(review_commands.label)

@@ -22,6 +22,7 @@ from simulation.budget import Budget, BudgetConfig, BudgetSpent
 from simulation.call import Row
 from simulation.caller import Caller, CallSettings
 from simulation.config import draft_critic
+from simulation.episode import Conditions
 from simulation.graph import LISTS, Context, State, at_first, broken_off
 from simulation.plan import TEMPLATES
 from simulation.recorded import Book, Recorded, read_book
@@ -46,6 +47,8 @@ class Replay(NamedTuple):
     """In the order of the log; of a branch, those it made itself."""
     stage: Stage
     """At the end."""
+    conditions: Conditions
+    """Under which it was played; the model is the log."""
 
 
 class Beginning(NamedTuple):
@@ -173,7 +176,7 @@ async def _replay(book: Book, recorded: Recorded, last: int | None = None) -> tu
     if branch:
         start = await beginning(book, branch.parent.row["episode_id"], branch.at_turn)
         seed = branch.episode().seed
-    context, log = _context(recorded, start, seed, last)
+    context, shared, log = _context(recorded, start, seed, last)
     try:
         state = await go_on(context, start.state, branch.changes.say if branch else None)
     except UserError:
@@ -183,12 +186,12 @@ async def _replay(book: Book, recorded: Recorded, last: int | None = None) -> tu
             raise
         state = broken_off(context, "error", recorded.row["exit_detail"])
     calls = sorted(log.rebuilt, key=lambda rebuilt: rebuilt.call)
-    return Replay(state, calls, context.stage), context.caller.tokens
+    return Replay(state, calls, context.stage, shared), context.caller.tokens
 
 
 def _context(
     recorded: Recorded, start: Beginning, seed: int, last: int | None
-) -> tuple[Context, _Log]:
+) -> tuple[Context, Conditions, _Log]:
     """Return what the replay of an episode needs, from where it is its own."""
     row, stage, before = recorded.row, recorded.premise().stage(), start.state["step"]
     rows = [
@@ -200,18 +203,26 @@ def _context(
     for call in rows:
         by_seed.setdefault(call["seed"], []).append(call)
     log = _Log(row, by_seed, lambda: last is not None and caller.step > last)
-    config = with_model(recorded.config, row["model"])
-    loop = config.in_loop.model if config.in_loop else None
-    settings = CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs)
+    shared = _conditions(recorded, log)
     caller = Caller(
-        _RecordedModel(row["model"], log), settings, stage, seed,
-        Budget(BudgetConfig(), lambda: 0.0),
-        draft_critic(config, _RecordedModel(loop or row["model"], log)),
+        shared.model, shared.settings, stage, seed, Budget(BudgetConfig(), lambda: 0.0),
+        shared.critic,
     )  # fmt: skip
     caller.tokens = start.tokens
     timed_out = row["turns"] if row["exit_reason"] == "wall-limit" else math.inf
     clock = lambda: math.inf if len(stage.turns) >= timed_out else 0.0  # noqa: E731
-    return Context(stage, caller, None, 0.0, clock), log
+    return Context(stage, caller, None, 0.0, clock), shared, log
+
+
+def _conditions(recorded: Recorded, log: _Log) -> Conditions:
+    row, config = recorded.row, with_model(recorded.config, recorded.row["model"])
+    loop = config.in_loop.model if config.in_loop else None
+    return Conditions(
+        row["run_id"], _RecordedModel(row["model"], log),
+        CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
+        row["reply_form"], config.conditioning, {}, recorded.cultures, lambda: row["started_at"],
+        draft_critic(config, _RecordedModel(loop or row["model"], log)),
+    )  # fmt: skip
 
 
 def _require_templates(recorded: Recorded, rows: Sequence[Row]) -> None:

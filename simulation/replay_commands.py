@@ -15,6 +15,7 @@ from simulation.branching import Wanted
 from simulation.branching import branch as start_branches
 from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
+from simulation.reproduction import reproduce
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
@@ -45,3 +46,33 @@ def branch(
     for id_ in done.ids:
         typer.echo(printable(id_))
     say_ending(run, done.reason, f"branches of {done.parent_id} after turn {at} are stored")
+
+
+def replay(
+    run: RunPath,
+    episode: Annotated[
+        str | None, typer.Argument(help="Id of an episode or its beginning; none for all.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write what was replayed to a new store in this folder.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Play a run again from its log, without a model, and check every prompt and every row."""
+    done = reproduce(run, episode, out, quiet)
+    branches = f" ({done.branches:,} branches)" if done.branches else ""
+    typer.echo(f"episodes  {done.episodes:,}{branches}")
+    typer.echo(f"calls     {done.calls:,}")
+    typer.echo(f"prompts   {done.prompts:,} rebuilt, each with the hash that was recorded")
+    if done.left_aside:
+        typer.echo(f"reviews   {done.left_aside:,} calls of critics and labellers left aside")
+    for fault in done.faults:
+        typer.echo(printable(f"{fault.episode_id}  {fault.what}"))
+    if more := done.faulty - len(done.faults):
+        typer.echo(f"and {more:,} more")
+    if out:
+        typer.echo(printable(f"{out}: {done.episodes - done.faulty:,} episodes written"))
+    if done.faulty:
+        typer.echo(printable(f"{run}: {done.faulty:,} of {done.episodes:,} episodes differ"))
+        raise typer.Exit(1)
+    typer.echo(printable(f"{run}: the replay is equal to the log"))

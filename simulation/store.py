@@ -7,6 +7,7 @@ transactions the file is closed, so that readers can open it while a run is live
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -142,7 +143,7 @@ class Store:
             for table, rows in tables.items():
                 if rows:
                     statement, columns = insert_statement(con, table)
-                    values = [[row.get(column) for row in rows] for column in columns]
+                    values = [[_bound(row.get(column)) for row in rows] for column in columns]
                     con.execute(statement, values)
             con.execute("commit")
 
@@ -166,6 +167,11 @@ def insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, l
         statement = f"insert {ignore}into {table} select {values}"
         _statements[table] = statement, [name for name, _ in described]
     return _statements[table]
+
+
+def _bound(value: Any) -> Any:
+    """Return a value as it is bound; a list of dictionaries would give each the keys of all."""
+    return json.dumps(value) if isinstance(value, dict) else value
 
 
 def _unnested(data_type: str) -> str:
