@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agents.reply import sound
 from agents.template import short_hash
 from scenarios.culture import Culture, load_culture
 from scenarios.errors import UserError, unknown_name
@@ -36,7 +37,7 @@ UNPAID = {
     "latency_s": 0.0, "attempts": 0, "endpoint": PARENT,
 }  # fmt: skip
 """Columns of such calls: nothing was asked again, so that no sum counts anything twice."""
-PREFIX = re.compile(r"\s*([^:\n]{1,120}?)\s*:\s*(.*)", re.DOTALL)
+PREFIX = re.compile(r"([^:]{1,120}?) ?: ?(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def read_changes(sets: Sequence[str], say: str | None, premise: Premise) -> Chan
             raise UserError(f"--set {role}.{name}: allowed are {', '.join(SETTABLE)}")
         if name in roles.get(role, {}):
             raise UserError(f"--set {role}.{name} is given twice")
-        roles.setdefault(role, {})[name] = _value(role, name, value.strip(), premise)
+        roles.setdefault(role, {})[name] = _value(role, name, sound(value).strip(), premise)
     return Changes(roles, None if say is None else read_say(say, premise))
 
 
@@ -186,16 +187,16 @@ def read_say(text: str, premise: Premise) -> Given:
     A name before the colon stands for its role. Raises UserError for no words, and for what looks
     like a misspelt role.
     """
-    stage, found = premise.stage(), PREFIX.fullmatch(text)
-    role, words = None, text.strip()
+    text = " ".join(sound(text).split())
+    stage, found, role, words = premise.stage(), PREFIX.fullmatch(text), None, text
     if found:
-        before = found[1].strip()
+        before = found[1]
         known = {name.casefold(): role for role, name in stage.names.items()}
         known |= {role: role for role in stage.names}
         role = known.get(before) or known.get(before.casefold())
         if role is None and get_close_matches(before.casefold(), known, 1, 0.75):
             raise unknown_name("role", before, premise.scenario.roles)
-        words = found[2].strip() if role else words
+        words = found[2] if role else text
     if not words:
         raise UserError("--say is empty; give the words: --say 'Good evening.'")
     return Given(role, words)

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 from scenarios.errors import UserError
 from simulation.branch import PARENT
 from simulation.episode import Episode, record_of
+from simulation.plan import TEMPLATES
 from simulation.progress import Progress
 from simulation.query import find_episode, open_reader, read_rows
 from simulation.record import Record
 from simulation.recorded import PLAYED, Book, Recorded, read_book
-from simulation.replay import Replay, branch_of, replay_from
+from simulation.replay import Changed, Replay, branch_of, replay_from
 from simulation.store import SHARED_KEYS, Store
 
 CHUNK = 256
@@ -31,6 +32,8 @@ CLOCK = {"episodes": ("started_at", "wall_s"), "calls": ("latency_s",)}
 JSON_COLUMNS = ("changes",)
 SHOWN = 60
 """Characters of a value that a difference is reported with."""
+BEFORE = 10
+"""Of these, how many stand before the difference."""
 PAGE = """
 select episode_id, rowid from episodes where rowid > ? and rowid <= ? order by rowid limit ?
 """
@@ -91,8 +94,7 @@ def reproduce(
             account.left_aside = con.execute(SIDE).fetchall()[0][0]
     with progress.shown():
         for ids, book in _books(run, only, last):
-            records = asyncio.run(_checked(book, ids, account))
-            progress.done += len(ids)
+            records = asyncio.run(_checked(book, ids, account, progress))
             if target and records:
                 target.append(records)
     return account
@@ -127,29 +129,34 @@ def _target(run: Path, out: Path) -> Store:
     return store
 
 
-async def _checked(book: Book, ids: Sequence[str], account: Account) -> list[Record]:
+async def _checked(
+    book: Book, ids: Sequence[str], account: Account, progress: Progress
+) -> list[Record]:
     """Return the records of those episodes whose replay is as the log has it."""
     records = []
     for id_ in ids:
-        recorded = book[id_]
         account.episodes += 1
-        account.branches += recorded.branch is not None
-        account.calls += sum(c["endpoint"] != PARENT for c in recorded.tables["calls"])
-        record = None
         try:
-            played = await replay_from(book, id_)
-            account.prompts += len(played.calls)
-            record = record_of_replay(book, recorded, played)
-            fault = difference(recorded, record)
+            records.append(await _one(book, book[id_], account))
         except Exception as error:  # whatever is wrong with one episode, the others are checked
             name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            fault = f"{name}{error}"
-        if fault is None and record:
-            records.append(record)
-        else:
             account.faulty += 1
-            account.faults += [Fault(id_, fault or "")] * (len(account.faults) < MAX_FAULTS)
+            if len(account.faults) < MAX_FAULTS:
+                account.faults.append(Fault(id_, f"{name}{error}"))
+        progress.done += 1
     return records
+
+
+async def _one(book: Book, recorded: Recorded, account: Account) -> Record:
+    """Return the record of an episode as its replay has it. Raises Changed where that differs."""
+    account.branches += recorded.branch is not None
+    account.calls += sum(call["endpoint"] != PARENT for call in recorded.tables["calls"])
+    played = await replay_from(book, recorded.row["episode_id"])
+    account.prompts += len(played.calls)
+    record = record_of_replay(book, recorded, played)
+    if found := difference(recorded, record):
+        raise Changed(found)
+    return record
 
 
 def record_of_replay(book: Book, recorded: Recorded, played: Replay) -> Record:
@@ -163,10 +170,22 @@ def record_of_replay(book: Book, recorded: Recorded, played: Replay) -> Record:
         episode, played.conditions, played.stage, played.state, row["started_at"], row["wall_s"]
     )
     record = branch.record(record) if branch else record
+    record.shared["templates"] = _templates(recorded, record)
     timed = {call["call"]: call["latency_s"] for call in recorded.tables["calls"]}
     for call in record.rows["calls"]:
         call["latency_s"] = timed.get(call["call"], call["latency_s"])
     return record
+
+
+def _templates(recorded: Recorded, record: Record) -> list[Row]:
+    """Return the templates of an episode: those its calls used as they are here, and as the log has
+    them those that are stored with every episode."""
+    asked = {call["template_hash"] for call in record.rows["calls"]}
+    here = [row for row in record.shared["templates"] if row["template_hash"] in asked]
+    stored = recorded.sources.tables["templates"].values()
+    return here + [
+        row for row in stored if row["name"] in TEMPLATES and row["template_hash"] not in asked
+    ]
 
 
 def difference(recorded: Recorded, record: Record) -> str | None:
@@ -196,12 +215,15 @@ def _value(name: str, row: Mapping[str, Any]) -> Any:
 
 
 def _both(stored: object, again: object) -> str:
-    return f"the log has {_short(stored)}, the replay {_short(again)}"
-
-
-def _short(value: object) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    """Tell two values from where they begin to differ."""
+    texts = [" ".join(str(value).split()) for value in (stored, again)]
+    alike = (place for place, pair in enumerate(zip(*texts, strict=False)) if len({*pair}) > 1)
+    same = max(next(alike, min(map(len, texts))) - BEFORE, 0)
+    old, new = (
+        f"{'...' * (same > 0)}{text[same : same + SHOWN]}{'...' * (len(text) > same + SHOWN)}"
+        for text in texts
+    )
+    return f"the log has '{old}', the replay '{new}'"
 
 
 class _Checked(Progress):
