@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from review_runs import DIRECTOR, copied, critiqued, labelled, played, rows, scene_file
 from scenes import text_of
@@ -123,7 +123,7 @@ def test_a_changed_goal_is_told_only_after_the_turn(copy: Path) -> None:
         elif role == "bela":
             assert GOAL not in text and "The cellar is let." in text and "British" in text
     assert all(GOAL not in text for _, _, text in prompts(copy, id_))
-    cast = rows(copy, "select role, goal, secret, culture_id, p.culture_id from roles "
+    cast = rows(copy, "select role, goal, secret, r.culture_id, p.culture_id from roles r "
                 f"join personas p using (persona_hash) where episode_id = '{one}'")  # fmt: skip
     assert cast == [
         ("ada", GOAL, None, "JPN", "GBR"),
@@ -379,6 +379,7 @@ changes = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(changes)
 def test_changes_are_read_as_they_were_written(changes: Changes) -> None:
     assert Changes.from_json(changes.as_json()) == changes

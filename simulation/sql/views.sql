@@ -503,7 +503,7 @@ with pairs as (
 select
     s.episode_id, s.parent_id, s.at_turn, s.number, s.side, t.turn, t.turn - s.at_turn as turns_on, t.speaker, r.name,
     t.action, readable(t.action, t.text, t.whisper, t.failure) as line,
-    case when t.action in ('speak', 'leave') and t.text is not null then words(t.text) else 0 end as words,
+    case when t.action in ('speak', 'leave') then t.text end as said, coalesce(words(said), 0) as words,
     t.call = 0 as given
 from sides s
 join turns t on t.episode_id = s.source and t.turn > s.at_turn
@@ -522,6 +522,7 @@ comment on column branch_turns.speaker is 'Role that acted.';
 comment on column branch_turns.name is 'Name of the person in that role.';
 comment on column branch_turns.action is 'speak, non-verbal, leave or none; null where the call failed.';
 comment on column branch_turns.line is 'What was said; acts, exits and failures in square brackets.';
+comment on column branch_turns.said is 'Words said; null where nothing was.';
 comment on column branch_turns.words is
     'Number of words said, 0 where nothing was; in scripts written without spaces, of characters.';
 comment on column branch_turns.given is 'Whether a person gave the words.';
@@ -532,8 +533,8 @@ with followed as (
         count(*) filter (side = 'parent') as parent_turns_after,
         sum(words) filter (side = 'branch')::bigint as words_after,
         sum(words) filter (side = 'parent')::bigint as parent_words_after,
-        list_distinct(flatten(list(string_split(trim(folded(line)), ' ')) filter (side = 'branch' and words > 0))) as own,
-        list_distinct(flatten(list(string_split(trim(folded(line)), ' ')) filter (side = 'parent' and words > 0))) as theirs
+        list_distinct(flatten(list(folded_words(said)) filter (side = 'branch' and words > 0))) as own,
+        list_distinct(flatten(list(folded_words(said)) filter (side = 'parent' and words > 0))) as theirs
     from branch_turns group by episode_id
 ), departed as (
     select episode_id, min(turn) as first_difference
