@@ -6,6 +6,7 @@ before any model is called; what is stored is whole episodes, each once.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -100,8 +101,6 @@ def branch(
 
 def _fork(store: Store, wanted: Wanted) -> Fork:
     """Return the parent at the turn. Raises UserError as `branch` does."""
-    import asyncio
-
     with store.reading() as con:
         id_ = find_episode(con, wanted.episode)
         book = read_book(con, [id_])

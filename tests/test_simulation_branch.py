@@ -129,7 +129,7 @@ def test_a_changed_goal_is_told_only_after_the_turn(copy: Path) -> None:
         ("ada", GOAL, None, "JPN", "GBR"),
         ("bela", "You want the bela-goal.", "The cellar is let.", "GBR", "GBR"),
     ]
-    assert rows(copy, "select name from cultures c join roles r using (culture_hash) where "
+    assert rows(copy, "select c.name from cultures c join roles r using (culture_hash) where "
                 "r.culture_id = 'JPN'") == [("Japan",)]  # fmt: skip
     assert rows(copy, "select parent_id, at_turn, number, changes ->> '$.set.\"ada.culture\"' "
                 "from branches") == [(id_, 4, 1, "JPN")]  # fmt: skip

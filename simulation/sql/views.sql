@@ -488,6 +488,10 @@ comment on column calls.endpoint is
     'Where the reply came from: the endpoint of a pool by name, or response-cache; parent for a call of the beginning '
     'that a branch shares with its parent, which was not made again: it has no tokens, no cost and 0 attempts; null for '
     'a model that is one engine, and for a failed call.';
+comment on column launches.stage is 'run, branch, critique or label.';
+comment on column launches.settings is
+    'Settings of branches, a critique or labelling: parent and changes, or critics, judges and samples; null for run, '
+    'whose settings are in the table runs.';
 comment on column turns.call is
     'Call of the same episode that produced the act; 0 where no model did: a person gave the words of a branch.';
 
