@@ -57,7 +57,7 @@ def application() -> object:
     from agents import author_commands
     from eval.commands import eval_app
     from scenarios.commands import culture_app, persona_app, scenario_app
-    from simulation import commands, reading_commands, shard_commands
+    from simulation import commands, reading_commands, replay_commands, shard_commands
     from simulation.placement import OnCluster
     from simulation.review import commands as review_commands
     from training.corpus.commands import export
@@ -85,6 +85,8 @@ def application() -> object:
     app.command("view")(reading_commands.view)
     app.command("merge")(shard_commands.merge)
     app.command("pack")(shard_commands.pack)
+    app.command("replay")(replay_commands.replay)
+    app.command("branch")(replay_commands.branch)
     app.command("critique", cls=OnCluster)(review_commands.critique)
     app.command("label", cls=OnCluster)(review_commands.label)
     app.add_typer(review_commands.review_app, name="review")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from typing import Any
 
@@ -18,6 +19,8 @@ from simulation.budget import Budget
 KEPT_REPLY = 20_000
 """Characters of a reply that the log keeps; a longer one is a fault and is cut there, with a note.
 """
+CUT = re.compile(r" \[cut: \d+ characters in all\]")
+"""The note; a reply that has it comes from a log and is kept as it is."""
 CHARACTERS_PER_TOKEN = 3
 """A cautious guess for reserving budget before the engine has counted."""
 
@@ -94,6 +97,6 @@ def derived_seed(seed: int, *parts: object) -> int:
 
 def _kept(text: str) -> str:
     text = sound(text)
-    if len(text) <= KEPT_REPLY:
+    if len(text) <= KEPT_REPLY or CUT.fullmatch(text, KEPT_REPLY):
         return text
     return f"{text[:KEPT_REPLY]} [cut: {len(text)} characters in all]"

@@ -131,7 +131,7 @@ def record_of(
     }  # fmt: skip
     rows: dict[str, list[Row]] = {
         "episodes": [row],
-        "roles": [id_of | role for role in _cast_rows(episode, stage, conditions.cultures)],
+        "roles": [id_of | role for role in _cast_rows(episode, stage)],
         "turns": turns,
         "happenings": happenings,
         "choices": [id_of | choice for choice in state["choices"]],
@@ -141,16 +141,15 @@ def record_of(
     return Record(rows, exit_[0] or "error", _shared_rows(episode, stage, conditions.cultures))
 
 
-def _cast_rows(episode: Episode, stage: Stage, cultures: Mapping[str, Culture]) -> list[Row]:
+def _cast_rows(episode: Episode, stage: Stage) -> list[Row]:
     return [
         {
             "role": role, "persona_hash": content_of(persona)[0], "persona_id": persona.id,
-            "name": stage.names[role], "culture_id": persona.culture,
-            "culture_hash": content_of(cultures[persona.culture])[0],
+            "name": stage.names[role], "culture_id": told.id, "culture_hash": content_of(told)[0],
             "language": part.language or episode.language, "goal": part.goal, "secret": part.secret,
         }
-        for role, part in episode.scenario.roles.items()
-        for persona in [stage.cast[role]]
+        for role, part in stage.scenario.roles.items()
+        for persona, told in [(stage.cast[role], stage.actors[role].view.culture)]
     ]  # fmt: skip
 
 
@@ -163,11 +162,13 @@ def _shared_rows(
         "title": episode.scenario.title, "theme": episode.scenario.theme,
         "language": episode.scenario.language, "tags": list(episode.scenario.tags), "data": data,
     }  # fmt: skip
-    used_cultures = {persona.culture for persona in stage.cast.values()} | {episode.culture_id}
+    ids = {persona.culture for persona in stage.cast.values()} | {episode.culture_id}
+    told = [actor.view.culture for actor in stage.actors.values()]
+    rows = [_culture_row(culture) for culture in (*map(cultures.__getitem__, sorted(ids)), *told)]
     return {
         "scenarios": [scenario],
         "personas": [_persona_row(persona) for persona in stage.cast.values()],
-        "cultures": [_culture_row(cultures[id_]) for id_ in sorted(used_cultures)],
+        "cultures": list({row["culture_hash"]: row for row in rows}.values()),
         "templates": used((stage.template, *map(load_template, ("referee", "moderator", "draft")))),
     }
 

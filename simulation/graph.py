@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, TypedDict, cast
@@ -26,10 +26,10 @@ from langgraph.types import Command, Send
 
 from simulation.budget import BudgetSpent
 from simulation.call import Row, derived_seed
-from simulation.caller import Caller
+from simulation.caller import Acted, Caller
 from simulation.entry import Entry
 from simulation.event import due
-from simulation.policy import choose
+from simulation.policy import Choice, choose
 from simulation.stage import Stage
 from simulation.stop import Exit, ended
 
@@ -99,12 +99,13 @@ class Context:
 
 
 Step = Command[str]
+Chooser = Callable[[Stage, Caller, random.Random], Awaitable[Choice]]
 
 
 async def turns(state: State, runtime: Runtime[Context]) -> Step:
     """Play turns in a row: cue, act, settle while one role acts at a time, or send several off."""
     context = runtime.context
-    update = _begin(context, state)
+    update = begin(context, state)
     for step in range(state["step"] + 1, state["step"] + 1 + TURNS_PER_NODE):
         context.caller.step = update["step"] = step
         roles = await cue(context, update)
@@ -119,12 +120,12 @@ async def turns(state: State, runtime: Runtime[Context]) -> Step:
             else:
                 await settle(context, state, update, acts)
         if update["exit"]:
-            update["calls"] += _take(context)
+            update["calls"] += take(context)
             return Command(update=update, goto=END)
     return Command(update=update, goto="turns")
 
 
-def _begin(context: Context, state: State) -> Update:
+def begin(context: Context, state: State) -> Update:
     """Return an empty update for a node, which the context keeps sight of."""
     context.stage.catch_up(state["log"])
     context.last = state
@@ -133,7 +134,7 @@ def _begin(context: Context, state: State) -> Update:
     return context.since
 
 
-async def cue(context: Context, update: Update) -> list[str]:
+async def cue(context: Context, update: Update, choose: Chooser = choose) -> list[str]:
     """Let events happen and ask the policy who acts next; no roles where the scene has ended."""
     stage, caller = context.stage, context.caller
     entries: list[Entry] = []
@@ -167,7 +168,12 @@ async def cue(context: Context, update: Update) -> list[str]:
 
 async def act(context: Context, role: str) -> Row:
     """Call the model for one role; the act with the rows of its calls, as plain JSON."""
-    done, failure, rows, made_by, drafts = await context.caller.act(role)
+    return act_row(role, await context.caller.act(role))
+
+
+def act_row(role: str, acted: Acted) -> Row:
+    """Return an act with the rows of its calls as plain JSON."""
+    done, failure, rows, made_by, drafts = acted
     return {
         "role": role, "failure": failure, "rows": rows, "action": done.action if done else None,
         "text": done.text if done else None, "to": list(done.to) if done else [],
@@ -187,7 +193,7 @@ async def act_beside_others(state: ActInput, runtime: Runtime[Context]) -> Updat
 async def settle_together(state: State, runtime: Runtime[Context]) -> Step:
     """Settle the acts of a step with several speakers, in the order they were chosen."""
     context = runtime.context
-    update = _begin(context, state) | {"acts": None}
+    update = begin(context, state) | {"acts": None}
     acts = sorted(state["acts"], key=lambda one: one["order"])
     await settle(context, state, update, [one for one in acts if "spent" not in one])
     spent = next((one["spent"] for one in acts if "spent" in one), None)
@@ -199,13 +205,13 @@ async def settle_together(state: State, runtime: Runtime[Context]) -> Step:
 async def settle(context: Context, state: State, update: Update, acts: Sequence[Row]) -> None:
     """Apply the acts, decide who perceived what, and check whether the scene has ended."""
     stage = context.stage
-    update["calls"] += _take(context)
+    update["calls"] += take(context)
     entries: list[Entry] = []
     for number, done in enumerate(acts, start=len(stage.turns) + 1):
         first = len(state["calls"]) + len(update["calls"]) + 1
         update["calls"] += done["rows"]
         update["drafts"] += [_numbered(draft, number, first) for draft in done["drafts"]]
-        call = first + done["made_by"]
+        call = first + done["made_by"] if done["rows"] else 0
         entries.append(_entry(stage, context.caller.step, number, done, call))
     stage.absorb(entries)
     update["log"] += entries
@@ -215,7 +221,7 @@ async def settle(context: Context, state: State, update: Update, acts: Sequence[
         over = _limit_reached(context) or await ended(stage, context.caller)
     except BudgetSpent as spent:
         over = Exit("budget", str(spent))
-    update["calls"] += _take(context)
+    update["calls"] += take(context)
     update["exit"] = list(over) if over else None
 
 
@@ -251,7 +257,8 @@ def _limit_reached(context: Context) -> Exit | None:
     return None
 
 
-def _take(context: Context) -> list[Row]:
+def take(context: Context) -> list[Row]:
+    """Return the calls that made no act, once."""
     rows, context.caller.side_rows = context.caller.side_rows, []
     return rows
 
@@ -268,12 +275,18 @@ def episode_graph() -> Any:
     return graph.compile()
 
 
-async def play(context: Context, log: Sequence[Entry] = ()) -> State:
-    """Play an episode to its end, from a log that may hold entries already; return the state."""
-    start = EMPTY | {"log": list(log), **{name: list[Row]() for name in LISTS[1:]}}
+async def play(context: Context, start: State | None = None) -> State:
+    """Play an episode to its end, from the beginning or from a state; return the last state."""
     bound = 4 * context.stage.scenario.limits.turns + 100
-    state: State = await episode_graph().ainvoke(start, {"recursion_limit": bound}, context=context)
+    state: State = await episode_graph().ainvoke(
+        start or at_first(), {"recursion_limit": bound}, context=context
+    )
     return state
+
+
+def at_first() -> State:
+    """Return the state before anything has happened, with lists of its own."""
+    return cast(State, EMPTY | {name: list[Row]() for name in (*LISTS, "acts")})
 
 
 def broken_off(context: Context, reason: str, detail: str) -> State:
@@ -281,5 +294,6 @@ def broken_off(context: Context, reason: str, detail: str) -> State:
     last: Any = context.last or EMPTY
     since, kept = context.since, context.lengths
     state: Any = {name: [*last[name][: kept.get(name)], *since.get(name, ())] for name in LISTS}
+    state["calls"] += take(context)
     state |= {"acts": [], "step": last["step"], "exit": [reason, detail]}
     return cast(State, state)

@@ -33,6 +33,10 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 FAULTY_SQL = (duckdb.ParserException, duckdb.CatalogException, duckdb.BinderException)
 CHUNK = 5000
 """Rows fetched at a time."""
+NEAR = """
+select episode_id from episodes where jaro_winkler_similarity(episode_id, $1) > 0.7
+order by jaro_winkler_similarity(episode_id, $1) desc, episode_id limit 3
+"""
 
 
 class Result(NamedTuple):
@@ -164,7 +168,9 @@ def find_episode(con: duckdb.DuckDBPyConnection, beginning: str | None = None) -
         found = con.execute("select find_episode(?)", [beginning]).fetchall()
     except duckdb.InvalidInputException as error:
         message = str(error).removeprefix("Invalid Input Error: ").splitlines()[0]
-        raise UserError(f"{message}; folkways view RUN --list shows the episodes") from error
+        near = con.execute(NEAR, [beginning]).fetchall() if message.startswith("no ") else []
+        hint = f"; near: {', '.join(id_ for (id_,) in near)}" if near else ""
+        raise UserError(f"{message}; folkways view RUN --list shows the episodes{hint}") from error
     return str(found[0][0])
 
 

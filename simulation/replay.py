@@ -6,25 +6,26 @@ prompt whose hash differs from the recorded one is an error, never a warning.
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import duckdb
 
 from agents.actor import prompt_hash
 from agents.model import CallFailed, Completion, Prompt, Sampling
-from scenarios.culture import Culture
+from agents.template import load_template
 from scenarios.errors import UserError
-from scenarios.persona import Persona
-from scenarios.scenario import Scenario
+from simulation.branch import Branch, Changes, go_on, with_model
 from simulation.budget import Budget, BudgetConfig, BudgetSpent
+from simulation.call import Row
 from simulation.caller import Caller, CallSettings
-from simulation.config import RunConfig, draft_critic
-from simulation.graph import Context, State, broken_off, play
-from simulation.query import read_rows
+from simulation.config import draft_critic
+from simulation.episode import Conditions
+from simulation.graph import LISTS, Context, State, at_first, broken_off
+from simulation.plan import TEMPLATES
+from simulation.recorded import Book, Recorded, read_book
 from simulation.stage import Stage
 
 
@@ -43,7 +44,19 @@ class Replay(NamedTuple):
 
     state: State
     calls: list[RebuiltCall]
-    """In the order of the log."""
+    """In the order of the log; of a branch, those it made itself."""
+    stage: Stage
+    """At the end."""
+    conditions: Conditions
+    """Under which it was played; the model is the log."""
+
+
+class Beginning(NamedTuple):
+    """The first turns of an episode, for a branch to go on from."""
+
+    state: State
+    tokens: int
+    """What they took, as the token limit of a scene counts."""
 
 
 class Changed(UserError):
@@ -54,16 +67,45 @@ class _Ended(Exception):
     """The log has no further call: the episode broke off here."""
 
 
+@dataclass(slots=True)
+class _Log:
+    """The recorded calls of one episode, each to be answered once."""
+
+    episode: Row
+    rows: dict[int, list[Row]]
+    """By seed."""
+    over: Callable[[], bool]
+    """Whether calls that the log lacks are those after the last step that is wanted."""
+    rebuilt: list[RebuiltCall] = field(default_factory=list)
+
+    def answer(self, prompt: Prompt, seed: int) -> Row:
+        """Return the row of a call, once its prompt has been checked."""
+        rows, found = self.rows.get(seed), prompt_hash(prompt)
+        if not rows:
+            raise self._missing()
+        place = next((n for n, one in enumerate(rows) if one["prompt_hash"] == found), 0)
+        row = rows.pop(place)
+        if found != row["prompt_hash"]:
+            raise Changed(
+                f"call {row['call']} of episode {row['episode_id']}: the rebuilt prompt has hash "
+                f"{found}, the log says {row['prompt_hash']}"
+            )
+        self.rebuilt.append(RebuiltCall(row["call"], row["role"], row["purpose"], prompt))
+        return row
+
+    def _missing(self) -> Exception:
+        """A call is missing where an error broke the episode off; else no budget was left for
+        it."""
+        if self.over() or self.episode["exit_reason"] == "error":
+            return _Ended()
+        return BudgetSpent(self.episode["exit_detail"])
+
+
 class _RecordedModel:
     """Answers each call with the recorded reply, found by its seed."""
 
-    def __init__(self, episode: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-        self.name: str = episode["model"]
-        self._over: Exception = _Ended()
-        if episode["exit_reason"] == "budget":
-            self._over = BudgetSpent(episode["exit_detail"])
-        self._rows = {row["seed"]: row for row in rows}
-        self.rebuilt: list[RebuiltCall] = []
+    def __init__(self, name: str, log: _Log) -> None:
+        self.name, self._log = name, log
 
     async def start(self) -> None: ...
 
@@ -77,16 +119,8 @@ class _RecordedModel:
     async def complete(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion:
-        row = self._rows.get(sampling.seed)
-        if row is None:
-            raise self._over
-        found = prompt_hash(prompt)
-        if found != row["prompt_hash"]:
-            raise Changed(
-                f"call {row['call']} of episode {row['episode_id']}: the rebuilt prompt has hash "
-                f"{found}, the log says {row['prompt_hash']}"
-            )
-        self.rebuilt.append(RebuiltCall(row["call"], row["role"], row["purpose"], prompt))
+        assert sampling.seed is not None
+        row = self._log.answer(prompt, sampling.seed)
         if row["failure"]:
             raise CallFailed(row["failure"], row["reply"], row["attempts"])
         return Completion(
@@ -96,57 +130,117 @@ class _RecordedModel:
 
 
 async def replay(con: duckdb.DuckDBPyConnection, episode_id: str) -> Replay:
-    """Play a stored episode again from its log.
+    """Play a stored episode again from its log; of a branch, with the beginning of its parent.
 
     Raises UserError for an unknown episode and Changed where a prompt cannot be rebuilt exactly.
     """
-    episode = _one(con, "select * from episodes where episode_id = ?", [episode_id])
-    if episode is None:
-        raise UserError(f"there is no episode '{episode_id}' in this store")
-    rows = read_rows(con, "select * from calls where episode_id = ? order by call", episode_id)
-    stage, config = _stage(con, episode)
-    model = _RecordedModel(episode, rows)
-    settings = CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs)
-    budget = Budget(BudgetConfig(), time.monotonic)
-    critic = draft_critic(config, model)
-    caller = Caller(model, settings, stage, episode["seed"], budget, critic)
-    context = Context(stage, caller, None, time.monotonic())
+    return await replay_from(read_book(con, [episode_id]), episode_id)
+
+
+async def replay_from(book: Book, episode_id: str) -> Replay:
+    """Do the same with episodes that have been read."""
+    return (await _replay(book, book[episode_id]))[0]
+
+
+async def beginning(book: Book, episode_id: str, turn: int) -> Beginning:
+    """Return the state of an episode after its first turns, every prompt of them checked.
+
+    Raises as `replay` does, and UserError for a turn that the episode cannot be cut at.
+    """
+    recorded = book[episode_id]
+    step = recorded.last_step(turn)
+    if turn == 0:
+        return Beginning(at_first(), 0)
+    if (branch := recorded.branch) and turn <= branch["at_turn"]:
+        return await beginning(book, branch["parent_id"], turn)
+    played, tokens = await _replay(book, recorded, step)
+    return Beginning(_cut(played.state, step, turn), tokens)
+
+
+def branch_of(book: Book, recorded: Recorded) -> Branch | None:
+    """Return what makes an episode a branch, or None."""
+    row = recorded.branch
+    if row is None:
+        return None
+    return Branch(
+        book[row["parent_id"]], row["at_turn"], row["number"], Changes.from_json(row["changes"]),
+        recorded.row["model"], recorded.row["attempt"],
+    )  # fmt: skip
+
+
+async def _replay(book: Book, recorded: Recorded, last: int | None = None) -> tuple[Replay, int]:
+    """Replay an episode, up to the end of step `last` where that is given; also return the tokens
+    used."""
+    branch = branch_of(book, recorded)
+    start, seed = Beginning(at_first(), 0), recorded.row["seed"]
+    if branch:
+        start = await beginning(book, branch.parent.row["episode_id"], branch.at_turn)
+        seed = branch.episode().seed
+    context, shared, log = _context(recorded, start, seed, last)
     try:
-        state = await play(context)
-    except _Ended:
-        state = broken_off(context, "error", "the log has no further call")
-    return Replay(state, sorted(model.rebuilt, key=lambda rebuilt: rebuilt.call))
+        state = await go_on(context, start.state, branch.changes.say if branch else None)
+    except UserError:
+        raise
+    except Exception as error:
+        if recorded.row["exit_reason"] != "error" and not isinstance(error, _Ended):
+            raise
+        state = broken_off(context, "error", recorded.row["exit_detail"])
+    calls = sorted(log.rebuilt, key=lambda rebuilt: rebuilt.call)
+    return Replay(state, calls, context.stage, shared), context.caller.tokens
 
 
-def _stage(con: duckdb.DuckDBPyConnection, episode: Mapping[str, Any]) -> tuple[Stage, RunConfig]:
-    """Return the stage as it was when the episode began, from stored data alone."""
-    import yaml
-
-    stored = _one(con, "select config from runs where run_id = ?", [episode["run_id"]])
-    assert stored is not None
-    resolved = yaml.safe_load(stored["config"])
-    resolved.pop("contents")
-    config = RunConfig.model_validate(resolved)
-    data = _one(
-        con, "select data from scenarios where scenario_hash = ?", [episode["scenario_hash"]]
-    )
-    assert data is not None
-    scenario = Scenario.model_validate(json.loads(data["data"]))
-    people = read_rows(
-        con,
-        "select r.role, p.data as persona, c.data as culture from roles r "
-        "join personas p using (persona_hash) join cultures c using (culture_hash) "
-        "where r.episode_id = ?",
-        episode["episode_id"],
-    )
-    cast = {row["role"]: Persona.model_validate(json.loads(row["persona"])) for row in people}
-    known = [Culture.model_validate(json.loads(row["culture"])) for row in people]
-    cultures = {culture.id: culture for culture in known}
-    cast = {role: cast[role] for role in scenario.roles}
-    form = episode["reply_form"]
-    return (Stage(scenario, cast, cultures, episode["language"], form, config.conditioning), config)
+def _context(
+    recorded: Recorded, start: Beginning, seed: int, last: int | None
+) -> tuple[Context, Conditions, _Log]:
+    """Return what the replay of an episode needs, from where it is its own."""
+    row, stage, before = recorded.row, recorded.premise().stage(), start.state["step"]
+    rows = [
+        call for call in recorded.tables["calls"]
+        if before < call["step"] and (last is None or call["step"] <= last)
+    ]  # fmt: skip
+    _require_templates(recorded, rows)
+    by_seed: dict[int, list[Row]] = {}
+    for call in rows:
+        by_seed.setdefault(call["seed"], []).append(call)
+    log = _Log(row, by_seed, lambda: last is not None and caller.step > last)
+    shared = _conditions(recorded, log)
+    caller = Caller(
+        shared.model, shared.settings, stage, seed, Budget(BudgetConfig(), lambda: 0.0),
+        shared.critic,
+    )  # fmt: skip
+    caller.tokens = start.tokens
+    timed_out = row["turns"] if row["exit_reason"] == "wall-limit" else math.inf
+    clock = lambda: math.inf if len(stage.turns) >= timed_out else 0.0  # noqa: E731
+    return Context(stage, caller, None, 0.0, clock), shared, log
 
 
-def _one(con: duckdb.DuckDBPyConnection, query: str, values: list[Any]) -> dict[str, Any] | None:
-    found = read_rows(con, query, *values)
-    return found[0] if found else None
+def _conditions(recorded: Recorded, log: _Log) -> Conditions:
+    row, config = recorded.row, with_model(recorded.config, recorded.row["model"])
+    loop = config.in_loop.model if config.in_loop else None
+    return Conditions(
+        row["run_id"], _RecordedModel(row["model"], log),
+        CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
+        row["reply_form"], config.conditioning, {}, recorded.cultures, lambda: row["started_at"],
+        draft_critic(config, _RecordedModel(loop or row["model"], log)),
+    )  # fmt: skip
+
+
+def _require_templates(recorded: Recorded, rows: Sequence[Row]) -> None:
+    """Raise Changed for calls whose template is another one by now."""
+    known = {load_template(name).hash for name in TEMPLATES}
+    for row in rows:
+        if row["template_hash"] not in known:
+            stored = recorded.sources.get("templates", row["template_hash"])["name"]
+            here = load_template(stored).hash if stored in TEMPLATES else "none"
+            raise Changed(
+                f"call {row['call']} of episode {row['episode_id']}: the template '{stored}' has "
+                f"changed since; its hash was {row['template_hash']} and is {here} here"
+            )
+
+
+def _cut(state: State, step: int, turn: int) -> State:
+    """Return what had come of a scene by the end of a step, which ended with a turn."""
+    whole = cast(Row, state)
+    kept = {name: [one for one in whole[name] if one.get("step", 0) <= step] for name in LISTS}
+    drafts = [draft for draft in state["drafts"] if draft["turn"] <= turn]
+    return cast(State, {**kept, "drafts": drafts, "acts": [], "step": step, "exit": None})

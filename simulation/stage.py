@@ -39,17 +39,19 @@ class Stage:
         language: str,
         form: ReplyForm,
         conditioning: Conditioning,
+        told: Mapping[str, Culture] | None = None,
     ) -> None:
+        """`told` has the culture of those roles that are told of another than their persona's."""
         self.scenario, self.cast, self.form, self.language = scenario, cast, form, language
         self.names = display_names(cast)
         self.ties: nx.DiGraph[str] = scenario.graph()
         self.template = load_template(form)
-        self.actors: dict[str, Actor] = {
-            role: new_actor(
-                form, role, role_view(scenario, cast, cultures, role, language, conditioning)
-            )
-            for role in scenario.roles
-        }
+        self.actors: dict[str, Actor] = {}
+        for role in scenario.roles:
+            own = cast[role].culture
+            known = {own: told[role]} if told and role in told else cultures
+            view = role_view(scenario, cast, known, role, language, conditioning)
+            self.actors[role] = new_actor(form, role, view)
         self.present = [role for role, part in scenario.roles.items() if part.enters is None]
         self.left: list[str] = []
         self.happened: list[str] = []

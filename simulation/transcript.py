@@ -95,6 +95,8 @@ class Transcript:
     """Turn to the intent behind it; turns without a label are missing."""
     opinions: tuple[Opinion, ...]
     """Verdicts, where critics have judged."""
+    origin: str | None = None
+    """Of a branch, where it comes from and what was changed."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -120,6 +122,7 @@ def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcri
         entries=tuple(_entries(con, episode_id)),
         purposes=_purposes(con, episode_id),
         opinions=tuple(_opinions(con, episode_id)),
+        origin=_origin(con, episode_id),
     )
 
 
@@ -128,6 +131,8 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
     facts = (transcript.country, transcript.model, f"{transcript.started_at:%Y-%m-%d %H:%M} UTC")
     yield Text(printable(transcript.title), style="bold")
     yield Text(printable(" · ".join((*facts, transcript.episode_id))), style="dim")
+    if transcript.origin:
+        yield Text(printable(transcript.origin), style="dim")
     yield Text(f"\n{printable(transcript.setting)}\n")
     for number, player in enumerate(transcript.players):
         who = Text(printable(player.name), style=f"bold {COLOURS[number % len(COLOURS)]}")
@@ -258,6 +263,18 @@ def _opinions(con: duckdb.DuckDBPyConnection, episode_id: str) -> Iterator[Opini
         verdict = row["label"] or row["scores"] or f"no verdict, {row['doubt']}"
         reason = None if row["doubt"] else row["reason"]
         yield Opinion(row["critic"], row["name"], verdict, row["confidence"], reason)
+
+
+def _origin(con: duckdb.DuckDBPyConnection, episode_id: str) -> str | None:
+    """Return in words where a branch comes from; None for other episodes."""
+    rows = read_rows(con, "select * from branches where episode_id = ?", episode_id)
+    if not rows:
+        return None
+    at, changes = rows[0]["at_turn"], json.loads(rows[0]["changes"])
+    words = [f"{name} is: {value}" for name, value in changes.get("set", {}).items()]
+    words += [f"a person wrote turn {at + 1}"] if "say" in changes else []
+    told = "; ".join(words) or "another seed"
+    return f"branch of {rows[0]['parent_id']} after turn {at}; {told}"
 
 
 def _entries(con: duckdb.DuckDBPyConnection, episode_id: str) -> list[Entry]:

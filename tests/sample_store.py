@@ -8,6 +8,7 @@ import duckdb
 from simulation.store import Store
 
 ROWS = Path(__file__).with_name("simulation_store.sql")
+BRANCHES = Path(__file__).with_name("simulation_branches.sql")
 COOKBOOK = Path(__file__).parent.parent / "docs" / "sql.md"
 DINNER = "aaaa000000000001"
 """The episode that started last and has one of everything."""
@@ -24,6 +25,11 @@ def sample_run(folder: Path, *statements: str) -> Path:
         for statement in statements:
             con.execute(statement)
     return run
+
+
+def branched_run(folder: Path) -> Path:
+    """Make the same run with branches of DINNER."""
+    return sample_run(folder, BRANCHES.read_text(encoding="utf-8"))
 
 
 def cookbook() -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from folkways import application
 from scenarios.errors import UserError
 from simulation.query import open_reader
 from simulation.review.funnel import choose_policy, fates_of
-from simulation.store import FILE, OBJECTION, POLICIES, SQL, Store, insert_statement
+from simulation.store import FILE, OBJECTION, POLICIES, SQL, Store, insert_rows
 
 SURE = ("not sure", "confident", "very confident")
 ROLES = ("ada", "bela")
@@ -64,9 +64,7 @@ def undone(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def insert(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[dict[str, Any]]) -> None:
-    statement, columns = insert_statement(con, table)
-    if rows:
-        con.execute(statement, [[row.get(column) for row in rows] for column in columns])
+    insert_rows(con, table, rows)
 
 
 def add_episodes(con: duckdb.DuckDBPyConnection, ids: Sequence[str], **given: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from sample_store import DINNER, cookbook, sample_run
+from sample_store import DINNER, branched_run, cookbook, sample_run
 
 from simulation.config import RunConfig
 from simulation.launch import launch
@@ -483,9 +483,60 @@ def test_views_can_be_made_anew(tmp_path: Path) -> None:
     assert set(declared.values()) == {1} and known < set(declared)
 
 
+@pytest.fixture(scope="module")
+def branched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    with open_reader(branched_run(tmp_path_factory.mktemp("branched"))) as con:
+        yield con
+
+
 @pytest.mark.parametrize(("question", "query"), cookbook())
-def test_the_cookbook_answers(con: duckdb.DuckDBPyConnection, question: str, query: str) -> None:
-    assert list(run_query(con, query).rows), question
+def test_the_cookbook_answers(
+    branched: duckdb.DuckDBPyConnection, question: str, query: str
+) -> None:
+    assert list(run_query(branched, query).rows), question
+
+
+def test_branches_change_no_other_view(
+    con: duckdb.DuckDBPyConnection, branched: duckdb.DuckDBPyConnection
+) -> None:
+    views = {
+        name for (name,) in rows(con, "select view_name from duckdb_views() where not internal")
+    }
+    about_judging = {"last_verdicts", "consensus", *(v for v in views if v.startswith("policy_"))}
+    for name in views - {"branch_pairs", "branch_turns"} - about_judging:
+        query = f'from "{name}" order by all'
+        assert rows(con, query) == rows(branched, query), name
+
+
+def test_pairs_of_branches_and_parents(branched: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        branched,
+        "select episode_id, parent_id, at_turn, number, exit_reason, parent_exit_reason, turns, "
+        "parent_turns, turns_after, parent_turns_after, words_after, parent_words_after, "
+        "first_difference from branch_pairs order by all",
+    )
+    # Of the second the latest attempt; the dinner's words after turn 2 are 6 + 9 + 7 + 6.
+    assert found == [
+        ("abba000000000011", DINNER, 2, 1, "turn-limit", "turn-limit", 4, 8, 2, 6, 5, 28, 3),
+        ("abba000000000012-2", DINNER, 2, 1, "walk-away", "turn-limit", 4, 8, 2, 6, 8, 28, 3),
+    ]
+    # The, boat, is, sold, mother: all of these are among the parent's 23 different words.
+    shared = rows(
+        branched, "select shared_words from branch_pairs where number = 1 order by episode_id"
+    )
+    assert shared[0] == (pytest.approx(5 / 23),)
+
+
+def test_turns_after_a_branching(branched: duckdb.DuckDBPyConnection) -> None:
+    query = (
+        "select side, turn, turns_on, speaker, name, line, given from branch_turns "
+        "where episode_id = 'abba000000000012-2' order by all limit 3"
+    )
+    assert rows(branched, query) == [
+        ("branch", 3, 1, "mother", "Keiko Mori", "Stay a while, Kenji.", True),
+        ("branch", 4, 2, "son", "Kenji Mori", "Good night to you. [leaves]", False),
+        ("parent", 3, 1, "uncle", "Shiro Oda", "Good evening! Is the boat ready?", False),
+    ]  # fmt: skip
 
 
 def test_the_cookbook_has_numbered_questions() -> None:

@@ -28,11 +28,16 @@ from simulation.store import Store
 CHUNK = 256
 """Episodes that are read from the store at once."""
 CANDIDATES = """
-select episode_id from latest_episodes
+select episode_id
+from (
+    select episode_id, exit_reason, turns, started_at from latest_episodes
+    union all by name
+    select episode_id, exit_reason, turns, started_at from branch_pairs
+)
 where exit_reason not in ('error', 'budget', 'model-failure') and turns > 0
 order by started_at, episode_id
 """
-"""Episodes that ended properly: the others are lost whatever a critic says."""
+"""Episodes, branches too, that ended properly: the others are lost whatever a critic says."""
 VERDICTS = "select * from verdicts where episode_id in ? order by rowid"
 DETECTIONS = "select * from detections where episode_id in ?"
 INTENTS = "select * from intents where episode_id in ? and model = ?"

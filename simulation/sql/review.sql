@@ -8,10 +8,11 @@ select
     e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s
 from episodes e
 left join scenarios s using (scenario_hash)
-where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash);
+where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash)
+    and e.episode_id not in (select episode_id from branches);
 comment on view latest_episodes is
     'Episodes that count: of several attempts at the same content the latest, with title and theme. Lighter than '
-    'conversations.';
+    'conversations. Branches are left out, so that no beginning counts twice; they are in branch_pairs.';
 comment on column latest_episodes.episode_id is 'The episode.';
 comment on column latest_episodes.scenario_id is 'Id of the scenario.';
 comment on column latest_episodes.title is 'Title of the scenario.';

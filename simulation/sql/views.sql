@@ -23,7 +23,8 @@ left join (
     from calls group by episode_id
 ) c using (episode_id)
 left join (select episode_id, reviewed, fate from episode_fates) f using (episode_id);
-comment on view conversations is 'One row per episode, the latest attempt of each content, with its totals.';
+comment on view conversations is
+    'One row per episode, the latest attempt of each content, with its totals. Branches are in branch_pairs instead.';
 comment on column conversations.episode_id is 'The episode.';
 comment on column conversations.scenario_id is 'Id of the scenario.';
 comment on column conversations.title is 'Title of the scenario.';
@@ -292,8 +293,10 @@ select
     sum(c.cost) as cost, avg(c.latency_s) as mean_latency_s
 from calls c
 join episodes e using (episode_id)
+where c.endpoint is distinct from 'parent'
 group by c.model, c.purpose, e.culture_id;
-comment on view token_costs is 'What the model calls took, every attempt included.';
+comment on view token_costs is
+    'What the model calls took, every attempt included; what a branch shares with its parent counts once.';
 comment on column token_costs.model is 'Model that was called.';
 comment on column token_costs.purpose is 'act, repair, bid, moderate, referee, draft-critic, critique, label or categorise.';
 comment on column token_costs.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
@@ -320,6 +323,7 @@ select
     count(*) / nullif(any_value(accepted), 0) as calls_per_accepted,
     sum(prompt_tokens + completion_tokens) / nullif(any_value(accepted), 0) as tokens_per_accepted
 from calls, (select count(*) as accepted from episode_fates where fate = 'accepted')
+where endpoint is distinct from 'parent'
 group by stage;
 comment on view stage_costs is
     'What each stage took, every attempt included, and what that makes for each episode that the policy clca accepts.';
@@ -335,10 +339,12 @@ comment on column stage_costs.tokens_per_accepted is 'Tokens for each accepted e
 create or replace view failures as
 select t.episode_id, e.scenario_id, e.culture_id, 'turn' as kind, t.turn, t.call, t.speaker as role,
     'act' as purpose, t.failure, null as message
-from turns t join episodes e using (episode_id) where t.failure is not null
+from turns t join episodes e using (episode_id) left join branches b using (episode_id)
+where t.failure is not null and t.turn > coalesce(b.at_turn, 0)
 union all
 select c.episode_id, e.scenario_id, e.culture_id, 'call', null, c.call, c.role, c.purpose, c.failure, c.reply
-from calls c join episodes e using (episode_id) where c.failure is not null;
+from calls c join episodes e using (episode_id)
+where c.failure is not null and c.endpoint is distinct from 'parent';
 comment on view failures is
     'Every turn and every call that failed, in every attempt. A turn that failed and the call it rests on are two '
     'rows.';
@@ -475,6 +481,115 @@ comment on column repetition.repeated_turns is 'Spoken turns that repeat.';
 comment on column repetition.echoed_turns is 'Spoken turns that echo.';
 comment on column repetition.repetition_rate is 'repeated_turns / spoken_turns, 0 to 1.';
 comment on column repetition.echo_rate is 'echoed_turns / spoken_turns, 0 to 1.';
+
+-- Branches -----------------------------------------------------------------------------------------------------------
+
+comment on column calls.endpoint is
+    'Where the reply came from: the endpoint of a pool by name, or response-cache; parent for a call of the beginning '
+    'that a branch shares with its parent, which was not made again: it has no tokens, no cost and 0 attempts; null for '
+    'a model that is one engine, and for a failed call.';
+comment on column launches.stage is 'run, branch, critique or label.';
+comment on column launches.settings is
+    'Settings of branches, a critique or labelling: parent and changes, or critics, judges and samples; null for run, '
+    'whose settings are in the table runs.';
+comment on column turns.call is
+    'Call of the same episode that produced the act; 0 where no model did: a person gave the words of a branch.';
+
+create or replace view branch_turns as
+with pairs as (
+    select b.* from branches b join episodes e using (episode_id)
+    where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash)
+), sides as (
+    select *, 'branch' as side, episode_id as source from pairs
+    union all
+    select *, 'parent', parent_id from pairs
+)
+select
+    s.episode_id, s.parent_id, s.at_turn, s.number, s.side, t.turn, t.turn - s.at_turn as turns_on, t.speaker, r.name,
+    t.action, readable(t.action, t.text, t.whisper, t.failure) as line,
+    case when t.action in ('speak', 'leave') then t.text end as said, coalesce(words(said), 0) as words,
+    t.call = 0 as given
+from sides s
+join turns t on t.episode_id = s.source and t.turn > s.at_turn
+left join roles r on r.episode_id = s.source and r.role = t.speaker;
+comment on view branch_turns is
+    'What followed the branching, turn by turn, in each branch and once more for each branch in its parent; of several '
+    'attempts at a branch the latest. The shared turns are left out.';
+comment on column branch_turns.episode_id is 'The branch.';
+comment on column branch_turns.parent_id is 'The episode it branched off from.';
+comment on column branch_turns.at_turn is 'Last turn that both share.';
+comment on column branch_turns.number is 'Number of the branch among those of the same kind, from 1.';
+comment on column branch_turns.side is 'Whose turn it is: branch or parent.';
+comment on column branch_turns.turn is 'Number of the act in its episode.';
+comment on column branch_turns.turns_on is 'Number of the act from the branching on, from 1.';
+comment on column branch_turns.speaker is 'Role that acted.';
+comment on column branch_turns.name is 'Name of the person in that role.';
+comment on column branch_turns.action is 'speak, non-verbal, leave or none; null where the call failed.';
+comment on column branch_turns.line is 'What was said; acts, exits and failures in square brackets.';
+comment on column branch_turns.said is 'Words said; null where nothing was.';
+comment on column branch_turns.words is
+    'Number of words said, 0 where nothing was; in scripts written without spaces, of characters.';
+comment on column branch_turns.given is 'Whether a person gave the words.';
+
+create or replace view branch_pairs as
+with followed as (
+    select episode_id, count(*) filter (side = 'branch') as turns_after,
+        count(*) filter (side = 'parent') as parent_turns_after,
+        sum(words) filter (side = 'branch')::bigint as words_after,
+        sum(words) filter (side = 'parent')::bigint as parent_words_after,
+        list_distinct(flatten(list(folded_words(said)) filter (side = 'branch' and words > 0))) as own,
+        list_distinct(flatten(list(folded_words(said)) filter (side = 'parent' and words > 0))) as theirs
+    from branch_turns group by episode_id
+), departed as (
+    select episode_id, min(turn) as first_difference
+    from (
+        select episode_id, turn from branch_turns group by episode_id, turn
+        having count(*) < 2 or min(speaker) <> max(speaker) or min(line) <> max(line)
+    )
+    group by episode_id
+)
+select
+    b.episode_id, b.parent_id, b.at_turn, b.number, b.changes, e.scenario_id, e.culture_id, e.replicate, e.model,
+    p.model as parent_model, e.exit_reason, p.exit_reason as parent_exit_reason, e.turns, p.turns as parent_turns,
+    coalesce(f.turns_after, 0) as turns_after, coalesce(f.parent_turns_after, 0) as parent_turns_after,
+    coalesce(f.words_after, 0) as words_after, coalesce(f.parent_words_after, 0) as parent_words_after,
+    d.first_difference,
+    len(list_intersect(own, theirs)) / nullif(len(list_distinct(list_concat(own, theirs))), 0) as shared_words,
+    e.started_at
+from branches b
+join episodes e using (episode_id)
+join episodes p on p.episode_id = b.parent_id
+left join followed f on f.episode_id = b.episode_id
+left join departed d on d.episode_id = b.episode_id
+where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash);
+comment on view branch_pairs is
+    'One row per branch, beside the episode it branched off from: what was changed, how both ended, and how far apart '
+    'they went afterwards. Of several attempts at a branch the latest.';
+comment on column branch_pairs.episode_id is 'The branch.';
+comment on column branch_pairs.parent_id is 'The episode it branched off from.';
+comment on column branch_pairs.at_turn is 'Last turn that both share; 0 where they share none.';
+comment on column branch_pairs.number is 'Number of the branch among those of the same kind, from 1.';
+comment on column branch_pairs.changes is
+    'What was changed after that turn, as JSON: set has ROLE.FIELD with its value, say has role and text; empty where '
+    'only the seed is another.';
+comment on column branch_pairs.scenario_id is 'Id of the scenario.';
+comment on column branch_pairs.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column branch_pairs.replicate is 'Number of the parent''s repetition.';
+comment on column branch_pairs.model is 'The model that played the branch.';
+comment on column branch_pairs.parent_model is 'The model that played the parent.';
+comment on column branch_pairs.exit_reason is 'Why the branch ended.';
+comment on column branch_pairs.parent_exit_reason is 'Why the parent ended.';
+comment on column branch_pairs.turns is 'Turns of the branch, the shared ones included.';
+comment on column branch_pairs.parent_turns is 'Turns of the parent.';
+comment on column branch_pairs.turns_after is 'Turns of the branch after the shared ones.';
+comment on column branch_pairs.parent_turns_after is 'Turns of the parent after them.';
+comment on column branch_pairs.words_after is 'Words said in the former.';
+comment on column branch_pairs.parent_words_after is 'Words said in the latter.';
+comment on column branch_pairs.first_difference is 'First turn in which speaker or words differ; null where none does.';
+comment on column branch_pairs.shared_words is
+    'How much of what was said afterwards is alike: different words that both used, of all different words that either '
+    'used, 0 to 1, letter case and punctuation ignored; null where nothing was said.';
+comment on column branch_pairs.started_at is 'When the branch started, UTC.';
 
 -- One episode --------------------------------------------------------------------------------------------------------
 
