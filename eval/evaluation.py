@@ -157,8 +157,9 @@ class _Work:
 async def _ask_all(planner: Planner, store: Store, stage: str, quiet: bool) -> str:
     """Ask what one engine holds after the other; return why it ended."""
     work = _Work(planner, store, stage, Budget(planner.config.budget, time.monotonic), quiet)
+    responses = planner.config.cache.opened(Path(planner.config.out))
     for seats in seats_by_engine(planner.config.models):
-        engines = Engines()
+        engines = Engines(responses)
         try:
             reason = await _ask(work, seats, open_engine(engines, seats))
         finally:
@@ -198,8 +199,8 @@ async def _ask(work: _Work, seats: Sequence[Seat], engine: Lent) -> str:
 
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json") | {"model": called}
-        if isinstance(engine.model, Caching):
-            told["prefix_cache"] = engine.model.prefix_cache()._asdict()
+        if isinstance(engine.engine, Caching):
+            told["prefix_cache"] = engine.engine.prefix_cache()._asdict()
         row = crew.launch_row(config.name, work.stage, started, utc_now(), reason, told)
         store.add("launches", row)
 

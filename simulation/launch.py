@@ -65,7 +65,8 @@ def launch(plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False) -
 
 async def _stages(plan: Plan, run: Path, limit: int | None, quiet: bool) -> str:
     """Play, then critique and label if the configuration says so; return why it ended."""
-    config, engines = plan.config, Engines()
+    config = plan.config
+    engines = Engines(config.cache.opened(Path(config.out)))
     model = engines.lend(config.model.name, config.model.options)
     loop, judge = config.in_loop, None
     if loop and loop.model and loop.model != config.model.name:

@@ -19,6 +19,7 @@ from agents.detector import DETECTORS
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
+from simulation.engines import CacheConfig
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output, refuse_to_overwrite
 from simulation.review.calibrate import calibrate, print_report
@@ -61,9 +62,9 @@ def critique(
     quiet: Quiet = False,
 ) -> None:
     """Have critics judge a run; the same command again goes on where it stopped."""
-    settings = _critique_settings(critics, samples, model or [], override)
+    settings, cache = _critique_settings(critics, samples, model or [], override)
     bounds = Bounds(concurrency, limit, retry)
-    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet, cache)
     say_ending(run, reason, STORED)
 
 
@@ -82,9 +83,9 @@ def label(
 ) -> None:
     """Label the intent behind every turn of a run; the same command again goes on."""
     given = {"model": model, "taxonomy": str(taxonomy) if taxonomy else None}
-    settings = _settings(LabelConfig, given, override)
+    settings, cache = _settings(LabelConfig, given, override)
     bounds = Bounds(concurrency, limit, retry)
-    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet, cache)
     say_ending(run, reason, STORED)
 
 
@@ -174,8 +175,9 @@ def calibrate_(
     quiet: Quiet = False,
 ) -> None:
     """Judge conversations with known faults, and print precision and recall of every critic."""
-    settings = _critique_settings(critics, samples, [], override)
-    run, reason = calibrate(model, settings, out, Bounds(concurrency, limit, retry), quiet)
+    settings, cache = _critique_settings(critics, samples, [], override)
+    bounds = Bounds(concurrency, limit, retry)
+    run, reason = calibrate(model, settings, out, bounds, quiet, cache)
     if reason != "done":
         typer.echo("not all of the set has been judged yet; the same command goes on", err=True)
     with output() as stream, closing(open_reader(run)) as con:
@@ -184,7 +186,7 @@ def calibrate_(
 
 def _critique_settings(
     critics: str | None, samples: int, models: Sequence[str], override: Sequence[str] | None
-) -> CritiqueConfig:
+) -> tuple[CritiqueConfig, CacheConfig]:
     given: dict[str, Any] = {"models": list(dict.fromkeys(models)), "samples": samples}
     if critics is not None:
         given["critics"] = [name.strip() for name in critics.split(",") if name.strip()]
@@ -196,8 +198,11 @@ Settings = TypeVar("Settings", CritiqueConfig, LabelConfig)
 
 def _settings(
     kind: type[Settings], given: dict[str, Any], overrides: Sequence[str] | None
-) -> Settings:
-    """Return the settings, overrides `key=value` applied. Raises UserError naming every fault."""
+) -> tuple[Settings, CacheConfig]:
+    """Return the settings and the cache, which is set by `cache.mode` and `cache.path` as in a run,
+    overrides `key=value` applied. Raises UserError naming every fault.
+    """
     for override in overrides or ():
         apply_override(given, override)
-    return validated(kind, given)
+    cache = given.pop("cache", {})
+    return validated(kind, given), validated(CacheConfig, cache, "cache")

@@ -14,7 +14,7 @@ import yaml
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import run_to_end
-from simulation.engines import Engines
+from simulation.engines import NO_CACHE, CacheConfig, Engines
 from simulation.launch import utc_now
 from simulation.lock import locked
 from simulation.query import find_store
@@ -25,7 +25,7 @@ from simulation.store import FILE, Store
 
 def review(
     run: Path, settings: CritiqueConfig | LabelConfig, bounds: Bounds,
-    budget: BudgetConfig, quiet: bool = False,
+    budget: BudgetConfig, quiet: bool = False, cache: CacheConfig = NO_CACHE,
 ) -> str:  # fmt: skip
     """Critique or label a run and return why the launch ended: done, drained, or a spent budget.
 
@@ -43,14 +43,15 @@ def review(
         if stored is None:
             raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
         config: dict[str, Any] = yaml.safe_load(stored[0])
-        return run_to_end(_review(folder, config, settings, bounds, budget, quiet))
+        engines = Engines(cache.opened(folder.resolve().parent))
+        return run_to_end(_review(folder, config, settings, bounds, budget, quiet, engines))
 
 
 async def _review(
     folder: Path, config: dict[str, Any], settings: CritiqueConfig | LabelConfig, bounds: Bounds,
-    budget: BudgetConfig, quiet: bool,
+    budget: BudgetConfig, quiet: bool, engines: Engines,
 ) -> str:  # fmt: skip
-    engines, model = Engines(), config["model"]
+    model = config["model"]
     stage = Stage(
         folder, config["name"], model["name"], model["options"], engines, bounds,
         Budget(budget, time.monotonic), utc_now, quiet,
