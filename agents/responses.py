@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,11 +70,12 @@ class Response(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """What the thread that owns the connection is to do; the last statement's row is returned."""
+    """What the thread that owns the connection is to do."""
 
     statements: Sequence[tuple[str, Sequence[Any]]]
+    """Of the last one a row is returned."""
     writes: bool
-    done: Future[Any]
+    done: asyncio.Future[Any]
 
 
 class Responses:
@@ -86,6 +87,8 @@ class Responses:
         self._next: dict[bytes, int] = {}
         self._returned: dict[bytes, list[int]] = {}
         self._waiting: deque[_Job] = deque()
+        self._called = False
+        """Whether the thread has been told of what waits."""
         self._thread: ThreadPoolExecutor | None = None
         self._con: sqlite3.Connection | None = None
 
@@ -138,26 +141,23 @@ class Responses:
     async def _do(self, statements: Sequence[tuple[str, Sequence[Any]]], writes: bool) -> Any:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "responses")
-        job = _Job(statements, writes, Future())
+        loop = asyncio.get_running_loop()
+        job = _Job(statements, writes, loop.create_future())
         self._waiting.append(job)
-        self._thread.submit(self._serve)
-        return await asyncio.wrap_future(job.done)
+        if not self._called:
+            self._called = True
+            self._thread.submit(self._serve, loop)
+        return await job.done
 
-    def _serve(self) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Do all that waits, in one transaction; runs in the thread that owns the connection."""
+        self._called = False
         jobs = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        wanted = [(job, job.done.set_running_or_notify_cancel()) for job in jobs]
-        jobs = [job for job, awaited in wanted if awaited or job.writes]
         try:
-            found = self._transact(jobs) if jobs else []
+            results: Sequence[Any] = self._transact(jobs)
         except Exception as error:  # whoever waits is told, whatever it is
-            for job, awaited in wanted:
-                if awaited:
-                    job.done.set_exception(self._fault(error))
-            return
-        for job, row in zip(jobs, found, strict=True):
-            if not job.done.cancelled():
-                job.done.set_result(row)
+            results = [self._fault(error) for _ in jobs]
+        loop.call_soon_threadsafe(_settle, jobs, results)
 
     def _transact(self, jobs: Sequence[_Job]) -> list[Any]:
         con = self._con = self._con or _connect(self.path, self.strict)
@@ -187,6 +187,17 @@ class Responses:
             f"the response cache {self.path} cannot be used: {error}; see that it can be written "
             "and its disk has room, choose another cache.path, or set cache.mode=off"
         )
+
+
+def _settle(jobs: Sequence[_Job], results: Sequence[Any]) -> None:
+    """Hand over what came of jobs, an exception or a row; nobody may be waiting any more."""
+    for job, result in zip(jobs, results, strict=True):
+        if job.done.done():
+            continue
+        if isinstance(result, Exception):
+            job.done.set_exception(result)
+        else:
+            job.done.set_result(result)
 
 
 def _connect(path: Path, strict: bool) -> sqlite3.Connection:

@@ -33,7 +33,8 @@ from simulation.store import POLICIES
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Override = Annotated[
-    list[str] | None, typer.Option("-o", help="Override a setting: key=value, as in a config.")
+    list[str] | None,
+    typer.Option("-o", help="Override a setting: key=value, as in a config; also cache.mode."),
 ]
 Concurrency = Annotated[int, typer.Option(min=1, help="Calls in progress at once.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="So many episodes at most.")]
