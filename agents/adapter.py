@@ -6,6 +6,7 @@ decides nothing, but an adapter that does not fit is an error.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ def adapter_folder(path: str) -> Path:
     if not (folder / CONFIG).is_file():
         raise UserError(f"adapter '{path}': no {CONFIG} there; name the folder that training wrote")
     return folder
+
+
+def adapter_hash(path: str) -> str:
+    """Return a hash of an adapter's contents, wherever its folder lies. Raises UserError where
+    there is none.
+    """
+    folder, digest = adapter_folder(path), hashlib.sha256()
+    for file in sorted({folder / CONFIG, *folder.glob("adapter_model*")}):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 def lora_rank(folder: Path) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from scenarios.errors import UserError
 from scenarios.registry import resolve
@@ -100,6 +100,14 @@ class Model(Protocol):
         """Give back memory, processes and connections."""
 
 
+@runtime_checkable
+class Adaptable(Protocol):
+    """An engine that holds several adapters."""
+
+    def adapted(self, adapter: str) -> Model:
+        """Return the model with one of its adapters; it shares the engine, once that is started."""
+
+
 class ModelUnavailable(UserError):
     """No call can succeed until the user acts: no such endpoint, wrong key, unknown model, missing
     weights.
@@ -152,6 +160,18 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
         raise UserError(f"model '{name}': {error}") from error
     model.name = name
     return model
+
+
+OPERATIONAL = frozenset({
+    "compiled", "concurrency", "device", "gpu_memory_utilization", "kv_cache_gib", "latency_s",
+    "max_batch", "max_num_seqs", "max_retries", "prices", "timeout_s",
+})  # fmt: skip
+"""Options of engines that may change: they shape no answer."""
+
+
+def shaping_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of an engine that shape its answers."""
+    return {name: value for name, value in options.items() if name not in OPERATIONAL}
 
 
 def default_reply_form(name: str) -> Literal["json", "script"]:

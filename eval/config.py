@@ -21,6 +21,7 @@ from eval.item import Item, load_items, preset, preset_names
 from scenarios.errors import UserError, unknown_name
 from simulation.budget import BudgetConfig
 from simulation.config import config_hash
+from simulation.engines import CacheConfig
 from simulation.section import Section, read_settings, validated
 
 Style = Literal["country", "story", "bullets", "interview"]
@@ -109,6 +110,8 @@ class EvalConfig(Section):
     concurrency: int = Field(default=4, ge=1)
     """Sheets in progress at once: one respondent's questions, or one culture's."""
     budget: BudgetConfig = BudgetConfig()
+    cache: CacheConfig = CacheConfig()
+    """Whether answers are kept and given again."""
     out: str = "runs"
     """Folder in which the evaluation's folder is made."""
 

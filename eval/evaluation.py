@@ -168,8 +168,10 @@ class _Work:
 
 async def _ask_all(work: _Work) -> str:
     """Ask what one engine holds after the other; return why it ended."""
-    for seats in seats_by_engine(work.planner.config.models):
-        engines = Engines()
+    config = work.planner.config
+    responses = config.cache.opened(Path(config.out))
+    for seats in seats_by_engine(config.models):
+        engines = Engines(responses)
         try:
             reason = await _ask(work, seats, engines)
         finally:
@@ -202,8 +204,8 @@ async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
 
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json") | {"model": called}
-        if isinstance(engine.model, Caching) and engine.started:
-            told["prefix_cache"] = engine.model.prefix_cache()._asdict()
+        if isinstance(engine.engine, Caching) and engine.started:
+            told["prefix_cache"] = engine.engine.prefix_cache()._asdict()
         row = crew.launch_row(config.name, work.stage, started, utc_now(), reason, told)
         store.add("launches", row)
 

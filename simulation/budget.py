@@ -49,6 +49,12 @@ class Budget:
         self._reserved += tokens
         self._in_flight += 1
 
+    def admit_free(self) -> None:
+        """Admit a call that uses nothing; only time refuses it. Raises BudgetSpent."""
+        if self._late():
+            self.spent = self.spent or "budget-wall"
+            raise BudgetSpent(self.spent)
+
     def settle(self, reserved: int, prompt: int, completion: int, cost: float | None) -> None:
         """Replace a reservation by what the call used (tokens, and US dollars where known)."""
         self._reserved -= reserved
@@ -63,9 +69,13 @@ class Budget:
             self.cost = (self.cost or 0.0) + cost
             self._dearest = max(self._dearest, cost)
 
+    def _late(self) -> bool:
+        wall_s = self.limits.wall_s
+        return wall_s is not None and self._clock() - self._began >= wall_s
+
     def _exceeded(self, tokens: int) -> str | None:
         limits = self.limits
-        if limits.wall_s is not None and self._clock() - self._began >= limits.wall_s:
+        if self._late():
             return "budget-wall"
         used = self.prompt_tokens + self.completion_tokens + self._reserved + tokens
         if limits.tokens is not None and used > limits.tokens:

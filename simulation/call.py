@@ -1,6 +1,7 @@
 """One model call within a budget and a time limit, and the row it leaves in the log.
 
-Invariant: every call that was made leaves one row, whatever came of it.
+Invariant: every call that was made leaves one row, whatever came of it; an answer that was kept
+leaves one too, and costs nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import time
 from typing import Any
 
 from agents.actor import Asked
-from agents.model import CallFailed, Model, Sampling, prompt_length
+from agents.cache import NotKept, recall
+from agents.model import CallFailed, Completion, Model, Sampling, prompt_length
 from agents.reply import sound
 from simulation.budget import Budget
 
@@ -43,10 +45,9 @@ async def make_call(
     """Make one call and return its row, the columns of the table `calls` but for episode and
     number.
 
-    Raises BudgetSpent before a call that the budget does not admit.
+    Raises BudgetSpent before a call that the budget does not admit, and NotKept where an answer is
+    to come from the cache and is not there.
     """
-    estimate = estimated_tokens(asked, sampling)
-    budget.admit(estimate)
     row: Row = {
         "step": step, "purpose": purpose, "role": role, "model": model.name,
         "template_hash": template_hash, "prompt_hash": asked.prompt_hash, "seen": seen,
@@ -56,13 +57,19 @@ async def make_call(
     }  # fmt: skip
     began = time.perf_counter()
     try:
+        recalled = await recall(model, asked.prompt, sampling, asked.schema)
+    except NotKept as error:
+        raise NotKept(f"{purpose}: {error}") from None
+    if recalled is not None:
+        budget.admit_free()
+        return row | _answered(recalled) | {"latency_s": time.perf_counter() - began}
+    estimate = estimated_tokens(asked, sampling)
+    budget.admit(estimate)
+    began = time.perf_counter()
+    try:
         async with asyncio.timeout(timeout_s):
             done = await model.complete(asked.prompt, sampling, asked.schema)
-        row.update(
-            prompt_tokens=done.prompt_tokens, cached_tokens=done.cached_tokens,
-            completion_tokens=done.completion_tokens, attempts=done.attempts, cost=done.cost,
-            finish_reason=done.finish_reason, reply=_kept(done.text), endpoint=done.endpoint,
-        )  # fmt: skip
+        row |= _answered(done)
     except TimeoutError:
         row.update(failure="timeout", reply=f"no reply within {timeout_s:g} s")
     except CallFailed as error:
@@ -72,6 +79,15 @@ async def make_call(
         budget.settle(estimate, prompt, completion, row["cost"])
     row["latency_s"] = time.perf_counter() - began
     return row
+
+
+def _answered(done: Completion) -> Row:
+    """Return what a row says of an answer."""
+    return {
+        "prompt_tokens": done.prompt_tokens, "cached_tokens": done.cached_tokens,
+        "completion_tokens": done.completion_tokens, "attempts": done.attempts, "cost": done.cost,
+        "finish_reason": done.finish_reason, "reply": _kept(done.text), "endpoint": done.endpoint,
+    }  # fmt: skip
 
 
 def estimated_tokens(asked: Asked, sampling: Sampling) -> int:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from agents.responses import Responses
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import Crew, Opened
@@ -59,11 +60,11 @@ class ClusterCrew(Crew[Item]):
 
     def __init__(
         self, job: Job[Item], cluster: Cluster, store: Store, budget: Budget, progress: Progress,
-        concurrency: int,
+        concurrency: int, responses: Responses | None = None,
     ) -> None:  # fmt: skip
-        """`concurrency` is that of each worker."""
+        """`concurrency` is that of each worker; all share the response cache, if there is one."""
         super().__init__(Opened((), _nothing), store, budget, progress, concurrency)
-        self.job, self.cluster = job, cluster
+        self.job, self.cluster, self.responses = job, cluster, responses
         self.shelf = Shelf(shards_of(store.path.parent, cluster))
         self._launch, self._began = secrets.token_hex(4), time.monotonic()
         self._hired = self._retired = self._alive = 0
@@ -158,7 +159,7 @@ class ClusterCrew(Crew[Item]):
             max_restarts=0, max_concurrency=self._hands + 8, scheduling_strategy="SPREAD",
             **self._resources,
         )  # fmt: skip
-        actor = hired.remote(self.job, self.shelf, name, self.concurrency, limits)
+        actor = hired.remote(self.job, self.shelf, name, self.concurrency, limits, self.responses)
         self._actors[name] = actor
         await self._started(actor)
         self._alive += 1

@@ -19,6 +19,7 @@ from agents.view import Conditioning
 from scenarios.scenario import Limits, Theme
 from simulation.budget import BudgetConfig
 from simulation.draft import DraftCritic, InLoopConfig
+from simulation.engines import CacheConfig
 from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.section import Section, read_settings, validated
 
@@ -91,6 +92,8 @@ class RunConfig(Section):
     concurrency: int = Field(default=64, ge=1)
     """Episodes in progress at once."""
     budget: BudgetConfig = BudgetConfig()
+    cache: CacheConfig = CacheConfig()
+    """Whether answers are kept and given again."""
     critique: CritiqueConfig | None = None
     """Critics that judge the episodes once they are played; null: none, or later by command."""
     label: LabelConfig | None = None
@@ -99,7 +102,7 @@ class RunConfig(Section):
     """Folder in which the run's folder is made."""
 
 
-OPERATIONAL = ("concurrency", "budget", "out", "critique", "label")
+OPERATIONAL = ("concurrency", "budget", "cache", "out", "critique", "label")
 """Fields that may change between launches of a run: they do not shape any episode."""
 
 

@@ -77,7 +77,8 @@ def hire(
         return Crew(job.open(tools), store, tools.budget, progress, concurrency)
     from simulation.cluster import ClusterCrew
 
-    return ClusterCrew(job, cluster, store, tools.budget, progress, concurrency)
+    responses = tools.engines.responses
+    return ClusterCrew(job, cluster, store, tools.budget, progress, concurrency, responses)
 
 
 def shards_of(run: Path, cluster: Cluster | None) -> str:

@@ -73,7 +73,8 @@ async def _stages(
     plan: Plan, run: Path, limit: int | None, quiet: bool, cluster: Cluster | None
 ) -> str:
     """Play, then critique and label if the configuration says so; return why it ended."""
-    config, engines = plan.config, Engines()
+    config = plan.config
+    engines = Engines(config.cache.opened(Path(config.out)))
     budget = Budget(config.budget, time.monotonic)
     review = Stage(
         run, config.name, Player(config.model.name, config.model.options), engines,

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from agents.cache import CACHED
 from simulation.entry import Entry
 from simulation.record import Record
 from simulation.stage import Stage
@@ -28,7 +29,9 @@ class Progress:
         self.quiet, self.noun = quiet, noun
         self.total = self.already = self.done = self.live = self.turns = 0
         self.tokens = 0
-        """Completion tokens of finished records."""
+        """Completion tokens of finished records, but of those that came out of the cache."""
+        self.recalled = 0
+        """Answers that came out of the cache."""
         self.cost: float | None = None
         self.outcomes: Counter[str] = Counter()
         self._began = time.monotonic()
@@ -39,6 +42,9 @@ class Progress:
         self.outcomes[record.outcome] += 1
         for table in ("calls", "survey_replies", "spa_attempts"):
             for call in record.rows.get(table, ()):
+                if call.get("endpoint") == CACHED:
+                    self.recalled += 1
+                    continue
                 self.tokens += call["completion_tokens"] or 0
                 if call["cost"] is not None:
                     self.cost = (self.cost or 0.0) + call["cost"]
@@ -64,6 +70,8 @@ class Progress:
             parts.insert(2, f"{self.turns} turns")
         if self.already:
             parts.insert(1, f"{self.already} stored before")
+        if self.recalled:
+            parts.append(f"{self.recalled} answers from the cache")
         if self.cost is not None:
             parts.append(f"${self.cost:.4f}")
         if self.outcomes:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from agents.responses import Responses
 from simulation.budget import Budget, BudgetConfig
 from simulation.engines import Engines
 from simulation.job import Job, Tools
@@ -42,13 +43,14 @@ class Worker:
     """Does a job, so many items at once."""
 
     def __init__(
-        self, job: Job[Any], shelf: Shelf, name: str, concurrency: int, limits: BudgetConfig
-    ) -> None:
+        self, job: Job[Any], shelf: Shelf, name: str, concurrency: int, limits: BudgetConfig,
+        responses: Responses | None,
+    ) -> None:  # fmt: skip
         self.job, self.limits = job, limits
         self.writer = ShardWriter(shelf, name, job.stage)
         self.concurrency = concurrency
         self.draining = False
-        self.engines = Engines()
+        self.engines = Engines(responses)
         self._before: tuple[int, int, float | None] = (0, 0, None)
 
     async def start(self) -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from agents.actor import prompt_hash
-from agents.model import CallFailed, Model, Prompt, prompt_length
+from agents.cache import CACHED, NotKept, recall, recall_scores
+from agents.model import CallFailed, Completion, Model, Prompt, prompt_length
 from agents.reply import sound
 from eval.asking.condition import Question, Sheet
 from eval.asking.prompt import chat, shown_labels
@@ -56,6 +58,16 @@ class Todo:
     def open(self) -> list[Question]:
         """Return the questions still to be asked."""
         return [q for q in self.sheet.questions if not self.tries.get(asked(q), (0, False))[1]]
+
+
+class _Call(NamedTuple):
+    """One question as it is put to a model."""
+
+    recall: Callable[[], Awaitable[Any]]
+    """Returns the kept answer, None where the model has to be asked."""
+    ask: Callable[[], Awaitable[Any]]
+    read: Callable[[Any], Row]
+    """Returns what the answer means."""
 
 
 def asked(question: Question) -> Asked:
@@ -125,37 +137,53 @@ class Interviewer:
         scored = sheet.condition.readout == "logprobs"
         estimate = prompt_length(prompt) // CHARACTERS_PER_TOKEN
         estimate += 0 if scored else self.config.max_tokens
+        if scored:
+            call = self._scoring(prompt, question)
+        else:
+            call = self._writing(prompt, sheet, question, row["attempt"] - 1)
         async with self._gate:
             try:
-                self.budget.admit(estimate)
+                recalled = await call.recall()
+                if recalled is None:
+                    self.budget.admit(estimate)
+                else:
+                    self.budget.admit_free()
             except BudgetSpent:
                 return False
+            except NotKept as error:
+                raise NotKept(f"{question.item.id}, {sheet.country}: {error}") from None
+            row["endpoint"] = None if recalled is None else CACHED
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(self.config.timeout_s):
-                    if scored:
-                        row |= await self._score(prompt, question)
-                    else:
-                        row |= await self._text(prompt, sheet, question, row["attempt"] - 1)
+                    row |= call.read(await call.ask() if recalled is None else recalled)
             except TimeoutError:
                 row |= {"problem": "timeout", "reply": f"none within {self.config.timeout_s:g} s"}
             except CallFailed as error:
                 row |= {"problem": error.reason, "reply": sound(str(error))[:KEPT_REPLY]}
             finally:
                 used = row["prompt_tokens"] if row["prompt_tokens"] is not None else estimate
-                self.budget.settle(estimate, used, row["completion_tokens"] or 0, row["cost"])
+                if recalled is None:
+                    self.budget.settle(estimate, used, row["completion_tokens"] or 0, row["cost"])
         row |= {"latency_s": time.perf_counter() - began, "asked_at": self.utc()}
         return True
 
-    async def _score(self, prompt: Prompt, question: Question) -> Row:
-        """Return the probability of each option as shown."""
+    def _scoring(self, prompt: Prompt, question: Question) -> _Call:
+        """Return the call for the probability of each option as shown."""
         numbers = range(1, len(question.order) + 1)
         forms = [form.format(number) for number in numbers for form in FORMS]
-        logprobs = await self.model.score(prompt, forms, NEGLIGIBLE)
+        asked = (prompt, forms, NEGLIGIBLE)
+        return _Call(
+            partial(recall_scores, self.model, *asked), partial(self.model.score, *asked),
+            self._read_scores,
+        )  # fmt: skip
+
+    def _read_scores(self, logprobs: Sequence[float]) -> Row:
+        """Return the probability of each option from those of its forms."""
         width = len(FORMS)
         probabilities = [
             math.fsum(math.exp(value) for value in logprobs[at : at + width])
-            for at in range(0, len(forms), width)
+            for at in range(0, len(logprobs), width)
         ]
         mass = math.fsum(probabilities)
         if not mass <= 1 + ROUNDING:  # not a number is not either
@@ -163,10 +191,17 @@ class Interviewer:
         problem = None if mass > 0 else "no mass"
         return {"probabilities": probabilities, "mass": mass, "problem": problem}
 
-    async def _text(self, prompt: Prompt, sheet: Sheet, question: Question, tries: int) -> Row:
-        """Return what the model writes, and which option it names."""
+    def _writing(self, prompt: Prompt, sheet: Sheet, question: Question, tries: int) -> _Call:
+        """Return the call for what the model writes, and which option it names."""
         seed = derived_seed(self.config.seed, *sheet.key, *asked(question), tries)
-        done = await self.model.complete(prompt, self.config.sampling(seed))
+        sampling = self.config.sampling(seed)
+        return _Call(
+            partial(recall, self.model, prompt, sampling),
+            partial(self.model.complete, prompt, sampling), partial(self._read, sheet, question),
+        )  # fmt: skip
+
+    def _read(self, sheet: Sheet, question: Question, done: Completion) -> Row:
+        """Return what the model wrote, and which option it names."""
         labels = shown_labels(sheet.voice, question.item, question.order)
         read = read_reply(done.text, labels, sheet.voice.refusals, sheet.voice.unsure)
         strict, lenient = (

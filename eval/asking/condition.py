@@ -7,10 +7,11 @@ of two conditions with the same protocol ask the same people the same items in t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from agents.model import shaping_options
 from agents.template import short_hash
 from eval.asking.example import Example, choose_examples, disjoint_pool
 from eval.asking.method import Method, method
@@ -25,11 +26,6 @@ from eval.people.respondent import Respondent
 from eval.people.source import People
 from scenarios.errors import UserError
 
-OPERATIONAL = frozenset({
-    "compiled", "concurrency", "device", "gpu_memory_utilization", "kv_cache_gib", "latency_s",
-    "max_batch", "max_num_seqs", "max_retries", "prices", "timeout_s",
-})  # fmt: skip
-"""Options of engines that may change within a condition: they shape no answer."""
 FREE = ("orders",)
 """Terms that log-probabilities depend on as well: nothing of them is drawn."""
 NOBODY = "*"
@@ -39,11 +35,6 @@ NEIGHBOURHOOD: dict[str, Callable[[], Sequence[str]]] = {
     "answers": lambda: load_marginals().culturespa,
 }
 """The countries a culture is compared with, by where likeness is taken from."""
-
-
-def shaping_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of an engine that shape its answers."""
-    return {name: value for name, value in options.items() if name not in OPERATIONAL}
 
 
 @dataclass(frozen=True, slots=True)

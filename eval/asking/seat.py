@@ -7,22 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
-from agents.model import Model
+from agents.model import Adaptable, Model
 from eval.config import ModelRef
 from simulation.engines import Engines, Lent
 
 SHARING = ("vllm",)
 """Engines that hold several adapters at once."""
-
-
-@runtime_checkable
-class Adaptable(Protocol):
-    """An engine that holds several adapters."""
-
-    def adapted(self, adapter: str) -> Model:
-        """Return the model with one of its adapters; it shares the engine, once that is started."""
 
 
 class Seat(NamedTuple):

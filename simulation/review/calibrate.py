@@ -19,7 +19,7 @@ from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.config import config_hash
 from simulation.crew import run_to_end
-from simulation.engines import Engines
+from simulation.engines import NO_CACHE, CacheConfig, Engines
 from simulation.launch import utc_now, versions
 from simulation.lock import locked
 from simulation.query import run_query
@@ -39,8 +39,9 @@ order by source in (select distinct detector from detections) desc, source
 
 
 def calibrate(
-    model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, quiet: bool
-) -> tuple[Path, str]:
+    model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, quiet: bool,
+    cache: CacheConfig = NO_CACHE,
+) -> tuple[Path, str]:  # fmt: skip
     """Judge the calibration set with `model` in a run of its own, and return the run's folder and
     why the launch ended.
 
@@ -59,15 +60,15 @@ def calibrate(
         _settle(store, run, name, config)
         fill_store(store, utc_now())
         budget = Budget(BudgetConfig(), time.monotonic)
-        reason = run_to_end(_judge(run, name, model, settings, bounds, budget, quiet))
+        engines = Engines(cache.opened(out))
+        reason = run_to_end(_judge(run, name, model, settings, bounds, budget, quiet, engines))
     return run, reason
 
 
 async def _judge(
     run: Path, name: str, model: str, settings: CritiqueConfig, bounds: Bounds, budget: Budget,
-    quiet: bool,
+    quiet: bool, engines: Engines,
 ) -> str:  # fmt: skip
-    engines = Engines()
     try:
         player = Player(model, settings.options)
         stage = Stage(run, name, player, engines, bounds, budget, utc_now, quiet)

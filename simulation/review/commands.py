@@ -19,6 +19,7 @@ from agents.detector import DETECTORS
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
+from simulation.engines import CacheConfig
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output, refuse_to_overwrite
@@ -33,7 +34,8 @@ from simulation.store import POLICIES
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Override = Annotated[
-    list[str] | None, typer.Option("-o", help="Override a setting: key=value, as in a config.")
+    list[str] | None,
+    typer.Option("-o", help="Override a setting: key=value, as in a config; also cache.mode."),
 ]
 Concurrency = Annotated[int, typer.Option(min=1, help="Calls in progress at once.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="So many episodes at most.")]
@@ -66,11 +68,11 @@ def critique(
     keep_shards: KeepShards = False,
 ) -> None:
     """Have critics judge a run; the same command again goes on where it stopped."""
-    settings = _critique_settings(critics, samples, model or [], override)
+    settings, cache = _critique_settings(critics, samples, model or [], override)
     bounds = Bounds(concurrency, limit, retry)
     cluster = cluster_of(ray, workers, shards, keep_shards)
     budget = BudgetConfig(tokens=max_tokens_spent)
-    reason = review(run, settings, bounds, budget, quiet, cluster)
+    reason = review(run, settings, bounds, budget, quiet, cache, cluster)
     say_ending(run, reason, STORED)
 
 
@@ -93,11 +95,11 @@ def label(
 ) -> None:
     """Label the intent behind every turn of a run; the same command again goes on."""
     given = {"model": model, "taxonomy": str(taxonomy) if taxonomy else None}
-    settings = _settings(LabelConfig, given, override)
+    settings, cache = _settings(LabelConfig, given, override)
     bounds = Bounds(concurrency, limit, retry)
     cluster = cluster_of(ray, workers, shards, keep_shards)
     budget = BudgetConfig(tokens=max_tokens_spent)
-    reason = review(run, settings, bounds, budget, quiet, cluster)
+    reason = review(run, settings, bounds, budget, quiet, cache, cluster)
     say_ending(run, reason, STORED)
 
 
@@ -187,8 +189,9 @@ def calibrate_(
     quiet: Quiet = False,
 ) -> None:
     """Judge conversations with known faults, and print precision and recall of every critic."""
-    settings = _critique_settings(critics, samples, [], override)
-    run, reason = calibrate(model, settings, out, Bounds(concurrency, limit, retry), quiet)
+    settings, cache = _critique_settings(critics, samples, [], override)
+    bounds = Bounds(concurrency, limit, retry)
+    run, reason = calibrate(model, settings, out, bounds, quiet, cache)
     if reason != "done":
         typer.echo("not all of the set has been judged yet; the same command goes on", err=True)
     with output() as stream, closing(open_reader(run)) as con:
@@ -197,7 +200,7 @@ def calibrate_(
 
 def _critique_settings(
     critics: str | None, samples: int, models: Sequence[str], override: Sequence[str] | None
-) -> CritiqueConfig:
+) -> tuple[CritiqueConfig, CacheConfig]:
     given: dict[str, Any] = {"models": list(dict.fromkeys(models)), "samples": samples}
     if critics is not None:
         given["critics"] = [name.strip() for name in critics.split(",") if name.strip()]
@@ -209,8 +212,11 @@ Settings = TypeVar("Settings", CritiqueConfig, LabelConfig)
 
 def _settings(
     kind: type[Settings], given: dict[str, Any], overrides: Sequence[str] | None
-) -> Settings:
-    """Return the settings, overrides `key=value` applied. Raises UserError naming every fault."""
+) -> tuple[Settings, CacheConfig]:
+    """Return the settings and the cache, which is set by `cache.mode` and `cache.path` as in a run,
+    overrides `key=value` applied. Raises UserError naming every fault.
+    """
     for override in overrides or ():
         apply_override(given, override)
-    return validated(kind, given)
+    cache = given.pop("cache", {})
+    return validated(kind, given), validated(CacheConfig, cache, "cache")

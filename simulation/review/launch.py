@@ -14,7 +14,7 @@ import yaml
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import run_to_end
-from simulation.engines import Engines
+from simulation.engines import NO_CACHE, CacheConfig, Engines
 from simulation.job import Cluster
 from simulation.launch import utc_now
 from simulation.lock import locked
@@ -28,7 +28,8 @@ from simulation.store import FILE, Store
 
 def review(
     run: Path, settings: CritiqueConfig | LabelConfig, bounds: Bounds,
-    budget: BudgetConfig, quiet: bool = False, cluster: Cluster | None = None,
+    budget: BudgetConfig, quiet: bool = False, cache: CacheConfig = NO_CACHE,
+    cluster: Cluster | None = None,
 ) -> str:  # fmt: skip
     """Critique or label a run and return why the launch ended: done, drained, or a spent budget.
 
@@ -47,21 +48,18 @@ def review(
             raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
         recover(store, cluster, utc_now())
         config: dict[str, Any] = yaml.safe_load(stored[0])
-        return run_to_end(_review(folder, config, settings, bounds, budget, quiet, cluster))
+        stage = Stage(
+            folder, config["name"], Player(config["model"]["name"], config["model"]["options"]),
+            Engines(cache.opened(folder.resolve().parent)), bounds,
+            Budget(budget, time.monotonic), utc_now, quiet, cluster,
+        )  # fmt: skip
+        return run_to_end(_review(stage, settings))
 
 
-async def _review(
-    folder: Path, config: dict[str, Any], settings: CritiqueConfig | LabelConfig, bounds: Bounds,
-    budget: BudgetConfig, quiet: bool, cluster: Cluster | None,
-) -> str:  # fmt: skip
-    engines, model = Engines(), config["model"]
-    stage = Stage(
-        folder, config["name"], Player(model["name"], model["options"]), engines, bounds,
-        Budget(budget, time.monotonic), utc_now, quiet, cluster,
-    )  # fmt: skip
+async def _review(stage: Stage, settings: CritiqueConfig | LabelConfig) -> str:
     try:
         if isinstance(settings, CritiqueConfig):
             return await run_critique(stage, settings)
         return await run_labels(stage, settings)
     finally:
-        await engines.close()
+        await stage.engines.close()

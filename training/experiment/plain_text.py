@@ -77,7 +77,7 @@ def _subjects() -> tuple[str, ...]:
 
 async def _write_all(config: ClcaExperiment, store: Store, tokens: int, quiet: bool) -> str:
     played = config.run_config()
-    engines = Engines()
+    engines = Engines(played.cache.opened(Path(played.out)))
     try:
         model = engines.lend(played.model.name, played.model.options)
         budget = Budget(played.budget, time.monotonic)

@@ -100,7 +100,8 @@ def make_planner(config: SpaConfig, questions: Sequence[Item]) -> Planner:
         cultures=config.cultures, methods=SIDES, readouts=asked.readouts, samples=asked.samples,
         orders=asked.orders, temperature=asked.temperature, top_p=asked.top_p,
         max_tokens=asked.max_tokens, seed=config.seed, timeout_s=config.timeout_s,
-        concurrency=config.concurrency, budget=config.budget, out=config.out,
+        concurrency=config.concurrency, budget=config.budget, cache=config.cache,
+        out=config.out,
     )  # fmt: skip
     survey.require_sampling("collection")
     terms = tuple((name, getattr(asked, name)) for name in TERMS)

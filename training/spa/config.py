@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from agents.actor import ReplyForm
-from agents.model import Sampling, default_reply_form
+from agents.model import Sampling, default_reply_form, shaping_options
 from eval.asking.order import Orders
 from eval.config import ModelRef, Readout
 from eval.item import load_items
@@ -21,6 +21,7 @@ from scenarios.culture import load_culture
 from scenarios.errors import unknown_name
 from simulation.budget import BudgetConfig
 from simulation.config import config_hash
+from simulation.engines import CacheConfig
 from simulation.section import Section, read_settings, validated
 
 CULTURES = (
@@ -107,6 +108,8 @@ class SpaConfig(Section):
     """Topics that are written about at once, or sheets in progress: all questions to one culture.
     """
     budget: BudgetConfig = BudgetConfig()
+    cache: CacheConfig = CacheConfig()
+    """Whether answers are kept and given again."""
     out: str = "runs"
     """Folder in which the run's folder is made."""
 
@@ -156,8 +159,6 @@ def protocol(config: SpaConfig) -> dict[str, Any]:
 
     How answers are collected is no part of it; answers carry the hash of their condition.
     """
-    from eval.asking.condition import shaping_options  # brings numpy
-
     shaping = shaping_options(config.model.options)
     made = config.generation.model_dump(mode="json", exclude={"attempts"}) | {"form": config.form}
     return {

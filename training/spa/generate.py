@@ -50,7 +50,7 @@ def generate(config: SpaConfig, *, fresh: bool = False, quiet: bool = False) -> 
 
 
 async def _write_all(config: SpaConfig, store: Store, quiet: bool) -> str:
-    engines = Engines()
+    engines = Engines(config.cache.opened(Path(config.out)))
     try:
         model = engines.lend(config.model.name, config.model.options)
         return await _write(config, store, model, quiet)
