@@ -57,7 +57,7 @@ def application() -> object:
     from agents import author_commands
     from eval.commands import eval_app
     from scenarios.commands import culture_app, persona_app, scenario_app
-    from simulation import commands, reading_commands
+    from simulation import commands, reading_commands, status_commands
     from simulation.review import commands as review_commands
     from training.corpus.commands import export
     from training.experiment.commands import experiment_app
@@ -82,6 +82,7 @@ def application() -> object:
     app.command("sql")(reading_commands.sql)
     app.command("schema")(reading_commands.schema)
     app.command("view")(reading_commands.view)
+    app.command("status")(status_commands.status)
     app.command("critique")(review_commands.critique)
     app.command("label")(review_commands.label)
     app.add_typer(review_commands.review_app, name="review")

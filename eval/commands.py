@@ -14,6 +14,7 @@ import typer
 
 from scenarios.terminal import printable
 from simulation.ending import say_ending
+from simulation.metrics import MetricsPort, serving
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
 wvs_app = typer.Typer(no_args_is_help=True, help="The World Values Survey, wave 7.")
@@ -63,6 +64,7 @@ def run(
     dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Ask models the survey; the same command again goes on where it stopped."""
     from eval.config import load_eval_config
@@ -74,7 +76,8 @@ def run(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
-    reason = evaluate(chosen, fresh=fresh, quiet=quiet)
+    with serving(metrics, quiet):
+        reason = evaluate(chosen, fresh=fresh, quiet=quiet)
     say_ending(Path(chosen.out) / chosen.name, reason, "all questions are answered")
 
 

@@ -175,7 +175,7 @@ async def _ask(work: _Work, seats: Sequence[Seat], engine: Lent) -> str:
     todo, counts = open_sheets(store, planner, seats, chosen)
     if not todo:
         return "done"
-    progress = Progress(work.quiet, "sheets")
+    progress = Progress(work.quiet, "sheets", work.stage)
     called = ", ".join(dict.fromkeys(seat.ref.called for seat in seats))
     await engine.start()
     if not await _gives_scores(engine, list(chain(*chosen)), config):

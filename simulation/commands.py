@@ -35,6 +35,7 @@ from simulation.episode import Conditions, Episode, play_episode
 from simulation.forecast import forecast
 from simulation.launch import launch, utc_now
 from simulation.live import entry_text
+from simulation.metrics import MetricsPort, serving
 from simulation.plan import make_plan
 from simulation.stage import Stage
 
@@ -49,6 +50,7 @@ def run(
     dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old run is set aside.")] = False,
     quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Play the scenes of a configuration; the same command again goes on where it stopped."""
     overrides = [*(override or []), *([f"model.name={model}"] if model else [])]
@@ -61,7 +63,8 @@ def run(
         typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
         typer.echo(f"completion tokens  {sums.completion_tokens:,} at most")
         return
-    reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet)
+    with serving(metrics, quiet):
+        reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet)
     folder = Path(plan.config.out) / plan.config.name
     say_ending(folder, reason, "all episodes are stored")
 

@@ -62,7 +62,9 @@ class Runner:
         return "limit" if reason == "done" and left_out else reason
 
     async def _play(self, episode: Episode, emit: Emit) -> None:
-        emit(await play_episode(episode, self.conditions, self.budget, self.progress.watch))
+        about = (episode.id, episode.scenario.id, episode.culture_id)
+        with self.progress.scene(*about) as watch:
+            emit(await play_episode(episode, self.conditions, self.budget, watch))
 
     def _todo(self, limit: int | None) -> tuple[Iterator[Episode], int, bool]:
         """Return the episodes to play, how many they are, and whether the limit left some out."""

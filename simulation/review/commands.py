@@ -19,6 +19,7 @@ from agents.detector import DETECTORS
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
+from simulation.metrics import MetricsPort, serving
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output, refuse_to_overwrite
 from simulation.review.calibrate import calibrate, print_report
@@ -59,11 +60,13 @@ def critique(
     retry: Retry = False,
     max_tokens_spent: Tokens = None,
     quiet: Quiet = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Have critics judge a run; the same command again goes on where it stopped."""
     settings = _critique_settings(critics, samples, model or [], override)
     bounds = Bounds(concurrency, limit, retry)
-    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    with serving(metrics, quiet):
+        reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
     say_ending(run, reason, STORED)
 
 
@@ -79,12 +82,14 @@ def label(
     retry: Retry = False,
     max_tokens_spent: Tokens = None,
     quiet: Quiet = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Label the intent behind every turn of a run; the same command again goes on."""
     given = {"model": model, "taxonomy": str(taxonomy) if taxonomy else None}
     settings = _settings(LabelConfig, given, override)
     bounds = Bounds(concurrency, limit, retry)
-    reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
+    with serving(metrics, quiet):
+        reason = review(run, settings, bounds, BudgetConfig(tokens=max_tokens_spent), quiet)
     say_ending(run, reason, STORED)
 
 

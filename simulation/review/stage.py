@@ -187,7 +187,7 @@ async def _launch(
     ids = found[: bounds.limit]
     if not ids:
         raise UserError(f"{stage.run} has no episode that ended properly; play some: folkways run")
-    progress = Progress(stage.quiet, "episodes")
+    progress = Progress(stage.quiet, "episodes", name)
     models = list({id(judge.model): judge.model for judge in judges}.values())
     crew = Crew(models, store, stage.budget, progress, bounds.concurrency)
     progress.total, started = len(ids), stage.utc()
@@ -196,7 +196,8 @@ async def _launch(
     async def one(item: _Item, emit: Emit) -> None:
         seed = item.calls if bounds.retry else 0  # the same seed would bring the same answer
         asking = Asking(item.id, item.calls, settings, sampling, stage.budget, gate, seed)
-        await work(item, asking, emit)
+        with progress.scene(item.id, item.conversation.title, item.conversation.culture.id):
+            await work(item, asking, emit)
 
     def ended(reason: str) -> None:
         told = {

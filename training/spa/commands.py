@@ -13,6 +13,7 @@ import typer
 
 from scenarios.terminal import printable
 from simulation.ending import say_ending
+from simulation.metrics import MetricsPort, serving
 
 spa_app = typer.Typer(
     no_args_is_help=True, help="CultureSPA: train a model on where a culture changes its answers."
@@ -34,6 +35,7 @@ def generate(
     dry_run: DryRun = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
     quiet: Quiet = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Step 1: have the model write survey questions on each topic."""
     from training.spa.config import load_spa_config
@@ -45,7 +47,8 @@ def generate(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
-    reason = write_questions(chosen, fresh=fresh, quiet=quiet)
+    with serving(metrics, quiet):
+        reason = write_questions(chosen, fresh=fresh, quiet=quiet)
     for line in summary(chosen):
         typer.echo(printable(line))
     say_ending(chosen.run, reason, DONE)
@@ -58,6 +61,7 @@ def collect(
     model: ModelName = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Step 2: have the model answer the questions, without a culture and for each."""
     from training.spa.collect import collect as ask_questions
@@ -69,7 +73,9 @@ def collect(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
-    say_ending(chosen.run, ask_questions(chosen, quiet=quiet), DONE)
+    with serving(metrics, quiet):
+        reason = ask_questions(chosen, quiet=quiet)
+    say_ending(chosen.run, reason, DONE)
 
 
 @spa_app.command()
