@@ -164,14 +164,14 @@ class Heartbeat:
         self._first = self._sample()
         with suppress(OSError):
             self.file.parent.mkdir(exist_ok=True)
-        self._write(self.beat())
+        self.write(self.beat())
         self._task = asyncio.create_task(self._go_on())
 
     async def stop(self, reason: str) -> None:
         """Say that the stage has ended, and why."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        self._write(self.beat(reason), last=True)
+        self.write(self.beat(reason), last=True)
 
     def beat(self, end_reason: str | None = None) -> Beat:
         """Return how far the work is now."""
@@ -185,9 +185,9 @@ class Heartbeat:
     async def _go_on(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            await asyncio.to_thread(self._write, self.beat())
+            await asyncio.to_thread(self.write, self.beat())
 
-    def _write(self, beat: Beat, last: bool = False) -> None:
+    def write(self, beat: Beat, last: bool = False) -> None:
         """Replace the file; after the last beat a belated one is dropped."""
         with self._writing, suppress(OSError):
             if not self._over:

@@ -50,7 +50,7 @@ class Exporter:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
         from prometheus_client import disable_created_metrics as without_times_of_creation
 
-        without_times_of_creation()
+        without_times_of_creation()  # type: ignore[no-untyped-call]
         registry = self.registry = CollectorRegistry()
         self._records = Counter(
             "folkways_records", "Finished records, by what came of them.", ("stage", "outcome"),

@@ -6,7 +6,6 @@ queries take.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import Counter
 from collections.abc import Sequence
@@ -214,30 +213,17 @@ def _stored(con: duckdb.DuckDBPyConnection) -> Stored:
 
 
 def _process(beat: Beat, pid: str | None, now: datetime) -> Process:
-    """Return whether the process of a heartbeat is alive: of this machine by its PID, of another
-    one by the time of its last beat."""
+    """Return whether the process of a heartbeat is alive: by the lock where it holds that on this
+    machine, else by the time of its last beat."""
     silent_s = max((now - beat.beat_at).total_seconds(), 0.0)
-    ended = all(stage.state == "ended" for stage in beat.stages)
-    if beat.host != socket.gethostname():
-        alive = not ended and silent_s <= SILENT_S
-    elif beat.name == MAIN:
+    if beat.name == MAIN and beat.host == socket.gethostname():
         alive = pid == str(beat.pid)
     else:
-        alive = not ended and _exists(beat.pid)
+        alive = silent_s <= SILENT_S and any(stage.state != "ended" for stage in beat.stages)
     return Process(
         name=beat.name, pid=beat.pid, host=beat.host, alive=alive, beat_at=beat.beat_at,
         silent_s=silent_s,
     )  # fmt: skip
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _state(

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from scenarios.errors import UserError
 from scenarios.terminal import printable
+from simulation.heartbeat import Used
 from simulation.reading_commands import RunPath, console_for, output
 from simulation.status import Process, Stage, Status, Stored, read_status, read_stored
 
@@ -49,7 +50,7 @@ def status(
         if as_json:
             stream.write(found.model_dump_json(indent=2) + "\n")
         else:
-            console_for(stream).print(render_status(found))
+            console_for(stream).print(render_status(found), soft_wrap=True)
 
 
 def _watch(run: Path) -> None:
@@ -79,9 +80,7 @@ def render_status(found: Status) -> RenderableType:
     for stage in found.stages:
         parts += [_line(), *_stage(stage)]
     if found.budget:
-        amounts = (f"{name} {_n(one.used)} of {_n(one.limit)}"
-                   for name, one in found.budget.items())  # fmt: skip
-        parts += [_line(), _line("budget used: " + ", ".join(amounts))]
+        parts += [_line(), _line(f"budget used: {_budget(found.budget)}")]
     workers = [process for process in found.processes if process.name != "main"]
     if workers:
         parts += [_line(), _line("workers"), _table([_worker(one) for one in workers])]
@@ -112,12 +111,10 @@ def _stage(stage: Stage) -> list[RenderableType]:
     head = f"{stage.stage}: {stage.done:,} of {stage.total:,} {stage.noun}{share}"
     head += f", {stage.already:,} stored before" if stage.already else ""
     head += f", {stage.live:,} in progress" if stage.live else ""
-    ended = f"ended ({stage.end_reason})" if stage.state == "ended" else stage.state
+    over = {"ended": f"ended ({stage.end_reason}) after ", "killed": "broken off after "}
+    now = f"{over.get(stage.state, f'{stage.state} for ')}{_duration(stage.seconds)}"
     left = "" if stage.seconds_left is None else f", about {_duration(stage.seconds_left)} left"
-    lines = [
-        _line(head),
-        _line(f"  {ended} after {_duration(stage.seconds)}{left}; {', '.join(stage.models)}"),
-    ]
+    lines = [_line(head), _line(f"  {now}{left}; {', '.join(stage.models)}")]
     rates = (("in the last minute", stage.last_minute), ("since the start", stage.since_start))
     for when, rate in rates:
         if rate:
@@ -170,16 +167,16 @@ def _worker(process: Process) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Return rows as a table; its columns are all the keys there are."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=True)
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     names = list(dict.fromkeys(name for row in rows for name in row))
     for name in names:
         numbers = all(isinstance(row.get(name), int | float | None) for row in rows)
         table.add_column(_line(name), justify="right" if numbers else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(_line(_cell(row.get(name))) for name in names))
-    return table
+    return Padding(table, (0, 0, 0, 4), expand=False)
 
 
 def _cell(value: object) -> str:
@@ -199,6 +196,15 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _spent(prompt: int, completion: int, cost: float | None) -> str:
     dollars = "" if cost is None else f", ${cost:,.4f}"
     return f"{prompt:,} prompt and {completion:,} completion tokens{dollars}"
+
+
+def _budget(budget: Mapping[str, Used]) -> str:
+    say = {
+        "tokens": lambda one: f"{_n(one.used)} of {_n(one.limit)} tokens",
+        "cost_usd": lambda one: f"${one.used:,.4f} of ${one.limit:,.2f}",
+        "wall_s": lambda one: f"{_duration(one.used)} of {_duration(one.limit)}",
+    }
+    return ", ".join(say[name](one) for name, one in budget.items() if name in say)
 
 
 def _n(number: float) -> str:
