@@ -66,7 +66,7 @@ class Crew:
         case.
         """
         reason = "done"
-        await self.heartbeat.start()
+        self.heartbeat.start()
         writer = asyncio.create_task(self._write())
         try:
             for model in self.models:

@@ -155,8 +155,8 @@ class Heartbeat:
         self._samples: deque[_Sample] = deque()
         self._writing, self._over = threading.Lock(), False
 
-    async def start(self) -> None:
-        """Beat from now on, beside the work."""
+    def start(self) -> None:
+        """Beat from now on, beside the work of this event loop."""
         old = read_beat(self.file)
         if old:
             self._earlier = [buried(s) for s in old.stages if s.stage != self.progress.stage]

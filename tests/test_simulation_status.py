@@ -282,7 +282,7 @@ async def work_together(run: Path, title: str) -> tuple[Status, Status]:
         progress.outcomes["turn-limit"] = done
         budget = Budget(BudgetConfig(), time.monotonic)
         beat = Heartbeat(run, progress, budget, [Lent(Pool(name=title))], name)
-        await beat.start()
+        beat.start()
         beats.append((beat, progress))
     with beats[0][1].scene("e1", title, "MEX"), beats[1][1].scene("e2", title, "JPN"):
         for beat, _ in beats:
