@@ -57,7 +57,13 @@ def application() -> object:
     from agents import author_commands
     from eval.commands import eval_app
     from scenarios.commands import culture_app, persona_app, scenario_app
-    from simulation import commands, reading_commands, replay_commands, shard_commands
+    from simulation import (
+        commands,
+        reading_commands,
+        replay_commands,
+        shard_commands,
+        status_commands,
+    )
     from simulation.placement import OnCluster
     from simulation.review import commands as review_commands
     from training.corpus.commands import export
@@ -83,6 +89,7 @@ def application() -> object:
     app.command("sql")(reading_commands.sql)
     app.command("schema")(reading_commands.schema)
     app.command("view")(reading_commands.view)
+    app.command("status")(status_commands.status)
     app.command("merge")(shard_commands.merge)
     app.command("pack")(shard_commands.pack)
     app.command("replay")(replay_commands.replay)

@@ -14,6 +14,7 @@ import typer
 
 from scenarios.terminal import printable
 from simulation.ending import say_ending
+from simulation.metrics import MetricsPort, serving
 from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers, cluster_of
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
@@ -68,6 +69,7 @@ def run(
     workers: Workers = None,
     shards: Shards = None,
     keep_shards: KeepShards = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Ask models the survey; the same command again goes on where it stopped."""
     from eval.config import load_eval_config
@@ -80,7 +82,8 @@ def run(
             typer.echo(printable(line))
         return
     cluster = cluster_of(ray, workers, shards, keep_shards)
-    reason = evaluate(chosen, fresh=fresh, quiet=quiet, cluster=cluster)
+    with serving(metrics, quiet):
+        reason = evaluate(chosen, fresh=fresh, quiet=quiet, cluster=cluster)
     say_ending(Path(chosen.out) / chosen.name, reason, "all questions are answered")
 
 

@@ -188,14 +188,14 @@ async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
     todo, counts = open_sheets(store, planner, seats, chosen)
     if not todo:
         return "done"
-    progress = Progress(work.quiet, "sheets")
+    progress = Progress(work.quiet, "sheets", work.stage)
     called = ", ".join(dict.fromkeys(seat.ref.called for seat in seats))
     engine = open_engine(engines, seats)
     if not await _gives_scores(engine, list(chain(*chosen)), config):
         progress.note(f"{called} gives no log-probabilities; its answers are read out of text")
         chosen = [_as_texts(some) for some in chosen]
         todo, counts = open_sheets(store, planner, seats, chosen)
-    tools = Tools(engines, work.budget, utc_now, progress.watch)
+    tools = Tools(engines, work.budget, utc_now, progress)
     job = Surveying(config, seats, work.stage)
     crew = hire(job, tools, store, progress, config.concurrency, work.cluster)
     _add_conditions(store, planner, list(chain(*chosen)))

@@ -23,6 +23,7 @@ from simulation.caller import Caller, CallSettings
 from simulation.config import draft_critic
 from simulation.crew import Crew, Emit, Opened, run_to_end
 from simulation.engines import Engines
+from simulation.entry import Entry
 from simulation.episode import RETRIED, Conditions, record_of
 from simulation.graph import Context, broken_off
 from simulation.launch import utc_now
@@ -32,6 +33,7 @@ from simulation.query import find_episode, find_store
 from simulation.record import Record
 from simulation.recorded import Premise, Recorded, read_book
 from simulation.replay import Beginning, beginning
+from simulation.stage import Stage
 from simulation.store import FILE, Store
 
 
@@ -89,7 +91,9 @@ def branch(
         store = Store(path.parent)
         store.create()
         fork = _fork(store, wanted)
-        launch = _Launch(store, fork, wanted, Budget(budget, time.monotonic), Progress(quiet))
+        launch = _Launch(
+            store, fork, wanted, Budget(budget, time.monotonic), Progress(quiet, stage="branch")
+        )
         reason = run_to_end(launch.run(concurrency))
         ids = {branch.content_hash for branch in launch.branches()}
         with store.reading() as con:
@@ -176,7 +180,10 @@ class _Launch:
         }  # fmt: skip
 
         async def work(branch: Branch, emit: Emit) -> None:
-            emit(await play_branch(branch, self.fork, conditions, self.budget, self.progress))
+            episode = branch.episode()
+            about = (episode.id, episode.scenario.id, episode.culture_id)
+            with self.progress.scene(*about) as watch:
+                emit(await play_branch(branch, self.fork, conditions, self.budget, watch))
 
         opened = Opened(models, work)
         crew = Crew(opened, self.store, self.budget, self.progress, concurrency)
@@ -196,7 +203,11 @@ class _Launch:
 
 
 async def play_branch(
-    branch: Branch, fork: Fork, conditions: Conditions, budget: Budget, progress: Progress
+    branch: Branch,
+    fork: Fork,
+    conditions: Conditions,
+    budget: Budget,
+    watch: Callable[[Stage, Sequence[Entry]], None],
 ) -> Record:
     """Play one branch and return its record; as in `play_episode`, an exception ends it alone."""
     started, began = conditions.utc(), time.perf_counter()
@@ -205,7 +216,7 @@ async def play_branch(
         conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic
     )
     caller.tokens = fork.start.tokens
-    context = Context(stage, caller, progress.watch, time.monotonic())
+    context = Context(stage, caller, watch, time.monotonic())
     try:
         state = await go_on(context, fork.start.state, branch.changes.say)
     except UserError:

@@ -69,6 +69,16 @@ class Budget:
             self.cost = (self.cost or 0.0) + cost
             self._dearest = max(self._dearest, cost)
 
+    def use(self) -> dict[str, tuple[float, float]]:
+        """Return, for each limit that is set, what is used of it and the limit."""
+        limits = self.limits
+        used = {
+            "tokens": (self.prompt_tokens + self.completion_tokens, limits.tokens),
+            "cost_usd": (self.cost or 0.0, limits.cost_usd),
+            "wall_s": (self._clock() - self._began, limits.wall_s),
+        }
+        return {name: (part, whole) for name, (part, whole) in used.items() if whole is not None}
+
     def _late(self) -> bool:
         wall_s = self.limits.wall_s
         return wall_s is not None and self._clock() - self._began >= wall_s

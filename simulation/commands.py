@@ -35,6 +35,7 @@ from simulation.episode import Conditions, Episode, play_episode
 from simulation.forecast import forecast
 from simulation.launch import launch, utc_now
 from simulation.live import entry_text
+from simulation.metrics import MetricsPort, serving
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.plan import make_plan
 from simulation.stage import Stage
@@ -54,6 +55,7 @@ def run(
     workers: Workers = None,
     shards: Shards = None,
     keep_shards: KeepShards = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Play the scenes of a configuration; the same command again goes on where it stopped."""
     cluster = cluster_of(ray, workers, shards, keep_shards)
@@ -67,7 +69,8 @@ def run(
         typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
         typer.echo(f"completion tokens  {sums.completion_tokens:,} at most")
         return
-    reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster)
+    with serving(metrics, quiet):
+        reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster)
     folder = Path(plan.config.out) / plan.config.name
     say_ending(folder, reason, "all episodes are stored")
 

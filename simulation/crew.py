@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from agents.model import Model, ModelUnavailable
 from simulation.budget import Budget
+from simulation.heartbeat import Heartbeat
 from simulation.progress import Progress
 from simulation.record import Record
 from simulation.store import Store
@@ -58,6 +59,7 @@ class Crew(Generic[Item]):
         self.store, self.budget = store, budget
         self.progress, self.concurrency = progress, concurrency
         self.draining = False
+        self.heartbeat = Heartbeat(store.path.parent, progress, budget, self.models)
         self._before = (budget.prompt_tokens, budget.completion_tokens, budget.cost)
         self._finished: asyncio.Queue[Record | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -71,10 +73,12 @@ class Crew(Generic[Item]):
         case.
         """
         reason = "done"
+        self.heartbeat.start()
         writer = asyncio.create_task(self._write())
         try:
             for model in self.models:
                 await model.start()
+            self.progress.state = "working"
             with _Interrupts(self), self.progress.shown():
                 await self._do_all(items, count, writer)
             reason = self.budget.spent or ("drained" if self.draining else reason)
@@ -92,7 +96,11 @@ class Crew(Generic[Item]):
                 self._finished.put_nowait(None)
                 await writer
                 ended(reason)
+            except BaseException:
+                reason = "error"
+                raise
             finally:
+                await self.heartbeat.stop(reason)
                 for model in self.models:
                     await model.close()
         return reason
@@ -164,6 +172,7 @@ class Crew(Generic[Item]):
             for task in self._tasks:
                 task.cancel()
         self.draining = True
+        self.progress.state = "draining"
         self.progress.note(
             f"finishing {self.progress.live} {self.progress.noun} in progress; "
             "press Ctrl-C again to stop without them"

@@ -14,13 +14,10 @@ from typing import NamedTuple, Protocol, TypeVar
 from simulation.budget import Budget
 from simulation.crew import Crew, Opened
 from simulation.engines import Engines
-from simulation.entry import Entry
 from simulation.progress import Progress
-from simulation.stage import Stage
 from simulation.store import Store
 
 Item = TypeVar("Item")
-Watch = Callable[[Stage, Sequence[Entry]], None]
 
 
 class Tools(NamedTuple):
@@ -30,8 +27,8 @@ class Tools(NamedTuple):
     budget: Budget
     utc: Callable[[], datetime]
     """The time now, naive UTC."""
-    watch: Watch
-    """Told of turns as they happen."""
+    progress: Progress
+    """Told of what is in progress."""
 
 
 class Job(Protocol[Item]):

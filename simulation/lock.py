@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from scenarios.errors import UserError
+
+FILE = "run.lock"
+PATIENCE_S = 0.2
+"""How long a writer tries, lest somebody who only asks for the holder keep it out."""
 
 
 @contextmanager
@@ -21,20 +27,38 @@ def locked(run: Path) -> Iterator[None]:
     Raises UserError with the PID of whoever holds it, and where the folder cannot be written.
     """
     try:
-        opened = (run / "run.lock").open("a+", encoding="utf-8")
+        opened = (run / FILE).open("a+", encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write in '{run}': {error.strerror}") from error
     with opened as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        patience = time.monotonic() + PATIENCE_S
+        while not (ours := _flock(file, fcntl.LOCK_EX)) and time.monotonic() < patience:
+            time.sleep(0.02)
+        if not ours:
             file.seek(0)
             pid = file.read().strip() or "unknown"
             raise UserError(
                 f"{run} is being written by another process (PID {pid}); wait for it, or stop it "
                 f"with: kill -INT {pid}"
-            ) from None
+            )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def holder(run: Path) -> str | None:
+    """Return the PID of the process that holds a run's lock, None where nobody does."""
+    try:
+        with (run / FILE).open(encoding="utf-8") as file:
+            return None if _flock(file, fcntl.LOCK_SH) else file.read().strip() or "unknown"
+    except OSError:
+        return None
+
+
+def _flock(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -10,11 +10,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
 
 from agents.cache import CACHED
 from simulation.entry import Entry
+from simulation.metrics import served
 from simulation.record import Record
 from simulation.stage import Stage
 
@@ -22,11 +25,25 @@ PLAIN_EVERY_S = 5.0
 """Seconds between two plain lines."""
 
 
+@dataclass(slots=True)
+class Scene:
+    """An episode that is being played or reviewed."""
+
+    episode_id: str
+    scenario: str
+    culture: str
+    began: float
+    """Reading of the monotonic clock, seconds."""
+    turns: int = 0
+
+
 class Progress:
     """Counts what is finished, and shows it from a thread of its own."""
 
-    def __init__(self, quiet: bool = False, noun: str = "episodes") -> None:
-        self.quiet, self.noun = quiet, noun
+    def __init__(self, quiet: bool = False, noun: str = "episodes", stage: str = "run") -> None:
+        """`stage` is what the table `launches` calls the work."""
+        self.quiet, self.noun, self.stage = quiet, noun, stage
+        self.state: Literal["starting", "working", "draining"] = "starting"
         self.total = self.already = self.done = self.live = self.turns = 0
         self.tokens = 0
         """Completion tokens of finished records, but of those that came out of the cache."""
@@ -34,12 +51,17 @@ class Progress:
         """Answers that came out of the cache."""
         self.cost: float | None = None
         self.outcomes: Counter[str] = Counter()
+        self.scenes: dict[str, Scene] = {}
+        """Episodes in progress by id, in the order in which they began."""
+        self._metrics = served(self)
         self._began = time.monotonic()
         self._over = threading.Event()
 
     def count(self, record: Record) -> None:
         """Count a finished record."""
         self.outcomes[record.outcome] += 1
+        if self._metrics:
+            self._metrics.count(self.stage, record)
         for table in ("calls", "survey_replies", "spa_attempts"):
             for call in record.rows.get(table, ()):
                 if call.get("endpoint") == CACHED:
@@ -49,9 +71,24 @@ class Progress:
                 if call["cost"] is not None:
                     self.cost = (self.cost or 0.0) + call["cost"]
 
-    def watch(self, stage: Stage, entries: Sequence[Entry]) -> None:
-        """Count turns as they happen."""
-        self.turns += sum(entry["kind"] == "turn" for entry in entries)
+    @contextmanager
+    def scene(
+        self, episode_id: str, scenario: str, culture: str
+    ) -> Iterator[Callable[[Stage, Sequence[Entry]], None]]:
+        """Follow an episode for the time of a block, which gets what counts its turns as they
+        happen."""
+        scene = Scene(episode_id, scenario, culture, time.monotonic())
+        self.scenes[episode_id] = scene
+
+        def watch(stage: Stage, entries: Sequence[Entry]) -> None:
+            turns = sum(entry["kind"] == "turn" for entry in entries)
+            scene.turns += turns
+            self.turns += turns
+
+        try:
+            yield watch
+        finally:
+            del self.scenes[episode_id]
 
     def note(self, text: str) -> None:
         """Print one line."""

@@ -39,6 +39,10 @@ order by jaro_winkler_similarity(episode_id, $1) desc, episode_id limit 3
 """
 
 
+class StoreHeld(UserError):
+    """Another process has the store open for writing and did not let go of it in time."""
+
+
 class Result(NamedTuple):
     """What a query returned; the rows are read from the store as they are asked for, once."""
 
@@ -190,7 +194,7 @@ def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
             if time.monotonic() > patience:
                 holder = re.search(r"\(PID (\d+)\)", message)
                 who = f"process {holder[1]}" if holder else "another process"
-                raise UserError(
+                raise StoreHeld(
                     f"'{path}' is held by {who}; wait for it or end it, then try again ({message})"
                 ) from error
             time.sleep(0.05)

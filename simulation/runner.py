@@ -53,7 +53,9 @@ class Playing:
         )  # fmt: skip
 
         async def work(episode: Episode, emit: Emit) -> None:
-            emit(await play_episode(episode, conditions, tools.budget, tools.watch))
+            about = (episode.id, episode.scenario.id, episode.culture_id)
+            with tools.progress.scene(*about) as watch:
+                emit(await play_episode(episode, conditions, tools.budget, watch))
 
         return Opened([model] if judge is model else [model, judge], work)
 
@@ -67,7 +69,7 @@ class Runner:
     ) -> None:  # fmt: skip
         self.plan, self.progress, self.utc = plan, progress, utc
         self.store = Store(run)
-        tools = Tools(engines, budget, utc, progress.watch)
+        tools = Tools(engines, budget, utc, progress)
         concurrency = plan.config.concurrency
         self.crew = hire(Playing(plan), tools, self.store, progress, concurrency, cluster)
 

@@ -56,7 +56,7 @@ class Worker:
     async def start(self) -> None:
         """Load the engines. Raises UserError or ModelUnavailable where one cannot be."""
         self.budget = Budget(self.limits, time.monotonic)
-        tools = Tools(self.engines, self.budget, utc_now, Progress(quiet=True).watch)
+        tools = Tools(self.engines, self.budget, utc_now, Progress(quiet=True))
         self.models, self.work = self.job.open(tools)
         for model in self.models:
             await model.start()

@@ -20,6 +20,7 @@ from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
 from simulation.engines import CacheConfig
+from simulation.metrics import MetricsPort, serving
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.query import open_reader
 from simulation.reading_commands import console_for, output, refuse_to_overwrite
@@ -66,13 +67,15 @@ def critique(
     workers: Workers = None,
     shards: Shards = None,
     keep_shards: KeepShards = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Have critics judge a run; the same command again goes on where it stopped."""
     settings, cache = _critique_settings(critics, samples, model or [], override)
     bounds = Bounds(concurrency, limit, retry)
     cluster = cluster_of(ray, workers, shards, keep_shards)
     budget = BudgetConfig(tokens=max_tokens_spent)
-    reason = review(run, settings, bounds, budget, quiet, cache, cluster)
+    with serving(metrics, quiet):
+        reason = review(run, settings, bounds, budget, quiet, cache, cluster)
     say_ending(run, reason, STORED)
 
 
@@ -92,6 +95,7 @@ def label(
     workers: Workers = None,
     shards: Shards = None,
     keep_shards: KeepShards = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Label the intent behind every turn of a run; the same command again goes on."""
     given = {"model": model, "taxonomy": str(taxonomy) if taxonomy else None}
@@ -99,7 +103,8 @@ def label(
     bounds = Bounds(concurrency, limit, retry)
     cluster = cluster_of(ray, workers, shards, keep_shards)
     budget = BudgetConfig(tokens=max_tokens_spent)
-    reason = review(run, settings, bounds, budget, quiet, cache, cluster)
+    with serving(metrics, quiet):
+        reason = review(run, settings, bounds, budget, quiet, cache, cluster)
     say_ending(run, reason, STORED)
 
 

@@ -145,7 +145,9 @@ def _opened(
     async def one(item: Item, emit: Emit) -> None:
         seed = item.calls if bounds.retry else 0  # the same seed would bring the same answer
         asking = Asking(item.id, item.calls, settings, sampling, tools.budget, gate, seed)
-        await work(item, asking, emit)
+        about = (item.id, item.conversation.title, item.conversation.culture.id)
+        with tools.progress.scene(*about):
+            await work(item, asking, emit)
 
     models = list({id(judge.model): judge.model for judge in judges}.values())
     return Opened(models, one)

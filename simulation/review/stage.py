@@ -121,8 +121,8 @@ async def _launch(stage: Stage, settings: JudgeSettings, job: Job[Item], read: R
     ids = found[: bounds.limit]
     if not ids:
         raise UserError(f"{stage.run} has no episode that ended properly; play some: folkways run")
-    progress = Progress(stage.quiet, "episodes")
-    tools = Tools(stage.engines, stage.budget, stage.utc, progress.watch)
+    progress = Progress(stage.quiet, "episodes", job.stage)
+    tools = Tools(stage.engines, stage.budget, stage.utc, progress)
     crew = hire(job, tools, store, progress, bounds.concurrency, stage.cluster)
     progress.total, started = len(ids), stage.utc()
 

@@ -103,7 +103,7 @@ def _open(store: Store, tokens: int) -> range | None:
 async def _write_some(
     config: ClcaExperiment, store: Store, model: Lent, budget: Budget, numbers: range, quiet: bool
 ) -> str:
-    progress = Progress(quiet, "texts")
+    progress = Progress(quiet, "texts", STAGE)
     progress.total = len(numbers)
     started = utc_now()
     form = default_reply_form(model.name)

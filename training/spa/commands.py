@@ -13,6 +13,7 @@ import typer
 
 from scenarios.terminal import printable
 from simulation.ending import say_ending
+from simulation.metrics import MetricsPort, serving
 from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers, cluster_of
 
 spa_app = typer.Typer(
@@ -35,6 +36,7 @@ def generate(
     dry_run: DryRun = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
     quiet: Quiet = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Step 1: have the model write survey questions on each topic."""
     from training.spa.config import load_spa_config
@@ -46,7 +48,8 @@ def generate(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
-    reason = write_questions(chosen, fresh=fresh, quiet=quiet)
+    with serving(metrics, quiet):
+        reason = write_questions(chosen, fresh=fresh, quiet=quiet)
     for line in summary(chosen):
         typer.echo(printable(line))
     say_ending(chosen.run, reason, DONE)
@@ -63,6 +66,7 @@ def collect(
     workers: Workers = None,
     shards: Shards = None,
     keep_shards: KeepShards = False,
+    metrics: MetricsPort = None,
 ) -> None:
     """Step 2: have the model answer the questions, without a culture and for each."""
     from training.spa.collect import collect as ask_questions
@@ -75,7 +79,9 @@ def collect(
             typer.echo(printable(line))
         return
     cluster = cluster_of(ray, workers, shards, keep_shards)
-    say_ending(chosen.run, ask_questions(chosen, quiet=quiet, cluster=cluster), DONE)
+    with serving(metrics, quiet):
+        reason = ask_questions(chosen, quiet=quiet, cluster=cluster)
+    say_ending(chosen.run, reason, DONE)
 
 
 @spa_app.command()

@@ -63,7 +63,7 @@ async def _write(config: SpaConfig, store: Store, model: Lent, quiet: bool) -> s
     todo = [topic for topic in topics if topic.next_tries()]
     if not todo:
         return "done"
-    budget, progress = Budget(config.budget, time.monotonic), Progress(quiet, "topics")
+    budget, progress = Budget(config.budget, time.monotonic), Progress(quiet, "topics", STAGE)
     progress.total, progress.already = len(todo), len(topics) - len(todo)
     writer = Writer(config, model, budget, utc_now, lambda: crew.draining)
     crew = Crew(Opened([model], writer.work), store, budget, progress, config.concurrency)
