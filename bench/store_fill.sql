@@ -100,11 +100,11 @@ insert into happenings
 
 insert into calls
     select episode_id, turn, step, 'act', speaker, 'model', 'feedbeef', 'cafe', turn - 1, turn, 400 + 30 * turn,
-           400 + 30 * (turn - 1), 25, 1.5, 1, 0.0001, if(failure is null, 'stop', null), failure, text
+           400 + 30 * (turn - 1), 25, 1.5, 1, 0.0001, if(failure is null, 'stop', null), failure, text, null
     from turns;
 insert into calls
     select episode_id, 20 + turn, step, 'repair', speaker, 'model', 'feedbeef', 'cafe', turn - 1, turn, 450 + 30 * turn,
-           400 + 30 * turn, 25, 1.5, 1, 0.0001, 'stop', null, 'no'
+           400 + 30 * turn, 25, 1.5, 1, 0.0001, 'stop', null, 'no', null
     from turns where failure is not null;
 
 insert into verdicts

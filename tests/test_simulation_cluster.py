@@ -32,7 +32,7 @@ models: [{name: fake}]
 methods: [culture]
 readouts: [logprobs]
 orders: forward
-people: published
+people: synthetic
 """
 
 
