@@ -134,6 +134,7 @@ ENGINES = {
     "fake": "agents.engines.fake:from_spec",
     "hf": "agents.engines.transformers:from_spec",
     "openai": "agents.engines.openai:from_spec",
+    "pool": "agents.engines.pool:from_spec",
     "vllm": "agents.engines.vllm:from_spec",
 }
 """Engine names to factories; a factory takes what follows the colon of a model's name, and the
@@ -144,9 +145,9 @@ user's options.
 def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
     """Return the model that a user's `name` stands for, not yet started.
 
-    `embedded`, `vllm:PATH_OR_ID`, `hf:PATH_OR_ID`, `openai:NAME@BASE_URL`, `fake`,
-    `fake:FILE.yaml`, or an import path `module:factory`. Raises UserError for an unknown name or
-    unknown options.
+    `embedded`, `vllm:PATH_OR_ID`, `hf:PATH_OR_ID`, `openai:NAME@BASE_URL`, `pool:FILE.yaml`,
+    `fake`, `fake:FILE.yaml`, or an import path `module:factory`. Raises UserError for an unknown
+    name or unknown options.
     """
     engine, _, rest = name.partition(":")
     spec = rest or engine

@@ -16,9 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import duckdb
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.store_queries import fill
+import duckdb
+from store_queries import fill
+
 from simulation.launch import utc_now
 from simulation.pack import merge, pack
 

@@ -123,7 +123,14 @@ def settle_configuration(
         file = run / "config.yaml"
         if file.exists():  # other work in the same store
             file = run / f"config-{kind}.yaml"
-        file.write_text(text, encoding="utf-8")
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            file.unlink(missing_ok=True)
+            raise UserError(
+                f"cannot write {file}: {error.strerror}; run the same command again once that is "
+                "mended"
+            ) from error
         store.add("runs", row)
     elif stored[1] != resolved_hash:
         changed = differences(yaml.safe_load(stored[0]), resolved)

@@ -41,9 +41,11 @@ def locked(run: Path) -> Iterator[None]:
                 f"{run} is being written by another process (PID {pid}); wait for it, or stop it "
                 f"with: kill -INT {pid}"
             )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        try:
+            file.truncate(0)
+            os.write(file.fileno(), str(os.getpid()).encode())
+        except OSError as error:
+            raise UserError(f"cannot write in '{run}': {error.strerror}") from error
         yield
 
 

@@ -73,7 +73,21 @@ class Store:
         """Keys of shared rows that are stored already."""
 
     def create(self) -> None:
-        """Make the file with its tables and views, or bring an older one up to date."""
+        """Make the file with its tables and views, or bring an older one up to date.
+
+        A file that could not be made whole is taken away again, or it would stand in the way of the
+        next attempt.
+        """
+        is_new = not self.path.exists()
+        try:
+            self._create()
+        except UserError:
+            if is_new:
+                self.path.unlink(missing_ok=True)
+                self.path.with_name(f"{FILE}.wal").unlink(missing_ok=True)
+            raise
+
+    def _create(self) -> None:
         views = views_sql()
         with _Connection(self.path) as con:
             empty = not con.execute("from duckdb_tables() limit 1").fetchall()
@@ -228,7 +242,8 @@ class _Connection:
                 locked = "lock" in str(error).lower()
                 locked |= isinstance(error, duckdb.ResourceInUseException)
                 if not locked or time.monotonic() > patience:
-                    raise UserError(f"cannot open {self.path}: {error}") from error
+                    reason = str(error).strip().splitlines()[0]
+                    raise UserError(f"cannot open {self.path}: {reason}") from error
                 time.sleep(0.05)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:

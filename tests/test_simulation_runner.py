@@ -250,6 +250,22 @@ def test_a_full_disk_is_one_clear_line_and_keeps_what_was_stored(tmp_path: Path)
     assert play(tmp_path / "out", replicates=80) == "done" and count(run) == 320
 
 
+@pytest.mark.parametrize("bytes_", [0, 100, 6000, 20_000])
+def test_a_disk_that_is_full_from_the_first_leaves_nothing_in_the_way(
+    tmp_path: Path, bytes_: int
+) -> None:
+    start = command(tmp_path / "out", tmp_path / "run.yaml")
+
+    def no_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, bytes_))
+
+    done = subprocess.run(start, capture_output=True, text=True, preexec_fn=no_room, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("folkways: cannot ")
+    assert len(done.stderr.splitlines()) == 1
+    assert play(tmp_path / "out") == "done"
+
+
 def test_a_foreign_or_newer_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "trial").mkdir()
     store = tmp_path / "trial/log.duckdb"

@@ -336,6 +336,32 @@ comment on column stage_costs.cost is 'US dollars; null where no price is known.
 comment on column stage_costs.calls_per_accepted is 'Calls for each accepted episode; null where none is.';
 comment on column stage_costs.tokens_per_accepted is 'Tokens for each accepted episode; null where none is.';
 
+create or replace view endpoint_loads as
+select
+    model, endpoint, count(*) as calls, count(failure) as failed_calls, sum(attempts - 1)::bigint as retries,
+    sum(prompt_tokens)::bigint as prompt_tokens, sum(cached_tokens)::bigint as cached_tokens,
+    sum(completion_tokens)::bigint as completion_tokens, sum(cost) as cost, avg(latency_s) as mean_latency_s,
+    median(latency_s) as median_latency_s, quantile_cont(latency_s, 0.95) as p95_latency_s
+from calls
+group by model, endpoint;
+comment on view endpoint_loads is
+    'What each endpoint of a pool served, every attempt at an episode included. A call that failed for good belongs to '
+    'no endpoint.';
+comment on column endpoint_loads.model is 'Model that was called.';
+comment on column endpoint_loads.endpoint is
+    'Endpoint by name, or response-cache; null for failed calls, and for a model that is one engine.';
+comment on column endpoint_loads.calls is 'Number of calls.';
+comment on column endpoint_loads.failed_calls is 'Calls that failed for good; other than 0 only where endpoint is null.';
+comment on column endpoint_loads.retries is 'Requests beyond the first of each call, wherever they went.';
+comment on column endpoint_loads.prompt_tokens is 'Prompt tokens; null where the endpoint does not tell.';
+comment on column endpoint_loads.cached_tokens is
+    'Prompt tokens served from the prefix cache; null where the endpoint does not tell.';
+comment on column endpoint_loads.completion_tokens is 'Completion tokens; null where the endpoint does not tell.';
+comment on column endpoint_loads.cost is 'US dollars; null where no price is known.';
+comment on column endpoint_loads.mean_latency_s is 'Mean time from request to reply, waiting and retries included, seconds.';
+comment on column endpoint_loads.median_latency_s is 'Its median.';
+comment on column endpoint_loads.p95_latency_s is 'Time within which 95 % of the calls were answered, seconds.';
+
 create or replace view failures as
 select t.episode_id, e.scenario_id, e.culture_id, 'turn' as kind, t.turn, t.call, t.speaker as role,
     'act' as purpose, t.failure, null as message
