@@ -109,8 +109,11 @@ class Voice:
         self.language, self.words, self._items = words.language, words, items
         self.refusals, self.unsure = words.refusals, words.unsure
         environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-        self._template = environment.from_string(template)
+        self._template, self._source = environment.from_string(template), template
         self.hash = short_hash(template + words.model_dump_json())
+
+    def __reduce__(self) -> tuple[type[Voice], tuple[Any, ...]]:
+        return Voice, (self.words, self._items, self._source)  # a compiled template cannot travel
 
     def render(self, part: str, **values: Any) -> str:
         """Return the prompt's part `system` or `item`; text enters as values only."""
