@@ -651,7 +651,15 @@ def test_a_copy_is_no_different_and_a_better_model_is_found(tmp_path, method, re
         for other in "ab":
             less, _, high, p = found[f"c {method}", f"{other} {method}"]
             assert less < 0 and high < 0 and p < 0.05, (metric, p)
+    found = gaps(results, "culturespa")
+    assert found[f"b {method}", f"a {method}"] == (0, 0, 0, 1)
+    for other in "ab":  # the score is better when it is higher
+        more, low, _, p = found[f"c {method}", f"{other} {method}"]
+        assert more > low > 0 and p < 0.05, p
     plain = {each.model: each.id for each in results.series if each.reading != "text-strict"}
+    best, worse = (value(results, "culturespa", ALL, plain[model]) for model in "ca")
+    assert more == pytest.approx(best - worse)
+    found = gaps(results, "w1_penalised")
     c, a = (value(results, "w1_penalised", ALL, plain[model]) for model in "ca")
     assert found[f"c {method}", f"a {method}"][0] == pytest.approx(c - a)
 

@@ -18,6 +18,7 @@ from eval.report.culturespa import (
     matrices,
     modal_sheet,
     spa_baselines,
+    spa_gap,
     spa_scores,
 )
 from eval.report.individuals import guesses, individuals
@@ -99,6 +100,10 @@ def compute(
     people = coded_grid(grid, items, published)
     sheets = [(given, modal_sheet(con, given, people, published)) for given in all_given]
     results.scores += spa_scores(sheets, people, rng, results.draws)
+    modal = {given.series.id: (given, sheet) for given, sheet in sheets}
+    for one, two in _pairs(all_given):
+        left, right = modal[one.series.id], modal[two.series.id]
+        results.gaps += spa_gap(left, right, people, rng, results.draws)
     results.baselines += spa_baselines(people)
     results.matrices = matrices(sheets, people)
 

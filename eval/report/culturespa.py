@@ -6,7 +6,7 @@ system has it; where people come from a user's own file, the recoded scales stan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import duckdb
 import numpy as np
@@ -14,9 +14,9 @@ import numpy as np
 from eval.item import Item
 from eval.people.marginals import load_marginals
 from eval.report.answers import Given
-from eval.report.results import ALL, Matrix, Score
+from eval.report.results import ALL, Gap, Matrix, Score
 from eval.scoring import baseline, culture_score
-from eval.scoring.bootstrap import culturespa, interval_by_country, tabulate
+from eval.scoring.bootstrap import compare, culturespa, interval_by_country, tabulate
 from eval.scoring.grid import Bools, Floats, Grid, as_floats
 
 GOLD: tuple[culture_score.Gold, ...] = ("mode", "mean", "median")
@@ -90,6 +90,27 @@ def spa_scores(sheets: Sheets, people: Grid, rng: np.random.Generator, draws: in
         lengths = np.where(np.isnan(errors), np.nan, (scales.lengths - 1) ** 2)
         scores += _scored(who, "culturespa_penalised", errors, lengths, people, rng, draws)
     return scores
+
+
+def spa_gap(
+    one: tuple[Given, Floats], two: tuple[Given, Floats], people: Grid, rng: np.random.Generator,
+    draws: int,
+) -> Iterator[Gap]:  # fmt: skip
+    """Yield the paired difference of two series' scores against the modes of people, for the cells
+    that both answered validly, with its interval over items."""
+    target = culture_score.gold(people, "mode")
+    found = [culture_score.squares(sheet, target, people.scales) for _, sheet in (one, two)]
+    both = ~np.isnan(found[0][0]) & ~np.isnan(found[1][0])
+    rows = [row for row in range(len(both)) if both[row].any()]
+    if not rows:
+        return
+    left, right = (
+        tabulate(*(np.where(both, part, np.nan)[rows] for part in parts)) for parts in found
+    )
+    gap = compare(left, right, rng, rows=False, items=True, statistic=culturespa, draws=draws)
+    value, low, high, p = (float(part[0]) for part in gap)
+    who = (one[0].series.id, two[0].series.id)
+    yield Gap(*who, "culturespa", ALL, value, low, high, p, int(both[rows].any(axis=0).sum()))
 
 
 def _name(kind: culture_score.Gold) -> str:

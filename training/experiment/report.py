@@ -78,15 +78,19 @@ def _figures(results: Results) -> dict[str, str]:
 
 def shared_sections(
     con: duckdb.DuckDBPyConnection, config: Study, results: Results,
-    pairs: Sequence[tuple[str, str]] = (),
+    pairs: Sequence[tuple[str, str]] = (), shown: Sequence[str] = SHOWN,
 ) -> Iterator[Section]:  # fmt: skip
-    """Yield what reports of all experiments have: what was learned, whether it moved the answers,
-    the main arm against the others and further `pairs` of arms, and what of it is format."""
+    """Yield what reports of all experiments have: what was learned, whether it moved the answers
+    as the metrics `shown` have it, the main arm against the others and further `pairs` of arms, and
+    what of it is format."""
     yield from titled("learned", _learned(con, config))
     about = _ABOUT | {name: arm.about for name, arm in config.known_arms.items()}
     bases = [series for series in results.series if series.model == BASE]
-    moved = [_moved(results, base, about) for base in bases]
-    controls = [_controls(results, base, about, config.main, pairs) for base in bases]
+    moved = [_moved(results, base, about, shown) for base in bases]
+    controls = [
+        _controls(results, base, about, [*_mains(results, base, config.main), *pairs], shown)
+        for base in bases
+    ]
     usable = [_format(results, base, about) for base in bases]
     for name, tables in (("moved", moved), ("controls", controls), ("format", usable)):
         yield from titled(name, list(chain(*tables)))
@@ -165,29 +169,34 @@ def _difference(results: Results, one: Series, two: Series, metric: str) -> Gap 
     return None
 
 
-def _moved(results: Results, base: Series, about: About) -> list[Table]:
+def _mains(results: Results, base: Series, main: str) -> list[tuple[str, str]]:
+    """Return the main arm with each of its controls."""
+    return [(main, other) for other in _alike(results, base) if other not in (BASE, main, HELD_OUT)]
+
+
+def _moved(results: Results, base: Series, about: About, shown: Sequence[str]) -> list[Table]:
     """Return how much nearer to people each arm is than the base model."""
     rows = [
-        Row((model, about.get(model, ""), *_differences(results, series, base)))
+        Row((model, about.get(model, ""), *_differences(results, series, base, shown)))
         for model, series in _alike(results, base).items()
         if model != BASE
     ]
-    return new_table(f"Less the base model: {_title(base)}", _head(), rows, words=2)
+    return new_table(f"Less the base model: {_title(base)}", _head(shown), rows, words=2)
 
 
 def _controls(
-    results: Results, base: Series, about: About, main: str, further: Sequence[tuple[str, str]]
-) -> list[Table]:
-    """Return how much nearer to people the main arm is than its controls."""
+    results: Results, base: Series, about: About, pairs: Sequence[tuple[str, str]],
+    shown: Sequence[str],
+) -> list[Table]:  # fmt: skip
+    """Return how much nearer to people the first arm of each pair is than the second."""
     alike = _alike(results, base)
-    pairs = [(main, other) for other in alike if other not in (BASE, main, HELD_OUT)]
     rows = [
         Row((f"{one} less {two}", about.get(two, ""),
-             *_differences(results, alike[one], alike[two])))
-        for one, two in [*pairs, *further]
+             *_differences(results, alike[one], alike[two], shown)))
+        for one, two in pairs
         if one in alike and two in alike
     ]  # fmt: skip
-    return new_table(f"Arm against arm: {_title(base)}", _head(), rows, words=2)
+    return new_table(f"Arm against arm: {_title(base)}", _head(shown), rows, words=2)
 
 
 def _format(results: Results, base: Series, about: About) -> list[Table]:
@@ -225,15 +234,15 @@ def _less(one: Gap | None, two: Gap | None) -> str:
     return number(one.value - two.value)
 
 
-def _head() -> tuple[str, ...]:
-    return ("", "", *(measure(name).title for name in SHOWN), "p", "items")
+def _head(shown: Sequence[str]) -> tuple[str, ...]:
+    return ("", "", *(measure(name).title for name in shown), "p", "items")
 
 
-def _differences(results: Results, one: Series, two: Series) -> Sequence[str]:
-    gaps = [_difference(results, one, two, metric) for metric in SHOWN]
+def _differences(results: Results, one: Series, two: Series, shown: Sequence[str]) -> Sequence[str]:
+    gaps = [_difference(results, one, two, metric) for metric in shown]
     cells = [
         DASH if gap is None else interval(gap.value, gap.low, gap.high, measure(name).decimals)
-        for name, gap in zip(SHOWN, gaps, strict=True)
+        for name, gap in zip(shown, gaps, strict=True)
     ]
     first = gaps[0]
     return (*cells, chance(first.p) if first else DASH, str(first.items) if first else DASH)

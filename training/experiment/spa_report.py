@@ -18,7 +18,7 @@ from eval.report.table import Row, Section, Table, new_table
 from simulation.query import read_rows
 from training.experiment.adapters import trained
 from training.experiment.arm import JOINT
-from training.experiment.report import shared_sections, titled
+from training.experiment.report import SHOWN, shared_sections, titled
 from training.experiment.shelf import read_corpora
 from training.experiment.spa_config import SpaExperiment
 
@@ -46,7 +46,7 @@ def sections(
 ) -> Iterator[Section]:
     """Yield the parts that come before those of the evaluation."""
     yield from titled("asked-itself", [*_written(con), *_funnel(con)])
-    yield from shared_sections(con, config, results, PAIRS)
+    yield from shared_sections(con, config, results, PAIRS, (*SHOWN, "culturespa"))
     yield from titled("abilities", _abilities(config))
 
 
