@@ -158,6 +158,18 @@ def test_first_come_is_first_served() -> None:
     assert order == list(range(20))
 
 
+def test_a_call_that_is_moved_keeps_its_place(tmp_path: Path) -> None:
+    async def run(pool: PoolModel) -> None:
+        prompts: list[list[Message]] = [[{"role": "user", "content": c}] for c in "abcde"]
+        await asyncio.gather(*(pool.complete(prompt, PLAIN) for prompt in prompts))
+
+    with serving(BROKEN, OK) as server:
+        place = endpoint("one", server, concurrency=1)
+        with_pool(tmp_path, [place], run)
+    order = [asked.body["messages"][0]["content"] for asked in server.asked]
+    assert order == ["a", "a", "b", "c", "d", "e"]
+
+
 def test_a_large_call_is_not_overtaken_by_small_ones_for_ever() -> None:
     clock, order = Clock(), list[int]()
 

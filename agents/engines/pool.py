@@ -141,30 +141,38 @@ class PoolModel:
     async def _serve(self, call: Call, ask: Ask) -> _Served:
         """Ask one endpoint after the other until one serves the call or it fails for good."""
         give_up = asyncio.get_running_loop().time() + self._config.wait_s
-        while True:
-            endpoint = await self._place(call, give_up)
-            used, attempts = 0, 1  # unless somebody tells
-            try:
-                result = await ask(endpoint.model)
-                used, told, attempts = _usage(result, call.tokens)
-                if endpoint.served(told):
-                    log.warning("%s: endpoint %s is back", self.name, endpoint.name)
-                return _Served(result, endpoint, call.attempts + attempts)
-            except CallFailed as error:
-                attempts = error.attempts
-                self._failed(call, endpoint, error)
-            except ModelUnavailable as error:
-                if endpoint.failed(str(error), is_usable=False):
-                    self._nurse(endpoint)
-                call.failed_at.append(endpoint)
-            except ScoresUnavailable as error:
-                endpoint.gives_scores = False
-                about = (self.name, endpoint.name, _line(str(error)))
-                log.warning("%s: endpoint %s is passed over for scores: %s", *about)
-            finally:
-                endpoint.end(call.tokens, used, attempts)
-                call.attempts += attempts
-                self._line.move_up()
+        try:
+            while True:
+                endpoint = await self._place(call, give_up)
+                if (result := await self._ask(call, endpoint, ask)) is not None:
+                    return _Served(result, endpoint, call.attempts)
+        finally:
+            self._line.move_up()
+
+    async def _ask(self, call: Call, endpoint: Endpoint, ask: Ask) -> Any:
+        """Return what the endpoint answers, or None where the call is to be moved."""
+        used, attempts = 0, 1  # unless somebody tells
+        try:
+            result = await ask(endpoint.model)
+            used, told, attempts = _usage(result, call.tokens)
+            if endpoint.served(told):
+                log.warning("%s: endpoint %s is back", self.name, endpoint.name)
+            return result
+        except CallFailed as error:
+            attempts = error.attempts
+            self._failed(call, endpoint, error)
+        except ModelUnavailable as error:
+            if endpoint.failed(str(error), is_usable=False):
+                self._nurse(endpoint)
+            call.failed_at.append(endpoint)
+        except ScoresUnavailable as error:
+            endpoint.gives_scores = False
+            about = (self.name, endpoint.name, _line(str(error)))
+            log.warning("%s: endpoint %s is passed over for scores: %s", *about)
+        finally:
+            endpoint.end(call.tokens, used, attempts)
+            call.attempts += attempts
+        return None
 
     def _failed(self, call: Call, endpoint: Endpoint, failed: CallFailed) -> None:
         """Take note of a failure; raise it where the call is not to be moved."""

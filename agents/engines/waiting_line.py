@@ -1,14 +1,14 @@
 """The line in which calls wait for an endpoint of a pool.
 
 Invariant: first come, first served: a call never overtakes an earlier one at an endpoint that both
-may go to.
+may go to, and one that is moved keeps its place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from bisect import insort
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +23,8 @@ class Call:
     tokens: int
     """What it may use: prompt and completion."""
     scoring: bool
+    number: int = 0
+    """Its place among all calls, by arrival; 0 before it has come."""
     failed_at: list[Endpoint] = field(default_factory=list)
     moves: int = 0
     """How often an endpoint failed it."""
@@ -49,7 +51,8 @@ class WaitingLine:
         self, endpoints: Sequence[Endpoint], sleep: Callable[[float], Awaitable[None]]
     ) -> None:
         self._endpoints, self._sleep = endpoints, sleep
-        self._line: deque[_Waiting] = deque()
+        self._line: list[_Waiting] = []
+        self._arrived = 0
         self._alarm: asyncio.Task[None] | None = None
 
     async def place(self, call: Call, give_up: float) -> Endpoint | None:
@@ -57,8 +60,11 @@ class WaitingLine:
 
         Raises TimeoutError when the event loop's time is `give_up`.
         """
+        if not call.number:
+            self._arrived += 1
+            call.number = self._arrived
         waiting = _Waiting(call, asyncio.get_running_loop().create_future())
-        self._line.append(waiting)
+        insort(self._line, waiting, key=lambda one: one.call.number)
         self.move_up()
         try:
             async with asyncio.timeout_at(give_up):
@@ -78,12 +84,12 @@ class WaitingLine:
         for waiting in list(self._line):
             if all(endpoint.name in claimed or not endpoint.is_up for endpoint in self._endpoints):
                 break
+            if waiting.place.done():
+                continue  # it was cancelled and is about to leave
             call = waiting.call
             open_ = [each for each in self._open_to(call) if each.name not in claimed]
             delays = [endpoint.delay(call.tokens) for endpoint in open_]
             ready = [each for each, delay in zip(open_, delays, strict=True) if delay == 0]
-            if waiting.place.done():
-                continue  # it was cancelled and is about to leave
             if ready:
                 endpoint = choose(ready)
                 endpoint.begin(call.tokens)
