@@ -68,7 +68,10 @@ class ClusterCrew(Crew[Item]):
         self.shelf = Shelf(shards_of(store.path.parent, cluster))
         self._launch, self._began = secrets.token_hex(4), time.monotonic()
         self._hired = self._retired = self._alive = 0
+        self._handout: Handout[Item] = Handout(iter(()), 0, 1)
         self._actors: dict[str, Any] = {}
+        self._ready: set[str] = set()
+        """Workers that have started."""
         self._dismissals: list[asyncio.Task[None]] = []
         self._written: set[int] = set()
         """Numbers of the items that are merged."""
@@ -86,6 +89,8 @@ class ClusterCrew(Crew[Item]):
         size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))
         self._hands = math.ceil(self.concurrency / size) + 1
         self._handout = Handout(items, count, size)
+        if self.draining:
+            await self._handout.stop()
         self._tasks = [asyncio.create_task(self._employ(place)) for place in range(self._workers)]
         try:
             for ended in asyncio.as_completed(self._tasks):
@@ -161,7 +166,9 @@ class ClusterCrew(Crew[Item]):
         )  # fmt: skip
         actor = hired.remote(self.job, self.shelf, name, self.concurrency, limits, self.responses)
         self._actors[name] = actor
-        await self._started(actor)
+        if not await self._started(actor):
+            return
+        self._ready.add(name)
         self._alive += 1
         feeds = [asyncio.create_task(self._feed(name, actor)) for _ in range(self._hands)]
         try:
@@ -174,16 +181,24 @@ class ClusterCrew(Crew[Item]):
         if spent:
             raise _Retired(spent)
 
-    async def _started(self, actor: Any) -> None:
-        """Wait for a worker to start; where there is none for long, say so."""
+    async def _started(self, actor: Any) -> bool:
+        """Wait for a worker to start, or for the others to have done everything; return whether it
+        has. Where there is no worker for long, say so."""
         starting = asyncio.create_task(_result(actor.start.remote()))
+        over = asyncio.create_task(self._handout.over.wait())
+        first = asyncio.FIRST_COMPLETED
         try:
-            while not (await asyncio.wait([starting], timeout=WAIT_NOTE_S))[0]:
+            while not (
+                await asyncio.wait([starting, over], timeout=WAIT_NOTE_S, return_when=first)
+            )[0]:
                 if not self._alive:
                     self.progress.note("no worker has started yet; waiting for the cluster")
-            await starting
+            if starting.done():
+                await starting
+            return starting.done()
         finally:
             starting.cancel()
+            over.cancel()
 
     async def _feed(self, name: str, actor: Any) -> str | None:
         """Give a worker one batch after the other; return the budget that ran out, if one did."""
@@ -204,10 +219,11 @@ class ClusterCrew(Crew[Item]):
         if actor is None:
             return
         orderly = False
-        with suppress(RayError, TimeoutError):
-            async with asyncio.timeout(0.1 if self._stopped else CLOSING_S):
-                await _result(actor.close.remote())
-                orderly = True
+        if name in self._ready and not self._stopped:
+            with suppress(RayError, TimeoutError):
+                async with asyncio.timeout(CLOSING_S):
+                    await _result(actor.close.remote())
+                    orderly = True
         ray.kill(actor)
         await self._merge(await asyncio.to_thread(self.shelf.close, name))
         if orderly:  # it writes nothing any more: nobody has to be told which of its shards count

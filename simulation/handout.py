@@ -40,6 +40,10 @@ class Handout(Generic[Item]):
         self._change = asyncio.Condition()
         self._left, self.given_up = count, 0
         self.stopped = False
+        self.over = asyncio.Event()
+        """Set once nothing is left, or nothing is given out any more."""
+        if not count:
+            self.over.set()
 
     @property
     def held(self) -> int:
@@ -106,10 +110,13 @@ class Handout(Generic[Item]):
                 self.given_up += 1
             else:
                 self._again.append(task)
+        if not self._left:
+            self.over.set()
         self._change.notify_all()
 
     async def stop(self) -> None:
         """Give nothing out any more."""
         self.stopped = True
+        self.over.set()
         async with self._change:
             self._change.notify_all()

@@ -101,3 +101,18 @@ def test_every_item_is_done_once_or_given_up(
     done, times, given_up = asyncio.run(play())
     assert len(times) == len(done), "nothing is done twice"
     assert len(done) + given_up == count
+
+
+def test_it_is_over_when_all_is_done_or_it_was_stopped() -> None:
+    async def overs() -> list[bool]:
+        found = [Handout(iter(""), 0, 2).over.is_set()]
+        handout = Handout(iter("ab"), 2, 2)
+        await handout.take("one")
+        found.append(handout.over.is_set())
+        await handout.give_back("one", [0, 1], {0, 1})
+        found.append(handout.over.is_set())
+        other = Handout(iter("ab"), 2, 2)
+        await other.stop()
+        return [*found, other.over.is_set()]
+
+    assert asyncio.run(overs()) == [True, False, True, True]
