@@ -37,6 +37,7 @@ UNPAID = {
     "latency_s": 0.0, "attempts": 0, "endpoint": PARENT,
 }  # fmt: skip
 """Columns of such calls: nothing was asked again, so that no sum counts anything twice."""
+ROLE_ID = re.compile(r"[a-z][a-z0-9_]*")
 PREFIX = re.compile(r"([^:]{1,120}?) ?: ?(.*)")
 
 
@@ -185,7 +186,7 @@ def read_say(text: str, premise: Premise) -> Given:
     """Return the act that a user gives: `ROLE: text`, or the text alone for whoever is next.
 
     A name before the colon stands for its role. Raises UserError for no words, and for what looks
-    like a misspelt role.
+    like a role and is none.
     """
     text = " ".join(sound(text).split())
     stage, found, role, words = premise.stage(), PREFIX.fullmatch(text), None, text
@@ -194,7 +195,8 @@ def read_say(text: str, premise: Premise) -> Given:
         known = {name.casefold(): role for role, name in stage.names.items()}
         known |= {role: role for role in stage.names}
         role = known.get(before) or known.get(before.casefold())
-        if role is None and get_close_matches(before.casefold(), known, 1, 0.75):
+        near = get_close_matches(before.casefold(), known, 1, 0.75)
+        if role is None and (near or ROLE_ID.fullmatch(before)):
             raise unknown_name("role", before, premise.scenario.roles)
         words = found[2] if role else text
     if not words:

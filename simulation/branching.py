@@ -120,11 +120,11 @@ def _fork(store: Store, wanted: Wanted) -> Fork:
 def _require_turn(parent: Recorded, turn: int) -> None:
     """Raise UserError for a turn after which nothing can follow."""
     row, count = parent.row, len(parent.tables["turns"])
-    last = count if row["exit_reason"] in RETRIED else count - 1
+    last = count if row["exit_reason"] in RETRIED else max(count - 1, 0)
     if not 0 <= turn <= last:
         raise UserError(
             f"--at {turn}: episode {row['episode_id']} has {count} turns and ended with "
-            f"{row['exit_reason']}; give 0 to {max(last, 0)}"
+            f"{row['exit_reason']}; give 0 to {last}"
         )
 
 

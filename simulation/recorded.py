@@ -103,13 +103,15 @@ class Recorded:
 
     def premise(self) -> Premise:
         """Return what it was played under; of a branch, what holds after the branching."""
-        cast, get = {row["role"]: row for row in self.tables["roles"]}, self.sources.get
-        order = [role for role in self.scenario.roles if role in cast]
-        people = {role: get("personas", cast[role]["persona_hash"])["data"] for role in order}
-        told = {role: get("cultures", cast[role]["culture_hash"])["data"] for role in order}
+        rows, get = {row["role"]: row for row in self.tables["roles"]}, self.sources.get
+        people, told = {}, {}
+        for role in self.scenario.roles:
+            if role not in rows:
+                raise UserError(f"the table roles has no '{role}' of this episode")
+            people[role] = _persona(get("personas", rows[role]["persona_hash"])["data"])
+            told[role] = _culture(get("cultures", rows[role]["culture_hash"])["data"])
         return Premise(
-            with_roles(self.scenario, cast), {role: _persona(people[role]) for role in order},
-            {role: _culture(told[role]) for role in order}, self.row["language"],
+            with_roles(self.scenario, rows), people, told, self.row["language"],
             self.row["reply_form"], self.config.conditioning,
         )  # fmt: skip
 

@@ -37,6 +37,8 @@ BEFORE = 10
 PAGE = """
 select episode_id, rowid from episodes where rowid > ? and rowid <= ? order by rowid limit ?
 """
+MAX_FAULTS = 20
+"""Faults that are kept in words."""
 SIDE = "select count(*) from calls where step = 0"
 
 Row = dict[str, Any]
@@ -66,9 +68,6 @@ class Account:
     faulty: int = 0
 
 
-MAX_FAULTS = 20
-
-
 def reproduce(
     run: Path, episode: str | None = None, out: Path | None = None, quiet: bool = False
 ) -> Account:
@@ -79,19 +78,15 @@ def reproduce(
     empty.
     """
     account = Account()
-    target = _target(run, out) if out else None
     progress = _Checked(account, quiet)
     with closing(open_reader(run)) as con:
-        progress.total, last = con.execute("select count(*), max(rowid) from episodes").fetchall()[
-            0
-        ]
-        if not progress.total:
+        count, last = con.execute("select count(*), max(rowid) from episodes").fetchall()[0]
+        if not count:
             raise UserError("no episode has been stored in this run yet")
         only = find_episode(con, episode) if episode else None
-        if only:
-            progress.total = 1
-        else:
-            account.left_aside = con.execute(SIDE).fetchall()[0][0]
+        progress.total = 1 if only else count
+        account.left_aside = 0 if only else con.execute(SIDE).fetchall()[0][0]
+    target = _target(run, out) if out else None
     with progress.shown():
         for ids, book in _books(run, only, last):
             records = asyncio.run(_checked(book, ids, account, progress))

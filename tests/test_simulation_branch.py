@@ -286,6 +286,7 @@ BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "unknown culture 'XYZ'": ((1, "ada.culture=XYZ"), {}),
     "--say is empty": ((1,), {"say": "  "}),
     "unknown role 'belaa'": ((1,), {"say": "belaa: Good."}),
+    "unknown role 'listen'": ((1,), {"say": "listen: Good."}),
     "cannot be an act of bela: nothing is said": ((1,), {"say": "bela: ..."}),
 }
 
