@@ -12,14 +12,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agents.cache import CACHED
 from agents.model import Model, open_model
 from scenarios.errors import UserError
 from scenarios.problem import Finding, SourceError
 from scenarios.schema import parse
 from scenarios.source import Source, load_yaml
 
-RESERVED = "response-cache"
-"""What the log calls a reply that came from no endpoint."""
+RESERVED = (CACHED, "parent")
+"""What the log calls replies that came from no endpoint: from the cache, and from the episode that
+a branch left."""
 RETRIES = 2
 """Retries of the client within an endpoint where its options do not say; fewer than outside a pool,
 because another endpoint may do better."""
@@ -89,7 +91,7 @@ def read_pool(
     taken = [
         Finding(("endpoints", at, "name"), "this name is taken; choose another", repr(name))
         for at, name in enumerate(names)
-        if name in names[:at] or name == RESERVED
+        if name in names[:at] or name in RESERVED
     ]
     if taken:
         raise SourceError(source.name, map(source.place, taken))
