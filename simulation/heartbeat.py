@@ -12,8 +12,9 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ValidationError
 
+from agents.engines.endpoint import EndpointState
 from agents.model import Model
 from simulation.budget import Budget
 from simulation.progress import Progress
@@ -119,8 +121,8 @@ class Beat(BaseModel):
 class Pooled(Protocol):
     """A model that has several endpoints to send calls to."""
 
-    def endpoints(self) -> Sequence[Any]:
-        """Return what is to be told of each, as mappings or named tuples."""
+    def endpoints(self) -> Sequence[EndpointState]:
+        """Return what is known of each endpoint now."""
 
 
 class _Sample(NamedTuple):
@@ -243,16 +245,8 @@ def endpoints_of(models: Sequence[Any]) -> list[dict[str, Any]]:
         model = outer
         while model is not None and not isinstance(model, Pooled):
             model = getattr(model, "model", None)
-        found += [_plain(one) for one in model.endpoints()] if model is not None else []
+        found += [asdict(one) for one in model.endpoints()] if model is not None else []
     return found
-
-
-def _plain(endpoint: Any) -> dict[str, Any]:
-    told: Mapping[str, Any] = endpoint if isinstance(endpoint, Mapping) else endpoint._asdict()
-    return {
-        name: value if isinstance(value, str | int | float | None) else str(value)
-        for name, value in told.items()
-    }
 
 
 def buried(stage: StageBeat) -> StageBeat:

@@ -21,6 +21,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from agents.engines.endpoint import EndpointState
 from agents.engines.fake import FakeModel
 from folkways import main
 from scenarios.errors import UserError
@@ -266,10 +267,10 @@ def test_asking_for_the_holder_keeps_no_writer_out(tmp_path: Path) -> None:
 class Pool(FakeModel):
     """A model that tells of its endpoints, hostile text among it."""
 
-    def endpoints(self) -> list[dict[str, Any]]:
+    def endpoints(self) -> list[EndpointState]:
         return [
-            {"name": "a\x1b[31m", "in_flight": 2, "served": 7, "failed": 1, "state": "up"},
-            {"name": "b", "in_flight": 0, "served": 0, "failed": 9, "state": {"drained": True}},
+            EndpointState("a\x1b[31m", "openai:m@http://a", "ok", None, 2, 7, 1, 900),
+            EndpointState("b", "openai:m@http://b", "sick", "HTTP 401\x1b[2J", 0, 0, 9, 0),
         ]
 
 
@@ -309,7 +310,7 @@ def test_processes_are_added_up_and_nothing_hostile_reaches_the_terminal(
     assert stage.outcomes == {"turn-limit": 7}
     assert {one.episode_id for one in stage.slow} == {"e1", "e2"}
     assert [one["served"] for one in stage.endpoints] == [7, 0, 7, 0]
-    assert stage.endpoints[1]["state"] == "{'drained': True}"
+    assert stage.endpoints[1]["state"] == "sick"
     printed = capsys.readouterr().out
     assert not set("\x1b\x9b\u202e") & set(printed)
     assert r"A title\x1b[2J\x9b31m\u202e and more" in printed and r"a\x1b[31m" in printed
