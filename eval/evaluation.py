@@ -27,9 +27,10 @@ from scenarios.errors import UserError
 from simulation.budget import Budget
 from simulation.crew import run_to_end
 from simulation.engines import Engines
-from simulation.job import Cluster, Tools, hire
+from simulation.job import Tools, hire
 from simulation.launch import set_aside, settle_configuration, utc_now
 from simulation.lock import locked
+from simulation.placement import Cluster
 from simulation.progress import Progress
 from simulation.record import Record
 from simulation.shard import recover

@@ -24,8 +24,9 @@ from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import Crew, Opened
 from simulation.handout import GIVEN_UP_AFTER, Handout
-from simulation.job import Cluster, Job, shards_of
+from simulation.job import Job, shards_of
 from simulation.launch import utc_now
+from simulation.placement import Cluster
 from simulation.progress import Progress
 from simulation.shard import Manifest, Shelf, clear
 from simulation.store import Store

@@ -6,7 +6,6 @@ Invariant: a job is plain data; engines, budgets and clocks are made where it is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -14,6 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from simulation.budget import Budget
 from simulation.crew import Crew, Opened
 from simulation.engines import Engines
+from simulation.placement import Cluster
 from simulation.progress import Progress
 from simulation.store import Store
 
@@ -44,22 +44,6 @@ class Job(Protocol[Item]):
 
     def open(self, tools: Tools) -> Opened[Item]:
         """Return what does the work, its models not yet started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A Ray cluster that does a job, and how."""
-
-    address: str = "local"
-    """local: a cluster of this machine's own, for the time of the work; auto: the one that runs
-    here or that RAY_ADDRESS names; or HOST:PORT or ray://HOST:PORT."""
-    workers: int | None = None
-    """Worker processes, each with engines of its own; null: one a GPU for local models, one a node
-    for local models without GPUs, one a CPU for others."""
-    shards: str | None = None
-    """Folder or URL that all nodes can write to; null: in the run's folder."""
-    keep: bool = False
-    """Whether shards stay where they are once they are merged."""
 
 
 def hire(

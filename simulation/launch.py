@@ -23,8 +23,8 @@ from simulation.budget import Budget
 from simulation.config import differences
 from simulation.crew import run_to_end
 from simulation.engines import Engines
-from simulation.job import Cluster
 from simulation.lock import locked
+from simulation.placement import Cluster
 from simulation.plan import Plan
 from simulation.progress import Progress
 from simulation.review.job import Bounds, Player

@@ -1,18 +1,18 @@
 """The options that say where work is done: here, or by the workers of a Ray cluster.
 
-Invariant: without `--ray` nothing of it is imported.
+Invariant: nothing heavy is imported, and Ray not at all.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from scenarios.errors import UserError
-from simulation.job import Cluster
 
 Ray = Annotated[
     str | None,
@@ -48,6 +48,22 @@ class OnCluster(TyperCommand):
                 given[place] = "--ray=local"
         rest: list[str] = super().parse_args(ctx, given)
         return rest
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Ray cluster that does a job, and how."""
+
+    address: str = "local"
+    """local: a cluster of this machine's own, for the time of the work; auto: the one that runs
+    here or that RAY_ADDRESS names; or HOST:PORT or ray://HOST:PORT."""
+    workers: int | None = None
+    """Worker processes, each with engines of its own; null: one a GPU for local models, one a node
+    for local models without GPUs, one a CPU for others."""
+    shards: str | None = None
+    """Folder or URL that all nodes can write to; null: in the run's folder."""
+    keep: bool = False
+    """Whether shards stay where they are once they are merged."""
 
 
 def cluster_of(

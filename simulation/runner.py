@@ -17,7 +17,8 @@ from simulation.config import draft_critic
 from simulation.crew import Emit, Opened
 from simulation.engines import Engines
 from simulation.episode import RETRIED, Conditions, Episode, play_episode
-from simulation.job import Cluster, Tools, hire
+from simulation.job import Tools, hire
+from simulation.placement import Cluster
 from simulation.plan import Plan
 from simulation.progress import Progress
 from simulation.store import Store

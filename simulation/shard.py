@@ -21,7 +21,8 @@ import duckdb
 import fsspec  # type: ignore[import-untyped]
 
 from scenarios.errors import UserError
-from simulation.job import Cluster, shards_of
+from simulation.job import shards_of
+from simulation.placement import Cluster
 from simulation.record import Record
 from simulation.store import SHARED_KEYS, STORE_VERSION, Store, insert_rows, schema_sql
 

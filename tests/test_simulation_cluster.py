@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 
 import folkways
 from scenarios.errors import UserError
-from simulation.job import Cluster
-from simulation.placement import cluster_of
+from simulation.placement import Cluster, cluster_of
 from simulation.query import open_reader
 from simulation.shard import Shelf
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 import folkways
 from scenarios.errors import UserError
 from simulation.config import RunConfig
-from simulation.job import Cluster
 from simulation.launch import launch
 from simulation.pack import merge, pack
+from simulation.placement import Cluster
 from simulation.plan import make_plan
 from simulation.query import open_reader
 from simulation.record import Record

@@ -15,9 +15,9 @@ from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import run_to_end
 from simulation.engines import NO_CACHE, CacheConfig, Engines
-from simulation.job import Cluster
 from simulation.launch import utc_now
 from simulation.lock import locked
+from simulation.placement import Cluster
 from simulation.query import find_store
 from simulation.review.job import Bounds, Player
 from simulation.review.settings import CritiqueConfig, LabelConfig

@@ -17,7 +17,8 @@ from agents.labeller import load_taxonomy
 from scenarios.errors import UserError
 from simulation.budget import Budget
 from simulation.engines import Engines
-from simulation.job import Cluster, Job, Tools, hire
+from simulation.job import Job, Tools, hire
+from simulation.placement import Cluster
 from simulation.progress import Progress
 from simulation.query import read_rows
 from simulation.review.conversations import by_episode, load_conversations

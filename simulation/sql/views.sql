@@ -343,6 +343,7 @@ select
     sum(completion_tokens)::bigint as completion_tokens, sum(cost) as cost, avg(latency_s) as mean_latency_s,
     median(latency_s) as median_latency_s, quantile_cont(latency_s, 0.95) as p95_latency_s
 from calls
+where endpoint is distinct from 'parent'
 group by model, endpoint;
 comment on view endpoint_loads is
     'What each endpoint of a pool served, every attempt at an episode included. A call that failed for good belongs to '

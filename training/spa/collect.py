@@ -17,9 +17,9 @@ from eval.evaluation import conduct, count_questions
 from eval.item import Item
 from eval.people.source import nobody
 from scenarios.errors import UserError
-from simulation.job import Cluster
 from simulation.launch import settle_configuration
 from simulation.lock import locked
+from simulation.placement import Cluster
 from simulation.store import FILE, Store
 from training.spa.config import SpaConfig, protocol, protocol_hash
 from training.spa.questions import load_questions
