@@ -113,6 +113,9 @@ class ModelUnavailable(UserError):
     weights.
     """
 
+    attempts = 1
+    """Requests made, retries included, where a call came to this."""
+
 
 class ScoresUnavailable(UserError):
     """The engine gives no log-probabilities of given text; answers can be read out of its text."""

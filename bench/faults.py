@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,10 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 TURNS = 6
 RATE = 0.2
+LATENCY_S = 1.0
+"""Of a sound answer in the comparison: long enough for waiting, not computing, to take the time."""
+TIMEOUT_S = 5.0
+"""Of one request: what a hang costs."""
 SEED = 7
 LIVE = 64
 REQUESTS_PER_MINUTE = 600
@@ -44,6 +48,7 @@ class Ran(NamedTuple):
 
     code: int
     seconds: float
+    cpu_s: float
     rss_mib: float
     """Worst resident memory."""
     told: str
@@ -56,9 +61,9 @@ async def poisoned(stage: Any, ask: Any, rng: Any, options: Any) -> Any:
 
 
 @contextmanager
-def endpoints(rate: float) -> Iterator[list[int]]:
+def endpoints(rate: float, latency_s: float = 0.05) -> Iterator[list[int]]:
     """Run three endpoints and give their ports."""
-    command = [sys.executable, str(SERVER), "3", str(rate), str(SEED)]
+    command = [sys.executable, str(SERVER), "3", str(rate), str(latency_s), str(SEED)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -95,7 +100,7 @@ def write_run(
     pool = {
         "endpoints": [
             {"name": f"e{number}", "model": f"openai:m@http://127.0.0.1:{port}/v1",
-             "concurrency": 32, "options": {"timeout_s": 2}, **limits}
+             "concurrency": 32, "options": {"timeout_s": TIMEOUT_S}, **limits}
             for number, port in enumerate(ports)
         ],
         "health": {"pause_s": 0.2, "longest_pause_s": 2},
@@ -130,7 +135,9 @@ def run(*command: str, file_limit: int | None = None) -> Ran:
         process.returncode = os.waitstatus_to_exitcode(status)
         told.seek(0)
         text = told.read().decode(errors="replace")
-    return Ran(process.returncode, time.perf_counter() - began, usage.ru_maxrss / 1024, text)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    seconds = time.perf_counter() - began
+    return Ran(process.returncode, seconds, cpu_s, usage.ru_maxrss / 1024, text)
 
 
 def folkways_run(path: Path, file_limit: int | None = None) -> Ran:
@@ -166,19 +173,24 @@ def audit(run_folder: Path, planned: int, entries: list[dict[str, Any]]) -> dict
         "doubled": sum(finished.values()) - len(finished),
         "invented": invented + sum(count - 1 for count in used.values()),
         "turns": len(turns),
-        "failures": dict(Counter(failure for _, failure, *_ in turns if failure)),
-        "exits": dict(Counter(reason for _, reason in found)),
+        "failures": counted(failure for _, failure, *_ in turns if failure),
+        "exits": counted(reason for _, reason in found),
         "requests": requests,
     }
 
 
+def counted(words: Iterable[str]) -> str:
+    """Return how often each word occurs."""
+    return ", ".join(f"{n} {word}" for word, n in sorted(Counter(words).items())) or "none"
+
+
 def told_of(name: str, ran: Ran, found: dict[str, Any], more: str = "") -> None:
     """Print one row of the table."""
-    failed = ", ".join(f"{n} {reason}" for reason, n in found["failures"].items()) or "none"
     print(
-        f"{name}: exit code {ran.code}, {ran.seconds:.1f} s, worst memory {ran.rss_mib:.0f} MiB\n"
+        f"{name}: exit code {ran.code}, {ran.seconds:.1f} s (CPU {ran.cpu_s:.1f} s), "
+        f"worst memory {ran.rss_mib:.0f} MiB\n"
         f"  episodes lost {found['lost']}, doubled {found['doubled']}; turns {found['turns']}, "
-        f"invented {found['invented']}, failed: {failed}{more}",
+        f"invented {found['invented']}, failed: {found['failures']}{more}",
         flush=True,
     )
 
@@ -187,12 +199,13 @@ def faults(folder: Path, episodes: int) -> None:
     """Play against sound endpoints, then against failing ones."""
     seconds = []
     for name, rate in (("fault-free", 0.0), (f"{RATE:.0%} faults", RATE)):
-        with endpoints(rate) as ports:
+        with endpoints(rate, LATENCY_S) as ports:
             path = write_run(folder, f"rate-{rate:.0%}".strip("%"), ports, episodes)
             ran, entries = folkways_run(path), journal(ports)
         found = audit(path.with_suffix(""), episodes, entries)
         seconds.append(ran.seconds)
         told_of(name, ran, found)
+        print(f"  episodes ended: {found['exits']}")
         print(f"  requests {len(entries)}, counted in the log {found['requests']}")
         for fault, count in sorted(Counter(e["fault"] for e in entries if e["fault"]).items()):
             print(f"  {fault:<22} {count:>5}")
@@ -270,8 +283,7 @@ def poison(folder: Path, episodes: int) -> None:
         path = write_run(folder, "poison-run", ports, episodes, policy="faults:poisoned")
         ran, entries = folkways_run(path), journal(ports)
     found = audit(path.with_suffix(""), episodes, entries)
-    exits = ", ".join(f"{n} {reason}" for reason, n in sorted(found["exits"].items()))
-    told_of("a poisoned scene", ran, found, f"; episodes ended: {exits}")
+    told_of("a poisoned scene", ran, found, f"; episodes ended: {found['exits']}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ seed.
 
 Every sound answer has a number of its own; GET /journal tells every request with what was sent, so
 that a log can be checked word by word. Run it with: python bench/faulty_server.py ENDPOINTS RATE
-SEED; the first line it prints holds the ports.
+LATENCY_S SEED; the first line it prints holds the ports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agents.actor import prompt_hash
 
-LATENCY_S = 0.05
 DRIP_S = 0.1
 """Seconds between two bytes of a slow drip."""
 FAULTS = (
@@ -32,8 +31,8 @@ FAULTS = (
 class Endpoints:
     """All endpoints, with one journal."""
 
-    def __init__(self, rate: float, seed: int) -> None:
-        self.rate, self.seed = rate, seed
+    def __init__(self, rate: float, latency_s: float, seed: int) -> None:
+        self.rate, self.latency_s, self.seed = rate, latency_s, seed
         self.journal: list[dict[str, Any]] = []
 
     async def serve(self, name: str) -> asyncio.Server:
@@ -74,7 +73,7 @@ class Endpoints:
         }  # fmt: skip
         self.journal.append(entry)
         number = len(self.journal)
-        await asyncio.sleep(LATENCY_S)
+        await asyncio.sleep(self.latency_s)
         if fault in ("hang", "slow drip"):
             await stall(reader, writer, drips=fault == "slow drip")
             return False
@@ -131,12 +130,12 @@ def http(status: int, body: bytes, headers: str = "", length: int | None = None)
     return f"{head}{headers}\r\n".encode() + body
 
 
-async def main(count: int, rate: float, seed: int) -> None:
-    endpoints = Endpoints(rate, seed)
+async def main(count: int, rate: float, latency_s: float, seed: int) -> None:
+    endpoints = Endpoints(rate, latency_s, seed)
     servers = [await endpoints.serve(f"e{number}") for number in range(count)]
     print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(main(int(sys.argv[1]), *map(float, sys.argv[2:4]), int(sys.argv[4])))

@@ -276,7 +276,10 @@ class OpenAIModel:
                     attempts += _attempts(error.request)
                     refused = refused_parameter(error, sent)
                     if refused is None:
-                        raise self._failure(error, sent, attempts) from None
+                        failure = self._failure(error, sent, attempts)
+                        if isinstance(failure, ModelUnavailable):
+                            failure.attempts = attempts
+                        raise failure from None
                     if (path, refused) not in self._refused:
                         log.warning("%s takes no %s; going on without", self.base_url, refused)
                     self._refused.add((path, refused))

@@ -162,6 +162,7 @@ class PoolModel:
             attempts = error.attempts
             self._failed(call, endpoint, error)
         except ModelUnavailable as error:
+            attempts = error.attempts
             if endpoint.failed(str(error), is_usable=False):
                 self._nurse(endpoint)
             call.failed_at.append(endpoint)
