@@ -41,7 +41,8 @@ class ModelRef(Section):
     """A model to be asked."""
 
     name: str
-    """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, fake, or an import path."""
+    """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, pool:FILE.yaml, fake, or an
+    import path."""
     label: str | None = None
     """What reports call it; its name by default."""
     options: dict[str, Any] = Field(default_factory=dict)

@@ -28,7 +28,8 @@ class ModelConfig(Section):
     """The model and how its tokens are drawn."""
 
     name: str = "embedded"
-    """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, fake, or an import path."""
+    """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, pool:FILE.yaml, fake, or an
+    import path."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the engine, such as `prices` or `max_batch`."""
     reply_form: Literal["auto", "json", "script"] = "auto"

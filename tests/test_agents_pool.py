@@ -401,6 +401,25 @@ def test_an_endpoint_on_trial_gets_one_call_at_a_time(tmp_path: Path) -> None:
     assert ill.most_in_flight > 1
 
 
+def test_a_trial_does_not_wait_for_calls_that_still_hang(tmp_path: Path) -> None:
+    async def run(pool: PoolModel) -> str | None:
+        hanging = asyncio.create_task(ask(pool))
+        while not ill.asked:
+            await asyncio.sleep(0.01)
+        await ask(pool)
+        assert pool.endpoints()[0].in_flight == 1
+        while pool.endpoints()[0].state != "trial":
+            await asyncio.sleep(0.01)
+        done = await ask(pool)
+        assert not hanging.done()
+        hanging.cancel()
+        return done.endpoint
+
+    with serving(Answer(b"{}", wait_s=60), BROKEN, OK) as ill, serving(OK) as well:
+        places = [endpoint("ill", ill, weight=9), endpoint("well", well)]
+        assert with_pool(tmp_path, places, run, Clock(), health={"failures": 1}) == "ill"
+
+
 def test_an_endpoint_that_turns_wrong_is_named_and_ends_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -57,6 +57,8 @@ class Endpoint:
         self._tokens = Bucket(config.tokens_per_minute, clock)
         self._in_flight = self._served = self._failed = self._used = 0
         self._failed_in_a_row = 0
+        self._stragglers = 0
+        """Calls still in flight that it had before it was brought back."""
         self.setbacks = 0
         """How often it was found sick since it last served a call."""
 
@@ -77,7 +79,10 @@ class Endpoint:
     def delay(self, tokens: int) -> float:
         """Return the seconds until a call of so many tokens fits; infinite while all slots are
         taken."""
-        if self._in_flight >= (1 if self._on_trial else self._config.concurrency):
+        most = self._config.concurrency
+        if self._on_trial:
+            most = min(most, self._stragglers + 1)
+        if self._in_flight >= most:
             return math.inf
         return max(self._requests.delay(1), self._tokens.delay(tokens))
 
@@ -90,6 +95,7 @@ class Endpoint:
     def end(self, reserved: int, used: int, attempts: int) -> None:
         """Give the slot back, and settle what was reserved against what was used."""
         self._in_flight -= 1
+        self._stragglers = max(0, self._stragglers - 1)
         self._requests.take(attempts - 1)
         self._tokens.take(used - reserved)
 
@@ -123,6 +129,7 @@ class Endpoint:
     def bring_back(self) -> None:
         """Let calls in again, on trial."""
         self.is_up = self.is_usable = True
+        self._stragglers = self._in_flight
 
     def pause(self) -> float:
         """Return the seconds until it should be looked at again."""
