@@ -15,30 +15,38 @@ create temp table people as
 insert into runs (run_id, config, config_hash, versions, git_commit, created_at) values ('bench', 'bench: true', 'c0ffee', '{}', null, timestamp '2026-01-01 00:00:00');
 
 create temp table lands as
-    select unnest(['CHN', 'DEU', 'GBR', 'MEX', 'JPN', 'BRA', 'EGY', 'IND', 'KEN', 'USA']) as culture_id, unnest(range(10)) as land;
+    select unnest(['CHN', 'DEU', 'GBR', 'MEX', 'JPN', 'BRA', 'ETH', 'IND', 'KEN', 'USA']) as culture_id, unnest(range(10)) as land;
 insert into cultures
     select format('{:016x}', hash('culture', land)), culture_id, culture_id, json_object('id', culture_id) from lands;
 
 insert into personas
     select persona_hash, persona_id, 'Person ' || i, 18 + i % 60, ['woman', 'man'][1 + i % 2], 'teacher', 'bachelor', 'town',
-           'single', culture_id, json_object('id', persona_id)
+           'single', culture_id, json_object(
+               'id', persona_id, 'name', 'Person ' || i, 'age', 18 + i % 60, 'gender', ['woman', 'man'][1 + i % 2],
+               'pronouns', ['she/her', 'he/him'][1 + i % 2], 'occupation', 'teacher', 'education', 'bachelor',
+               'settlement', 'town', 'place', 'a town', 'marital_status', 'single', 'household', 'lives alone',
+               'background', 'Grew up in the town and came back to it after the war of words with the school.',
+               'traits', json_array('patient', 'proud'), 'culture', culture_id, 'languages', json_array('en'))
     from people join lands on land = i % 10;
 
 insert into scenarios
     select format('{:016x}', hash('scenario', i)), 'scene-' || i, 'Scene ' || i,
            ['family-duty', 'hierarchy-at-work', 'conflict-and-face', 'money-and-favours'][1 + i % 4], 'en', ['bench'],
            json_object(
-               'id', 'scene-' || i, 'setting', 'A kitchen in the evening before the wedding of the younger daughter.',
+               'id', 'scene-' || i, 'title', 'Scene ' || i,
+               'theme', ['family-duty', 'hierarchy-at-work', 'conflict-and-face', 'money-and-favours'][1 + i % 4],
+               'setting', 'A kitchen in the evening before the wedding of the younger daughter.',
                'roles', json_object(
-                   'mother', json_object('brief', 'The mother of the house.', 'enters', null),
-                   'son', json_object('brief', 'Her grown son.', 'enters', null),
-                   'aunt', json_object('brief', 'Her sister.', 'enters', if(i % 6 = 0, 'arrival', null))),
+                   'mother', json_object('goal', 'Get what you came for.', 'brief', 'The mother of the house.', 'enters', null),
+                   'son', json_object('goal', 'Get what you came for.', 'brief', 'Her grown son.', 'enters', null),
+                   'aunt', json_object('goal', 'Get what you came for.', 'brief', 'Her sister.', 'enters', if(i % 6 = 0, 'arrival', null))),
                'relationships', json_array(
                    json_object('between', json_array('mother', 'son'), 'type', 'mother and son', 'closeness', 5, 'status', 2),
                    json_object('between', json_array('mother', 'aunt'), 'type', 'sisters', 'closeness', 4, 'status', 0),
                    json_object('between', json_array('aunt', 'son'), 'type', 'aunt and nephew', 'closeness', 3, 'status', 1)),
-               'events', json_array(json_object('id', 'arrival', 'text', 'There is a knock at the door.')),
-               'norms', json_array(json_object('id', 'norm-' || i % 7, 'text', 'Guests eat first.')))
+               'events', json_array(json_object('id', 'arrival', 'at', 3, 'text', 'There is a knock at the door.')),
+               'norms', json_array(json_object('id', 'norm-' || i % 7, 'text', 'Guests eat first.')),
+               'provenance', json_object('author', 'bench', 'made', 'generated'))
     from range(24) t(i);
 
 create temp table played as

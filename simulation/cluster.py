@@ -85,6 +85,7 @@ class ClusterCrew(Crew[Item]):
     async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
         """Have the workers do all items; what they wrote is merged whatever happens."""
         wanted = await asyncio.to_thread(self._connect)
+        self._heed_signals()  # Ray has taken SIGTERM for itself
         await asyncio.to_thread(self.shelf.make)
         self._workers = max(1, min(wanted, count))
         size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))

@@ -10,6 +10,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -24,6 +25,8 @@ FLUSH_RECORDS = 256
 """Finished records that are stored at once at most."""
 FLUSH_S = 0.5
 """Longest time in seconds that a finished record waits for others to be stored with it."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What interrupts the work."""
 
 Item = TypeVar("Item")
 Emit = Callable[[Record], None]
@@ -79,7 +82,7 @@ class Crew(Generic[Item]):
             for model in self.models:
                 await model.start()
             self.progress.state = "working"
-            with _Interrupts(self), self.progress.shown():
+            with self._interruptible(), self.progress.shown():
                 await self._do_all(items, count, writer)
             reason = self.budget.spent or ("drained" if self.draining else reason)
         except ModelUnavailable:
@@ -166,6 +169,21 @@ class Crew(Generic[Item]):
             if records:
                 await asyncio.to_thread(self.store.append, records)
 
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Heed signals for the time of a block."""
+        self._heed_signals()
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _heed_signals(self) -> None:
+        """Let Ctrl-C and SIGTERM interrupt this crew, whoever else has listened to them."""
+        for number in SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self.interrupt)
+
     def interrupt(self) -> None:
         """Drain at the first call; stop what is in progress at the second."""
         if self.draining:
@@ -177,20 +195,3 @@ class Crew(Generic[Item]):
             f"finishing {self.progress.live} {self.progress.noun} in progress; "
             "press Ctrl-C again to stop without them"
         )
-
-
-class _Interrupts:
-    """Routes Ctrl-C and SIGTERM to a crew for the time of a block."""
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self, crew: Crew[Any]) -> None:
-        self.crew = crew
-
-    def __enter__(self) -> None:
-        for number in self.SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, self.crew.interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        for number in self.SIGNALS:
-            asyncio.get_running_loop().remove_signal_handler(number)

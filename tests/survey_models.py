@@ -40,13 +40,13 @@ Likes = Callable[[Sequence[str], Prompt], Sequence[float]]
 Says = Callable[[Sequence[str], Prompt], str]
 
 
-def run_command(path: Path, errors: Path) -> None:
-    """Run an evaluation as the command does, slowly; what it says goes into a file."""
+def run_command(errors: Path, *words: str) -> None:
+    """Run a command with models that take their time; what it says goes into a file."""
     os.environ[LATENCY] = "0.3"
     with errors.open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 2)
         os.dup2(file.fileno(), 1)
-    main(["eval", "wvs", "run", str(path)])
+    main(list(words))
 
 
 def options_of(prompt: Prompt) -> list[str]:

@@ -172,7 +172,7 @@ def start(path: Path, errors: Path) -> ForkServerProcess:
     """Start an evaluation in a process of its own, with a model that takes its time."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["survey_models", "eval.evaluation"])
-    process = context.Process(target=run_command, args=(path, errors))
+    process = context.Process(target=run_command, args=(errors, "eval", "wvs", "run", str(path)))
     process.start()
     return process
 

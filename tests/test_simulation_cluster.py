@@ -1,12 +1,17 @@
 """Work on a Ray cluster of real processes comes to what one process comes to, whoever is killed."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
+import duckdb
 import pytest
+from spa_answers import configure, write
 from typer.testing import CliRunner
 
 import folkways
@@ -65,24 +70,30 @@ def content(run: Path) -> dict[str, list[str]]:
         }
 
 
-def test_a_run_its_review_and_a_survey_come_out_as_in_one_process(tmp_path: Path) -> None:
+def test_all_work_comes_out_as_in_one_process(tmp_path: Path) -> None:
     config, survey = written(tmp_path), tmp_path / "survey.yaml"
     survey.write_text(SURVEY, encoding="utf-8")
     for out, where in (("alone", ()), ("cluster", ("--ray", "--workers", 2))):
         folder = tmp_path / out
+        questions = configure(folder, name="questions", model={"name": "fake"})
+        write(questions, "corruption", (2, 3, 4, 11))
+        answers = tmp_path / f"{out}.json"
+        answers.write_text(json.dumps(questions.model_dump(mode="json")), encoding="utf-8")
         for words in (
             ("run", config, "-o", f"out={folder}"),
             ("critique", folder / "trial", "--model", "fake"),
             ("label", folder / "trial", "--model", "fake"),
             ("eval", "wvs", "run", survey, "-o", f"out={folder}"),
+            ("spa", "collect", answers),
         ):
             code, said = command(*words, "--quiet", *where)
             assert code == 0, said
-    for name in ("trial", "survey"):
+    for name in ("trial", "survey", "questions"):
         alone, cluster = (content(tmp_path / out / name) for out in ("alone", "cluster"))
         assert alone == cluster
     assert all(content(tmp_path / "cluster" / "trial")[table] for table in ("verdicts", "intents"))
-    assert content(tmp_path / "cluster" / "survey")["survey_replies"]
+    for name in ("survey", "questions"):
+        assert content(tmp_path / "cluster" / name)["survey_replies"]
     assert not (tmp_path / "cluster" / "trial" / "shards").exists(), "all merged, all gone"
     with closing(open_reader(tmp_path / "cluster" / "trial")) as con:
         stages = con.execute("select distinct work from merged_shards order by all").fetchall()
@@ -106,6 +117,45 @@ def test_a_limit_a_budget_and_kept_shards(tmp_path: Path) -> None:
     assert "all episodes are stored" in command(*base)[1]
     with closing(open_reader(tmp_path / "trial")) as con:
         assert con.execute("select count(*) from latest_episodes").fetchall() == [(20,)]
+
+
+def stored(run: Path) -> int:
+    """Return the number of episodes stored; 0 while there is no store, or its writer has it."""
+    with suppress(duckdb.Error), duckdb.connect(str(run / "log.duckdb"), read_only=True) as con:
+        return int(con.execute("select count(*) from episodes").fetchall()[0][0])
+    return 0
+
+
+@pytest.mark.slow
+def test_signals_end_a_run_that_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    """SIGTERM, which Slurm sends when time is up, then two Ctrl-C one after the other."""
+    folders = {name: tmp_path / name for name in ("whole", "parts")}
+    for folder in folders.values():
+        folder.mkdir()
+    config = written(folders["whole"], "fake, options: {latency_s: 0.3}")
+    config.write_text(config.read_text(encoding="utf-8") + "concurrency: 2\n", encoding="utf-8")
+    line = [sys.executable, "-m", "folkways", "run", str(config), "-o", f"out={folders['parts']}",
+            "--quiet", "--ray", "--workers", "1"]  # fmt: skip
+    run, before = folders["parts"] / "trial", 0
+    for signals in ([signal.SIGTERM], [signal.SIGINT, signal.SIGINT]):
+        process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        while stored(run) <= before:
+            assert process.poll() is None
+            time.sleep(0.05)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.5)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 130 and "Traceback" not in said, said
+        before = stored(run)
+    assert 0 < before < 20, "each was interrupted at work"
+    for out in folders.values():
+        assert command("run", config, "-o", f"out={out}", "--quiet", "-o", "concurrency=20")[0] == 0
+    whole, parts = (content(out / "trial") for out in folders.values())
+    assert parts == whole
+    with closing(open_reader(run)) as con:
+        ends = con.execute("select end_reason from launches order by started_at").fetchall()
+    assert ends == [("drained",), ("stopped",), ("done",)]
 
 
 def test_what_a_worker_cannot_do_ends_the_run_with_one_line(tmp_path: Path) -> None:

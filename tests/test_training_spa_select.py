@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from spa_answers import LIKES, NOW, configure, rows, write
-from survey_models import ASKED, TRIES
+from survey_models import ASKED, TRIES, run_command
 from typer.testing import CliRunner
 
 from scenarios.errors import UserError
@@ -123,6 +127,46 @@ def test_an_interrupted_collection_goes_on_and_comes_to_the_same(tmp_path: Path)
         assert len(ends) < 9
         ends.append(collect(config, quiet=True))
     assert len(ends) > 2 and set(ends) == {"budget-tokens", "done"}
+    for table, columns in (("survey_replies", REPLIES), ("spa_pairs", "*")):
+        query = f"select {columns} from {table} order by all"
+        assert rows(config, query) == rows(whole, query) != []
+
+
+def stored(config: SpaConfig) -> int:
+    """Return the number of answers stored; 0 while the writer holds the file."""
+    with suppress(duckdb.Error):
+        return int(rows(config, "select count(*) from survey_replies")[0][0])
+    return 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_kill_9_lose_no_answer_and_ask_none_twice(tmp_path: Path) -> None:
+    both: dict[str, Any] = {"collection": {"readouts": ["logprobs", "text"]}, "concurrency": 2}
+    whole, config = asked(tmp_path / "whole", **both), configure(tmp_path / "killed", **both)
+    for topic in config.topics:
+        write(config, topic, SIZES)
+    path, errors, before = tmp_path / "trial.json", tmp_path / "errors", 0
+    path.write_text(json.dumps(config.model_dump(mode="json")), encoding="utf-8")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["survey_models", "training.spa.collect"])
+    for number in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
+        process = context.Process(
+            target=run_command, args=(errors, "spa", "collect", str(path), "--quiet")
+        )
+        process.start()
+        while stored(config) <= before:
+            assert process.is_alive(), errors.read_text(encoding="utf-8")
+            process.join(0.02)
+        assert process.pid is not None
+        os.kill(process.pid, number)
+        process.join(60)
+        assert process.exitcode == (130 if number == signal.SIGINT else -number)
+        assert "Traceback" not in errors.read_text(encoding="utf-8")
+        assert stored(config) >= before, "what was stored is still there"
+        before = stored(config)
+    assert 0 < before < stored(whole), "each was interrupted at work"
+    ASKED.clear()
+    assert anew(config) == stored(whole) - before
     for table, columns in (("survey_replies", REPLIES), ("spa_pairs", "*")):
         query = f"select {columns} from {table} order by all"
         assert rows(config, query) == rows(whole, query) != []
