@@ -6,6 +6,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH  := 2.13.0
+# Processes that run tests beside each other; each may hold a model.
+TESTERS := 2
 # Where PyTorch keeps its CPU builds; asked only if the ordinary index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -18,7 +20,7 @@ demo: $(VENV)/.local
 	$(BIN)/folkways review runs/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

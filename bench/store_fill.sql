@@ -84,7 +84,7 @@ insert into turns
            if(dice % 3 = 0, [], [['mother', 'son', 'aunt'][1 + ((who + 1 + dice % 2) % 3)::integer]]),
            if(dice = 50, [['mother', 'son', 'aunt'][1 + ((who + 1 + dice % 2) % 3)::integer]],
               list_filter(['mother', 'son', 'aunt'], lambda role: role <> ['mother', 'son', 'aunt'][1 + who::integer])),
-           dice = 50, null, turn
+           dice = 50, null, turn, null
     from (select played.*, turn::integer as turn, hash(i, turn, 'who') % 3 as who, hash(i, turn, 'dice') % 100 as dice,
                  (hash(i, turn, 'length') % 16)::integer as length
           from played cross join range(1, 21) t(turn)), vocabulary
@@ -93,6 +93,7 @@ update turns set text = 'Forgive me: I have spent the money for the wedding on a
     where speaker = 'son' and action = 'speak' and hash(episode_id, turn, 'leak') % 200 = 0;
 update turns set action = null, text = null, addressees = [], audience = [], whisper = false, failure = 'parse-failure'
     where hash(episode_id, turn, 'fail') % 100 = 0;
+update turns set words = spoken_words(action, text);
 
 insert into choices
     select episode_id, step, policy, ['mother', 'son', 'aunt'], [speaker],

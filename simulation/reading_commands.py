@@ -112,7 +112,7 @@ def view(
         transcript = load_transcript(con, find_episode(con, episode))
         if html:
             _write(html, render_page(transcript, private))
-            console.print(printable(str(html)), markup=False)
+            console.print(printable(str(html)), markup=False, soft_wrap=True)
             return
         for part in render_text(transcript, private):
             console.print(part)

@@ -23,7 +23,7 @@ from simulation.query import find_episode, open_reader, read_rows
 from simulation.record import Record
 from simulation.recorded import PLAYED, Book, Recorded, read_book
 from simulation.replay import Changed, Replay, branch_of, replay_from
-from simulation.store import SHARED_KEYS, Store
+from simulation.store import DERIVED, SHARED_KEYS, Store
 
 CHUNK = 256
 """Episodes that are read from the store, and written to another, at once."""
@@ -185,12 +185,13 @@ def _templates(recorded: Recorded, record: Record) -> list[Row]:
 
 def difference(recorded: Recorded, record: Record) -> str | None:
     """Return the first difference between an episode's rows in the log and in a replay, in words,
-    or None where all columns but the clock's are equal."""
+    or None where all columns are equal but the clock's and those computed from others."""
     for table in PLAYED:
+        left_out = {*CLOCK.get(table, ()), *DERIVED.get(table, ())}
         stored, again = recorded.tables[table], record.rows.get(table, [])
         for number, (old, new) in enumerate(zip(stored, again, strict=False), start=1):
             for name in old:
-                if name not in CLOCK.get(table, ()) and _value(name, old) != _value(name, new):
+                if name not in left_out and _value(name, old) != _value(name, new):
                     return f"{table}.{name}, row {number}: {_both(old[name], new.get(name))}"
         if len(stored) != len(again):
             return f"{table}: {_both(f'{len(stored)} rows', f'{len(again)} rows')}"

@@ -25,11 +25,15 @@ FILE = "log.duckdb"
 SQL = Path(__file__).with_name("sql")
 MIGRATIONS = (
     "0001_tables.sql", "0002_review.sql", "0003_survey.sql", "0004_spa.sql", "0005_experiment.sql",
-    "0006_scale.sql",
+    "0006_scale.sql", "0007_words.sql",
 )  # fmt: skip
 """Append-only: a store of version n has run the first n of these."""
-VIEWS = ("words", "review", "views", "survey", "spa")
+MACROS = "words"
+"""File of macros that need no table, and that tables are filled with."""
+VIEWS = ("review", "views", "survey", "spa")
 """Files of views and macros, in the order in which they build on each other."""
+DERIVED = {"turns": {"words": "spoken_words(action, text)"}}
+"""Columns that are computed from others when a row is stored."""
 POLICIES = {
     "clca": "the published rule, drops what quality or meta calls bad and is very confident of.",
     "strict": "drops whatever a critic objects to or a detector flags.",
@@ -88,18 +92,19 @@ class Store:
             raise
 
     def _create(self) -> None:
-        views = views_sql()
+        macros, views = macros_sql(), views_sql()
         with _Connection(self.path) as con:
             empty = not con.execute("from duckdb_tables() limit 1").fetchall()
             meta = {} if empty else read_meta(con, self.path)
             wanted = {
                 "application": "folkways",
                 "store_version": str(STORE_VERSION),
-                "views": short_hash(views),
+                "views": short_hash(macros + views),
             }
             if meta == wanted:
                 return
             con.execute("begin")
+            con.execute(macros)
             for migration in MIGRATIONS[int(meta.get("store_version", 0)) :]:
                 con.execute((SQL / migration).read_text(encoding="utf-8"))
             con.execute(views)
@@ -188,10 +193,13 @@ def _insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, 
             "order by column_index",
             [table],
         ).fetchall()
-        values = ", ".join(_unnested(data_type) for _, data_type in described)
+        derived = DERIVED.get(table, {})
+        given = [(name, data_type) for name, data_type in described if name not in derived]
+        values = ", ".join(f'{_unnested(data_type)} as "{name}"' for name, data_type in given)
+        computed = "".join(f', {formula} as "{name}"' for name, formula in derived.items())
         ignore = "or ignore " if table in SHARED_KEYS else ""
-        statement = f"insert {ignore}into {table} select {values}"
-        _statements[table] = statement, [name for name, _ in described]
+        statement = f"insert {ignore}into {table} by name select *{computed} from (select {values})"
+        _statements[table] = statement, [name for name, _ in given]
     return _statements[table]
 
 
@@ -205,7 +213,13 @@ def _unnested(data_type: str) -> str:
 
 def schema_sql() -> str:
     """Return the statements that make all tables."""
-    return "\n".join((SQL / migration).read_text(encoding="utf-8") for migration in MIGRATIONS)
+    tables = "\n".join((SQL / migration).read_text(encoding="utf-8") for migration in MIGRATIONS)
+    return f"{macros_sql()}\n{tables}"
+
+
+def macros_sql() -> str:
+    """Return the statements that make the macros that tables are filled with."""
+    return (SQL / f"{MACROS}.sql").read_text(encoding="utf-8")
 
 
 def views_sql() -> str:

@@ -21,7 +21,8 @@ insert into turns
     select b.episode_id, t.* exclude (episode_id)
     from branches b join turns t on t.episode_id = b.parent_id and t.turn <= b.at_turn order by b.episode_id, t.turn;
 insert into turns
-    select episode_id, turn, turn, 'supper', speaker, action, text, addressees, audience, false, null, call
+    select episode_id, turn, turn, 'supper', speaker, action, text, addressees, audience, false, null, call,
+           spoken_words(action, text)
     from (values
         ('abba000000000011', 3, 'son', 'speak', 'The boat is sold, mother.', ['mother'], ['mother'], 3),
         ('abba000000000011', 4, 'mother', 'none', null, [], ['son'], 4),

@@ -77,7 +77,8 @@ insert into roles
     order by e.rowid, place;
 
 insert into turns
-    select episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, turn
+    select episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, turn,
+           spoken_words(action, text)
     from (values
         ('aaaa000000000001', 1, 1, 'supper', 'mother', 'speak', 'Please eat, Kenji. You must leave early tomorrow.', ['son'], ['son'], false, null),
         ('aaaa000000000001', 2, 2, 'supper', 'son', 'speak', 'Thank you, mother. I am not hungry.', ['mother'], ['mother'], false, null),

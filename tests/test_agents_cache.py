@@ -184,7 +184,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shared") / "responses.sqlite"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(requests=st.lists(ASKED, min_size=2, max_size=6))
 def test_only_the_very_same_request_gets_a_kept_answer(shared: Path, requests: list[Any]) -> None:
     asked, example = list[str](), next(EXAMPLES)
@@ -208,7 +208,7 @@ def test_only_the_very_same_request_gets_a_kept_answer(shared: Path, requests: l
     assert len(asked) == len(different)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(texts=st.lists(st.text(st.characters(), max_size=40), min_size=1, max_size=5))
 def test_whatever_was_said_comes_back(shared: Path, texts: list[str]) -> None:
     example = next(EXAMPLES)

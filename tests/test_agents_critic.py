@@ -204,14 +204,13 @@ changes = st.dictionaries(st.sampled_from([*VERDICT, "quality", *SCALES, "x"]), 
 
 
 @given(st.text() | values.map(json.dumps) | st.text(alphabet='{}[]":, truegod019\\u'))
-@settings(deadline=None)
 def test_any_text_is_a_verdict_or_refused(reply: str) -> None:
     for name in ("quality", "social"):
         check(reply, question(name))
 
 
 @given(changes, st.integers(0, 400))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_change_to_an_answer_is_a_verdict_or_refused(given: dict[str, Any], cut: int) -> None:
     for name, fields in (("quality", {"quality": "bad"}), ("social", SCORES)):
         whole = json.dumps(VERDICT | fields | given)
@@ -220,7 +219,7 @@ def test_any_change_to_an_answer_is_a_verdict_or_refused(given: dict[str, Any], 
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_whatever_fits_the_schema_is_a_verdict(data: st.DataObject) -> None:
     asked = question(data.draw(st.sampled_from(["quality", "social"])))
     answer: dict[str, Any] = {}

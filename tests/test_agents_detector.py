@@ -157,7 +157,7 @@ texts = st.one_of(st.text(max_size=60), st.sampled_from(SENTENCES), names.map("H
 
 
 @given(st.lists(texts, max_size=8), names, names, st.none() | texts, st.sampled_from(["en", "ja"]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_whatever_is_said_is_measured(
     said: list[str], one: str, other: str, secret: str | None, language: str
 ) -> None:
@@ -230,7 +230,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
 
 
 @given(whispered_secrets())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_leaks_agree_with_the_view_secret_leaks(
     con: duckdb.DuckDBPyConnection, drawn: tuple[str, list[tuple[str, str, bool]]]
 ) -> None:

@@ -62,7 +62,6 @@ def numbered(lines: list[Line]) -> list[Line]:
 
 
 @given(st.lists(acts), acts.filter(has_purpose), st.lists(acts), st.lists(acts))
-@settings(deadline=None)
 def test_a_prompt_is_made_of_the_past_alone(
     past: list[Line], now: Line, one: list[Line], other: list[Line]
 ) -> None:
@@ -183,7 +182,7 @@ values = st.recursive(
         lambda given: json.dumps(LABEL | given)
     )
 )  # fmt: skip
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_any_text_is_a_label_or_refused(reply: str) -> None:
     try:
         found = read_intent(reply, CHAT)

@@ -208,7 +208,7 @@ HOSTILE = (
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_text_of_items_is_never_a_template(ask, label):
     for text, words in ((ask, label), (HOSTILE, HOSTILE)):
         options = ITEMS["Q1"].options | {2: words}
@@ -279,7 +279,7 @@ def test_a_model_that_gives_no_probability_gets_no_score(folder):
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_scores_agree_with_our_own_metrics(folder, data):
     document = data.draw(st.sampled_from(documents(folder, "unaware")))
     size = len(document["codes"])

@@ -100,9 +100,7 @@ def test_what_is_not_there_is_an_error(tmp_path):
         national_answers(tmp_path / "absent.duckdb")
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from([1, 2, 3, 4, -1, -2, -4, -5]), min_size=6, max_size=6),
     st.lists(st.integers(0, 9), min_size=6, max_size=6).filter(any),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eval.asking.reading import Problem, Reading, read_reply
@@ -195,7 +195,6 @@ FEW = st.lists(TEXTS, max_size=2)
 LABELS = st.lists(st.text(max_size=8) | PIECES, max_size=11)
 
 
-@settings(deadline=None)
 @given(TEXTS, LABELS | st.just(list(CARE)), FEW, FEW)
 @example("1" * 5000, ["a"], [], [])
 def test_any_text_is_one_option_or_has_a_problem(
@@ -208,7 +207,6 @@ def test_any_text_is_one_option_or_has_a_problem(
     assert read_reply(f" **{text}** ", options, refusals, unsure).strict == reading.strict
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_a_refusal_wins_but_over_a_first_line(text: str) -> None:
     assert read(f"I'm sorry {text}") == (None, None, "refusal")

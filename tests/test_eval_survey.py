@@ -270,9 +270,7 @@ def test_every_table_and_column_has_a_comment_and_notes_are_stored(tmp_path):
     assert set(rows(con, types)) == {("SMALLINT",)}
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CELLS, min_size=6, max_size=6))
 def test_every_cell_is_counted_once(tmp_path, cells):
     report, con = load_cells(tmp_path, Q1=cells)

@@ -191,7 +191,7 @@ def test_no_text_in_a_free_field_upsets_the_rules(text):
 
 
 @given(name=st.one_of(st.sampled_from(UNRULY), texts))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_name_comes_out_of_a_pool_file_as_it_went_in(tmp_path_factory, name):
     path = write_pool(tmp_path_factory.mktemp("pool"), [{**ANYONE, "name": name}])
     assert [person.name for person in read_pool(path)] == [name]

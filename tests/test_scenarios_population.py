@@ -78,7 +78,7 @@ def scripts(text: str) -> set[str]:
 
 
 @given(cultures, seeds, st.integers(1, 12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_sampled_people_are_consistent(culture_id, seed, count):
     for persona in sample_personas(culture_id, count, seed):
         assert inconsistencies(persona) == []
@@ -92,7 +92,7 @@ def test_large_samples_are_consistent_and_unique(culture_id):
 
 
 @given(cultures, seeds, st.integers(0, 15), st.integers(0, 15))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_longer_sample_begins_with_the_shorter_one(culture_id, seed, first, second):
     shorter, longer = sorted((first, second))
     long = sample_personas(culture_id, longer, seed)
@@ -135,7 +135,7 @@ def test_an_unknown_culture_is_refused_with_the_known_ones():
 
 
 @given(cultures, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_occupations_are_held_by_those_the_catalogue_admits(culture_id, seed):
     catalogue = {occupation.title: occupation for occupation in load_occupations()}
     for person in sample_personas(culture_id, 5, seed):
@@ -234,7 +234,7 @@ def test_given_names_follow_the_fashion_of_the_generation():
 
 
 @given(cultures, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_traits_do_not_contradict_each_other(culture_id, seed):
     lines, _ = load_character()
     line_of = {trait: number for number, line in enumerate(lines) for trait in line}
@@ -244,7 +244,7 @@ def test_traits_do_not_contradict_each_other(culture_id, seed):
 
 
 @given(cultures, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sampled_text_is_plain_and_survives_json(culture_id, seed):
     for person in sample_personas(culture_id, 3, seed):
         text = person.model_dump_json()

@@ -151,7 +151,7 @@ def reference(ratings: Ratings) -> tuple[int, int, float, float | None] | None:
 
 
 @given(ratings=matrices())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_alpha_is_that_of_the_package(con: duckdb.DuckDBPyConnection, ratings: Ratings) -> None:
     expected, found = reference(ratings), alphas(con, ratings)
     if expected is None:
@@ -165,7 +165,7 @@ def test_alpha_is_that_of_the_package(con: duckdb.DuckDBPyConnection, ratings: R
 
 
 @given(ratings=matrices())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_culture_is_reckoned_alone(con: duckdb.DuckDBPyConnection, ratings: Ratings) -> None:
     found = alphas(con, ratings, ("CHN", "DEU"))
     for start, culture in enumerate(("CHN", "DEU")):
@@ -176,7 +176,7 @@ def test_each_culture_is_reckoned_alone(con: duckdb.DuckDBPyConnection, ratings:
 
 
 @given(ratings=matrices(), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_who_rated_does_not_matter(
     con: duckdb.DuckDBPyConnection, ratings: Ratings, seed: int
 ) -> None:
@@ -299,7 +299,7 @@ def test_published_intervals(
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_an_interval_holds_where_the_score_test_does(
     con: duckdb.DuckDBPyConnection, counts: tuple[int, int]
 ) -> None:

@@ -96,6 +96,8 @@ def test_all_work_comes_out_as_in_one_process(tmp_path: Path) -> None:
         assert content(tmp_path / "cluster" / name)["survey_replies"]
     assert not (tmp_path / "cluster" / "trial" / "shards").exists(), "all merged, all gone"
     with closing(open_reader(tmp_path / "cluster" / "trial")) as con:
+        miscounted = "from turns where words is distinct from spoken_words(action, text)"
+        assert con.execute(miscounted).fetchall() == []
         stages = con.execute("select distinct work from merged_shards order by all").fetchall()
     assert stages == [("critique",), ("label",), ("run",)]
 

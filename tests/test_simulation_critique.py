@@ -571,6 +571,8 @@ def test_a_store_of_the_first_version_is_brought_up_to_date_and_reviewed(
     assert rows(run, "select value from meta where key = 'store_version'") == [
         (str(STORE_VERSION),)
     ]
+    miscounted = "from turns where words is distinct from spoken_words(action, text)"
+    assert rows(run, miscounted) == [] and rows(run, "select max(words) from turns")[0][0] > 1
     counted = "select critic, count(*), count(call) from verdicts group by all order by all"
     assert rows(run, counted) == [("quality", 4, 0), ("social", 112, 112)], "nothing is asked twice"
     assert rows(run, "select stage from launches") == [("run",), ("critique",)]
@@ -684,7 +686,7 @@ def key(row: dict[str, Any]) -> Key:
     return Key(row["critic"], row["role"], row["model"], row["sample"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_whatever_was_answered_before_the_rest_comes_out_the_same(data: st.DataObject) -> None:
     REPLIES["alpha"] = by_prompt

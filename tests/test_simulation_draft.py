@@ -346,7 +346,7 @@ def test_simultaneous_speakers_are_judged_each_by_themselves(form: str) -> None:
     assert len({call["seed"] for call in record.rows["calls"]}) == len(record.rows["calls"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     tokens=st.integers(1, 40_000), form=st.sampled_from(["json", "script"]),
     policy=st.sampled_from(["round-robin", "simultaneous", "bidding", "moderator"]),

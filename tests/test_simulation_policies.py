@@ -257,7 +257,7 @@ def consensus_of(panel: list[tuple[str | None, str, Any]]) -> Said:
 
 
 @given(episodes=st.lists(st.tuples(answers, answers), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_rule_of_clca_over_any_panel(
     store: duckdb.DuckDBPyConnection, episodes: list[Any]
 ) -> None:
@@ -295,7 +295,7 @@ def test_the_rule_of_clca_over_any_panel(
 
 
 @given(panel=st.lists(st.tuples(st.integers(0, 10), st.sampled_from(SURE)), min_size=1, max_size=9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_scores_of_several_are_averaged(store: duckdb.DuckDBPyConnection, panel: Any) -> None:
     rows = [
         verdict("e", "social", dimension="goal", role="ada", score=score, confidence=sure,

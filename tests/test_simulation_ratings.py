@@ -263,7 +263,7 @@ def fitting(dimension: str) -> st.SearchStrategy[tuple[str, str | float]]:
 
 
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_what_people_fill_in_is_what_is_stored(
     run: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

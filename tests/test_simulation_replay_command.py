@@ -5,7 +5,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from review_runs import DIRECTOR, copied, critiqued, played, rows, scene_file
 
@@ -181,7 +181,6 @@ def test_what_cannot_be_replayed_is_one_clear_line(run: Path, tmp_path: Path) ->
         reproduce(tmp_path / "none", quiet=True)
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=9), st.integers(1, 2 * KEPT_REPLY))
 def test_a_reply_that_was_cut_is_not_cut_again(text: str, times: int) -> None:
     kept = _kept(text * times)

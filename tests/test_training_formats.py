@@ -172,7 +172,7 @@ def stored(draw: st.DrawFn) -> list[dict[str, Any]]:
     return made
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(stored())
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_what_is_written_is_read_back(name: str, made: list[dict[str, Any]]) -> None:

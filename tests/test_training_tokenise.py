@@ -73,7 +73,7 @@ def test_the_ids_are_those_of_the_whole_chat(name: str) -> None:
 
 
 @FORMS
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(texts=st.lists(WORDS, min_size=2, max_size=6), system=WORDS)
 def test_whatever_is_said_is_learned_to_the_letter(
     name: str, texts: list[str], system: str

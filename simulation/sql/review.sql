@@ -1,3 +1,6 @@
+-- The public interface to a run's store: documented views and macros, built anew whenever a writer opens the store.
+-- Of several attempts at the same content only the latest counts, except where a comment says otherwise.
+
 -- The review: which episodes count, what critics and people said, how far they agree, what each filter policy keeps.
 
 -- Episodes -----------------------------------------------------------------------------------------------------------
@@ -8,7 +11,7 @@ select
     e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s
 from episodes e
 left join scenarios s using (scenario_hash)
-where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from episodes group by content_hash)
+where not exists (from episodes later where later.content_hash = e.content_hash and later.attempt > e.attempt)
     and e.episode_id not in (select episode_id from branches);
 comment on view latest_episodes is
     'Episodes that count: of several attempts at the same content the latest, with title and theme. Lighter than '

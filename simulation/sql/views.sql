@@ -1,28 +1,27 @@
--- Views on conversations, turns, intents, costs and measures.
+-- Views on conversations, turns, intents, costs and measures. Where they join grouped queries, it is so that DuckDB can leave
+-- out those whose columns nobody asks for.
 
 -- Conversations ------------------------------------------------------------------------------------------------------
 
 create or replace view conversations as
 select
-    e.*, r.roles, r.n_roles, r.mixed_cast, coalesce(t.spoken_turns, 0) as spoken_turns,
+    e.*, r.roles, len(r.roles) as n_roles, r.mixed_cast, coalesce(t.spoken_turns, 0) as spoken_turns,
     coalesce(t.spoken_words, 0) as spoken_words, c.prompt_tokens, c.completion_tokens,
-    c.prompt_tokens + c.completion_tokens as tokens, c.cost, f.reviewed, f.fate
+    c.prompt_tokens + c.completion_tokens as tokens, c.cost
 from latest_episodes e
 left join (
-    select episode_id, list(role order by rowid) as roles, count(*) as n_roles,
-        min(culture_id) <> max(culture_id) as mixed_cast
+    select episode_id, list(role order by rowid) as roles, min(culture_id) <> max(culture_id) as mixed_cast
     from roles group by episode_id
 ) r using (episode_id)
 left join (
-    select episode_id, count(*) as spoken_turns, sum(words(text))::bigint as spoken_words
+    select episode_id, count(*) as spoken_turns, sum(words)::bigint as spoken_words
     from turns where action in ('speak', 'leave') and text is not null group by episode_id
 ) t using (episode_id)
 left join (
     select episode_id, sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens,
         sum(cost) as cost
     from calls group by episode_id
-) c using (episode_id)
-left join (select episode_id, reviewed, fate from episode_fates) f using (episode_id);
+) c using (episode_id);
 comment on view conversations is
     'One row per episode, the latest attempt of each content, with its totals. Branches are in branch_pairs instead.';
 comment on column conversations.episode_id is 'The episode.';
@@ -55,13 +54,14 @@ comment on column conversations.completion_tokens is
     'Completion tokens of all calls; null where the engine does not tell.';
 comment on column conversations.tokens is 'Prompt and completion tokens together.';
 comment on column conversations.cost is 'US dollars; null where no price is known.';
-comment on column conversations.reviewed is 'Whether any verdict on the episode exists.';
-comment on column conversations.fate is
-    'What became of it under the policy clca: error, budget, model-failure, dropped, unreviewed, needs-review or '
-    'accepted; the first that applies.';
 
-create or replace view accepted_episodes as
-select * exclude (fate) from conversations where fate = 'accepted';
+create or replace macro accepted(policy) as table
+from conversations where episode_id in (select episode_id from fates(policy) where fate = 'accepted');
+comment on macro table accepted is
+    'accepted(policy): the conversations that a filter policy accepts; columns as in conversations. Policies: clca, strict, '
+    'lenient, needs-review.';
+
+create or replace view accepted_episodes as from accepted('clca');
 comment on view accepted_episodes is
     'Conversations that the policy clca accepts: played to an end, judged, and not dropped by the critics. The corpus '
     'for training; accepted(policy) has the same for other policies.';
@@ -97,14 +97,6 @@ comment on column accepted_episodes.completion_tokens is
     'Completion tokens of all calls; null where the engine does not tell.';
 comment on column accepted_episodes.tokens is 'Prompt and completion tokens together.';
 comment on column accepted_episodes.cost is 'US dollars; null where no price is known.';
-comment on column accepted_episodes.reviewed is 'Whether any verdict on the episode exists.';
-
-create or replace macro accepted(policy) as table
-select c.* exclude (reviewed, fate) from conversations c
-where episode_id in (select episode_id from fates(policy) where fate = 'accepted');
-comment on macro table accepted is
-    'accepted(policy): the conversations that a filter policy accepts; columns as in conversations, but for reviewed '
-    'and fate. Policies: clca, strict, lenient, needs-review.';
 
 create or replace view relationships as
 with ties as (
@@ -144,14 +136,15 @@ comment on macro readable is
 
 create or replace view turns_readable as
 select
-    t.episode_id, e.scenario_id, e.culture_id, e.model, t.turn, t.step, t.phase, t.speaker, r.name,
-    r.culture_id as speaker_culture_id, t.action,
-    readable(t.action, t.text, t.whisper, t.failure) as line,
-    case when t.action in ('speak', 'leave') and t.text is not null then words(t.text) else 0 end as words,
-    t.addressees, t.audience, t.whisper, t.failure
+    t.episode_id, e.scenario_id, e.culture_id, e.model, t.turn, t.step, t.phase, t.speaker, r.people[t.speaker].name as name,
+    r.people[t.speaker].culture_id as speaker_culture_id, t.action,
+    readable(t.action, t.text, t.whisper, t.failure) as line, t.words, t.addressees, t.audience, t.whisper, t.failure
 from turns t
-join latest_episodes e using (episode_id)
-left join roles r on r.episode_id = t.episode_id and r.role = t.speaker;
+left join (
+    select episode_id, map_from_entries(list((role, {'name': name, 'culture_id': culture_id}))) as people
+    from roles group by episode_id
+) r using (episode_id)
+join latest_episodes e using (episode_id);
 comment on view turns_readable is 'Every turn as one would read it, with who said it to whom.';
 comment on column turns_readable.episode_id is 'The episode.';
 comment on column turns_readable.scenario_id is 'Id of the scenario.';
@@ -238,7 +231,7 @@ select t.*, r.type, r.closeness, r.status
 from (
     select scenario_id, culture_id, speaker, hearer, count(*) as turns, sum(words)::bigint as words
     from (
-        select e.scenario_id, e.culture_id, t.speaker, unnest(t.addressees) as hearer, words(t.text) as words
+        select e.scenario_id, e.culture_id, t.speaker, unnest(t.addressees) as hearer, t.words
         from turns t join latest_episodes e using (episode_id)
         where t.action in ('speak', 'leave') and t.text is not null
     )
@@ -534,7 +527,7 @@ with pairs as (
 select
     s.episode_id, s.parent_id, s.at_turn, s.number, s.side, t.turn, t.turn - s.at_turn as turns_on, t.speaker, r.name,
     t.action, readable(t.action, t.text, t.whisper, t.failure) as line,
-    case when t.action in ('speak', 'leave') then t.text end as said, coalesce(words(said), 0) as words,
+    case when t.action in ('speak', 'leave') then t.text end as said, t.words,
     t.call = 0 as given
 from sides s
 join turns t on t.episode_id = s.source and t.turn > s.at_turn
@@ -634,22 +627,24 @@ comment on macro find_episode is
     'attempts.';
 
 create or replace macro transcript(episode) as table
-with cast_of as (
-    from roles where episode_id = find_episode(episode)
+with wanted as materialized (
+    select find_episode(episode) as id
+), cast_of as (
+    from roles where episode_id = (select id from wanted)
 ), lines as (
     select t.turn as place, 0 as rank, t.turn as number, t.turn, t.step, 'turn' as kind, t.speaker, r.name,
         readable(t.action, t.text, t.whisper, t.failure) as line,
         t.addressees, t.audience
     from turns t left join cast_of r on r.role = t.speaker
-    where t.episode_id = find_episode(episode)
+    where t.episode_id = (select id from wanted)
     union all
     select h.after_turn, 1, h.rowid, null, h.step, h.kind, null, r.name,
         coalesce(h.text, if(h.kind = 'entrance', '[enters]', '[' || h.name || ']')), [], h.audience
     from happenings h left join cast_of r on h.kind = 'entrance' and r.role = h.name
-    where h.episode_id = find_episode(episode)
+    where h.episode_id = (select id from wanted)
     union all
     select 2147483647, 2, 0, null, null, 'end', null, null, concat_ws(': ', exit_reason, exit_detail), [], []
-    from episodes where episode_id = find_episode(episode)
+    from episodes where episode_id = (select id from wanted)
 )
 select turn, step, kind, speaker, name, line, addressees, audience from lines order by place, rank, number;
 comment on macro table transcript is

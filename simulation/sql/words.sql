@@ -1,7 +1,4 @@
--- The public interface to a run's store: documented views and macros, built anew whenever a writer opens the store.
--- Of several attempts at the same content only the latest counts, except where a comment says otherwise.
-
--- Words --------------------------------------------------------------------------------------------------------------
+-- Macros that count and compare words, built anew whenever a writer opens the store. They need no table.
 
 create or replace macro unspaced_scripts() as
     '[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]';
@@ -14,6 +11,11 @@ create or replace macro words(line) as if(
         + len(regexp_extract_all(regexp_replace(line, unspaced_scripts() || '+', '', 'g'), '[\pL\pM\pN''’-]+')));
 comment on macro words is
     'words(line): number of words; in scripts written without spaces every character counts as one.';
+
+create or replace macro spoken_words(action, line) as
+    if(action in ('speak', 'leave') and line is not null, words(line), 0)::integer;
+comment on macro spoken_words is
+    'spoken_words(action, line): number of words said in an act, 0 where nothing was; what turns.words holds.';
 
 create or replace macro folded(line) as replace(replace(
     ' ' || if(
