@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from agents.responses import Responses
@@ -20,7 +21,8 @@ from simulation.record import Record
 from simulation.shard import Finished, Manifest, ShardWriter, Shelf
 
 SHARD_S = 1.0
-"""Longest time in seconds that a finished item waits for others to be written with it."""
+"""Longest time in seconds that a finished item waits for others to be written with it; it waits
+for none when nothing else is in hand."""
 SHARD_ITEMS = 512
 """Finished items that are written at once at most."""
 
@@ -62,6 +64,7 @@ class Worker:
             await model.start()
         self._gate = asyncio.Semaphore(self.concurrency)
         self._finished: asyncio.Queue[_Entry | None] = asyncio.Queue()
+        self._in_hand, self._idle = 0, asyncio.Event()
         self._writing = asyncio.create_task(self._write())
 
     async def do(self, items: Sequence[tuple[int, Any]]) -> Done:
@@ -72,11 +75,18 @@ class Worker:
         return Done(list(manifests.values()), unfinished, self.budget.spent)
 
     async def _one(self, number: int, item: Any) -> Manifest | None:
-        async with self._gate:
-            if self.draining or self.budget.spent:
-                return None
-            records: list[Record] = []
-            await self.work(item, records.append)
+        records: list[Record] = []
+        self._in_hand += 1
+        self._idle.clear()
+        try:
+            async with self._gate:
+                if self.draining or self.budget.spent:
+                    return None
+                await self.work(item, records.append)
+        finally:
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._idle.set()
         turns = sum(len(record.rows.get("turns", ())) for record in records)
         stored: asyncio.Future[Manifest] = asyncio.get_running_loop().create_future()
         self._finished.put_nowait((Finished(number, records, turns), stored))
@@ -88,7 +98,9 @@ class Worker:
         while not last:
             entries = [await self._finished.get()]
             if entries[0] is not None:
-                await asyncio.sleep(SHARD_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SHARD_S):
+                        await self._idle.wait()
             while not self._finished.empty() and len(entries) < SHARD_ITEMS and entries[-1]:
                 entries.append(self._finished.get_nowait())
             batch = [entry for entry in entries if entry is not None]
