@@ -251,8 +251,9 @@ def jumping_clock(folder: Path, episodes: int) -> None:
 def jumping(path: Path) -> None:
     """Play a run whose clock of the day jumps after a third and after two thirds of the turns."""
     sys.path.insert(0, str(ROOT))
-    from agents.model import open_model
+    from simulation.budget import Budget
     from simulation.config import load_config
+    from simulation.engines import Engines
     from simulation.launch import utc_now
     from simulation.plan import make_plan
     from simulation.progress import Progress
@@ -273,7 +274,8 @@ def jumping(path: Path) -> None:
 
     clock: Callable[[], float] = lambda: real() + ahead()  # noqa: E731
     time.time = clock
-    runner = Runner(plan, open_model(plan.config.model.name), folder, progress, utc)
+    budget = Budget(plan.config.budget, time.monotonic)
+    runner = Runner(plan, Engines(), folder, progress, utc, budget)
     print(asyncio.run(runner.run()))
 
 

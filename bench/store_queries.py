@@ -44,7 +44,6 @@ COMMANDS = (
     ("a sheet for 200 annotated episodes", "review export RUN OUT.csv --n 200"),
     ("turns as Parquet", "sql RUN --parquet OUT.parquet 'from turns'"),
     ("a corpus of all tasks", "export RUN OUT"),
-    ("a corpus of dialogue", "export RUN OUT --preset dialogue-only"),
     ("shards", "pack RUN OUT"),
 )
 
