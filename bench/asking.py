@@ -34,6 +34,13 @@ from eval.config import EvalConfig, parse_eval_config
 from eval.evaluation import evaluate, find_people
 
 SEQUENCES = 256
+ASKING = """
+select count(*), epoch(max(asked_at) - min(asked_at - to_microseconds((latency_s * 1e6)::bigint))),
+    (select (settings ->> '$.prefix_cache.hits')::double
+        / (settings ->> '$.prefix_cache.queries')::double from launches)
+from survey_replies
+"""
+"""Answers, seconds from the first question to the last answer, and the prefix-cache hit rate."""
 SHORT, PUBLISHED = 24, 500
 """Completion tokens of a generated answer at most: ours by default, and CLCA's."""
 
@@ -54,13 +61,9 @@ def ours(config: EvalConfig) -> tuple[int, float, float]:
     """Return prompts, seconds without loading the model, and the prefix-cache hit rate."""
     assert evaluate(config, quiet=True) == "done"
     with duckdb.connect(str(Path(config.out) / config.name / "log.duckdb"), read_only=True) as con:
-        row = con.execute(
-            "select (select count(*) from survey_replies), epoch(ended_at - started_at), "
-            "settings ->> '$.prefix_cache.hits', settings ->> '$.prefix_cache.queries' "
-            "from launches"
-        ).fetchone()
+        row = con.execute(ASKING).fetchone()
     assert row is not None
-    return row[0], row[1], int(row[2]) / int(row[3])
+    return row
 
 
 def prompts(planner: Planner) -> list[dict[str, Any]]:

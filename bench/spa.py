@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import duckdb
-from asking import SEQUENCES, batch_apart, prompts, published
+from asking import ASKING, SEQUENCES, batch_apart, prompts, published
 
 from eval.item import load_items
 from simulation.launch import settle_configuration, utc_now
@@ -59,11 +59,7 @@ def ours(config: SpaConfig) -> tuple[int, float, float | None]:
     """Return answers, seconds without loading the model, and the prefix-cache hit rate."""
     assert collect(config, quiet=True) == "done"
     with duckdb.connect(str(config.run / "log.duckdb"), read_only=True) as con:
-        row = con.execute(
-            "select (select count(*) from survey_replies), epoch(ended_at - started_at), "
-            "(settings ->> '$.prefix_cache.hits')::double / "
-            "(settings ->> '$.prefix_cache.queries')::double from launches"
-        ).fetchone()
+        row = con.execute(ASKING).fetchone()
     assert row is not None
     return row
 

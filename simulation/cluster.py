@@ -220,8 +220,11 @@ class ClusterCrew(Crew[Item]):
         actor = self._actors.pop(name, None)
         if actor is None:
             return
+        if name not in self._ready:  # it has been given nothing and has written nothing
+            ray.kill(actor)
+            return
         orderly = False
-        if name in self._ready and not self._stopped:
+        if not self._stopped:
             with suppress(RayError, TimeoutError):
                 async with asyncio.timeout(CLOSING_S):
                     await _result(actor.close.remote())

@@ -181,7 +181,6 @@ class ShardWriter:
 
     def __post_init__(self) -> None:
         """Make the store's tables in memory: their columns have the types that shards have."""
-        self.shelf.make()
         self._con = duckdb.connect()
         self.shelf.connect(self._con)
         self._con.execute(schema_sql())

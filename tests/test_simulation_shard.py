@@ -244,8 +244,7 @@ def test_a_damaged_shard_is_named_and_merges_nothing(shards: str, tmp_path: Path
 def test_a_full_disk_is_said_and_the_shard_is_not_there(tmp_path: Path) -> None:
     shelf = Shelf(str(tmp_path / "shelf"))
     writer = ShardWriter(shelf, "w-0", "run")
-    shutil.rmtree(tmp_path / "shelf")
-    (tmp_path / "shelf").write_text("a file where the folder was")
+    (tmp_path / "shelf").write_text("a file where the folder would be")
     with pytest.raises(UserError, match="cannot write the shard"):
         writer.append([Finished(1, [played(1)], 1)], (0, 0, None))
 
