@@ -74,9 +74,10 @@ def find_store(run: Path) -> Path:
 
 
 def open_reader(
-    run: Path, target: Path | None = None, wait_s: float = LOCK_WAIT_S
+    run: Path, target: Path | None = None, wait_s: float = LOCK_WAIT_S, memory: str | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """Open the store of a run for reading; `target` is the only other file a query may touch.
+    """Open the store of a run for reading; `target` is the only other file a query may touch, and
+    `memory` (such as 512MB) what DuckDB may take, most of the machine's without it.
 
     A live run cannot write while the connection is open, so close it soon. Waits up to `wait_s`
     seconds for a writer to let go of the file. Raises UserError for a missing run, for a locked,
@@ -86,6 +87,8 @@ def open_reader(
     shards = path.is_dir()
     con = open_shards(path, SETTINGS) if shards else _connect(path, wait_s)
     try:
+        if memory is not None:
+            con.execute("set memory_limit = ?", [memory])
         if shards:
             con.execute("set allowed_directories = ?", [[f"{path.resolve()}/"]])
         else:

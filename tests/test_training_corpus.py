@@ -22,6 +22,7 @@ from review_runs import DIRECTOR, copied, critiqued, labelled, played, rows
 from sample_store import sample_run
 
 from scenarios.errors import UserError
+from simulation.pack import pack
 from simulation.store import FILE
 from training.corpus.build import collect
 from training.corpus.candidates import Candidates
@@ -712,6 +713,19 @@ def test_a_live_run_can_write_while_a_corpus_is_made(bare: Path, tmp_path: Path)
     collect(run, make_config("dialogue-only", policy="none"), made, length)
     made.close()
     assert opened
+
+
+def test_neither_shards_nor_the_size_of_a_chunk_change_a_corpus(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, packed = pack(run, str(tmp_path / "shards"), 4)
+    assert packed.rows
+    made = [exported(run, tmp_path / "whole"), exported(tmp_path / "shards", tmp_path / "packed")]
+    monkeypatch.setattr("training.corpus.build.EPISODES", 5)
+    monkeypatch.setattr("training.corpus.scene.FETCHED", 2)
+    made.append(exported(run, tmp_path / "in-parts"))
+    first, *others = ((folder / "train.jsonl").read_bytes() for folder in made)
+    assert first and others == [first, first]
 
 
 @settings(max_examples=20)

@@ -1,7 +1,7 @@
 """From the store to candidate rows, a few episodes at a time.
 
-Invariant: the store is open only while some episodes are read, so that a live run can go on
-writing, and no more than those episodes are in memory.
+Invariant: the store is open only while some episodes are copied, so that a live run can go on
+writing, and no more than those episodes are ever in memory.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from training.corpus.ledger import Ledger
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.preference import preference_rows
 from training.corpus.row import Row
-from training.corpus.scene import Person, Scene, load_scenes
+from training.corpus.scene import Person, Scene, copied_scenes
 from training.corpus.selection import choose_episodes, chosen_episodes, require_accepted
 from training.corpus.task import SCENE_ROWS, TASKS, dialogue_row
 
-EPISODES = 200
-"""Episodes in memory at once."""
+EPISODES = 2000
+"""Episodes copied out of the store at once."""
+COPY = "scenes.parquet"
 ROWS = 500
 """Rows added at once."""
 
@@ -45,22 +46,28 @@ def collect(
         facts = read_facts(con)
         for episodes in chosen_episodes(con, config):
             candidates.visit(episodes)
-    labels = any(task in config.tasks for task in SCENE_ROWS)
-    drafts = PREFERENCE in config.tasks
-    for episodes in candidates.chunks(EPISODES):
-        with closing(open_reader(run)) as con:
-            scenes = load_scenes(con, episodes, labels, drafts)
-        facts.failed += sum(scene.failed for scene in scenes)
-        facts.idle += sum(scene.idle for scene in scenes)
-        rows = (row for scene in scenes for row in _accounted(scene, config, ledger))
-        while some := list(islice(rows, ROWS)):
-            candidates.add(some, length)
+    scenes = _scenes(run, config, candidates)
+    rows = (row for scene in scenes for row in _accounted(scene, config, ledger, facts))
+    while some := list(islice(rows, ROWS)):
+        candidates.add(some, length)
     _require_rows(candidates, config, ledger)
     return facts, ledger
 
 
-def _accounted(scene: Scene, config: CorpusConfig, ledger: Ledger) -> Iterator[Row]:
+def _scenes(run: Path, config: CorpusConfig, candidates: Candidates) -> Iterator[Scene]:
+    """Yield the episodes to be visited."""
+    labels = any(task in config.tasks for task in SCENE_ROWS)
+    drafts = PREFERENCE in config.tasks
+    for episodes in candidates.chunks(EPISODES):
+        yield from copied_scenes(run, episodes, candidates.folder / COPY, labels, drafts)
+
+
+def _accounted(
+    scene: Scene, config: CorpusConfig, ledger: Ledger, facts: RunFacts
+) -> Iterator[Row]:
     """Yield the rows of an episode, and note why others are missing."""
+    facts.failed += scene.failed
+    facts.idle += scene.idle
     for task in config.tasks:
         for found in _rows(scene, task, config):
             if isinstance(found, str):

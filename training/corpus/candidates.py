@@ -68,7 +68,8 @@ class Candidates:
     """The candidate rows, those kept among them once they are chosen."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.con, self.seed = duckdb.connect(str(folder / FILE)), seed
+        self.folder, self.seed = folder, seed
+        self.con = duckdb.connect(str(folder / FILE))
         self.con.execute("set memory_limit = ?", [MEMORY])
         self.con.execute(TABLES)
         self._path = folder / TEXTS
@@ -141,16 +142,16 @@ class Candidates:
         self._texts.close()
 
     def _stored(self, row: Row, length: Callable[[str], int]) -> dict[str, Any]:
-        origin = row.origin
+        id_, origin = row.id, row.origin
         texts = [message["content"] for message in row.messages] + [row.rejected or ""]
         kept = {
-            "id": row.id, "messages": row.messages, "rejected": row.rejected, "meta": row.meta()
+            "id": id_, "messages": row.messages, "rejected": row.rejected, "meta": row.meta()
         }  # fmt: skip
         line = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         start = self._texts.tell()
         self._texts.write(line)
         return {
-            "id": kept["id"], "likeness": row.likeness, "draw": draw(self.seed, row.id),
+            "id": id_, "likeness": row.likeness, "draw": draw(self.seed, id_),
             "task": row.task, "family": origin.family, "culture": origin.culture,
             "focal": [origin.persona] if origin.persona else list(origin.people),
             "people": list(origin.people), "tokens": sum(map(length, texts)),

@@ -7,9 +7,11 @@ is counted and is no entry.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,43 +19,69 @@ import duckdb
 from agents.reply import Unreadable, read_json, read_script
 from agents.view import language_name
 from scenarios.scenario import ACTIONS
-from simulation.query import read_rows
-from simulation.review.conversations import Rows, by_episode
+from simulation.query import open_reader
 from training.corpus.row import Origin
 
-HEADS = """
-select e.episode_id, e.scenario_id, e.culture_id, e.language, e.model, e.reply_form, s.data
-from episodes e join scenarios s using (scenario_hash) where e.episode_id in ?
+SCENES = """
+with wanted as (
+    select unnest($episodes::varchar[]) as episode_id, unnest(range(len($episodes))) as place
+), people as (
+    select r.episode_id, list({
+        role: r.role, name: r.name, persona: r.persona_id, culture: r.culture_id,
+        language: r.language, age: p.age, occupation: p.occupation, place: p.data ->> '$.place',
+        background: p.data ->> '$.background', demonym: coalesce(c.data ->> '$.demonym', c.name)
+    } order by r.rowid) as people
+    from roles r join personas p using (persona_hash) join cultures c using (culture_hash)
+    semi join wanted using (episode_id)
+    group by r.episode_id
+), acts as (
+    select episode_id, list({
+        turn: turn, step: step, speaker: speaker, action: action, audience: audience,
+        line: readable(action, text, whisper, failure), failed: failure is not null
+    } order by turn) as acts
+    from turns semi join wanted using (episode_id)
+    group by episode_id
+), happened as (
+    select episode_id, list({
+        step: step, after_turn: after_turn, kind: kind, name: name, text: text, audience: audience
+    } order by rowid) as happened
+    from happenings semi join wanted using (episode_id)
+    group by episode_id
+), labelled as (
+    select episode_id, turn, intent, relevance, expectation
+    from intents semi join wanted using (episode_id)
+    where $labels and failure is null
+    qualify row_number() over (partition by episode_id, turn order by labelled_at desc, model) = 1
+), labels as (
+    select episode_id, list({
+        turn: turn, intent: intent, relevance: relevance, expectation: expectation
+    }) as labels
+    from labelled group by episode_id
+), drafts as (
+    select d.episode_id, list({
+        turn: d.turn, label: d.label, score: d.score, failed: d.failure is not null,
+        kept: d.kept, reply: c.reply, aloud: readable(d.action, d.text, false, null),
+        whispered: readable(d.action, d.text, true, null),
+        no_act: d.action is null or d.action = 'none'
+    } order by d.rowid) as drafts
+    from drafts d left join calls c on c.episode_id = d.episode_id and c.call = d.call
+    where $drafts and d.episode_id in (from wanted select episode_id)
+    group by d.episode_id
+)
+select e.episode_id, e.scenario_id, e.culture_id, e.language, e.model, e.reply_form,
+    s.data as scenario, people, acts, happened, labels, drafts
+from wanted join episodes e using (episode_id) join scenarios s using (scenario_hash)
+left join people using (episode_id) left join acts using (episode_id)
+left join happened using (episode_id) left join labels using (episode_id)
+left join drafts using (episode_id)
+order by place
 """
-CAST = """
-select r.episode_id, r.role, r.name, r.persona_id, r.culture_id, r.language, p.age, p.occupation,
-    p.data ->> '$.place' as place, p.data ->> '$.background' as background,
-    coalesce(c.data ->> '$.demonym', c.name) as demonym
-from roles r join personas p using (persona_hash) join cultures c using (culture_hash)
-where r.episode_id in ? order by r.rowid
-"""
-TURNS = """
-select episode_id, turn, step, speaker, action, readable(action, text, whisper, failure) as line,
-    audience, failure
-from turns where episode_id in ?
-"""
-HAPPENINGS = """
-select episode_id, step, after_turn, kind, name, text, audience
-from happenings where episode_id in ? order by rowid
-"""
-LABELS = """
-select episode_id, turn, intent, relevance, expectation
-from intents where failure is null and episode_id in ?
-qualify row_number() over (partition by episode_id, turn order by labelled_at desc, model) = 1
-"""
-DRAFTS = """
-select d.episode_id, d.turn, d.draft, d.label, d.score, d.failure, d.kept, c.reply,
-    readable(d.action, d.text, false, null) as aloud,
-    readable(d.action, d.text, true, null) as whispered,
-    d.action is null or d.action = 'none' as no_act
-from drafts d left join calls c on c.episode_id = d.episode_id and c.call = d.call
-where d.episode_id in ? order by d.rowid
-"""
+"""One row an episode, in the order asked for."""
+FETCHED = 200
+"""Episodes in memory at once."""
+MEMORY = "512MB"
+"""What DuckDB may take while it copies episodes out of the store."""
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +195,30 @@ def load_scenes(
     drafts: bool = False,
 ) -> list[Scene]:
     """Return episodes that are in the store, in this order, on request with labels and drafts."""
-    heads = {row["episode_id"]: row for row in read_rows(con, HEADS, episodes)}
-    cast, turns, happened, told, tried = (
-        by_episode(read_rows(con, query, episodes) if wanted else [])
-        for query, wanted in (
-            (CAST, True), (TURNS, True), (HAPPENINGS, True), (LABELS, labels), (DRAFTS, drafts)
-        )
-    )  # fmt: skip
-    return [
-        _scene(heads[id_], cast[id_], turns[id_], happened[id_], told[id_], tried[id_])
-        for id_ in episodes
-    ]
+    return [*_fetched(con.execute(SCENES, _wanted(episodes, labels, drafts)))]
+
+
+def copied_scenes(
+    run: Path, episodes: Sequence[str], copy: Path, labels: bool, drafts: bool
+) -> Iterator[Scene]:
+    """Yield what `load_scenes` returns, a few at a time; the store is open only until they have
+    been copied to the Parquet file `copy`, which is gone at the end.
+    """
+    with closing(open_reader(run, copy, memory=MEMORY)) as con:
+        con.sql(SCENES, params=_wanted(episodes, labels, drafts)).write_parquet(str(copy))
+    with duckdb.connect() as con:
+        yield from _fetched(con.execute("from read_parquet(?)", [str(copy)]))
+    copy.unlink()
+
+
+def _wanted(episodes: Sequence[str], labels: bool, drafts: bool) -> dict[str, Any]:
+    return {"episodes": list(episodes), "labels": labels, "drafts": drafts}
+
+
+def _fetched(found: duckdb.DuckDBPyConnection) -> Iterator[Scene]:
+    names = [column[0] for column in found.description or ()]
+    while rows := found.fetchmany(FETCHED):
+        yield from (_scene(dict(zip(names, row, strict=True))) for row in rows)
 
 
 def one_line(text: str) -> str:
@@ -185,24 +226,29 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _scene(head: Mapping[str, Any], cast: Rows, turns: Rows, happened: Rows, told: Rows,
-           tried: Rows) -> Scene:  # fmt: skip
-    setting, briefs, parent = _public(head["data"])
-    people = tuple(_person(row, briefs[row["role"]]) for row in cast)
+def _scene(row: Mapping[str, Any]) -> Scene:
+    """Return the episode of a row of SCENES."""
+    setting, briefs, parent = _public(row["scenario"])
+    people = tuple(_person(one, briefs[one["role"]]) for one in row["people"] or ())
     names = {person.role: person.name for person in people}
-    acted = [row for row in turns if row["failure"] is None and row["action"] is not None]
-    acts = [row for row in acted if row["action"] != "none" and (row["line"] or "").strip()]
+    tried = row["acts"] or ()
+    acted = [act for act in tried if not act["failed"] and act["action"] is not None]
+    acts = [act for act in acted if act["action"] != "none" and (act["line"] or "").strip()]
     drafts: dict[int, list[Draft]] = {}
-    speakers = {row["turn"]: row["speaker"] for row in turns}
-    for row in tried:
-        if row["turn"] in speakers:
-            draft = _draft(row, head["reply_form"], speakers[row["turn"]], names)
-            drafts.setdefault(row["turn"], []).append(draft)
+    speakers = {act["turn"]: act["speaker"] for act in tried}
+    for draft in row["drafts"] or ():
+        if draft["turn"] in speakers:
+            read = _draft(draft, row["reply_form"], speakers[draft["turn"]], names)
+            drafts.setdefault(draft["turn"], []).append(read)
     return Scene(
-        head["episode_id"], head["scenario_id"], parent or head["scenario_id"],
-        head["culture_id"], head["language"], head["model"], setting, people,
-        _entries(acts, happened, names), len(turns) - len(acted), len(acted) - len(acts),
-        {row["turn"]: Label(row["intent"], row["relevance"], row["expectation"]) for row in told},
+        row["episode_id"], row["scenario_id"], parent or row["scenario_id"], row["culture_id"],
+        row["language"], row["model"], setting, people,
+        _entries(acts, row["happened"] or (), names), len(tried) - len(acted),
+        len(acted) - len(acts),
+        {
+            one["turn"]: Label(one["intent"], one["relevance"], one["expectation"])
+            for one in row["labels"] or ()
+        },
         {turn: tuple(some) for turn, some in drafts.items()},
     )  # fmt: skip
 
@@ -218,8 +264,8 @@ def _public(data: str) -> tuple[str, dict[str, str], str | None]:
 def _person(row: Mapping[str, Any], brief: str) -> Person:
     tag: str = row["language"]
     return Person(
-        row["role"], row["name"], row["persona_id"], row["age"], row["occupation"],
-        one_line(row["place"]), one_line(row["background"]), brief, row["culture_id"],
+        row["role"], row["name"], row["persona"], row["age"], row["occupation"],
+        one_line(row["place"]), one_line(row["background"]), brief, row["culture"],
         row["demonym"], None if tag.split("-")[0] == "en" else language_name(tag),
     )  # fmt: skip
 
@@ -252,7 +298,7 @@ def _draft(row: Mapping[str, Any], form: str, speaker: str, names: Mapping[str, 
             pass
         else:
             line = row["whispered"] if whispered else row["aloud"]
-    failed = row["failure"] is not None
+    failed = row["failed"]
     return Draft(
         speaker, one_line(line) if line else None, None if failed else row["label"],
         None if failed else row["score"], row["kept"],
