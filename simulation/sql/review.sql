@@ -212,33 +212,34 @@ comment on column review_funnel.accepted is 'Accepted.';
 
 create or replace macro krippendorff(ratings) as table
 with given as (
-    select dimension, unnest([culture_id, null]) as culture_id, unit, label, score
+    select dimension, culture_id, unit, label, score
     from query_table(ratings) where label is not null or score is not null
 ), sizes as (
-    select dimension, culture_id, unit, count(*) as m, var_samp(score) as variance,
+    select dimension, any_value(culture_id) as culture_id, unit, count(*) as m, var_samp(score) as variance,
         coalesce(min(label) = max(label), min(score) = max(score)) as unanimous
-    from given group by dimension, culture_id, unit having count(*) >= 2
+    from given group by dimension, unit having count(*) >= 2
 ), pairable as (
-    select given.*
-    from given semi join sizes s on s.dimension = given.dimension and s.unit = given.unit
-        and s.culture_id is not distinct from given.culture_id
+    select given.* from given semi join sizes using (dimension, unit)
 ), counted as (
-    select dimension, culture_id, unit, label, count(*) as k
-    from pairable where label is not null group by dimension, culture_id, unit, label
+    select dimension, any_value(culture_id) as culture_id, unit, label, count(*) as k
+    from pairable where label is not null group by dimension, unit, label
 ), within_units as (
     select s.dimension, s.culture_id, count(*) as units, sum(m) as n, count(*) filter (unanimous) as unanimous,
         sum((m * m - squares) / (m - 1)) as nominal_seen, sum(m * variance) as interval_seen
     from sizes s
     left join (
-        select dimension, culture_id, unit, sum(k * k) as squares from counted group by dimension, culture_id, unit
-    ) c on c.dimension = s.dimension and c.unit = s.unit and c.culture_id is not distinct from s.culture_id
-    group by s.dimension, s.culture_id
+        select dimension, unit, sum(k * k) as squares from counted group by dimension, unit
+    ) c using (dimension, unit)
+    group by grouping sets ((s.dimension, s.culture_id), (s.dimension))
 ), labels as (
     select dimension, culture_id, sum(k * k) as squares
-    from (select dimension, culture_id, label, sum(k) as k from counted group by dimension, culture_id, label)
-    group by dimension, culture_id
+    from (
+        select dimension, culture_id, label, sum(k) as k from counted
+        group by grouping sets ((dimension, culture_id, label), (dimension, label))
+    ) group by dimension, culture_id
 ), scores as (
-    select dimension, culture_id, var_samp(score) as variance from pairable group by dimension, culture_id
+    select dimension, culture_id, var_samp(score) as variance
+    from pairable group by grouping sets ((dimension, culture_id), (dimension))
 )
 select
     w.dimension, w.culture_id, w.units::bigint as units, w.n::bigint as ratings, w.unanimous / w.units as unanimous,
@@ -249,8 +250,8 @@ join scores s on s.dimension = w.dimension and s.culture_id is not distinct from
 left join labels l on l.dimension = w.dimension and l.culture_id is not distinct from w.culture_id;
 comment on macro table krippendorff is
     'krippendorff(ratings): Krippendorff''s alpha (Krippendorff 2011, Computing Krippendorff''s Alpha-Reliability), '
-    'nominal for labels and interval for scores, of a view with the columns dimension, culture_id, unit, rater, label '
-    'and score. One row a dimension and culture, and one a dimension with culture null for all of them. Columns: '
+    'nominal for labels and interval for scores, of a view with the columns dimension, culture_id (one a unit), unit, '
+    'rater, label and score. One row a dimension and culture, and one a dimension with culture null for all of them. Columns: '
     'dimension, culture_id, units (rated at least twice), ratings, unanimous (share of units), alpha (null where '
     'nothing varies: chance agreement is then complete).';
 
