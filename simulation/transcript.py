@@ -6,8 +6,6 @@ nor become markup, script or a link.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -16,14 +14,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import duckdb
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from rich.padding import Padding
 from rich.text import Text
 
 from scenarios.terminal import printable
 from simulation.entry import Entry
 from simulation.live import COLOURS, entry_text
+from simulation.page import render
 from simulation.query import read_rows
 
 PAGE = Path(__file__).with_name("page.html.jinja")
@@ -158,16 +155,8 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
 
 def render_page(transcript: Transcript, private: bool = True) -> str:
     """Return the episode as one HTML page with its style inside, without any script or link."""
-    environment = Environment(
-        loader=FileSystemLoader(PAGE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["csp_hash"] = _csp_hash
-    return environment.get_template(PAGE.name).render(
+    return render(
+        PAGE,
         episode=transcript,
         hues={player.role: number % 8 for number, player in enumerate(transcript.players)},
         private=private,
@@ -205,16 +194,6 @@ def _judged(opinion: Opinion) -> str:
 def _ending(transcript: Transcript) -> str:
     detail = (transcript.exit_detail or "").strip().splitlines()
     return f"{transcript.exit_reason} ({detail[-1]})" if detail else transcript.exit_reason
-
-
-def _visible(value: Any) -> Any:
-    """Return what a template shows, with direction overrides and controls made visible."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _csp_hash(style: str) -> str:
-    """Return the hash by which a content security policy admits an inline style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 def _players(

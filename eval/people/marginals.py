@@ -116,9 +116,8 @@ class Marginals:
             if (country, item.id) in self.cells
         }
         ordinal = [item.scale != "nominal" for item in items]
-        return self._grid(
-            countries, _scales({item.id: item.points for item in items}, ordinal), cells
-        )
+        scales = Scales.padded({item.id: item.points for item in items}, ordinal)
+        return self._grid(countries, scales, cells)
 
     def file_grid(self, countries: Sequence[str], items: Sequence[str]) -> Grid:
         """Return arrays on the codes of the survey's file, all taken for ordered, as CultureSPA's
@@ -127,7 +126,7 @@ class Marginals:
         for item in items:
             if item not in codes:
                 raise unknown_name("item", item, codes)
-        scales = _scales({item: codes[item] for item in items}, [True] * len(items))
+        scales = Scales.padded({item: codes[item] for item in items}, [True] * len(items))
         return self._grid(countries, scales, self.cells)
 
     def _grid(
@@ -150,16 +149,6 @@ class Marginals:
                     missing[row, column] = cell.missing
                     mode[row, column] = cell.mode
         return Grid(tuple(countries), scales, shares, valid, missing, mode)
-
-
-def _scales(codes_by_item: Mapping[str, Sequence[int]], ordinal: Sequence[bool]) -> Scales:
-    longest = max(map(len, codes_by_item.values()))
-    codes = np.empty((len(codes_by_item), longest))
-    on = np.zeros(codes.shape, dtype=np.bool_)
-    for row, scale in enumerate(codes_by_item.values()):
-        codes[row] = [*scale, *[scale[-1]] * (longest - len(scale))]
-        on[row, : len(scale)] = True
-    return Scales(tuple(codes_by_item), codes, on, np.array(ordinal, dtype=np.bool_))
 
 
 @cache

@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 
 from eval.people.respondents import WEIGHTS, open_respondents
-from eval.scoring.grid import Grid, Scales, as_floats
+from eval.scoring.grid import Grid, Scales
 from scenarios.errors import UserError, unknown_name
 
 ASKED = ("valid", "other", "don't know", "no answer")
@@ -186,27 +186,19 @@ def national_grid(cells: Mapping[tuple[str, str], National], *, nominal: Collect
     `nominal` names the items whose codes have no order.
     """
     countries = tuple(dict.fromkeys(country for country, _ in cells))
-    scales = {item: cell.codes for (_, item), cell in cells.items()}
-    longest = max(map(len, scales.values()))
-    codes = np.array([[*scale, *[scale[-1]] * (longest - len(scale))] for scale in scales.values()])
-    on = np.array([np.arange(longest) < len(scale) for scale in scales.values()])
-    ordinal = np.array([item not in nominal or len(scales[item]) == 2 for item in scales])
-    shape = (len(countries), len(scales))
-    shares = np.full((*shape, longest), np.nan)
+    codes = {item: cell.codes for (_, item), cell in cells.items()}
+    scales = Scales.padded(
+        codes, [item not in nominal or len(scale) == 2 for item, scale in codes.items()]
+    )
+    shape = (len(countries), len(codes))
+    shares = np.full((*shape, scales.codes.shape[1]), np.nan)
     valid, missing, mode = (np.full(shape, np.nan) for _ in range(3))
     for row, country in enumerate(countries):
-        for column, item in enumerate(scales):
+        for column, item in enumerate(codes):
             cell = cells[country, item]
             if cell.shares:
                 shares[row, column] = 0
                 shares[row, column, : len(cell.shares)] = cell.shares
                 valid[row, column], missing[row, column] = cell.valid, cell.missing
                 mode[row, column] = cell.codes[cell.shares.index(max(cell.shares))]
-    return Grid(
-        countries,
-        Scales(tuple(scales), as_floats(codes), on, ordinal),
-        shares,
-        valid,
-        missing,
-        mode,
-    )
+    return Grid(countries, scales, shares, valid, missing, mode)

@@ -85,7 +85,9 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
     asked = {row[0] for row in con.execute("select item_id from survey_items").fetchall()}
     items = tuple(item for name, item in known.items() if name in asked)
     countries = _countries(con)
-    scales = _scales(items)
+    scales = Scales.padded(
+        {item.id: item.points for item in items}, [item.scale != "nominal" for item in items]
+    )
     shape = (len(countries), len(items), scales.codes.shape[1])
     shares = np.full(shape, np.nan)
     valid, missing = np.full(shape[:2], np.nan), np.full(shape[:2], np.nan)
@@ -173,17 +175,6 @@ def _countries(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
         "select country from survey_replies where country <> '*') order by country"
     ).fetchall()
     return tuple(row[0] for row in rows)
-
-
-def _scales(items: tuple[Item, ...]) -> Scales:
-    longest = max(len(item.points) for item in items)
-    codes = np.array(
-        [[*item.points, *[item.points[-1]] * (longest - len(item.points))] for item in items],
-        dtype=np.float64,
-    )
-    on = np.array([np.arange(longest) < len(item.points) for item in items])
-    ordinal = np.array([item.scale != "nominal" for item in items])
-    return Scales(tuple(item.id for item in items), codes, on, ordinal)
 
 
 def _places(items: tuple[Item, ...]) -> dict[str, tuple[int, dict[int, int]]]:

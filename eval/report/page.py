@@ -7,14 +7,11 @@ nothing.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from eval.people.load_report import CITATION
@@ -27,7 +24,7 @@ from eval.report.plots import draw_gaps, draw_items, draw_map, draw_matrices, dr
 from eval.report.results import ALL, Results
 from eval.report.section import sections
 from eval.report.table import Section
-from scenarios.terminal import printable
+from simulation.page import render
 
 PAGE = Path(__file__).with_name("page.html.jinja")
 FOLDED = frozenset({"countries", "map", "gaps"})
@@ -54,16 +51,8 @@ def render_page(
     for name, title, svg in _plots(results, items or {}):
         if svg is not None:
             plots.setdefault(name, []).append(Plot(title, Markup(svg)))
-    environment = Environment(
-        loader=FileSystemLoader(PAGE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_visible,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["csp_hash"] = _csp_hash
-    return environment.get_template(PAGE.name).render(
+    return render(
+        PAGE,
         results=results,
         caveats=caveats(results),
         sections=[*first, *sections(results, plots)],
@@ -89,13 +78,3 @@ def _plots(results: Results, items: Items) -> Iterator[tuple[str, str, str | Non
         yield "items", title, draw_items(results, who, country, rows)
     yield "map", "", draw_map(results)
     yield "matrices", "", draw_matrices(results)
-
-
-def _visible(value: Any) -> Any:
-    """Return what a template shows, with direction overrides and controls made visible."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _csp_hash(style: str) -> str:
-    """Return the hash by which a content security policy admits an inline style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -7,6 +7,7 @@ a sum or to a distance along the scale.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,16 @@ class Scales:
     """(I, K): which entries are points of the scale."""
     ordinal: Bools
     """(I,): whether distances along the scale mean anything."""
+
+    @classmethod
+    def padded(cls, codes_by_item: Mapping[str, Sequence[int]], ordinal: Sequence[bool]) -> Scales:
+        """Return the scales of items with these codes, ascending, padded to the longest."""
+        longest = max(map(len, codes_by_item.values()))
+        codes = [
+            [*scale, *[scale[-1]] * (longest - len(scale))] for scale in codes_by_item.values()
+        ]
+        on = [np.arange(longest) < len(scale) for scale in codes_by_item.values()]
+        return cls(tuple(codes_by_item), as_floats(codes), np.array(on), np.array(ordinal))
 
     @property
     def lengths(self) -> Floats:
