@@ -68,7 +68,9 @@ class ClusterCrew(Crew[Item]):
         self.job, self.cluster, self.responses = job, cluster, responses
         self.shelf = Shelf(shards_of(store.path.parent, cluster))
         self._launch, self._began = secrets.token_hex(4), time.monotonic()
-        self._hired = self._retired = self._alive = 0
+        self._hired = self._alive = 0
+        self._spent: str | None = None
+        """The budget of which some worker has used its share, leaving items cut short."""
         self._handout: Handout[Item] = Handout(iter(()), 0, 1)
         self._actors: dict[str, Any] = {}
         self._ready: set[str] = set()
@@ -97,6 +99,7 @@ class ClusterCrew(Crew[Item]):
         try:
             for ended in asyncio.as_completed(self._tasks):
                 await ended
+            self.budget.spent = self.budget.spent or self._spent
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -144,9 +147,7 @@ class ClusterCrew(Crew[Item]):
             try:
                 await self._serve(name, self._share(place))
             except _Retired as reason:
-                self._retired += 1
-                if self._retired == self._workers:
-                    self.budget.spent = str(reason)
+                self._spent = str(reason)
                 return
             except RayTaskError as error:
                 if isinstance(error.cause, UserError):

@@ -121,6 +121,21 @@ def test_a_limit_a_budget_and_kept_shards(tmp_path: Path) -> None:
         assert con.execute("select count(*) from latest_episodes").fetchall() == [(20,)]
 
 
+def test_a_run_is_not_done_when_one_worker_used_up_its_share(tmp_path: Path) -> None:
+    """Of two episodes one takes 4,963 tokens and one 20,728: a share of 10,000 cuts one short."""
+    config = written(tmp_path)
+    changes = ("scenarios=[soup-before-dusk]", "cultures=[JPN]", "replicates=2",
+               "budget.tokens=20000", f"out={tmp_path}")  # fmt: skip
+    options = (word for change in changes for word in ("-o", change))
+    _, said = command("run", config, *options, "--quiet", "--ray", "--workers", 2)
+    assert "budget-tokens" in said, said
+    with closing(open_reader(tmp_path / "trial")) as con:
+        ended = "select end_reason from launches"
+        assert con.execute(ended).fetchall() == [("budget-tokens",)]
+        cut = "select count(*) from episodes where exit_reason = 'budget'"
+        assert con.execute(cut).fetchall()[0][0] > 0
+
+
 def stored(run: Path) -> int:
     """Return the number of episodes stored; 0 while there is no store, or its writer has it."""
     with suppress(duckdb.Error), duckdb.connect(str(run / "log.duckdb"), read_only=True) as con:

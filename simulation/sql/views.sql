@@ -166,17 +166,28 @@ comment on column turns_readable.audience is 'Roles other than the speaker that 
 comment on column turns_readable.whisper is 'Whether only those spoken to were meant to hear it.';
 comment on column turns_readable.failure is 'Null, or why there is no act.';
 
+create or replace view last_intents as
+select
+    episode_id, turn, model as labeller, arg_max_null(intent, labelled_at) as intent,
+    arg_max_null(relevance, labelled_at) as relevance, arg_max_null(expectation, labelled_at) as expectation
+from intents where failure is null
+group by episode_id, turn, model;
+comment on view last_intents is 'Labels that count: of several of one turn by one model the last that did not fail.';
+comment on column last_intents.episode_id is 'The episode.';
+comment on column last_intents.turn is 'Number of the act in the episode, from 1.';
+comment on column last_intents.labeller is 'Model that labelled.';
+comment on column last_intents.intent is 'One sentence: what the speaker is after.';
+comment on column last_intents.relevance is 'generic or cultural.';
+comment on column last_intents.expectation is 'The cultural expectation the intent answers; null for generic ones.';
+
 create or replace view turn_intents as
-select t.*, i.model as labeller, i.intent, i.relevance, i.expectation, c.taxonomy, c.category
+select t.*, i.labeller, i.intent, i.relevance, i.expectation, c.taxonomy, c.category
 from turns_readable t
-left join (
-    from intents where failure is null
-    qualify row_number() over (partition by episode_id, turn, model order by labelled_at desc) = 1
-) i using (episode_id, turn)
+left join last_intents i using (episode_id, turn)
 left join (
     from categories where failure is null
     qualify row_number() over (partition by episode_id, turn, model, taxonomy order by labelled_at desc) = 1
-) c on c.episode_id = t.episode_id and c.turn = t.turn and c.model = i.model;
+) c on c.episode_id = t.episode_id and c.turn = t.turn and c.model = i.labeller;
 comment on view turn_intents is
     'Every turn with the intent behind it, and its category in a taxonomy; null where there is no label. A turn '
     'labelled by two models, or mapped to two taxonomies, is two rows.';
@@ -253,14 +264,13 @@ comment on column who_spoke_to_whom.status is 'How far the speaker stands above 
 
 create or replace view intents_by_culture as
 select
-    e.culture_id, e.theme, i.model as labeller, count(*) filter (i.failure is null) as labelled,
+    e.culture_id, e.theme, i.model as labeller, count(i.relevance) as labelled,
     count(*) filter (i.relevance = 'cultural') as cultural, count(*) filter (i.relevance = 'generic') as generic,
-    count(i.failure) as failed,
-    count(*) filter (i.relevance = 'cultural') / nullif(count(*) filter (i.failure is null), 0) as cultural_share
+    count(*) - count(i.relevance) as failed,
+    count(*) filter (i.relevance = 'cultural') / nullif(count(i.relevance), 0) as cultural_share
 from (
-    from intents
-    qualify row_number() over (
-        partition by episode_id, turn, model order by failure is not null, labelled_at desc) = 1
+    select episode_id, model, arg_max(relevance, labelled_at) filter (failure is null) as relevance
+    from intents group by episode_id, turn, model
 ) i
 join latest_episodes e using (episode_id)
 group by e.culture_id, e.theme, i.model;
