@@ -3,6 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -11,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from review_runs import rows
 
+from simulation.query import open_reader
 from simulation.replay import replay
 from simulation.store import FILE
 from training.corpus.perspective import BEGINS, NOBODY, perspective
 from training.corpus.row import Row
-from training.corpus.scene import Entry, Label, Person, Scene, load_scenes
+from training.corpus.scene import Entry, Label, Person, Scene, copied_scenes, load_scenes
 from training.corpus.task import dialogue_row, intent_row, relevance_row
 
 ROLES = ("ada", "bela", "cleo", "dora")
@@ -246,6 +248,30 @@ def test_failed_and_idle_acts_are_counted(run: Path) -> None:
         sum(len(told.acts) + told.failed + told.idle for told in scenes),
     )  # fmt: skip
     assert counts[0] and counts[1]
+
+
+class Crowded:
+    """A reader whose memory holds three episodes."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        self._con = open_reader(*args, **given)
+        self.close = self._con.close
+
+    def sql(self, query: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+        if len(params["episodes"]) > 3:
+            raise duckdb.OutOfMemoryException("could not allocate block")
+        return self._con.sql(query, params=params)
+
+
+def test_episodes_too_many_for_the_memory_are_copied_in_parts(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episodes_ = [id_ for (id_,) in rows(run, "select episode_id from episodes order by all")]
+    monkeypatch.setattr("training.corpus.scene.open_reader", Crowded)
+    parts = [*copied_scenes(run, episodes_, tmp_path / "copy", labels=True, drafts=True)]
+    with open_reader(run) as con:
+        assert parts == load_scenes(con, episodes_, labels=True, drafts=True)
+    assert len(parts) > 6 and not [*tmp_path.iterdir()]
 
 
 def test_no_goal_secret_or_private_fact_is_told(run: Path) -> None:

@@ -202,10 +202,19 @@ def copied_scenes(
     run: Path, episodes: Sequence[str], copy: Path, labels: bool, drafts: bool
 ) -> Iterator[Scene]:
     """Yield what `load_scenes` returns, a few at a time; the store is open only until they have
-    been copied to the Parquet file `copy`, which is gone at the end.
+    been copied to the Parquet file `copy`, which is gone at the end. Episodes that are too much for
+    MEMORY are copied in two parts.
     """
-    with closing(open_reader(run, copy, memory=MEMORY)) as con:
-        con.sql(SCENES, params=_wanted(episodes, labels, drafts)).write_parquet(str(copy))
+    try:
+        with closing(open_reader(run, copy, memory=MEMORY)) as con:
+            con.sql(SCENES, params=_wanted(episodes, labels, drafts)).write_parquet(str(copy))
+    except duckdb.OutOfMemoryException:
+        if len(episodes) == 1:
+            raise
+        half = len(episodes) // 2
+        for part in (episodes[:half], episodes[half:]):
+            yield from copied_scenes(run, part, copy, labels, drafts)
+        return
     with duckdb.connect() as con:
         yield from _fetched(con.execute("from read_parquet(?)", [str(copy)]))
     copy.unlink()
