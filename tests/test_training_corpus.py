@@ -35,6 +35,7 @@ from training.corpus.ledger import Ledger
 from training.corpus.length import estimated_length, load_length
 from training.corpus.mixture import cut, mix, quotas
 from training.corpus.preference import objection
+from training.corpus.progress import ExportProgress
 from training.corpus.row import Origin, Row, cut_at_turn
 from training.corpus.scene import Draft
 from training.corpus.split import choose
@@ -570,6 +571,13 @@ def test_presets() -> None:
 # Bad input --------------------------------------------------------------------------------------
 
 
+def test_progress_ends_with_the_rows_written_and_can_be_silenced(run: Path, tmp_path: Path) -> None:
+    written = folkways(run, tmp_path / "told")
+    count = len(lines(tmp_path / "told"))
+    assert written.stderr == f"{count}/{count} rows written\n" and count < 1000
+    assert folkways(run, tmp_path / "silent", "--quiet").stderr == ""
+
+
 def mistake(*arguments: object) -> str:
     """Return the one line that a user is told of a mistake."""
     result = folkways(*arguments)
@@ -710,9 +718,10 @@ def test_a_live_run_can_write_while_a_corpus_is_made(bare: Path, tmp_path: Path)
         return 1
 
     made = Candidates(tmp_path, seed=0)
-    collect(run, make_config("dialogue-only", policy="none"), made, length)
+    progress = ExportProgress(quiet=True)
+    collect(run, make_config("dialogue-only", policy="none"), made, length, progress)
     made.close()
-    assert opened
+    assert opened and progress.done == progress.total > 0
 
 
 def test_neither_shards_nor_the_size_of_a_chunk_change_a_corpus(

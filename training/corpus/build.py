@@ -19,6 +19,7 @@ from training.corpus.config import CorpusConfig
 from training.corpus.ledger import Ledger
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.preference import preference_rows
+from training.corpus.progress import ExportProgress
 from training.corpus.row import Row
 from training.corpus.scene import Person, Scene, copied_scenes
 from training.corpus.selection import choose_episodes, chosen_episodes, require_accepted
@@ -32,8 +33,9 @@ ROWS = 500
 
 
 def collect(
-    run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int]
-) -> tuple[RunFacts, Ledger]:
+    run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int],
+    progress: ExportProgress,
+) -> tuple[RunFacts, Ledger]:  # fmt: skip
     """Add the rows of all episodes that the configuration chooses to the candidates; return what
     the card says of the run, and the account so far.
 
@@ -44,9 +46,12 @@ def collect(
         choose_episodes(con, config, ledger)
         require_accepted(con, config)
         facts = read_facts(con)
+        count = 0
         for episodes in chosen_episodes(con, config):
             candidates.visit(episodes)
-    scenes = _scenes(run, config, candidates)
+            count += len(episodes)
+    progress.begin("episodes read", count)
+    scenes = progress.counted(_scenes(run, config, candidates))
     rows = (row for scene in scenes for row in _accounted(scene, config, ledger, facts))
     while some := list(islice(rows, ROWS)):
         candidates.add(some, length)

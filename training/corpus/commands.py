@@ -52,6 +52,7 @@ def export(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder of a tokenizer that counts tokens.")
     ] = None,
+    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
 ) -> None:
     """Export the accepted episodes of a run as a corpus to train on, with a card."""
     from training.corpus.config import make_config, read_tasks
@@ -67,7 +68,7 @@ def export(
         "tokenizer": None if tokenizer is None else str(tokenizer),
     }  # fmt: skip
     config = make_config(preset, **given)
-    contents = export_corpus(run, folder, config)
+    contents = export_corpus(run, folder, config, quiet)
     for line in contents.lines():
         typer.echo(printable(line))
     typer.echo(printable(f"{folder}: {config.format}, corpus {contents.hash}"))

@@ -21,26 +21,30 @@ from training.corpus.formats import FORMATS, write_files
 from training.corpus.ledger import Ledger
 from training.corpus.length import load_length
 from training.corpus.mixture import cut, mix
+from training.corpus.progress import ExportProgress
 from training.corpus.split import hold_out
 
 WORK = "work"
 """Folder of what is needed only while a corpus is made."""
 
 
-def export_corpus(run: Path, folder: Path, config: CorpusConfig) -> Contents:
+def export_corpus(run: Path, folder: Path, config: CorpusConfig, quiet: bool = True) -> Contents:
     """Write the corpus of a run into a folder and return what it came to.
 
     Raises UserError for a folder that is not empty, a run that gives no row, and a disk that is
     full; nothing is left in the folder then.
     """
-    length = load_length(config.tokenizer)
-    with made_whole(folder) as part:
+    length, progress = load_length(config.tokenizer), ExportProgress(quiet)
+    with made_whole(folder) as part, progress.shown():
         work = part / WORK
         work.mkdir()
         candidates = Candidates(work, config.seed)
         try:
-            facts, contents = _choose(run, config, candidates, length)
-            write_files(FORMATS[config.format], candidates.read, part)
+            facts, contents = _choose(run, config, candidates, length, progress)
+            progress.begin("rows written", sum(contents.ledger.kept.values()))
+            write_files(
+                FORMATS[config.format], lambda split: progress.counted(candidates.read(split)), part
+            )
         finally:
             candidates.close()
         shutil.rmtree(work)
@@ -50,10 +54,11 @@ def export_corpus(run: Path, folder: Path, config: CorpusConfig) -> Contents:
 
 
 def _choose(
-    run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int]
-) -> tuple[RunFacts, Contents]:
+    run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int],
+    progress: ExportProgress,
+) -> tuple[RunFacts, Contents]:  # fmt: skip
     """Collect the rows and choose those that are kept."""
-    facts, ledger = collect(run, config, candidates, length)
+    facts, ledger = collect(run, config, candidates, length, progress)
     candidates.drop_duplicates()
     held_out = hold_out(candidates.con, config.validation, config.seed)
     mix(candidates.con, config.weighted, config.by, config.repeat)
