@@ -238,7 +238,14 @@ class ClusterCrew(Crew[Item]):
         await self._handout.bury(name, self._written, died=died)
 
     async def _merge(self, manifests: Iterable[Manifest]) -> None:
-        """Merge shards that are not merged yet, and count what is in them."""
+        """Merge shards that are not merged yet, and count what is in them.
+
+        A merge that began goes on to its end, though whoever waits for it be cancelled: its thread
+        cannot be stopped, and two at once would clash.
+        """
+        await asyncio.shield(self._merge_alone(manifests))
+
+    async def _merge_alone(self, manifests: Iterable[Manifest]) -> None:
         async with self._merging:
             fresh = [one for one in manifests if one.shard not in self._merged]
             if not fresh:

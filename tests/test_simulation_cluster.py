@@ -1,5 +1,6 @@
 """Work on a Ray cluster of real processes comes to what one process comes to, whoever is killed."""
 
+import asyncio
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import folkways
 from scenarios.errors import UserError
 from simulation.placement import Cluster, cluster_of
 from simulation.query import open_reader
-from simulation.shard import Shelf
+from simulation.shard import Manifest, Shelf
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -134,6 +135,37 @@ def test_a_run_is_not_done_when_one_worker_used_up_its_share(tmp_path: Path) -> 
         assert con.execute(ended).fetchall() == [("budget-tokens",)]
         cut = "select count(*) from episodes where exit_reason = 'budget'"
         assert con.execute(cut).fetchall()[0][0] > 0
+
+
+def test_a_merge_is_not_begun_again_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker dies while its last shard is merged: closing it comes across the same shard."""
+    from simulation import cluster
+
+    merged: list[str] = []
+
+    def slowly(
+        _store: object, _shelf: object, fresh: list[Manifest], *_: object, **__: object
+    ) -> None:
+        merged.extend(one.shard for one in fresh)
+        time.sleep(0.2)
+
+    async def die() -> None:
+        crew = object.__new__(cluster.ClusterCrew)
+        crew.cluster, crew._merging = Cluster(), asyncio.Lock()
+        crew._merged, crew._written = set(), set()
+        crew.store = crew.shelf = None
+        crew._count = lambda manifest: None
+        shard = Manifest("w-0-000001", "w-0", "run", [1], 1, {}, 1, 0, 0, None, {})
+        feed = asyncio.create_task(crew._merge([shard]))
+        while not merged:
+            await asyncio.sleep(0.01)
+        feed.cancel()
+        await crew._merge([shard])
+        assert crew._written == {1}
+
+    monkeypatch.setattr(cluster, "clear", slowly)
+    asyncio.run(die())
+    assert merged == ["w-0-000001"]
 
 
 def stored(run: Path) -> int:
