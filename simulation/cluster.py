@@ -69,8 +69,6 @@ class ClusterCrew(Crew[Item]):
         self.shelf = Shelf(shards_of(store.path.parent, cluster))
         self._launch, self._began = secrets.token_hex(4), time.monotonic()
         self._hired = self._alive = 0
-        self._spent: str | None = None
-        """The budget of which some worker has used its share, leaving items cut short."""
         self._handout: Handout[Item] = Handout(iter(()), 0, 1)
         self._actors: dict[str, Any] = {}
         self._ready: set[str] = set()
@@ -99,7 +97,6 @@ class ClusterCrew(Crew[Item]):
         try:
             for ended in asyncio.as_completed(self._tasks):
                 await ended
-            self.budget.spent = self.budget.spent or self._spent
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -141,13 +138,13 @@ class ClusterCrew(Crew[Item]):
 
     async def _employ(self, place: int) -> None:
         """Keep a place filled with one worker after the other until nothing is left to do."""
-        while not self.budget.spent and await self._handout.wanted():
+        while await self._handout.wanted():
             self._hired += 1
             name = f"{self._launch}-{place}x{self._hired}"
             try:
                 await self._serve(name, self._share(place))
             except _Retired as reason:
-                self._spent = str(reason)
+                self.budget.spent = str(reason)  # whatever the others do, items were cut short
                 return
             except RayTaskError as error:
                 if isinstance(error.cause, UserError):

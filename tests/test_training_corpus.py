@@ -568,14 +568,14 @@ def test_presets() -> None:
     assert read_tasks(" dialogue = 2 , intent=0.5") == {"dialogue": 2, "intent": 0.5}
 
 
-# Bad input --------------------------------------------------------------------------------------
-
-
 def test_progress_ends_with_the_rows_written_and_can_be_silenced(run: Path, tmp_path: Path) -> None:
     written = folkways(run, tmp_path / "told")
     count = len(lines(tmp_path / "told"))
     assert written.stderr == f"{count}/{count} rows written\n" and count < 1000
     assert folkways(run, tmp_path / "silent", "--quiet").stderr == ""
+
+
+# Bad input --------------------------------------------------------------------------------------
 
 
 def mistake(*arguments: object) -> str:
