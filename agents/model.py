@@ -67,6 +67,9 @@ class Completion:
     """US dollars; null where no price is known."""
     endpoint: str | None = None
     """Where the reply came from, for a model that has several places to get it from."""
+    reasoning: str | None = None
+    """What the model thought before it answered, where the engine gives that apart from the text;
+    no part of `text`. A reply cut while it still thought has an empty text, this and `length`."""
 
 
 class Model(Protocol):
@@ -126,10 +129,15 @@ class CallFailed(Exception):
 
     reason: Literal["timeout", "refusal", "server-error", "bad-response", "prompt-too-long"]
 
-    def __init__(self, reason: Any, message: str, attempts: int = 1) -> None:
+    def __init__(
+        self, reason: Any, message: str, attempts: int = 1, retry_after_s: float | None = None
+    ) -> None:
+        """`retry_after_s` are the seconds after which the endpoint says that it will answer again,
+        where it says so and that is longer than the client has waited."""
         super().__init__(message)
         self.reason = reason
         self.attempts = attempts
+        self.retry_after_s = retry_after_s
 
 
 ENGINES = {

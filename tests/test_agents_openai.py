@@ -172,7 +172,7 @@ FAILURES = {
     "empty choices": (chat(choices=[]), "bad-response", 1),
     "no message": (chat(choices=[{"finish_reason": "stop"}]), "bad-response", 1),
     "null content": (chat(None), "bad-response", 1),
-    "no finish reason": (chat(finish_reason=None), "bad-response", 1),
+    "a call of a tool": (chat(None, finish_reason="tool_calls"), "bad-response", 1),
     "broken off": (chat(finish_reason="error"), "server-error", 1),
     "refusal": (chat(None, refusal="I will not say that."), "refusal", 1),
     "content filter": (chat("I will not", finish_reason="content_filter"), "refusal", 1),

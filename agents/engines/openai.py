@@ -35,6 +35,7 @@ from agents.engines.openai_reply import (
     read_model_ids,
     read_scores,
     refused_parameter,
+    retry_after,
 )
 from agents.model import (
     CallFailed,
@@ -205,7 +206,9 @@ class OpenAIModel:
             body["messages"] = list(prompt)
         response, attempts = await self._post(path, body)
         try:
-            return read_completion(response.content, sampling.stop, attempts, self._prices)
+            return read_completion(
+                response.content, sampling.stop, attempts, self._prices, sampling.max_tokens
+            )
         except CallFailed as failed:
             raise CallFailed(failed.reason, self._excerpt(str(failed)), attempts) from None
 
@@ -321,7 +324,7 @@ class OpenAIModel:
             return CallFailed("refusal", words, attempts)
         if status == 400 and error.param in ("temperature", "top_p"):
             return ModelUnavailable(f"{message}; choose a {error.param} that the model takes")
-        return CallFailed("server-error", message, attempts)
+        return CallFailed("server-error", message, attempts, retry_after(error))
 
     def _unreachable(self, error: APIConnectionError) -> ModelUnavailable:
         cause = self._excerpt(str(error.__cause__ or "")) or "timed out"

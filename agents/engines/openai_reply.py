@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 from openai import APIError, APIStatusError
@@ -32,13 +33,30 @@ TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 
+REFUSED = frozenset({
+    "content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii",
+    "sensitive", "guardrail_intervened",
+})  # fmt: skip
+"""Finish reasons, in lower case, of a reply that the endpoint does not want to give."""
+BROKEN = frozenset({"abort", "error", "network_error", "insufficient_system_resource"})
+"""Finish reasons of a reply that the endpoint could not end."""
+CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+"""Finish reasons of a reply that was cut; with any other one it is whole."""
+MOST_TOKENS = 100_000_000
+"""Tokens that an endpoint may count in one call; a larger number is not believed."""
+
 Prices = tuple[float, float, float]
 """US dollars per million prompt, cached prompt and completion tokens."""
 
 
 class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
+    content: Any = None
+    refusal: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    reasoning_details: Any = None
+    thinking: Any = None
+    tool_calls: Any = None
 
 
 class _Token(BaseModel):
@@ -65,22 +83,12 @@ class _FirstTokens(BaseModel):
 class _Choice(BaseModel):
     message: _Message | None = None
     text: str | None = None
-    finish_reason: str | None = None
-
-
-class _Details(BaseModel):
-    cached_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
+    finish_reason: Any = None
 
 
 class _Reply(BaseModel):
     choices: list[_Choice]
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 class _Logprobs(BaseModel):
@@ -106,29 +114,33 @@ class NoEcho(Exception):
 
 
 def read_completion(
-    content: bytes, stop: Sequence[str], attempts: int, prices: Prices | None
-) -> Completion:
+    content: bytes, stop: Sequence[str], attempts: int, prices: Prices | None,
+    limit: int | None = None,
+) -> Completion:  # fmt: skip
     """Return what the body of a completion or chat completion says.
 
     The text is cut before the first of `stop`, for endpoints that include or ignore these strings.
+    A reply that does not say why it ended was cut where it has as many tokens as `limit`.
     Where the endpoint does not tell what was cached, the whole prompt is charged at full price.
     Raises CallFailed for a refusal, an interrupted reply and a body without an answer in it.
     """
     reply = _read(_Reply, content)
     if not reply.choices:
         raise CallFailed("bad-response", f"the reply has no choices: {_shown(content)}")
-    text, reason = _answer(reply.choices[0])
+    prompt, completion, cached = _usage(reply.usage)
+    text, reasoning, reason = _answer(reply.choices[0])
+    if reason is None:
+        reason = "length" if completion is not None and completion == limit else "stop"
     kept = min((text.partition(end)[0] for end in stop), key=len, default=text)
-    usage = reply.usage or _Usage()
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
     return Completion(
         text=kept,
         finish_reason="stop" if len(kept) < len(text) else reason,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
         cached_tokens=cached,
         attempts=attempts,
-        cost=_cost(usage.prompt_tokens, cached, usage.completion_tokens, prices),
+        cost=_cost(prompt, cached, completion, prices),
+        reasoning=reasoning,
     )
 
 
@@ -206,6 +218,15 @@ def read_error(error: APIStatusError) -> str:
     return " ".join(str(body).split())
 
 
+def retry_after(error: APIStatusError) -> float | None:
+    """Return the seconds after which an endpoint says that it will answer again, if it does."""
+    headers = error.response.headers
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(ValueError, KeyError):
+            return max(0.0, float(headers[name]) / unit)
+    return None
+
+
 def refused_parameter(error: APIError, sent: Collection[str]) -> str | None:
     """Return the dispensable parameter, among those sent, that the endpoint objects to."""
     if not isinstance(error, APIStatusError) or error.status_code not in (400, 422):
@@ -239,18 +260,74 @@ def _shown(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
-def _answer(choice: _Choice) -> tuple[str, Literal["stop", "length"]]:
+def _answer(choice: _Choice) -> tuple[str, str | None, Literal["stop", "length"] | None]:
+    """Return the text, the reasoning given apart from it, and why the reply ended if it says so."""
     message = choice.message or _Message(content=choice.text)
-    if message.refusal or choice.finish_reason == "content_filter":
-        said = message.refusal or message.content
-        raise CallFailed("refusal", said or "the endpoint's content filter stopped the reply")
-    if choice.finish_reason in ("abort", "error"):
-        raise CallFailed("server-error", "the endpoint broke its reply off")
-    if message.content is None:
-        raise CallFailed("bad-response", "the reply has no text")
-    if choice.finish_reason is None:
-        raise CallFailed("bad-response", "the reply does not say why it ended (finish_reason)")
-    return message.content, "length" if choice.finish_reason == "length" else "stop"
+    said = str(choice.finish_reason or "").lower()
+    text, thoughts = _parts(message.content)
+    apart = (message.reasoning_content, message.reasoning, message.thinking)
+    reasoning = thoughts or next((found for each in apart if (found := _thought(each))), None)
+    reasoning = reasoning or _thought(message.reasoning_details)
+    if message.refusal or said in REFUSED:
+        words = message.refusal if isinstance(message.refusal, str) else text
+        raise CallFailed("refusal", words or f"the endpoint stopped the reply ({said})")
+    if said in BROKEN:
+        raise CallFailed("server-error", f"the endpoint broke its reply off ({said})")
+    reason: Literal["stop", "length"] | None = "length" if said in CUT else "stop" if said else None
+    if text is None and (reasoning or reason == "length"):
+        text = ""  # it was cut before it came to an answer
+    if text is None:
+        calls = "the reply calls a tool instead of answering"
+        raise CallFailed("bad-response", calls if message.tool_calls else "the reply has no text")
+    return text, reasoning, reason
+
+
+def _parts(content: Any) -> tuple[str | None, str | None]:
+    """Return text and reasoning of a content, which is a text or a list of typed parts."""
+    if content is None or isinstance(content, str):
+        return content, None
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for part in content if isinstance(content, list) else [content]:
+        kind = str(part.get("type", "text")) if isinstance(part, dict) else "text"
+        if re.search("think|reason", kind):
+            thoughts.append(_thought(part) or "")
+        elif kind in ("text", "output_text", "refusal"):
+            said = part.get("text") if isinstance(part, dict) else part
+            texts += [said] if isinstance(said, str) else []
+    return "".join(texts) if texts else None, "".join(thoughts) or None
+
+
+def _thought(given: Any) -> str | None:
+    """Return the words in any of the shapes that reasoning is given in."""
+    if isinstance(given, list):
+        return "".join(_thought(one) or "" for one in given) or None
+    if isinstance(given, dict):
+        names = ("thinking", "reasoning", "text", "content", "summary")
+        return next((found for name in names if (found := _thought(given.get(name)))), None)
+    return given or None if isinstance(given, str) else None
+
+
+def _usage(usage: Any) -> tuple[int | None, int | None, int | None]:
+    """Return prompt, completion and cached tokens, null where a number is missing or cannot be."""
+    if not isinstance(usage, dict):
+        return None, None, None
+    prompt = _count(usage, "prompt_tokens", "input_tokens")
+    details = usage.get("prompt_tokens_details")
+    cached = _count(details if isinstance(details, dict) else {}, "cached_tokens")
+    if cached is None:
+        cached = _count(usage, "prompt_cache_hit_tokens", "cache_read_input_tokens")
+    if prompt is None or cached is None or cached > prompt:
+        cached = None
+    return prompt, _count(usage, "completion_tokens", "output_tokens"), cached
+
+
+def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first of these numbers, if it is a whole one from 0 to `MOST_TOKENS`."""
+    value = next((usage[name] for name in names if usage.get(name) is not None), None)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return value
 
 
 def _gain(before: _Logprobs, after: _Logprobs) -> float:

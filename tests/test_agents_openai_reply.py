@@ -1,0 +1,153 @@
+"""What answers of OpenAI-compatible endpoints say, in the shapes that servers give them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agents.engines.openai_reply import MOST_TOKENS, read_completion
+from agents.model import CallFailed, Completion
+
+
+def read(message: dict[str, Any], limit: int | None = None, **changes: Any) -> Completion:
+    """Read a chat completion with this message; `changes` are fields of the choice or the body."""
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    choice |= {name: changes.pop(name) for name in ("finish_reason",) if name in changes}
+    body = {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 7}, **changes}
+    return read_completion(json.dumps(body).encode(), (), 1, (1e6, 1e6, 1e6), limit)
+
+
+SAID = {"type": "text", "text": "Good morning."}
+MESSAGES: dict[str, tuple[dict[str, Any], str, str | None]] = {
+    "a text": ({"content": "Good morning."}, "Good morning.", None),
+    "parts": ({"content": [{"type": "text", "text": "Good "}, "morning."]}, "Good morning.", None),
+    "one part": ({"content": SAID}, "Good morning.", None),
+    "output_text": ({"content": [{**SAID, "type": "output_text"}]}, "Good morning.", None),
+    "thinking parts (Mistral)": (
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, SAID]},
+        "Good morning.", "hm",
+    ),
+    "a thinking text (Anthropic)": (
+        {"content": [{"type": "thinking", "thinking": "hm", "signature": "x"}, SAID]},
+        "Good morning.", "hm",
+    ),
+    "a reasoning part": (
+        {"content": [{"type": "reasoning", "text": "hm"}, SAID]}, "Good morning.", "hm",
+    ),
+    "reasoning_content (DeepSeek)": (
+        {"content": "Good morning.", "reasoning_content": "hm"}, "Good morning.", "hm",
+    ),
+    "reasoning (OpenRouter)": (
+        {
+            "content": "Good morning.", "reasoning": "hm",
+            "reasoning_details": [{"type": "reasoning.text", "text": "hm"}],
+        },
+        "Good morning.", "hm",
+    ),
+    "only details": (
+        {"content": "Hi.", "reasoning_details": [{"type": "reasoning.summary", "summary": "hm"}]},
+        "Hi.", "hm",
+    ),
+    "thinking (Ollama)": ({"content": "Good morning.", "thinking": "hm"}, "Good morning.", "hm"),
+    "a part of another kind": (
+        {"content": [{"type": "image_url", "image_url": {}}, SAID]}, "Good morning.", None,
+    ),
+    "reasoning null": ({"content": "Hi.", "reasoning_content": None}, "Hi.", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "text", "reasoning"), MESSAGES.values(), ids=MESSAGES)
+def test_the_text_is_the_reply_and_the_reasoning_stands_apart(
+    message: dict[str, Any], text: str, reasoning: str | None
+) -> None:
+    completion = read(message)
+    assert (completion.text, completion.reasoning) == (text, reasoning)
+    assert completion.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("finish", "expected"),
+    [
+        ("stop", "stop"), ("length", "length"), ("MAX_TOKENS", "length"), ("eos", "stop"),
+        ("model_length", "length"), (None, "stop"), ("", "stop"), (3, "stop"), ("end_turn", "stop"),
+    ],
+)  # fmt: skip
+def test_an_unknown_finish_reason_is_no_failure(finish: Any, expected: str) -> None:
+    assert read({"content": "Hi."}, finish_reason=finish).finish_reason == expected
+
+
+def test_a_reply_as_long_as_its_limit_that_does_not_say_why_it_ended_was_cut() -> None:
+    assert read({"content": "Hi"}, limit=7, finish_reason=None).finish_reason == "length"
+    assert read({"content": "Hi"}, limit=8, finish_reason=None).finish_reason == "stop"
+    assert read({"content": "Hi"}, limit=7).finish_reason == "stop"
+
+
+@pytest.mark.parametrize("content", [None, "", []])
+def test_a_reply_cut_while_it_thought_has_an_empty_text_and_says_so(content: Any) -> None:
+    completion = read({"content": content, "reasoning_content": "hm"}, finish_reason="length")
+    assert completion.text == ""
+    assert (completion.reasoning, completion.finish_reason) == ("hm", "length")
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        ("content_filter", "refusal"), ("SAFETY", "refusal"), ("sensitive", "refusal"),
+        ("error", "server-error"), ("insufficient_system_resource", "server-error"),
+    ],
+)  # fmt: skip
+def test_a_reply_that_the_endpoint_stopped_is_a_failure(finish: str, reason: str) -> None:
+    with pytest.raises(CallFailed) as caught:
+        read({"content": "Good mor"}, finish_reason=finish)
+    assert caught.value.reason == reason
+
+
+WRONG = [-1, MOST_TOKENS + 1, 2**32, 2**70, True, 12.5, "12", float("nan"), float("inf"), None, {}]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_a_number_that_cannot_be_is_not_told(wrong: Any) -> None:
+    for name, field in (("prompt_tokens", 0), ("completion_tokens", 1)):
+        completion = read(
+            {"content": "Hi."}, usage={"prompt_tokens": 9, "completion_tokens": 7} | {name: wrong}
+        )
+        told = [completion.prompt_tokens, completion.completion_tokens]
+        assert told == [None if at == field else number for at, number in enumerate((9, 7))]
+        assert completion.cost is None
+    details = {"prompt_tokens_details": {"cached_tokens": wrong}}
+    completion = read(
+        {"content": "Hi."}, usage={"prompt_tokens": 9, "completion_tokens": 7} | details
+    )
+    assert completion.cached_tokens is None
+    assert completion.cost == 16.0
+
+
+@pytest.mark.parametrize("usage", [None, [], "none", 3, {"prompt_tokens_details": 3}, {}])
+def test_usage_in_another_shape_is_not_told(usage: Any) -> None:
+    completion = read({"content": "Hi."}, usage=usage)
+    assert completion.text == "Hi."
+    assert (completion.prompt_tokens, completion.completion_tokens) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        ({"prompt_tokens": 9, "completion_tokens": 7, "prompt_cache_hit_tokens": 4}, (9, 7, 4)),
+        ({"input_tokens": 9, "output_tokens": 7, "cache_read_input_tokens": 4}, (9, 7, 4)),
+        ({"prompt_tokens": MOST_TOKENS, "completion_tokens": 0}, (MOST_TOKENS, 0, None)),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 7,
+             "prompt_tokens_details": {"cached_tokens": 10}},
+            (9, 7, None),
+        ),
+    ],
+)  # fmt: skip
+def test_usage_is_read_under_the_names_that_servers_use(
+    usage: dict[str, Any], told: tuple[int | None, ...]
+) -> None:
+    completion = read({"content": "Hi."}, usage=usage)
+    assert told == (
+        completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens,
+    )  # fmt: skip
