@@ -6,7 +6,6 @@ leaves one too, and costs nothing.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from agents.actor import Asked
 from agents.cache import NotKept, recall
+from agents.deadline import time_limit
 from agents.model import CallFailed, Completion, Model, Sampling, prompt_length
 from agents.reply import sound
 from simulation.budget import Budget
@@ -67,7 +67,7 @@ async def make_call(
     budget.admit(estimate)
     began = time.perf_counter()
     try:
-        async with asyncio.timeout(timeout_s):
+        async with time_limit(timeout_s):
             done = await model.complete(asked.prompt, sampling, asked.schema)
         row |= _answered(done)
     except TimeoutError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -91,8 +91,18 @@ def models(*ids: str) -> Answer:
 
 
 @contextmanager
-def serving(*script: Answer, listing: Answer | None = None) -> Iterator[Server]:
-    """Run the server; `listing` answers GET /models, which is a 404 without it."""
+def serving(
+    *script: Answer, listing: Answer | None = None,
+    reply: Callable[[Any, int], Answer] | None = None, slots: int = 1000,
+    busy: Answer | None = None,
+) -> Iterator[Server]:  # fmt: skip
+    """Run the server; `listing` answers GET /models, which is a 404 without it.
+
+    `reply` gives the answer to a body and its number, from 1, instead of a script. So many answers
+    as `slots` are in the making at once, abandoned ones too; for others there is `busy`, or they
+    wait.
+    """
+    places = threading.Semaphore(slots)
     over = threading.Event()
     lock = threading.Lock()
     answers = iter(script)
@@ -117,10 +127,14 @@ def serving(*script: Answer, listing: Answer | None = None) -> Iterator[Server]:
                 server.asked.append(Asked(self.path, time.monotonic(), key, body))
                 server.in_flight += 1
                 server.most_in_flight = max(server.most_in_flight, server.in_flight)
-                answer = next_answer()
+                number = len(server.asked)
+                answer = reply(body, number) if reply else next_answer()
+            has_place = places.acquire(blocking=busy is None)
             try:
-                play(self, answer, over)
+                play(self, answer if has_place or busy is None else busy, over)
             finally:
+                if has_place:
+                    places.release()
                 with lock:
                     server.in_flight -= 1
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.engines.bucket import Bucket
+from agents.engines.limiter import Limiter
 from agents.engines.pool_file import KEY, EndpointConfig, HealthConfig
 from agents.model import Model
 
@@ -53,6 +54,8 @@ class Endpoint:
         self.is_usable = True
         """False where only the user can mend what is wrong."""
         self._config, self._health = config, health
+        self._limiter: Limiter | None = getattr(model, "limiter", None)
+        """What it can take at once, as far as that is found out."""
         self._requests = Bucket(config.requests_per_minute, clock)
         self._tokens = Bucket(config.tokens_per_minute, clock)
         self._in_flight = self._served = self._failed = self._used = 0
@@ -79,12 +82,14 @@ class Endpoint:
     def delay(self, tokens: int) -> float:
         """Return the seconds until a call of so many tokens fits; infinite while all slots are
         taken."""
-        most = self._config.concurrency
+        held_s = self._limiter.held_s if self._limiter else 0.0
+        bound = self._limiter.bound if self._limiter else self._config.concurrency
+        most = min(bound, self._config.concurrency)
         if self._on_trial:
             most = min(most, self._stragglers + 1)
         if self._in_flight >= most:
             return math.inf
-        return max(self._requests.delay(1), self._tokens.delay(tokens))
+        return max(held_s, self._requests.delay(1), self._tokens.delay(tokens))
 
     def begin(self, tokens: int) -> None:
         """Take a slot, a request and the tokens that a call may use."""

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from openai import (
     Timeout,
 )
 
+from agents.engines.limiter import OVERLOADED, Limiter, Unanswered, retry_after
 from agents.engines.openai_reply import (
     EXTENSIONS,
     TOO_LONG,
@@ -149,7 +151,7 @@ class OpenAIModel:
             )
         self._timeout_s = timeout_s
         self._prices = prices
-        self._slots = asyncio.Semaphore(concurrency)
+        self.limiter = Limiter(concurrency, timeout_s)
         self._refused: set[tuple[str, str]] = set()
         limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._client = AsyncOpenAI(
@@ -157,7 +159,7 @@ class OpenAIModel:
             base_url=base_url,
             max_retries=max_retries,
             timeout=Timeout(timeout_s, connect=min(CONNECT_S, timeout_s), pool=None),
-            http_client=_TimedClient(timeout_s, limits),
+            http_client=_TimedClient(timeout_s, limits, self.limiter),
         )
         self.base_url = str(self._client.base_url).rstrip("/")
         self._is_openai = self._client.base_url.host.endswith(OPENAI_HOST)
@@ -268,26 +270,25 @@ class OpenAIModel:
     async def _post(self, path: str, body: Mapping[str, Any]) -> tuple[httpx2.Response, int]:
         """Return the answer and the attempts it took, leaving out what was refused before."""
         attempts = 0
-        async with self._slots:
-            while True:
-                sent = {key: body[key] for key in body if (path, key) not in self._refused}
-                if (path, "max_tokens") in self._refused:
-                    sent["max_completion_tokens"] = body["max_tokens"]
-                try:
-                    response = await self._client.post(path, cast_to=httpx2.Response, body=sent)
-                except (APIStatusError, APIConnectionError) as error:
-                    attempts += _attempts(error.request)
-                    refused = refused_parameter(error, sent)
-                    if refused is None:
-                        failure = self._failure(error, sent, attempts)
-                        if isinstance(failure, ModelUnavailable):
-                            failure.attempts = attempts
-                        raise failure from None
-                    if (path, refused) not in self._refused:
-                        log.warning("%s takes no %s; going on without", self.base_url, refused)
-                    self._refused.add((path, refused))
-                else:
-                    return response, attempts + _attempts(response.request)
+        while True:
+            sent = {key: body[key] for key in body if (path, key) not in self._refused}
+            if (path, "max_tokens") in self._refused:
+                sent["max_completion_tokens"] = body["max_tokens"]
+            try:
+                response = await self._client.post(path, cast_to=httpx2.Response, body=sent)
+            except (APIStatusError, APIConnectionError) as error:
+                attempts += _attempts(error.request)
+                refused = refused_parameter(error, sent)
+                if refused is None:
+                    failure = self._failure(error, sent, attempts)
+                    if isinstance(failure, ModelUnavailable):
+                        failure.attempts = attempts
+                    raise failure from None
+                if (path, refused) not in self._refused:
+                    log.warning("%s takes no %s; going on without", self.base_url, refused)
+                self._refused.add((path, refused))
+            else:
+                return response, attempts + _attempts(response.request)
 
     def _failure(
         self, error: APIStatusError | APIConnectionError, sent: Mapping[str, Any], attempts: int
@@ -344,22 +345,41 @@ class OpenAIModel:
 
 
 class _TimedClient(DefaultAsyncHttpxClient):
-    """An HTTP client whose every attempt has a deadline.
+    """An HTTP client whose every attempt waits for its turn and then has a deadline.
 
     The plain client's timeout starts anew with each byte, and some endpoints send blanks for
     as long as an answer is being waited for.
     """
 
-    def __init__(self, timeout_s: float, limits: httpx2.Limits) -> None:
+    def __init__(self, timeout_s: float, limits: httpx2.Limits, limiter: Limiter) -> None:
         super().__init__(limits=limits)
-        self._timeout_s = timeout_s
+        self._timeout_s, self._limiter = timeout_s, limiter
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         try:
+            await self._limiter.admit()
+        except Unanswered as error:
+            raise httpx2.ReadTimeout(str(error), request=request) from None
+        began = time.monotonic()
+        try:
             async with asyncio.timeout(self._timeout_s):
-                return await super().send(request, **options)
-        except TimeoutError:
+                response = await super().send(request, **options)
+        except (TimeoutError, httpx2.ReadTimeout):
+            self._limiter.given_up()
             raise httpx2.ReadTimeout("deadline passed", request=request) from None
+        except asyncio.CancelledError:
+            self._limiter.given_up()
+            raise
+        except BaseException:
+            self._limiter.left()
+            raise
+        if response.is_success:
+            self._limiter.answered(time.monotonic() - began)
+        elif response.status_code in OVERLOADED:
+            self._limiter.refused(retry_after(response.headers))
+        else:
+            self._limiter.left()
+        return response
 
 
 def _attempts(request: httpx2.Request) -> int:

@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from agents.deadline import not_counted
 from agents.engines.endpoint import Endpoint, choose
 from agents.model import CallFailed
 
@@ -68,7 +69,8 @@ class WaitingLine:
         self.move_up()
         try:
             async with asyncio.timeout_at(give_up):
-                return await waiting.place
+                with not_counted():
+                    return await waiting.place
         except (TimeoutError, asyncio.CancelledError):
             self._leave(waiting)
             raise

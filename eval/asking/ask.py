@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from agents.actor import prompt_hash
 from agents.cache import CACHED, NotKept, recall, recall_scores
+from agents.deadline import time_limit
 from agents.model import CallFailed, Completion, Model, Prompt, prompt_length
 from agents.reply import sound
 from eval.asking.condition import Question, Sheet
@@ -155,7 +156,7 @@ class Interviewer:
             row["endpoint"] = None if recalled is None else CACHED
             began = time.perf_counter()
             try:
-                async with asyncio.timeout(self.config.timeout_s):
+                async with time_limit(self.config.timeout_s):
                     row |= call.read(await call.ask() if recalled is None else recalled)
             except TimeoutError:
                 row |= {"problem": "timeout", "reply": f"none within {self.config.timeout_s:g} s"}
