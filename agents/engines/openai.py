@@ -37,7 +37,6 @@ from agents.engines.openai_reply import (
     read_model_ids,
     read_scores,
     refused_parameter,
-    retry_after,
 )
 from agents.model import (
     CallFailed,
@@ -325,7 +324,7 @@ class OpenAIModel:
             return CallFailed("refusal", words, attempts)
         if status == 400 and error.param in ("temperature", "top_p"):
             return ModelUnavailable(f"{message}; choose a {error.param} that the model takes")
-        return CallFailed("server-error", message, attempts, retry_after(error))
+        return CallFailed("server-error", message, attempts, retry_after(error.response.headers))
 
     def _unreachable(self, error: APIConnectionError) -> ModelUnavailable:
         cause = self._excerpt(str(error.__cause__ or "")) or "timed out"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 from openai import APIError, APIStatusError
@@ -216,15 +215,6 @@ def read_error(error: APIStatusError) -> str:
     if isinstance(body, list) and all(isinstance(one, dict) and "msg" in one for one in body):
         body = "; ".join(f"{'.'.join(map(str, one.get('loc', ())))}: {one['msg']}" for one in body)
     return " ".join(str(body).split())
-
-
-def retry_after(error: APIStatusError) -> float | None:
-    """Return the seconds after which an endpoint says that it will answer again, if it does."""
-    headers = error.response.headers
-    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
-        with suppress(ValueError, KeyError):
-            return max(0.0, float(headers[name]) / unit)
-    return None
 
 
 def refused_parameter(error: APIError, sent: Collection[str]) -> str | None:
