@@ -26,7 +26,7 @@ from agents.manuscript import (
     generation_schema,
     outline,
 )
-from agents.model import CallFailed, Message, Model, Sampling
+from agents.model import CUT_IN_REASONING, CallFailed, Message, Model, Sampling, with_room
 from agents.reply import Unreadable, first_object, sound
 from agents.template import Template, load_template
 from agents.view import language_name
@@ -176,23 +176,27 @@ async def _write(job: Job) -> dict[str, Any]:
                   "model": job.model.name, "prompt_hash": asked.prompt_hash}  # fmt: skip
     usable: dict[str, Any] | None = None
     faults: list[Fault] = []
+    sampling = replace(SAMPLING, max_tokens=job.max_tokens)
     for attempt in range(2):
-        drawn = Random(f"{job.seed} {attempt}").getrandbits(31)
-        sampling = replace(SAMPLING, max_tokens=job.max_tokens, seed=drawn)
+        sampling = replace(sampling, seed=Random(f"{job.seed} {attempt}").getrandbits(31))
         try:
-            reply = (await job.model.complete(asked.prompt, sampling, job.schema)).text
+            done = await job.model.complete(asked.prompt, sampling, job.schema)
         except CallFailed as error:
             failure = Fault(error.reason, f"the model gave no answer ({error.reason}: {error})")
             faults = [*faults, failure] if attempt else [failure]
             break
-        data, faults = _read(reply, job, provenance)
+        if done.cut_in_reasoning:
+            told = f"the model reasoned for {sampling.max_tokens} tokens and came to no answer"
+            faults, sampling = [Fault(CUT_IN_REASONING, told)], with_room(sampling)
+            continue
+        data, faults = _read(done.text, job, provenance)
         if data and not faults:
             return data
         if data and not any(fault.severity == "error" for fault in faults):
             usable = data
             if attempt:
                 return data
-        asked = _asked_again(job, reply, faults)
+        asked = _asked_again(job, done.text, faults)
     if usable and not any(fault.severity == "error" for fault in _faults(usable, job)):
         return usable
     raise _refusal([fault for fault in faults if fault.severity == "error"])

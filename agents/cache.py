@@ -150,9 +150,10 @@ class CachedModel:
         if made.finish_reason not in ("stop", "length"):
             self._responses.give_back(request.key, number)
             return made
+        thought = None if made.reasoning is None else sound(made.reasoning)
         response = Response(
             sound(made.text), made.finish_reason, made.prompt_tokens, made.completion_tokens,
-            made.cached_tokens, made.cost,
+            made.cached_tokens, made.cost, thought, made.reasoning_tokens,
         )  # fmt: skip
         kept = await self._responses.keep(request, number, response, made.endpoint)
         return replace(
@@ -249,6 +250,7 @@ def _completion(kept: Response) -> Completion:
     return Completion(
         kept.reply, cast(Any, kept.finish_reason), kept.prompt_tokens, kept.completion_tokens,
         kept.cached_tokens, cost=None if kept.cost is None else 0.0, endpoint=CACHED,
+        reasoning=kept.reasoning, reasoning_tokens=kept.reasoning_tokens,
     )  # fmt: skip
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
+from agents.reasoning import join, separate
 from scenarios.errors import UserError
 from scenarios.registry import resolve
 
@@ -50,10 +51,13 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What one model call returned, and what it took."""
+    """What one model call returned, and what it took.
+
+    Reasoning in the text is told apart here, where every answer of every engine passes.
+    """
 
     text: str
-    """As generated, the stop string excluded."""
+    """The answer as generated, reasoning and the stop string excluded."""
     finish_reason: Literal["stop", "length", "refusal"]
     prompt_tokens: int | None
     """Null where the endpoint does not tell."""
@@ -68,8 +72,36 @@ class Completion:
     endpoint: str | None = None
     """Where the reply came from, for a model that has several places to get it from."""
     reasoning: str | None = None
-    """What the model thought before it answered, where the engine gives that apart from the text;
-    no part of `text`. A reply cut while it still thought has an empty text, this and `length`."""
+    """What the model thought before and beside its answer, no part of `text`; null where it shows
+    none. A reply cut while it still thought has an empty text, this and `length`."""
+    reasoning_tokens: int | None = None
+    """Of the completion tokens, those of reasoning; null where the endpoint does not tell."""
+
+    def __post_init__(self) -> None:
+        answer, thought, ended_inside = separate(self.text)
+        if thought is not None:
+            answer = "" if ended_inside and self.finish_reason == "length" else answer
+            object.__setattr__(self, "text", answer)
+            object.__setattr__(self, "reasoning", join(self.reasoning, thought))
+
+    @property
+    def cut_in_reasoning(self) -> bool:
+        """Whether the tokens were used up before an answer began."""
+        return self.finish_reason == "length" and not self.text.strip()
+
+
+CUT_IN_REASONING = "cut-in-reasoning"
+"""Failure of a call whose tokens were used up before an answer began: `max_tokens` is too small."""
+MORE_TOKENS, MOST_TOKENS = 4, 8192
+"""How many times the tokens a call gets after that, and where this ends."""
+
+
+def with_room(sampling: Sampling) -> Sampling:
+    """Return the sampling for another try after reasoning that came to no answer: more tokens, and
+    no stop strings, which the reasoning may hold.
+    """
+    tokens = max(sampling.max_tokens, min(MORE_TOKENS * sampling.max_tokens, MOST_TOKENS))
+    return replace(sampling, max_tokens=tokens, stop=())
 
 
 class Model(Protocol):

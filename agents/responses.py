@@ -26,16 +26,32 @@ KEPT_OF_KEY = 8
 BUSY_S = 60.0
 """How long to wait for other processes that write."""
 FIND = """
-select reply, finish_reason, prompt_tokens, completion_tokens, cached_tokens, cost
+select reply, finish_reason, prompt_tokens, completion_tokens, cached_tokens, cost, reasoning,
+    reasoning_tokens
 from responses where request = ? and replicate = ?
 """
 KEEP_MODEL = "insert or ignore into models (model, name, options) values (?, ?, ?)"
 KEEP = """
 insert or ignore into responses (
     request, replicate, verb, model, prompt_hash, seed,
-    reply, finish_reason, prompt_tokens, completion_tokens, cached_tokens, cost, endpoint
-) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    reply, finish_reason, prompt_tokens, completion_tokens, cached_tokens, cost, reasoning,
+    reasoning_tokens, endpoint
+) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+
+ADDED = """
+begin immediate;
+alter table responses add column reasoning text;
+alter table responses add column reasoning_tokens integer;
+commit;
+"""
+"""Columns that files made before lack."""
+VIEWED = """
+create temp view responses as
+select *, null as reasoning, null as reasoning_tokens from main.responses
+"""
+"""The same for a file that stays as it is."""
 
 
 class Asking(NamedTuple):
@@ -67,6 +83,8 @@ class Response(NamedTuple):
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     cost: float | None = None
+    reasoning: str | None = None
+    reasoning_tokens: int | None = None
 
 
 class _Job(NamedTuple):
@@ -228,9 +246,7 @@ def _connect(path: Path, strict: bool) -> sqlite3.Connection:
 
 def _prepare(con: sqlite3.Connection, path: Path, strict: bool) -> None:
     """Make the tables of a new file. Raises ModelUnavailable for a file that is something else."""
-    if strict:
-        con.execute("pragma query_only = on")
-    elif not con.execute("select 1 from sqlite_master").fetchone():
+    if not strict and not con.execute("select 1 from sqlite_master").fetchone():
         con.execute("pragma journal_mode = wal")
         con.executescript(TABLES.read_text(encoding="utf-8"))
     con.execute("pragma synchronous = normal")
@@ -241,3 +257,8 @@ def _prepare(con: sqlite3.Connection, path: Path, strict: bool) -> None:
         raise ModelUnavailable(
             f"{path} is no response cache that this folkways can use; choose another cache.path"
         )
+    columns = [row[1] for row in con.execute("pragma table_info(responses)").fetchall()]
+    if "reasoning" not in columns:
+        con.executescript(VIEWED if strict else ADDED)
+    if strict:
+        con.execute("pragma query_only = on")

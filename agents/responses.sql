@@ -13,7 +13,7 @@ create table if not exists responses (
     model text not null,            -- row of models
     prompt_hash text not null,      -- as in the log of a run, calls.prompt_hash
     seed integer,
-    reply text not null,            -- generated text; of a score the log-probabilities, null for -inf
+    reply text not null,            -- the answer; of a score the log-probabilities, null for -inf
     finish_reason text,             -- stop or length; null for a score
     prompt_tokens integer,
     completion_tokens integer,
@@ -21,6 +21,8 @@ create table if not exists responses (
     cost real,                      -- US dollars that it took; null where no price is known
     endpoint text,                  -- where it came from, for a model with several endpoints
     kept_at text not null default current_timestamp,
+    reasoning text,                 -- what the model thought beside its answer; null for none
+    reasoning_tokens integer,       -- of the completion tokens; null where the endpoint does not tell
     unique (request, replicate)
 );
 pragma application_id = 1718578283;

@@ -14,7 +14,14 @@ from typing import Any
 from agents.actor import Asked
 from agents.cache import NotKept, recall
 from agents.deadline import time_limit
-from agents.model import CallFailed, Completion, Model, Sampling, prompt_length
+from agents.model import (
+    CUT_IN_REASONING,
+    CallFailed,
+    Completion,
+    Model,
+    Sampling,
+    prompt_length,
+)
 from agents.reply import sound
 from simulation.budget import Budget
 
@@ -53,7 +60,8 @@ async def make_call(
         "template_hash": template_hash, "prompt_hash": asked.prompt_hash, "seen": seen,
         "seed": sampling.seed, "prompt_tokens": None, "cached_tokens": None,
         "completion_tokens": None, "attempts": 1, "cost": None, "finish_reason": None,
-        "failure": None, "reply": None, "endpoint": None,
+        "failure": None, "reply": None, "endpoint": None, "reasoning": None,
+        "reasoning_tokens": None,
     }  # fmt: skip
     began = time.perf_counter()
     try:
@@ -87,7 +95,16 @@ def _answered(done: Completion) -> Row:
         "prompt_tokens": done.prompt_tokens, "cached_tokens": done.cached_tokens,
         "completion_tokens": done.completion_tokens, "attempts": done.attempts, "cost": done.cost,
         "finish_reason": done.finish_reason, "reply": _kept(done.text), "endpoint": done.endpoint,
+        "reasoning": None if done.reasoning is None else _kept(done.reasoning),
+        "reasoning_tokens": done.reasoning_tokens,
+        "failure": CUT_IN_REASONING if done.cut_in_reasoning else None,
     }  # fmt: skip
+
+
+def only_reasoned(row: Row) -> bool:
+    """Return whether a model was asked in a call and came to no answer after reasoning."""
+    thought = row["failure"] == CUT_IN_REASONING or row["reasoning"] is not None
+    return thought and not (row["reply"] or "").strip()
 
 
 def estimated_tokens(asked: Asked, sampling: Sampling) -> int:
@@ -101,7 +118,7 @@ def tokens_of(row: Row, estimate: int) -> tuple[int, int]:
     """
     prompt, completion = row["prompt_tokens"], row["completion_tokens"]
     if prompt is None or completion is None:
-        return (estimate if row["reply"] else 0), 0
+        return (0 if row["reply"] is None else estimate), 0
     return prompt, completion
 
 

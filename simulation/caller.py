@@ -13,12 +13,19 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from agents.actor import Actor, Asked, prompt_hash
-from agents.model import Message, Model, Prompt, Sampling
+from agents.model import Message, Model, Prompt, Sampling, with_room
 from agents.reply import Act, NotAllowed, Unreadable, first_object
 from agents.template import Template, load_template
 from scenarios.scenario import StopRule
 from simulation.budget import Budget, BudgetSpent
-from simulation.call import Row, derived_seed, estimated_tokens, make_call, tokens_of
+from simulation.call import (
+    Row,
+    derived_seed,
+    estimated_tokens,
+    make_call,
+    only_reasoned,
+    tokens_of,
+)
 from simulation.draft import ACCEPTED, DraftCritic, DraftVerdict, read_draft_verdict
 from simulation.stage import Stage
 
@@ -79,10 +86,8 @@ class Caller:
         """Ask until a reply can be read as an act, or the tries are used up."""
         actor, stage, rows, failure = self.stage.actors[role], self.stage, list[Row](), ""
         tries = self.settings.repairs + 1
+        sampling = replace(self.settings.sampling, stop=("\n",) if stage.form == "script" else ())
         for attempt in range(number * tries, number * tries + tries):
-            sampling = replace(
-                self.settings.sampling, stop=("\n",) if stage.form == "script" else ()
-            )
             purpose = "act" if attempt % tries == 0 else "repair"
             try:
                 row = await self._call(asked, sampling, purpose, role, actor.template, attempt)
@@ -90,6 +95,9 @@ class Caller:
                 self.side_rows += rows  # they were made, though no act came of them
                 raise
             rows.append(row)
+            if only_reasoned(row):
+                failure, sampling = row["failure"] or "parse-failure", with_room(sampling)
+                continue
             if row["failure"]:
                 return Acted(None, row["failure"], rows, 0)
             try:

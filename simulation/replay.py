@@ -121,11 +121,12 @@ class _RecordedModel:
     ) -> Completion:
         assert sampling.seed is not None
         row = self._log.answer(prompt, sampling.seed)
-        if row["failure"]:
+        if row["finish_reason"] is None:
             raise CallFailed(row["failure"], row["reply"], row["attempts"])
         return Completion(
             row["reply"], row["finish_reason"], row["prompt_tokens"], row["completion_tokens"],
             row["cached_tokens"], row["attempts"], row["cost"], row["endpoint"],
+            row.get("reasoning"), row.get("reasoning_tokens"),
         )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ FILE = "log.duckdb"
 SQL = Path(__file__).with_name("sql")
 MIGRATIONS = (
     "0001_tables.sql", "0002_review.sql", "0003_survey.sql", "0004_spa.sql", "0005_experiment.sql",
-    "0006_scale.sql", "0007_words.sql",
+    "0006_scale.sql", "0007_words.sql", "0008_trust.sql",
 )  # fmt: skip
 """Append-only: a store of version n has run the first n of these."""
 MACROS = "words"

@@ -78,7 +78,7 @@ def play(
         persona(role).model_copy(update={"name": renamed.get(role, role.title())}) for role in ROLES
     ]
     conditions = Conditions(
-        "test", FakeModel(reply=function),
+        "test", settings.pop("model", None) or FakeModel(reply=function),
         CallSettings(Sampling(), settings.pop("timeout_s", 60), settings.pop("repairs", 1)),
         form, settings.pop("conditioning", "dimensions"), {p.id: p for p in people},
         load_cultures(), lambda: datetime(2026, 1, 1)  # noqa: DTZ001,

@@ -219,3 +219,20 @@ def dying(name: str) -> Dying:
     """Return one."""
     model = first(name)
     return Dying(model.likes, model.says)
+
+
+class Thinking(Answerer):
+    """A model that thinks of every option and answers with the second, or is cut before it does."""
+
+    async def complete(
+        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        thought = "<think>\nIt may be 1. Or 1?"
+        if prompt_hash(prompt) < "8":
+            return Completion(thought, "length", prompt_tokens=100, completion_tokens=12)
+        return Completion(f"{thought}\n</think>\n\n2", "stop", 100, 15, reasoning_tokens=12)
+
+
+def thinking(name: str) -> Thinking:
+    """Return a model that thinks before it answers."""
+    return Thinking(lambda options, _: _sure(options, 0), lambda *_: "")

@@ -575,3 +575,19 @@ def test_what_stands_for_a_model_in_each_culture_answers_there(tmp_path: Path) -
     assert json.loads(options[0])["by_culture"]["JPN"]["name"] == "survey_models:refusing"
     assert asked_anew(tmp_path, **fields) == 0
     assert forecast(config(tmp_path, **fields))[-1] == f"{len(found) * ORDERS} questions in all"
+
+
+def test_what_a_model_thinks_is_no_answer(tmp_path: Path) -> None:
+    models = [{"name": "survey_models:thinking"}]
+    fields = {"models": models, "methods": ["culture"], "people": "marginals"}
+    assert ask(tmp_path, cultures=["DEU", "JPN"], readouts=["text"], **fields) == "done"
+    found = rows(
+        tmp_path,
+        "select distinct problem, strict = shown[2], lenient = shown[2], reply, reasoning, "
+        "reasoning_tokens from survey_replies order by all",
+    )
+    thought = "It may be 1. Or 1?"
+    assert found == [
+        ("cut-in-reasoning", None, None, "", thought, None),
+        (None, True, True, "2", thought, 12),
+    ]

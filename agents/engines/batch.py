@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from agents.engines.tokens import Choice, cut_at_stop, exclude_longer
+from agents.engines.tokens import Choice, exclude_longer
 from agents.model import Completion, Sampling
+from agents.reasoning import cut_at_stop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,9 +67,11 @@ class Row:
     def completion(self, tokenizer: Any) -> Completion:
         """Return what the finished row amounts to."""
         assert self.finish in ("stop", "length")
-        text = tokenizer.decode(self.ids, skip_special_tokens=True)
+        whole = tokenizer.decode(self.ids, skip_special_tokens=True)
+        text, thought = cut_at_stop(whole, self.sampling.stop)
         return Completion(
-            text=cut_at_stop(text, self.sampling.stop),
+            text=text,
+            reasoning=thought,
             finish_reason=self.finish,
             prompt_tokens=len(self.prompt),
             completion_tokens=len(self.ids),

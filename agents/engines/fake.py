@@ -21,6 +21,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agents.model import Completion, Prompt, Sampling, prompt_length
+from agents.reasoning import cut_at_stop
 from scenarios.errors import UserError
 
 Reply = Callable[[Prompt, Sampling, Mapping[str, Any] | None], str]
@@ -88,13 +89,13 @@ class FakeModel:
         """
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
-        text = self._reply(prompt, sampling, schema)
-        cut = min((at for s in sampling.stop if (at := text.find(s)) >= 0), default=len(text))
+        text, thought = cut_at_stop(self._reply(prompt, sampling, schema), sampling.stop)
         return Completion(
-            text=text[:cut],
+            text=text,
+            reasoning=thought,
             finish_reason="stop",
             prompt_tokens=prompt_length(prompt) // CHARACTERS_PER_TOKEN,
-            completion_tokens=cut // CHARACTERS_PER_TOKEN + 1,
+            completion_tokens=len(text + (thought or "")) // CHARACTERS_PER_TOKEN + 1,
         )
 
     async def score(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.engines.tokens import exclude_longer
 from agents.model import CallFailed, Completion
+from agents.reasoning import cut_at_stop, join
 
 EXTENSIONS = ("min_p", "repetition_penalty")
 """Sampling parameters outside OpenAI's interface; an error that only names one gets it left out."""
@@ -126,11 +127,11 @@ def read_completion(
     reply = _read(_Reply, content)
     if not reply.choices:
         raise CallFailed("bad-response", f"the reply has no choices: {_shown(content)}")
-    prompt, completion, cached = _usage(reply.usage)
+    prompt, completion, cached, thinking = _usage(reply.usage)
     text, reasoning, reason = _answer(reply.choices[0])
     if reason is None:
         reason = "length" if completion is not None and completion == limit else "stop"
-    kept = min((text.partition(end)[0] for end in stop), key=len, default=text)
+    kept, thought = cut_at_stop(text, stop)
     return Completion(
         text=kept,
         finish_reason="stop" if len(kept) < len(text) else reason,
@@ -139,7 +140,8 @@ def read_completion(
         cached_tokens=cached,
         attempts=attempts,
         cost=_cost(prompt, cached, completion, prices),
-        reasoning=reasoning,
+        reasoning=join(reasoning, thought),
+        reasoning_tokens=thinking,
     )
 
 
@@ -298,18 +300,24 @@ def _thought(given: Any) -> str | None:
     return given or None if isinstance(given, str) else None
 
 
-def _usage(usage: Any) -> tuple[int | None, int | None, int | None]:
-    """Return prompt, completion and cached tokens, null where a number is missing or cannot be."""
+def _usage(usage: Any) -> tuple[int | None, ...]:
+    """Return prompt, completion, cached and reasoning tokens, null where a number is missing or
+    cannot be.
+    """
     if not isinstance(usage, dict):
-        return None, None, None
+        return None, None, None, None
     prompt = _count(usage, "prompt_tokens", "input_tokens")
-    details = usage.get("prompt_tokens_details")
-    cached = _count(details if isinstance(details, dict) else {}, "cached_tokens")
+    completion = _count(usage, "completion_tokens", "output_tokens")
+    of_prompt, of_completion = (
+        details if isinstance(details := usage.get(f"{side}_tokens_details"), dict) else {}
+        for side in ("prompt", "completion")
+    )
+    cached = _count(of_prompt, "cached_tokens")
     if cached is None:
         cached = _count(usage, "prompt_cache_hit_tokens", "cache_read_input_tokens")
     if prompt is None or cached is None or cached > prompt:
         cached = None
-    return prompt, _count(usage, "completion_tokens", "output_tokens"), cached
+    return prompt, completion, cached, _count({**usage, **of_completion}, "reasoning_tokens")
 
 
 def _count(usage: Mapping[str, Any], *names: str) -> int | None:

@@ -114,12 +114,6 @@ def require_room(tokens: int, context: int) -> None:
         )
 
 
-def cut_at_stop(text: str, stop: Sequence[str]) -> str:
-    """Return what stands before the first stop string in `text`."""
-    found = [at for at in (text.find(string) for string in stop) if at >= 0]
-    return text[: min(found)] if found else text
-
-
 def first_line(error: BaseException) -> str:
     """Return a one-line account of an error of another library."""
     said = re.sub(r"\s+", " ", str(error).strip().partition("\n")[0])

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from agents.actor import prompt_hash
 from agents.cache import CACHED, NotKept, recall, recall_scores
 from agents.deadline import time_limit
-from agents.model import CallFailed, Completion, Model, Prompt, prompt_length
+from agents.model import CUT_IN_REASONING, CallFailed, Completion, Model, Prompt, prompt_length
 from agents.reply import sound
 from eval.asking.condition import Question, Sheet
 from eval.asking.prompt import chat, shown_labels
@@ -41,7 +41,7 @@ in numbers of 8 bits."""
 NEGLIGIBLE = math.log(1e-4)
 """A form whose beginning is less likely than this is left off: it costs a call of its own, and adds
 less than a read-out can tell."""
-ANSWER = ("probabilities", "mass", "reply", "strict", "lenient")
+ANSWER = ("probabilities", "mass", "reply", "reasoning", "strict", "lenient")
 """Columns that are copied where the very same prompt comes again."""
 Row = dict[str, Any]
 Asked = tuple[str, int, int]
@@ -119,9 +119,10 @@ class Interviewer:
             "respondent_id": sheet.respondent.id if sheet.respondent else None,
             "item_id": question.item.id, "arrangement": question.arrangement,
             "sample": question.sample, "attempt": tries + 1, "shown": list(question.order),
-            "probabilities": None, "mass": None, "reply": None, "strict": None, "lenient": None,
-            "problem": None, "prompt_hash": prompt_hash(prompt), "prompt_tokens": None,
-            "cached_tokens": None, "completion_tokens": None, "cost": None, "copied": False,
+            "probabilities": None, "mass": None, "reply": None, "reasoning": None,
+            "reasoning_tokens": None, "strict": None, "lenient": None, "problem": None,
+            "prompt_hash": prompt_hash(prompt), "prompt_tokens": None, "cached_tokens": None,
+            "completion_tokens": None, "cost": None, "copied": False,
         }  # fmt: skip
         key = (sheet.condition.readout, row["prompt_hash"])
         if key in self._known:
@@ -211,7 +212,9 @@ class Interviewer:
         )
         return {
             "reply": sound(done.text)[:KEPT_REPLY], "strict": strict, "lenient": lenient,
-            "problem": read.problem, "prompt_tokens": done.prompt_tokens,
+            "problem": CUT_IN_REASONING if done.cut_in_reasoning else read.problem,
+            "reasoning": None if done.reasoning is None else sound(done.reasoning)[:KEPT_REPLY],
+            "reasoning_tokens": done.reasoning_tokens, "prompt_tokens": done.prompt_tokens,
             "cached_tokens": done.cached_tokens, "completion_tokens": done.completion_tokens,
             "cost": done.cost,
         }  # fmt: skip

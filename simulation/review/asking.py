@@ -13,10 +13,10 @@ from typing import Generic, TypeVar
 
 from agents.actor import Asked, ReplyForm
 from agents.critic import UnusableVerdict, ask_again
-from agents.model import Model, Sampling
+from agents.model import Model, Sampling, with_room
 from agents.template import Template
 from simulation.budget import Budget, BudgetSpent
-from simulation.call import Row, derived_seed, make_call
+from simulation.call import Row, derived_seed, make_call, only_reasoned
 from simulation.review.settings import JudgeSettings
 
 Value = TypeVar("Value")
@@ -76,16 +76,15 @@ class Asking:
         """
         rows: list[Row] = []
         failure, message = "", ""
+        penalty = SMALL_MODEL_PENALTY if judge.form == "script" else 1.0
+        sampling = replace(self.sampling, repetition_penalty=penalty)
         for attempt in range(self.settings.repairs + 1):
             parts = (self.episode_id, purpose, judge.model.name, *key, attempt)
-            penalty = SMALL_MODEL_PENALTY if judge.form == "script" else 1.0
-            sampling = replace(
-                self.sampling, seed=derived_seed(self.seed, *parts), repetition_penalty=penalty
-            )
+            seeded = replace(sampling, seed=derived_seed(self.seed, *parts))
             try:
                 async with self.gate:
                     row = await make_call(
-                        judge.model, asked, sampling, self.budget,
+                        judge.model, asked, seeded, self.budget,
                         self.settings.timeout_s, purpose=purpose, template_hash=template.hash,
                         seen=seen, role=role,
                     )  # fmt: skip
@@ -93,6 +92,10 @@ class Asking:
                 self.spent, failure = True, "budget"
                 break
             rows.append(row | {"episode_id": self.episode_id, "call": next(self._numbers)})
+            if only_reasoned(row):
+                failure, message = row["failure"] or "parse-failure", "it holds only reasoning."
+                sampling = with_room(sampling)
+                continue
             if row["failure"]:
                 return Answer(None, row["failure"], row["reply"] or "", rows)
             try:

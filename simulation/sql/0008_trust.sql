@@ -1,0 +1,19 @@
+-- Reasoning apart from answers; choices that fell back on a default; what was cut from an act.
+
+alter table calls add column reasoning varchar;
+alter table calls add column reasoning_tokens integer;
+comment on column calls.reasoning is 'What the model thought before and beside its reply, never spoken or parsed; null where it shows none.';
+comment on column calls.reasoning_tokens is 'Of the completion tokens, those of reasoning; null where the engine does not tell.';
+comment on column calls.reply is 'The reply as generated, reasoning left out; of a failed call the error message.';
+comment on column calls.failure is 'Null, or why the call failed: timeout, refusal, server-error, bad-response, prompt-too-long; cut-in-reasoning where the tokens were used up before a reply began.';
+comment on column turns.failure is 'Null, or: parse-failure, cut-in-reasoning, refusal, timeout, server-error, bad-response, prompt-too-long, not-allowed.';
+
+alter table survey_replies add column reasoning varchar;
+alter table survey_replies add column reasoning_tokens integer;
+comment on column survey_replies.reasoning is 'What the model thought before and beside its answer; null where it shows none, and for log-probabilities.';
+comment on column survey_replies.reasoning_tokens is 'Of the completion tokens, those of reasoning; null where the engine does not tell.';
+comment on column survey_replies.reply is 'Generated text, reasoning left out; of a failed call the error message.';
+comment on column survey_replies.problem is 'Null, or why there is no answer: empty, refusal, unsure, out of range, several, decimal, no option, no mass, cut-in-reasoning, or the failure of the call.';
+
+alter table spa_attempts add column reasoning varchar;
+comment on column spa_attempts.reasoning is 'What the model thought before and beside its reply; null where it shows none.';
