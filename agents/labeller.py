@@ -17,8 +17,7 @@ from agents.conversation import Conversation, Line
 from agents.critic import UnusableVerdict, answer_of, asked_as, require_own_words
 from agents.template import load_template, short_hash
 from scenarios.problem import Finding, SourceError
-from scenarios.schema import parse
-from scenarios.source import load_yaml
+from scenarios.schema import load_model
 from scenarios.words import words
 
 RELEVANCE = ("generic", "cultural")
@@ -120,15 +119,14 @@ def load_taxonomy(path: Path) -> Taxonomy:
     """Read a taxonomy. Raises UserError, a line for each fault: what is malformed or missing, fewer
     than two categories, an id given twice.
     """
-    source = load_yaml(path)
-    taxonomy, faults = parse(source.data, Taxonomy)
-    ids = _ids(taxonomy) if taxonomy else []
-    faults += [
+    taxonomy, source = load_model(path, Taxonomy)
+    ids = _ids(taxonomy)
+    faults = [
         Finding(("categories", number, "id"), "this category is given twice; keep one", name)
         for number, name in enumerate(ids)
         if name in ids[:number]
     ]
-    if taxonomy is None or faults:
+    if faults:
         raise SourceError(source.name, map(source.place, faults))
     return taxonomy
 

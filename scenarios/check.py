@@ -24,7 +24,7 @@ from scenarios.reach import unreachable
 from scenarios.references import contradictions, wrong_names
 from scenarios.salvage import salvage
 from scenarios.scenario import Scenario
-from scenarios.schema import parse
+from scenarios.schema import parse_source
 from scenarios.source import read_yaml
 
 _PLOT = ("roles", "phases", "events", "limits", "stop", "policy", "relationships")
@@ -44,17 +44,17 @@ def check_file(
     play (default: the shipped ones). Raises UserError only when the file cannot be read at all.
     """
     source = read_yaml(path)
-    found: list[Finding] = []
+    placed = set(source.problems)
     if source.data is not None or not source.problems:
-        scene, found = parse(source.data, Scenario)
-        wrong = [finding.path for finding in found]
+        scene, problems, source = parse_source(source, Scenario)
+        wrong = [problem.path for problem in problems]
         scene = scene or salvage(source.data)
+        placed |= set(problems)
         if scene:
             people = load_personas() if personas is None else personas
             known = library() if shipped is None else shipped
             more = _findings(scene, path, known, people, wrong)
-            found += [finding for finding in more if not _follows(finding, wrong)]
-    placed = {source.place(finding) for finding in found} | set(source.problems)
+            placed |= {source.place(one) for one in more if not _follows(one, wrong)}
     return sorted(placed, key=lambda p: (p.line, p.column, p.severity, p.message))
 
 

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.errors import unknown_name
 from scenarios.problem import Finding, SourceError, show_value
-from scenarios.schema import parse
-from scenarios.source import load_yaml
+from scenarios.schema import load_model
 
 CULTURE_FOLDER = Path(__file__).with_name("cultures")
 """One YAML file a culture, named by its id."""
@@ -96,14 +95,12 @@ def read_culture(path: Path) -> Culture:
     Raises UserError with line and column for whatever is not YAML or not allowed by the schema, and
     for a file whose name is not its id.
     """
-    source = load_yaml(path)
-    culture, findings = parse(source.data, Culture)
-    if culture is not None and culture.id == path.stem:
+    culture, source = load_model(path, Culture)
+    if culture.id == path.stem:
         return culture
-    if culture is not None:
-        message = "the id is not the file's name; change one of them"
-        findings = [Finding(("id",), message, show_value(culture.id), show_value(path.stem))]
-    raise SourceError(source.name, map(source.place, findings))
+    message = "the id is not the file's name; change one of them"
+    finding = Finding(("id",), message, show_value(culture.id), show_value(path.stem))
+    raise SourceError(source.name, [source.place(finding)])
 
 
 @cache

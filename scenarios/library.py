@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from scenarios.errors import UserError
-from scenarios.problem import SourceError, suggest
+from scenarios.problem import suggest
 from scenarios.scenario import Scenario
-from scenarios.schema import parse
-from scenarios.source import load_yaml
+from scenarios.schema import load_model
 
 LIBRARY = Path(__file__).with_suffix("")
 """The folder beside this file that has its name."""
@@ -53,9 +52,4 @@ def load_scenario(path_or_id: Path | str) -> Scenario:
     Raises UserError that lists every schema error with file, line and column. Whether the scene
     can be played is the question of `scenarios.check`.
     """
-    source = load_yaml(find_scenario(path_or_id))
-    scenario, findings = parse(source.data, Scenario)
-    if scenario is None:
-        problems = [source.place(finding) for finding in findings]
-        raise SourceError(source.name, sorted(problems, key=lambda p: (p.line, p.column)))
-    return scenario
+    return load_model(find_scenario(path_or_id), Scenario)[0]

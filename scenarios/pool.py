@@ -10,8 +10,7 @@ from pathlib import Path
 
 from scenarios.persona import Persona, PersonaPool
 from scenarios.problem import Finding, SourceError, show_value
-from scenarios.schema import parse
-from scenarios.source import load_yaml
+from scenarios.schema import load_model
 
 PERSONA_FOLDER = Path(__file__).parent / "personas"
 
@@ -22,10 +21,7 @@ def read_pool(path: Path) -> tuple[Persona, ...]:
     Raises UserError with line and column for whatever is not YAML or not allowed by the schema, and
     for an id that is given twice.
     """
-    source = load_yaml(path)
-    pool, findings = parse(source.data, PersonaPool)
-    if pool is None:
-        raise SourceError(source.name, map(source.place, findings))
+    pool, source = load_model(path, PersonaPool)
     ids = [persona.id for persona in pool.personas]
     repeated = [
         Finding(("personas", number, "id"), "this id is taken; choose another", show_value(name))

@@ -41,10 +41,14 @@ class Problem:
 
     def render(self, name: str) -> str:
         """Return the problem as one line that editors can jump to."""
+        return f"{name}:{self.line}:{self.column}: {self.severity}: {self.text()}"
+
+    def text(self) -> str:
+        """Return the problem as one line, without its place."""
         text = f"{show_path(self.path)}: {self.message}" if self.path else self.message
         text += f"; found {self.value}" if self.value else ""
         text += f"; allowed: {self.allowed}" if self.allowed else ""
-        return f"{name}:{self.line}:{self.column}: {self.severity}: {' '.join(text.split())}"
+        return " ".join(text.split())
 
 
 class Finding(NamedTuple):
@@ -80,7 +84,12 @@ def show_value(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:45]}...{text[-12:]}"
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a name, or None where none is near."""
+    return next(iter(get_close_matches(name, list(known), n=1)), None)
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return `, did you mean 'X'?` for the nearest known name, or nothing where none is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f", did you mean '{near[0]}'?" if near else ""
+    near = nearest(name, known)
+    return f", did you mean '{near}'?" if near else ""

@@ -7,16 +7,33 @@ from __future__ import annotations
 
 import re
 import types
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
-from scenarios.problem import Finding, Keys, show_value, suggest
+from scenarios.problem import (
+    Finding,
+    Keys,
+    Problem,
+    SourceError,
+    nearest,
+    show_value,
+    suggest,
+)
 from scenarios.scenario import POLICIES, Scenario
+from scenarios.source import Source, load_yaml
+from scenarios.syntax import invisible
 
 Model = TypeVar("Model", bound=BaseModel)
+
+MAX_MISSPELT = 20
+"""Keys of a file that are read as those they are like."""
+_ABOUT_TEXT = ("missing", "extra_forbidden", "string_too_short", "string_too_long")
+"""Faults that no invisible character explains."""
 
 _FORMS = {
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters, digits and single hyphens, as in last-bus",
@@ -29,6 +46,8 @@ _KINDS = {
     "float": "must be a number",
     "bool": "must be true or false",
     "tuple": "must be a list",
+    "list": "must be a list",
+    "finite": "must be finite",
     "dict": "must be a mapping of keys to values",
     "model": "must be a mapping of keys to values",
 }
@@ -55,6 +74,55 @@ def parse(data: Any, model: type[Model]) -> tuple[Model | None, list[Finding]]:
         located = _locate(detail, data)
         groups.setdefault(located.group, []).append(located)
     return None, [_explain(group, model) for group in groups.values()]
+
+
+def parse_source(source: Source, model: type[Model]) -> tuple[Model | None, list[Problem], Source]:
+    """Return a file's data as a model, or None, with its problems, and the file as it was read.
+
+    A key that is nearly one that is missing is told of once and read as that one, so that nothing
+    is told that only follows from it.
+    """
+    problems: list[Problem] = []
+    spelt: set[Keys] = set()
+    while (found := _misspelt(source.data, model)) and len(problems) < MAX_MISSPELT:
+        path, key = found
+        known = ", ".join(sorted(known_keys(model, path[:-1])))
+        told = Finding(path, f"unknown key, did you mean '{key}'?", allowed=known, key=True)
+        problems.append(source.place(told))
+        source = source.renamed(path, key)
+        spelt.add((*path[:-1], key))
+    value, findings = parse(source.data, model)
+    problems += [source.place(finding) for finding in findings if finding.path not in spelt]
+    ordered = sorted(problems, key=lambda problem: (problem.line, problem.column))
+    return (None if problems else value), ordered, source
+
+
+def load_model(path: Path, model: type[Model]) -> tuple[Model, Source]:
+    """Return what is written in a YAML file, and the file.
+
+    Raises SourceError with line and column for whatever is not YAML or not allowed by the schema.
+    """
+    source = load_yaml(path)
+    value, problems, _ = parse_source(source, model)
+    if value is None:
+        raise SourceError(source.name, problems)
+    return value, source
+
+
+def _misspelt(data: Any, model: Any, path: Keys = ()) -> tuple[Keys, str] | None:
+    """Return the first key that is nearly one which its mapping lacks, and that one."""
+    if isinstance(data, list):
+        inner: Iterable[tuple[str | int, Any]] = enumerate(data)
+    elif isinstance(data, dict):
+        known = known_keys(model, path)
+        for key in data.keys() - known if known else ():
+            if near := nearest(key, known - data.keys()):
+                return (*path, key), near
+        inner = data.items()
+    else:
+        return None
+    found = (_misspelt(part, model, (*path, key)) for key, part in inner)
+    return next((one for one in found if one), None)
 
 
 def _follows(detail: ErrorDetails) -> bool:
@@ -106,6 +174,9 @@ def _describe(located: _Located, model: type[BaseModel]) -> tuple[str, str]:
     """Return what is wrong and what is allowed."""
     path, _, detail = located
     kind, context = detail["type"], detail.get("ctx", {})
+    given = detail["input"]
+    if isinstance(given, str) and kind not in _ABOUT_TEXT and (name := invisible(given)):
+        return f"the value holds {name}; remove it", ""
     if kind == "missing":
         return ("an entry is missing", "") if isinstance(path[-1], int) else ("missing", "")
     if kind == "extra_forbidden":
@@ -122,7 +193,9 @@ def _describe(located: _Located, model: type[BaseModel]) -> tuple[str, str]:
         return message, allowed.format(**context)
     if kind in ("model_type", "dict_type"):
         return _KINDS["model"], ", ".join(sorted(known_keys(model, path)))
-    return _KINDS.get(kind.split("_")[0], detail["msg"]), ""
+    if kind in ("value_error", "assertion_error"):
+        return str(context["error"]), ""
+    return _KINDS.get(kind.split("_")[0], "not an allowed value"), ""
 
 
 def known_keys(model: Any, path: Keys) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +16,17 @@ from typing import Any, Literal
 import yaml
 
 from scenarios.errors import UserError
-from scenarios.problem import Finding, Keys, Position, Problem, SourceError, show_value
+from scenarios.problem import (
+    Finding,
+    Keys,
+    Position,
+    Problem,
+    Severity,
+    SourceError,
+    show_value,
+)
 from scenarios.scalar import KINDS, resolve_scalar
+from scenarios.syntax import INVISIBLE, LINE_BREAK, explain, invisible
 
 MAX_BYTES = 256 * 1024
 """Size of a file."""
@@ -27,11 +37,16 @@ MAX_NODES = 20_000
 MAX_CHARACTERS = 4 * MAX_BYTES
 """Characters in keys and values, every alias counted as all that it stands for."""
 
-_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_LOADERS = (*((yaml.CSafeLoader,) if yaml.__with_libyaml__ else ()), yaml.SafeLoader)
+"""The fast parser, and the one that decides about what the fast one refuses: the fast one has a
+limit of its own, which it may reach before ours are counted."""
 _CORE_TAG = "tag:yaml.org,2002:"
-_CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff"
+_CONTROLS = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff"
 _FORBIDDEN = re.compile(f"[{_CONTROLS}]")
 _FORBIDDEN_WHEN_ESCAPED = re.compile(f"[\r{_CONTROLS}]")
+_COLON = re.compile(r"\s*:")
+_CUT_OFF = re.compile(r"[ \t]*#(?![\s#!])")
+_OR_QUOTE = ", or put the whole text in quotes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,23 @@ class Source:
             path = path[:-1]
         return self.values.get(path, Position(1, 1))
 
+    def renamed(self, path: Keys, key: str) -> Source:
+        """Return the file as it would be with another name for the key at `path`, where it was."""
+
+        def moved(where: Keys) -> Keys:
+            return (*path[:-1], key, *where[len(path) :]) if where[: len(path)] == path else where
+
+        data = deepcopy(self.data)
+        inner = data
+        for part in path[:-1]:
+            inner = inner[part]
+        fresh = {key if name == path[-1] else name: value for name, value in inner.items()}
+        inner.clear()
+        inner.update(fresh)
+        values = {moved(where): at for where, at in self.values.items()}
+        keys = {moved(where): at for where, at in self.keys.items()}
+        return replace(self, data=data, values=values, keys=keys)
+
     def place(self, finding: Finding) -> Problem:
         """Return a finding as a problem of this file."""
         path, message, value, allowed, severity, key = finding
@@ -66,7 +98,7 @@ def load_yaml(source: Path | str | bytes) -> Source:
     Raises SourceError, a UserError that lists everything that is not well-formed.
     """
     parsed = read_yaml(source)
-    if parsed.problems:
+    if any(problem.severity == "error" for problem in parsed.problems):
         raise SourceError(parsed.name, parsed.problems)
     return parsed
 
@@ -77,14 +109,14 @@ def read_yaml(source: Path | str | bytes) -> Source:
     Raises UserError when the file cannot be read at all.
     """
     name = str(source) if isinstance(source, Path) else "<text>"
-    composer = _Composer()
     try:
-        root = composer.compose(_decode(_read(source)))
+        text = _decode(_read(source))
+        root, problems = _compose(text)
     except _Refused as refusal:
         return Source(name, None, {}, {}, (refusal.problem,))
-    builder = _Builder()
-    data = builder.build(root, ()) if root else None
-    found = (*builder.problems, *composer.problems)
+    builder = _Builder(text)
+    data = builder.build(root, ())
+    found = (*builder.problems, *problems)
     unique = {(problem.line, problem.column, problem.message): problem for problem in found}
     return Source(name, data, builder.values, builder.keys, tuple(unique.values()))
 
@@ -120,14 +152,15 @@ def _decode(data: bytes) -> str:
         byte = f"byte {error.start} is 0x{data[error.start]:02x}"
         raise _Refused(at, f"not UTF-8 ({byte}); save the file as UTF-8") from error
     if bad := _FORBIDDEN.search(text):
-        start = text.rfind("\n", 0, bad.start()) + 1
-        at = Position(text.count("\n", 0, start) + 1, bad.start() - start + 1)
+        before = LINE_BREAK.split(text[: bad.start()])
+        at = Position(len(before), len(before[-1]) + 1)
         raise _Refused(at, _forbidden_character(bad[0]))
     return text
 
 
 def _forbidden_character(character: str) -> str:
-    return f"the control character U+{ord(character):04X} is not allowed; remove it"
+    name = invisible(character) or f"the control character U+{ord(character):04X}"
+    return f"{name} is not allowed; remove it"
 
 
 def _position(mark: Any) -> Position:
@@ -142,12 +175,37 @@ class _Node:
     text: str = ""
     plain: bool = False
     """A scalar without quotes."""
+    end: int = 0
+    """Where a scalar ends in the text."""
+    braces: bool = False
+    """A mapping in braces."""
+    anchor: str = ""
     children: list[_Node] = field(default_factory=list)
     """The items of a list; key, value, key, value ... of a mapping."""
     nodes: int = 1
     characters: int = 0
     height: int = 0
     closed: bool = True
+
+
+def _compose(text: str) -> tuple[_Node, list[Problem]]:
+    """Return the root of a text, and what is wrong behind it."""
+    for loader in _LOADERS:
+        composer = _Composer()
+        try:
+            root = composer.compose(text, loader)
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            fault = error
+            continue
+        if root is None or (root.kind == "scalar" and root.plain and not root.text):
+            raise _Refused(Position(1, 1), "the file is empty, or holds comments alone; fill it in")
+        return root, composer.problems
+    mark = getattr(fault, "problem_mark", None)
+    if mark is None:
+        raise _Refused(Position(1, 1), "not valid YAML") from fault
+    start = getattr(fault, "context_mark", None)
+    at, message = explain(text, _position(mark), _position(start) if start else None)
+    raise _Refused(at, f"not valid YAML: {message}") from fault
 
 
 class _Composer:
@@ -157,24 +215,23 @@ class _Composer:
         self.problems: list[Problem] = []
         self._open: list[_Node] = []
         self._anchors: dict[str, _Node] = {}
+        self._used: set[str] = set()
         self._nodes = self._characters = 0
         self._root: _Node | None = None
 
-    def compose(self, text: str) -> _Node | None:
-        try:
-            for event in yaml.parse(text, Loader=_LOADER):
-                at = _position(event.start_mark)
-                if isinstance(event, yaml.DocumentStartEvent) and self._root:
-                    message = "a second document begins here; put it into a file of its own"
-                    self.problems.append(Problem(*at, (), "", message))
-                    break
-                self._take(event, at)
-        except yaml.MarkedYAMLError as error:
-            context = f" {error.context}" if error.context else ""
-            at = _position(error.problem_mark)
-            raise _Refused(at, f"not valid YAML{context}: {error.problem}") from error
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            raise _Refused(Position(1, 1), f"not valid YAML: {error}") from error
+    def compose(self, text: str, loader: Any) -> _Node | None:
+        """Return the root, None for a text without one. Raises yaml.YAMLError."""
+        for event in yaml.parse(text, Loader=loader):
+            at = _position(event.start_mark)
+            if isinstance(event, yaml.DocumentStartEvent) and self._root:
+                message = "a second document begins here; put it into a file of its own"
+                self.problems.append(Problem(*at, (), "", message))
+                break
+            self._take(event, at)
+        for name in self._anchors.keys() - self._used:
+            if (node := self._anchors[name]).plain:
+                message = f"no alias uses the anchor &{name}; remove it{_OR_QUOTE}"
+                self.problems.append(Problem(*node.at, (), "", message))
         return self._root
 
     def _take(self, event: yaml.Event, at: Position) -> None:
@@ -182,14 +239,18 @@ class _Composer:
             target = self._anchors.get(event.anchor or "")
             if target is None or not target.closed:
                 reason = "contains itself" if target else "has no anchor before it"
-                raise _Refused(at, f"the alias *{event.anchor} {reason}")
-            self._add(replace(target, at=at))
+                raise _Refused(at, f"the alias *{event.anchor} {reason}{_OR_QUOTE}")
+            self._used.add(target.anchor)
+            self._add(replace(target, at=at, anchor=""))
         elif isinstance(event, yaml.ScalarEvent):
             plain, size = not event.style, len(event.value)
             node = _Node(at, "scalar", event.tag, event.value, plain, characters=size)
+            node.end = event.end_mark.index if event.end_mark else 0
             self._add(node, event.anchor)
         elif isinstance(event, yaml.MappingStartEvent):
-            self._enter(_Node(at, "mapping", event.tag, height=1, closed=False), event.anchor)
+            node = _Node(at, "mapping", event.tag, height=1, closed=False)
+            node.braces = bool(event.flow_style)
+            self._enter(node, event.anchor)
         elif isinstance(event, yaml.SequenceStartEvent):
             self._enter(_Node(at, "list", event.tag, height=1, closed=False), event.anchor)
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -214,6 +275,7 @@ class _Composer:
             allowed = f"at most {MAX_CHARACTERS} characters"
             raise _Refused(node.at, "too much text, aliases counted", allowed)
         if anchor:
+            node.anchor = anchor
             self._anchors[anchor] = node
         if self._open:
             self._open[-1].children.append(node)
@@ -224,10 +286,11 @@ class _Composer:
 class _Builder:
     """Turns nodes into data; recursive, which the depth limit makes safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         self.problems: list[Problem] = []
         self.values: dict[Keys, Position] = {}
         self.keys: dict[Keys, Position] = {}
+        self._text = text
 
     def build(self, node: _Node, path: Keys) -> Any:
         self.values[path] = node.at
@@ -242,12 +305,18 @@ class _Builder:
 
     def _mapping(self, node: _Node, path: Keys) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        merged: list[_Node] = []
         for key_node, value_node in zip(node.children[::2], node.children[1::2], strict=True):
-            key = self._scalar(key_node, path) if key_node.kind == "scalar" else key_node
-            if not isinstance(key, str):
-                text = key_node.text if key_node.kind == "scalar" else f"a {key_node.kind}"
-                message = f"a key must be text, not {text or 'nothing'}; put it in quotes"
-                self._refuse(key_node, path, message)
+            if key_node.kind == "scalar" and key_node.plain and key_node.text == "<<":
+                self._refuse(key_node, path, "the merge key << is not read; write the keys out")
+                merged.append(value_node)
+                continue
+            if node.braces and node.tag is None and self._is_loose(key_node, value_node):
+                message = f"'{key_node.text:.40}' has no value; in braces a text with a comma in it"
+                self._refuse(key_node, path, f"{message} must be in quotes")
+                continue
+            key = self._key(key_node, path)
+            if key is None:
                 continue
             here = (*path, key)
             if key in result:
@@ -257,7 +326,35 @@ class _Builder:
                 continue
             self.keys[here] = key_node.at
             result[key] = self.build(value_node, here)
+        for value_node in merged:
+            self._merge(value_node, path, result)
         return result
+
+    def _key(self, node: _Node, path: Keys) -> str | None:
+        """Return the key that a node stands for, None where it can be none."""
+        key = self._scalar(node, path) if node.kind == "scalar" else node
+        if not isinstance(key, str):
+            text = node.text if node.kind == "scalar" else f"a {node.kind}"
+            message = f"a key must be text, not {text or 'nothing'}; put it in quotes"
+            self._refuse(node, path, message)
+            return None
+        if node.plain and (name := invisible(key)):
+            key = INVISIBLE.sub("", key)
+            self._refuse(node, (*path, key), f"the key holds {name}; remove it")
+        return key
+
+    def _is_loose(self, key: _Node, value: _Node) -> bool:
+        """Return whether a word in braces stands alone, which a comma in a text makes of its
+        rest."""
+        bare = value.kind == "scalar" and value.plain and not value.text and value.tag is None
+        return key.kind == "scalar" and bare and not _COLON.match(self._text, key.end)
+
+    def _merge(self, node: _Node, path: Keys, result: dict[str, Any]) -> None:
+        """Read on as if what a merge key brings stood here, so that it is told of once."""
+        brought = self.build(node, (*path, "<<"))
+        for one in brought if isinstance(brought, list) else [brought]:
+            if isinstance(one, dict):
+                result.update({key: value for key, value in one.items() if key not in result})
 
     def _scalar(self, node: _Node, path: Keys) -> Any:
         if bad := _FORBIDDEN_WHEN_ESCAPED.search(node.text):
@@ -266,6 +363,9 @@ class _Builder:
         kind = (node.tag or "").removeprefix(_CORE_TAG)
         if node.tag == "!" or kind == "str" or (node.tag is None and not node.plain):
             return node.text
+        if node.plain and node.text and _CUT_OFF.match(self._text, node.end):
+            message = "what stands behind # is a comment; put the text in quotes to keep it"
+            self._refuse(node, path, message, severity="warning")
         if node.tag is not None and (node.tag == kind or kind not in KINDS):
             self._refuse_tag(node, path)
             return node.text
@@ -277,8 +377,9 @@ class _Builder:
 
     def _refuse_tag(self, node: _Node, path: Keys) -> None:
         tag = (node.tag or "").replace(_CORE_TAG, "!!")
-        message = f"the tag {tag} is not allowed here; remove it"
-        self._refuse(node, path, message)
+        self._refuse(node, path, f"the tag {tag} is not allowed here; remove it{_OR_QUOTE}")
 
-    def _refuse(self, node: _Node, path: Keys, message: str, value: str = "") -> None:
-        self.problems.append(Problem(*node.at, path, value, message))
+    def _refuse(
+        self, node: _Node, path: Keys, message: str, value: str = "", severity: Severity = "error"
+    ) -> None:
+        self.problems.append(Problem(*node.at, path, value, message, severity=severity))

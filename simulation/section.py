@@ -7,14 +7,16 @@ allowed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from scenarios.errors import UserError
-from scenarios.source import load_yaml
+from scenarios.problem import Keys, Position, Problem
+from scenarios.schema import parse_source
+from scenarios.source import Source, load_yaml
 
 
 class Section(BaseModel):
@@ -26,18 +28,34 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-def read_settings(path: Path, overrides: Sequence[str], about: str) -> dict[str, Any]:
+class Settings(dict[str, Any]):
+    """The values of a file with overrides applied; it knows where each value stands."""
+
+    source: Source
+    overridden: frozenset[Keys] = frozenset()
+    """Keys whose values stand on the command line."""
+
+    def with_values(self, values: Mapping[str, Any]) -> Settings:
+        """Return other values that stand in the same places."""
+        other = Settings(values)
+        other.source, other.overridden = self.source, self.overridden
+        return other
+
+
+def read_settings(path: Path, overrides: Sequence[str], about: str) -> Settings:
     """Return the values of a YAML file with overrides `key.sub=value` applied, not yet validated.
 
     The name is that of the file unless it says otherwise. `about` says what the file should be, for
     the UserError that one without a mapping raises.
     """
-    data = load_yaml(path).data
-    if not isinstance(data, dict):
+    source = load_yaml(path)
+    if not isinstance(source.data, dict):
         raise UserError(f"{path}: {about}")
-    data = {"name": path.stem} | data
+    data = Settings({"name": path.stem} | source.data)
     for override in overrides:
         apply_override(data, override)
+    data.source = source
+    data.overridden = frozenset(tuple(one.partition("=")[0].split(".")) for one in overrides)
     return data
 
 
@@ -47,9 +65,9 @@ def apply_override(data: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise UserError(f"override '{override}' is not of the form key.sub=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"override '{override}': the value is not YAML") from error
+        value = load_yaml(text).data if text.strip() else None
+    except UserError as error:
+        raise UserError(f"override '{override:.80}': the value is not YAML") from error
     *parents, last = key.split(".")
     for parent in parents:
         data = data.setdefault(parent, {})
@@ -59,14 +77,19 @@ def apply_override(data: dict[str, Any], override: str) -> None:
 
 
 def validated(kind: type[S], data: Mapping[str, Any], where: str = "") -> S:
-    """Return a section of values from `where`. Raises UserError listing every fault."""
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        before = f"{where}: " if where else ""
-        faults = [
-            f"{before}{'.'.join(map(str, fault['loc']))}: {fault['msg']} "
-            f"(given: {fault['input']!r:.80})"
-            for fault in error.errors()
-        ]
-        raise UserError("\n".join(faults)) from error
+    """Return a section of values from `where`. Raises UserError listing every fault, each with its
+    line and column where the values come from a file.
+    """
+    placed = data if isinstance(data, Settings) else None
+    source = placed.source if placed else Source(where, None, {(): Position(1, 1)}, {})
+    value, problems, _ = parse_source(replace(source, data=dict(data)), kind)
+    if value is not None:
+        return value
+    raise UserError("\n".join(_told(one, where, placed) for one in problems))
+
+
+def _told(problem: Problem, where: str, placed: Settings | None) -> str:
+    overridden = placed.overridden if placed else ()
+    if placed and not any(problem.path[: len(keys)] == keys for keys in overridden):
+        return problem.render(where)
+    return f"{where}: {problem.text()}" if where else problem.text()

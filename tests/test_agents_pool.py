@@ -546,7 +546,7 @@ FAULTS = {
     "an unknown key of an endpoint": (
         "endpoints:\n- {name: a, model: fake, wait: 1}\n", "2:26: error: endpoints[1].wait"),
     "no endpoints": ("endpoints: []\n", "1:12: error: endpoints: too few"),
-    "nothing": ("", "must be a mapping"),
+    "nothing": ("", "the file is empty"),
     "no model": ("endpoints: [{name: a}]\n", "endpoints[1].model: missing"),
     "a name twice": (ONE + "- {name: a, model: fake}\n", "3:10: error: endpoints[2].name"),
     "a reserved name": (ONE.replace("a,", "response-cache,"), "this name is taken"),

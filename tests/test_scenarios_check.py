@@ -74,7 +74,8 @@ def test_every_problem_is_told_at_once_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "must be a mapping of keys to values; found null"),
+        ("", "the file is empty, or holds comments alone; fill it in"),
+        ("null", "must be a mapping of keys to values; found null"),
         ("[]", "must be a mapping of keys to values; found []"),
         ("roles: 3", "roles: must be a mapping of keys to values; found 3"),
         ("roles: {a: , b: }", "roles.a: must be a mapping of keys to values; found null"),

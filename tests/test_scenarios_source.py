@@ -113,7 +113,7 @@ def test_a_byte_order_mark_is_ignored() -> None:
         ("a: *nobody\n", (1, 4), r"the alias \*nobody has no anchor"),
         ("a: &x [*x]\n", (1, 8), r"the alias \*x contains itself"),
         ("a: b: c\n", (1, 5), "not valid YAML"),
-        ("a: [1, 2\n", (2, 1), "not valid YAML"),
+        ("a: [1, 2\n", (1, 4), r"the bracket \[ that opens here is never closed"),
         ("a: 1\n\tb: 2\n", (2, 1), "not valid YAML"),
         ("a: x\nb: \x1b[31m\n", (2, 4), r"control character U\+001B"),
         ('a: "\\e[31m"\n', (1, 4), r"control character U\+001B"),

@@ -25,10 +25,14 @@ def test_overrides_are_yaml_and_reach_any_depth(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "overrides", "match"),
     [
-        ("replicates: 0", [], "replicates.*greater than or equal to 1.*given: 0"),
+        ("replicates: 0", [], "pilot.yaml:1:13: error: replicates: too small; found 0; allowed: 1 or more"),
         ("colour: red", [], "colour"),
         ("name: ../escape", [], "name"),
         ("- a list", [], "mapping"),
+        ("modle: {name: fake}", [], "pilot.yaml:1:1: error: modle: unknown key, did you mean 'model'"),
+        ("model:\n\tname: fake", [], "pilot.yaml:2:1: error: not valid YAML: indented with a tab"),
+        ("", [], "pilot.yaml:1:1: error: the file is empty"),
+        ("seed: 1", ["replicates=0"], r"pilot.yaml: replicates: too small; found 0"),
         ("seed: 1", ["seed"], "key.sub=value"),
         ("seed: 1", ["seed.deep=1"], "'seed' has no parts"),
         ("seed: 1", ["seed=[1"], "not YAML"),

@@ -306,7 +306,7 @@ def test_a_critic_by_its_import_path(run: Path) -> None:
         ({"critics": ("review_runs:nobody",)}, "critic 'review_runs:nobody' cannot be imported"),
         ({"critics": ("no_such_module:ask",)}, "critic 'no_such_module:ask' cannot be imported"),
         ({"models": ("gpt",)}, "unknown model 'gpt'; known: embedded, fake"),
-        ({"models": ("fake:/no/such/file.yaml",)}, "fake model script '/no/such/file.yaml'"),
+        ({"models": ("fake:/no/such/file.yaml",)}, "cannot read '/no/such/file.yaml'"),
     ],
 )  # fmt: skip
 def test_unknown_critics_and_judges(plain: Path, given: dict[str, Any], told: str) -> None:
@@ -634,7 +634,7 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(rows(run, "select settings from launches where stage = 'critique'")[0][0])
     assert told["judges"] == [ALPHA, BETA] and told["max_tokens"] == 99
     faulty = (("samples=0", "samples: "), ("critics=quality", "critics: "),
-              ("sample=3", "sample: Extra inputs"), ("nothing", "is not of the form"))  # fmt: skip
+              ("sample=3", "sample: unknown key, did you mean 'samples'?"), ("nothing", "is not of the form"))  # fmt: skip
     for given_, line in faulty:
         with pytest.raises(SystemExit):
             main(["critique", str(run), "-o", given_])

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from agents.model import Completion, Prompt, Sampling, prompt_length
 from agents.reasoning import cut_at_stop
-from scenarios.errors import UserError
+from scenarios.schema import load_model
 
 Reply = Callable[[Prompt, Sampling, Mapping[str, Any] | None], str]
 CHARACTERS_PER_TOKEN = 4
@@ -190,8 +190,4 @@ def from_spec(spec: str, *, latency_s: float = 0.0) -> FakeModel:
     """Return a fake model; `spec` is `fake` or a script file. Raises UserError for a bad file."""
     if spec == "fake":
         return FakeModel(latency_s=latency_s)
-    try:
-        data = yaml.safe_load(Path(spec).read_text(encoding="utf-8"))
-        return FakeModel(latency_s=latency_s, script=FakeScript.model_validate(data))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise UserError(f"fake model script '{spec}' cannot be used: {error}") from error
+    return FakeModel(latency_s=latency_s, script=load_model(Path(spec), FakeScript)[0])

@@ -16,8 +16,8 @@ from agents.cache import CACHED
 from agents.model import Model, open_model
 from scenarios.errors import UserError
 from scenarios.problem import Finding, SourceError
-from scenarios.schema import parse
-from scenarios.source import Source, load_yaml
+from scenarios.schema import load_model
+from scenarios.source import Source
 
 RESERVED = (CACHED, "parent")
 """What the log calls replies that came from no endpoint: from the cache, and from the episode that
@@ -83,10 +83,7 @@ def read_pool(
     Raises UserError with line and column for whatever is malformed, for a name given twice, and for
     a model that cannot be opened.
     """
-    source = load_yaml(path)
-    config, faults = parse(source.data, PoolConfig)
-    if config is None:
-        raise SourceError(source.name, map(source.place, faults))
+    config, source = load_model(path, PoolConfig)
     names = [endpoint.name for endpoint in config.endpoints]
     taken = [
         Finding(("endpoints", at, "name"), "this name is taken; choose another", repr(name))

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from scenarios.errors import unknown_name
 from scenarios.source import load_yaml
-from simulation.section import Section, read_settings, validated
+from simulation.section import Section, Settings, read_settings, validated
 
 Schedule = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 
@@ -152,7 +152,7 @@ def parse_train_config(data: Mapping[str, Any], where: str) -> TrainConfig:
     return validated(TrainConfig, _with_preset(data, where), where)
 
 
-def _with_preset(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _with_preset(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     """Return the data with `lora` and `optimisation` laid over those of the preset."""
     name = data.get("preset", "default")
     if name not in load_presets():
@@ -162,7 +162,7 @@ def _with_preset(data: Mapping[str, Any], where: str) -> dict[str, Any]:
         own = data.get(part) or {}
         if isinstance(own, Mapping):
             whole[part] = load_presets()[name].get(part, {}) | own
-    return whole
+    return data.with_values(whole) if isinstance(data, Settings) else whole
 
 
 def shaping(config: TrainConfig) -> dict[str, Any]:
