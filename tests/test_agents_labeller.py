@@ -259,7 +259,7 @@ categories:
         (", description: 値切る。", "", "5:5: error: categories[2].description: missing"),
         ("categories:", "groups:", "groups: unknown key; allowed: categories, name"),
         ("mine", "My Own!", "2:7: error: name: not in the right form; found 'My Own!'"),
-        ("name: mine", "name: a: b", "2:8: error: not valid YAML: a colon within the text of 'name'"),
+        ("name: mine", "name: a: b", "2:8: error: not valid YAML: a colon within the text"),
         ("name: mine", "name: mine\nname: yours", "given twice, on lines 2 and 3"),
         ("name: mine", "{", "error: not valid YAML"),
         ("mine", "!!python/object:os.system x", "the tag !!python/object:os.system is not allowed"),

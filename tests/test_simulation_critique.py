@@ -634,7 +634,7 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads(rows(run, "select settings from launches where stage = 'critique'")[0][0])
     assert told["judges"] == [ALPHA, BETA] and told["max_tokens"] == 99
     faulty = (("samples=0", "samples: "), ("critics=quality", "critics: "),
-              ("sample=3", "sample: unknown key, did"), ("nothing", "is not of the form"))  # fmt: skip
+              ("sample=3", "sample: unknown key"), ("nothing", "is not of the form"))  # fmt: skip
     for given_, line in faulty:
         with pytest.raises(SystemExit):
             main(["critique", str(run), "-o", given_])
