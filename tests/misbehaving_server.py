@@ -90,18 +90,27 @@ def models(*ids: str) -> Answer:
     return Answer(json.dumps({"object": "list", "data": data}).encode())
 
 
+PROBES = ([{"role": "user", "content": "."}], ".")
+"""What a model asks for one token of when it starts, as a chat and as a text."""
+
+
 @contextmanager
 def serving(
     *script: Answer, listing: Answer | None = None,
+    probe: Answer | Sequence[Answer] | None = None, text_probe: Answer | None = None,
     reply: Callable[[Any, int], Answer] | None = None, slots: int = 1000,
     busy: Answer | None = None,
 ) -> Iterator[Server]:  # fmt: skip
     """Run the server; `listing` answers GET /models, which is a 404 without it.
 
-    `reply` gives the answer to a body and its number, from 1, instead of a script. So many answers
-    as `slots` are in the making at once, abandoned ones too; for others there is `busy`, or they
-    wait.
+    `probe` answers the requests for one token with which a model starts, as chats and, without
+    `text_probe`, as texts; several answers are given in turn. They are no part of the script or of
+    the record. `reply` gives the answer to a body and its number, from 1, instead of a script. So
+    many answers as `slots` are in the making at once, abandoned ones too; for others there is
+    `busy`, or they wait.
     """
+    probes = iter([probe] if isinstance(probe, Answer) else probe or [chat()])
+    last_probe = chat()
     places = threading.Semaphore(slots)
     over = threading.Event()
     lock = threading.Lock()
@@ -113,6 +122,11 @@ def serving(
         last = next(answers, last)
         return last
 
+    def next_probe() -> Answer:
+        nonlocal last_probe
+        last_probe = next(probes, last_probe)
+        return last_probe
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -123,6 +137,9 @@ def serving(
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             key = self.headers.get("Authorization")
+            if body.get("messages", body.get("prompt")) in PROBES:
+                is_text = text_probe if "prompt" in body else None
+                return play(self, is_text or next_probe(), over)
             with lock:
                 server.asked.append(Asked(self.path, time.monotonic(), key, body))
                 server.in_flight += 1

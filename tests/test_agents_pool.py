@@ -475,7 +475,8 @@ def test_a_call_that_only_found_others_in_front_of_it_ran_out_of_time(tmp_path: 
 
 
 def test_start_names_each_endpoint_when_none_can_be_reached(tmp_path: Path) -> None:
-    with serving(listing=models("other")) as other:
+    missing = error(404, "no such model")
+    with serving(listing=models("other"), probe=missing) as other:
         places = [endpoint("far", f"http://127.0.0.1:{free_port()}/v1"), endpoint("other", other)]
         with pytest.raises(ModelUnavailable) as caught:
             with_pool(tmp_path, places, PoolModel.start)

@@ -6,46 +6,44 @@ Invariant: the client's own retries are the only ones, and the API key is in no 
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 import math
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import httpx2
-from openai import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    AsyncOpenAI,
-    DefaultAsyncHttpxClient,
-    Timeout,
-)
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError, Timeout
 
+from agents.engines.connection import BadAnswer, Connection
 from agents.engines.limiter import OVERLOADED, Limiter, Unanswered, retry_after
+from agents.engines.openai_error import read_fault
+from agents.engines.openai_failure import NO_KEY, Failures, Refusal
 from agents.engines.openai_reply import (
-    EXTENSIONS,
-    TOO_LONG,
+    LIKELIEST,
     NoEcho,
     Prices,
+    is_reply,
     read_completion,
-    read_error,
     read_first_token,
     read_model_ids,
     read_scores,
-    refused_parameter,
 )
+from agents.engines.openai_start import PATHS, check_start
+from agents.engines.openai_terms import EXTENSIONS, Terms, Trial, arranged
+from agents.engines.prompt_watch import PromptWatch
+from agents.engines.route import Route, find_route
 from agents.model import (
     CallFailed,
     Completion,
-    Message,
     ModelUnavailable,
     Prompt,
     Sampling,
-    ScoresUnavailable,
+    prompt_length,
 )
 from scenarios.errors import UserError
 
@@ -53,14 +51,14 @@ log = logging.getLogger(__name__)
 
 OPENAI_HOST = "api.openai.com"
 OPENAI_URL = f"https://{OPENAI_HOST}/v1"
+CHAT, TEXT = PATHS
 CONNECT_S = 10.0
-LIKELIEST = 20
-"""First tokens of an answer whose log-probability an endpoint gives, at most."""
-NO_KEY = "none"
-"""What is sent where there is no key; the client insists on one."""
-NO_MODEL = re.compile(
-    r"(invalid|unknown|no such) model|\bmodel\b.{0,120}\bnot (exist|found)", re.IGNORECASE
-)
+LISTING_S = 10.0
+"""Seconds that the list of models may take."""
+LOADING_S = 300.0
+"""Seconds that a server which says that it is loading is waited for at the start."""
+
+Read = TypeVar("Read")
 
 
 def from_spec(spec: str, *, environ: Mapping[str, str] = os.environ, **options: Any) -> OpenAIModel:
@@ -87,6 +85,9 @@ def from_spec(spec: str, *, environ: Mapping[str, str] = os.environ, **options: 
             f"openai model {spec!r} has no name; write NAME or NAME@http://HOST:PORT/v1"
         )
     host = _host(url, where)
+    if re.search(r"/(chat/)?completions/?$", url):
+        shorter = re.sub(r"/(chat/)?completions/?$", "", url)
+        raise UserError(f"{where}: the address ends before /completions; write {model}@{shorter}")
     key = environ.get("OPENAI_API_KEY")
     if not key and host.endswith(OPENAI_HOST):
         raise UserError(
@@ -118,8 +119,8 @@ def _host(url: str, where: str) -> str:
 class OpenAIModel:
     """A model behind an OpenAI-compatible endpoint.
 
-    Text is continued by `/completions`, a chat is answered by `/chat/completions`. A dispensable
-    parameter that the endpoint refuses is left out from then on, with one warning in the log.
+    Text is continued by `/completions`, a chat is answered by `/chat/completions`. What the
+    endpoint refuses of a request is left out from then on, with one warning in the log.
     """
 
     def __init__(
@@ -133,63 +134,77 @@ class OpenAIModel:
         max_retries: int = 5,
         concurrency: int = 64,
         prices: Prices | None = None,
+        loading_s: float | None = None,
     ) -> None:
         """Prepare the client; nothing is sent before `start`.
 
         Without `base_url`, OPENAI_BASE_URL or OpenAI's own address is used. `timeout_s` (seconds)
-        bounds one attempt, from connecting to the last byte. Raises UserError for a key that
-        cannot be sent.
+        bounds one attempt, from connecting to the last byte. A server that says that it is loading
+        is waited for up to `loading_s` at the start, 300 where it is not given; where it is, one
+        that refuses the connection is waited for as well. Raises UserError for a key that cannot be
+        sent, and for a proxy or certificates that cannot be used.
         """
         self.name = name
         self.model = model
-        self._key = (api_key or "").strip() or NO_KEY
-        if not re.fullmatch(r"[!-~]+", self._key):
+        key = (api_key or "").strip() or NO_KEY
+        if not re.fullmatch(r"[!-~]+", key):
             raise UserError(
                 "the API key holds a space, a line break or a character outside ASCII; "
                 "set OPENAI_API_KEY to the key alone"
             )
-        self._timeout_s = timeout_s
+        self.loading_s = LOADING_S if loading_s is None else loading_s
+        self.waits_for_port = bool(loading_s)
         self._prices = prices
         self.limiter = Limiter(concurrency, timeout_s)
-        self._refused: set[tuple[str, str]] = set()
+        self._terms: defaultdict[str, Terms] = defaultdict(Terms)
+        self._watch = PromptWatch()
         limits = httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        route = find_route(base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL)
         self._client = AsyncOpenAI(
-            api_key=self._key,
+            api_key=key,
             base_url=base_url,
             max_retries=max_retries,
             timeout=Timeout(timeout_s, connect=min(CONNECT_S, timeout_s), pool=None),
-            http_client=_TimedClient(timeout_s, limits, self.limiter),
+            http_client=_TimedClient(timeout_s, limits, route, self.limiter),
         )
         self.base_url = str(self._client.base_url).rstrip("/")
         self._is_openai = self._client.base_url.host.endswith(OPENAI_HOST)
+        self.failures = Failures(self.base_url, model, key, timeout_s, route)
 
     async def start(self) -> None:
-        """Ask for the list of models: proof that the endpoint, the key and the model are right.
+        """Ask for one token: proof that the endpoint, the key and the model are right.
 
-        An endpoint that has no such list, or is too busy to give it, passes.
-        Raises ModelUnavailable otherwise.
+        An endpoint that is too busy passes, and one that is loading is waited for. Raises
+        ModelUnavailable otherwise.
         """
-        client = self._client.with_options(max_retries=min(2, self._client.max_retries))
-        try:
-            response = await client.get("/models", cast_to=httpx2.Response)
-            known = read_model_ids(response.json())
-        except APIStatusError as error:
-            if error.status_code in (404, 405, 429, 501):
-                return
-            raise ModelUnavailable(str(self._failure(error, {}, 1))) from None
-        except APIConnectionError as error:
-            raise self._unreachable(error) from None
-        except ValueError:
+        await check_start(self)
+
+    async def tried(self, path: str) -> Refusal | None:
+        """Ask for one token by one path; return what came instead, None for an answer."""
+        body: dict[str, Any] = {"model": self.model, "max_tokens": 1}
+        if path == CHAT:
+            body["messages"] = [{"role": "user", "content": "."}]
+        else:
+            body["prompt"] = "."
+        answer = await self._send(path, body, retries=min(2, self._client.max_retries))
+        if isinstance(answer, Refusal):
+            return answer
+        if not is_reply(answer[0].content):
             raise ModelUnavailable(
-                f"{self.base_url} does not answer like an OpenAI-compatible endpoint: its list of "
-                "models is not JSON; check the URL, which usually ends in /v1"
-            ) from None
-        if known and self.model not in known:
-            closest = difflib.get_close_matches(self.model, sorted(known), n=10, cutoff=0.0)
-            more = ", ..." if len(known) > len(closest) else ""
-            raise ModelUnavailable(
-                f"{self.base_url} has no model '{self.model}'; known: {', '.join(closest)}{more}"
+                f"{self.base_url} does not answer like an OpenAI-compatible endpoint"
+                f"{self.failures.lacks_version or '; check the URL, which usually ends in /v1'}"
             )
+        return None
+
+    async def listed(self) -> set[str]:
+        """Return the models that the endpoint lists, none where it has no list."""
+        client = self._client.with_options(max_retries=0)
+        try:
+            async with asyncio.timeout(LISTING_S):
+                response = await client.get("/models", cast_to=httpx2.Response)
+            return read_model_ids(response.content)
+        except (OpenAIError, TimeoutError):
+            return set()
 
     async def complete(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
@@ -200,18 +215,25 @@ class OpenAIModel:
         """
         body = {"model": self.model, **self._parameters(sampling, schema)}
         if isinstance(prompt, str):
-            path = "/completions"
+            path = TEXT
             body["prompt"] = prompt
         else:
-            path = "/chat/completions"
+            path = CHAT
             body["messages"] = list(prompt)
-        response, attempts = await self._post(path, body)
-        try:
-            return read_completion(
-                response.content, sampling.stop, attempts, self._prices, sampling.max_tokens
-            )
-        except CallFailed as failed:
-            raise CallFailed(failed.reason, self._excerpt(str(failed)), attempts) from None
+        made = await self._answered(
+            path, body, prompt,
+            lambda content, attempts: read_completion(
+                content, sampling.stop, attempts, self._prices, sampling.max_tokens
+            ),
+        )  # fmt: skip
+        if self._watch.is_cut(prompt, made.prompt_tokens, made.cached_tokens):
+            log.warning(
+                "%s counts %d tokens of prompts that grow: it seems to cut them to its context "
+                "without a word, so that what was said first is lost. Raise its context "
+                "(Ollama: num_ctx or OLLAMA_CONTEXT_LENGTH; others: context length)",
+                self.base_url, made.prompt_tokens,
+            )  # fmt: skip
+        return made
 
     async def score(
         self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
@@ -224,30 +246,31 @@ class OpenAIModel:
         the options or not; see `read_first_token`. Raises ScoresUnavailable for an endpoint without
         log-probabilities.
         """
-        if not isinstance(prompt, str):
-            return await self._score_chat(prompt, options)
-        asked = [prompt, *(prompt + option for option in options)]
-        body = {"prompt": asked, "echo": True, "logprobs": 1, "max_tokens": 0, "temperature": 0}
-        response, attempts = await self._post("/completions", {"model": self.model, **body})
-        try:
-            return read_scores(response.content, asked)
-        except NoEcho as error:
-            raise self._scoreless(str(error)) from None
-        except CallFailed as failed:
-            raise CallFailed(failed.reason, self._excerpt(str(failed)), attempts) from None
-
-    async def _score_chat(self, chat: Sequence[Message], options: Sequence[str]) -> list[float]:
+        if isinstance(prompt, str):
+            asked = [prompt, *(prompt + option for option in options)]
+            body = {
+                "model": self.model, "prompt": asked, "echo": True, "logprobs": 1, "max_tokens": 0,
+                "temperature": 0,
+            }  # fmt: skip
+            return await self._answered(
+                TEXT, body, prompt, lambda content, _: read_scores(content, asked)
+            )
         body = {
-            "model": self.model, "messages": list(chat), "logprobs": True,
+            "model": self.model, "messages": list(prompt), "logprobs": True,
             "top_logprobs": LIKELIEST, "max_tokens": 1, "temperature": 1.0,
         }  # fmt: skip
-        response, attempts = await self._post("/chat/completions", body)
-        try:
-            return read_first_token(response.content, options)
-        except NoEcho as error:
-            raise self._scoreless(str(error)) from None
-        except CallFailed as failed:
-            raise CallFailed(failed.reason, self._excerpt(str(failed)), attempts) from None
+        return await self._answered(
+            CHAT,
+            body,
+            prompt,
+            lambda content, _: read_first_token(content, options, self._likeliest()),
+        )
+
+    def _likeliest(self) -> int:
+        """Return how many likeliest tokens the endpoint tells."""
+        sent = arranged({"top_logprobs": LIKELIEST}, self._terms[CHAT].changes)
+        number: int = sent["top_logprobs"]
+        return number
 
     async def close(self) -> None:
         """Close all connections."""
@@ -266,92 +289,81 @@ class OpenAIModel:
             parameters["response_format"] = {"type": "json_schema", "json_schema": form}
         return parameters
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> tuple[httpx2.Response, int]:
-        """Return the answer and the attempts it took, leaving out what was refused before."""
-        attempts = 0
-        while True:
-            sent = {key: body[key] for key in body if (path, key) not in self._refused}
-            if (path, "max_tokens") in self._refused:
-                sent["max_completion_tokens"] = body["max_tokens"]
-            try:
-                response = await self._client.post(path, cast_to=httpx2.Response, body=sent)
-            except (APIStatusError, APIConnectionError) as error:
-                attempts += _attempts(error.request)
-                refused = refused_parameter(error, sent)
-                if refused is None:
-                    failure = self._failure(error, sent, attempts)
-                    if isinstance(failure, ModelUnavailable):
-                        failure.attempts = attempts
-                    raise failure from None
-                if (path, refused) not in self._refused:
-                    log.warning("%s takes no %s; going on without", self.base_url, refused)
-                self._refused.add((path, refused))
-            else:
-                return response, attempts + _attempts(response.request)
+    async def _answered(
+        self, path: str, body: Mapping[str, Any], prompt: Prompt, read: Callable[[bytes, int], Read]
+    ) -> Read:
+        """Return what `read` makes of the answer's body and the attempts it took."""
+        terms, length = self._terms[path], prompt_length(prompt)
+        answer = await self._send(path, body)
+        if isinstance(answer, Refusal):
+            too_long = answer.fault is not None and terms.is_too_long(answer.fault, length)
+            raise self.failures.of(answer, too_long=too_long) from None
+        response, attempts = answer
+        terms.took(length)
+        try:
+            return read(response.content, attempts)
+        except NoEcho as error:
+            raise self.failures.scoreless(str(error)) from None
+        except CallFailed as failed:
+            words = self.failures.excerpt(str(failed))
+            raise CallFailed(failed.reason, words, attempts) from None
 
-    def _failure(
-        self, error: APIStatusError | APIConnectionError, sent: Mapping[str, Any], attempts: int
-    ) -> UserError | CallFailed:
-        """Return the exception that stands for what the client gave up on."""
-        if isinstance(error, APITimeoutError):
-            message = f"no answer from {self.base_url} within {self._timeout_s:g} s"
-            return CallFailed("timeout", message, attempts)
-        if isinstance(error, APIConnectionError):
-            if isinstance(error.__cause__, httpx2.ConnectError):
-                return self._unreachable(error)
-            message = f"the connection to {self.base_url} was lost: {error.__cause__}"
-            return CallFailed("server-error", self._excerpt(message), attempts)
-        return self._status_failure(error, sent, attempts)
+    async def _send(
+        self, path: str, body: Mapping[str, Any], retries: int | None = None
+    ) -> tuple[httpx2.Response, int] | Refusal:
+        """Return the answer and the attempts it took, asking for less where something is refused.
 
-    def _status_failure(
-        self, error: APIStatusError, sent: Mapping[str, Any], attempts: int
-    ) -> UserError | CallFailed:
-        status, words = error.status_code, self._excerpt(read_error(error))
-        message = f"{self.base_url} answers HTTP {status}: {words}"
-        if status == 401:
-            return ModelUnavailable(
-                f"{self.base_url} refuses the API key (HTTP 401); set OPENAI_API_KEY to a valid one"
-            )
-        if status in (402, 403) or error.code == "insufficient_quota":
-            return ModelUnavailable(f"{message}; check what the account behind the API key may do")
-        if TOO_LONG.search(words):
-            return CallFailed("prompt-too-long", words, attempts)
-        if sent.keys() & {"echo", "logprobs"} and status in (400, 404, 405, 422, 501):
-            return self._scoreless(f"HTTP {status}: {words}")
-        if status in (404, 405) or (status < 500 and NO_MODEL.search(words)):
-            return ModelUnavailable(f"{message}; check the model's name '{self.model}' and the URL")
-        if error.code == "content_filter":
-            return CallFailed("refusal", words, attempts)
-        if status == 400 and error.param in ("temperature", "top_p"):
-            return ModelUnavailable(f"{message}; choose a {error.param} that the model takes")
-        return CallFailed("server-error", message, attempts, retry_after(error.response.headers))
+        One request at a time finds out what that is; those that wait for it then do as it did.
+        """
+        terms = self._terms[path]
+        known = set(terms.changes)
+        sent = arranged(body, known)
+        answer = await self._try(path, sent, retries)
+        if isinstance(answer, httpx2.Response):
+            return answer, _attempts(answer.request)
+        first, attempts = answer, answer.attempts
+        if answer.fault is None or not answer.fault.is_of_request:
+            return answer
+        async with terms.trying:
+            trial = Trial(terms)
+            is_old = known != terms.changes
+            while answer.fault and (is_old or trial.goes_on(answer.fault, sent)):
+                is_old = False
+                sent = arranged(body, trial.changes)
+                answer = await self._try(path, sent, retries)
+                if isinstance(answer, httpx2.Response):
+                    for line in trial.succeeded():
+                        log.warning("%s %s", self.base_url, line)
+                    return answer, attempts + _attempts(answer.request)
+                attempts += answer.attempts
+        is_told = answer.fault is None or answer.fault.kind != "other"
+        return replace(answer if is_told else first, attempts=attempts)
 
-    def _unreachable(self, error: APIConnectionError) -> ModelUnavailable:
-        cause = self._excerpt(str(error.__cause__ or "")) or "timed out"
-        return ModelUnavailable(
-            f"cannot reach {self.base_url}: {cause}; check the URL and that the server runs"
-        )
-
-    def _scoreless(self, why: str) -> ScoresUnavailable:
-        return ScoresUnavailable(
-            f"{self.base_url} gives no log-probabilities of given text ({why}); "
-            "use the vllm or transformers engine, or read answers out of generated text"
-        )
-
-    def _excerpt(self, text: str) -> str:
-        """Return at most 1,000 characters of `text`, with the key made unreadable."""
-        return (text if self._key == NO_KEY else text.replace(self._key, "***"))[:1000]
+    async def _try(
+        self, path: str, sent: Mapping[str, Any], retries: int | None
+    ) -> httpx2.Response | Refusal:
+        client = self._client if retries is None else self._client.with_options(max_retries=retries)
+        try:
+            return await client.post(path, cast_to=httpx2.Response, body=sent)
+        except APIStatusError as error:
+            given = error.response
+            fault = read_fault(given.status_code, given.content, given.headers)
+            return Refusal(error, fault, sent, _attempts(given.request))
+        except (APIConnectionError, BadAnswer) as error:
+            return Refusal(error, None, sent, _attempts(error.request))
 
 
-class _TimedClient(DefaultAsyncHttpxClient):
+class _TimedClient(Connection):
     """An HTTP client whose every attempt waits for its turn and then has a deadline.
 
     The plain client's timeout starts anew with each byte, and some endpoints send blanks for
     as long as an answer is being waited for.
     """
 
-    def __init__(self, timeout_s: float, limits: httpx2.Limits, limiter: Limiter) -> None:
-        super().__init__(limits=limits)
+    def __init__(
+        self, timeout_s: float, limits: httpx2.Limits, route: Route, limiter: Limiter
+    ) -> None:
+        super().__init__(route, limits)
         self._timeout_s, self._limiter = timeout_s, limiter
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:

@@ -1,38 +1,26 @@
-"""What an OpenAI-compatible endpoint's answers say: completions, echoed log-probabilities, errors.
+"""What an OpenAI-compatible endpoint's answers say: completions, log-probabilities, models.
 
 Invariant: an answer is read as it is or fails as a `bad-response`; nothing missing is filled in.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from openai import APIError, APIStatusError
 from pydantic import BaseModel, ValidationError
 
 from agents.engines.tokens import exclude_longer
 from agents.model import CallFailed, Completion
 from agents.reasoning import cut_at_stop, join
 
-EXTENSIONS = ("min_p", "repetition_penalty")
-"""Sampling parameters outside OpenAI's interface; an error that only names one gets it left out."""
-DISPENSABLE = (*EXTENSIONS, "max_tokens", "seed", "stop", "response_format")
-"""Parameters to go on without: `max_tokens` has a newer name, stop strings are cut off here as
-well, and whether a reply has its form is checked by whoever reads it."""
-UNSUPPORTED = re.compile(
-    r"not (supported|permitted|allowed|available|implemented)|not (support|accept)\b"
-    r"|unsupported|unrecognized|unknown|unexpected|extra",
-    re.IGNORECASE,
-)
-TOO_LONG = re.compile(
-    r"context[ _](length|window|size)|maximum (model|input|prompt) length"
-    r"|\b(prompt|input|request)\b.{0,40}\btoo (long|large)",
-    re.IGNORECASE,
-)
-
+LIKELIEST = 20
+"""First tokens of an answer whose log-probability an endpoint gives, at most."""
+UNSEEN = 0.05
+"""Share of the options' probability that those may have which an endpoint does not tell."""
 REFUSED = frozenset({
     "content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii",
     "sensitive", "guardrail_intervened",
@@ -168,13 +156,14 @@ def read_scores(content: bytes, asked: Sequence[str]) -> list[float]:
     return exclude_longer([part.tokens for part in parts[1:]], gains)
 
 
-def read_first_token(content: bytes, options: Sequence[str]) -> list[float]:
+def read_first_token(content: bytes, options: Sequence[str], asked: int = LIKELIEST) -> list[float]:
     """Return the log-probability (nats) of each option as the first token of an answer.
 
-    -inf is an option that is not among the likeliest tokens. An option that another one begins
-    like ("1" and "10") can only be told from it where the longer one is a token of its own. Raises
-    NoEcho when log-probabilities are missing, CallFailed when the body cannot be read and where
-    options cannot be told apart.
+    -inf is an option that is not among the likeliest tokens, of which `asked` were asked for. An
+    option that another one begins like ("1" and "10") can only be told from it where the longer one
+    is a token of its own. Raises NoEcho when log-probabilities are missing, CallFailed when the
+    body cannot be read, where options cannot be told apart, and where fewer tokens were asked for
+    than `LIKELIEST` and options that were not told may be as likely as those that were.
     """
     choices = _read(_FirstTokens, content).choices
     given = choices[0].logprobs.content if choices and choices[0].logprobs else None
@@ -189,51 +178,48 @@ def read_first_token(content: bytes, options: Sequence[str]) -> list[float]:
             raise CallFailed(
                 "bad-response", f"the first token '{option}' may begin '{longer[0]}' as well"
             )
+    unseen = [option for option in options if option not in known]
+    if asked < LIKELIEST and unseen:
+        told = [math.exp(one.logprob) for one in given[0].top_logprobs]
+        mass = math.fsum(math.exp(known[one]) for one in set(options) if one in known)
+        if min(len(unseen) * min(told), 1 - math.fsum(told)) > UNSEEN * mass:
+            raise CallFailed(
+                "bad-response",
+                f"the endpoint tells the {asked} likeliest first tokens at most, and that is too "
+                f"few here: options that it does not tell may be as likely, such as '{unseen[0]}'",
+            )
     return [known.get(option, -math.inf) for option in options]
 
 
-def read_model_ids(body: Any) -> set[str]:
+def is_reply(content: bytes) -> bool:
+    """Return whether a body is that of a completion or chat completion, whatever it says."""
+    body = _json(content)
+    return isinstance(body, dict) and isinstance(body.get("choices"), list)
+
+
+def read_model_ids(content: bytes) -> set[str]:
     """Return the model names in the body of GET /models, with the short forms some servers accept.
 
-    Empty when the body has another shape than the two in use (`{"data": [...]}` and a bare list).
+    Empty for a body in none of the shapes in use: a list of names, or of objects with `id` or
+    `name`, alone or as `data` or `models`.
     """
-    entries = body.get("data") if isinstance(body, dict) else body
-    ids = {
-        entry["id"]
-        for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str)
-    }
+    body = _json(content)
+    if isinstance(body, dict):
+        body = next((body[name] for name in ("data", "models") if body.get(name)), None)
+    entries = body if isinstance(body, list) else list(body) if isinstance(body, dict) else []
+    found = (
+        one.get("id") or one.get("name") or one.get("model") if isinstance(one, dict) else one
+        for one in entries
+    )  # fmt: skip
+    ids = {one for one in found if isinstance(one, str)}
     return ids | {id_.removeprefix("models/").removesuffix(":latest") for id_ in ids}
 
 
-def read_error(error: APIStatusError) -> str:
-    """Return an error's message in the server's own words, without any echo of the request.
-
-    OpenAI has `{"error": {"message"}}`, FastAPI servers `{"detail": [{"loc", "msg"}]}`.
-    """
-    body = error.body
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body
-    if isinstance(body, list) and all(isinstance(one, dict) and "msg" in one for one in body):
-        body = "; ".join(f"{'.'.join(map(str, one.get('loc', ())))}: {one['msg']}" for one in body)
-    return " ".join(str(body).split())
-
-
-def refused_parameter(error: APIError, sent: Collection[str]) -> str | None:
-    """Return the dispensable parameter, among those sent, that the endpoint objects to."""
-    if not isinstance(error, APIStatusError) or error.status_code not in (400, 422):
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
         return None
-    words = read_error(error)
-    if TOO_LONG.search(words):
-        return None
-    for name in DISPENSABLE:
-        if isinstance(error.param, str):
-            named = error.param.split(".")[0] == name
-        else:
-            named = re.search(rf"\b{name}\b", words) is not None
-        if name in sent and named and (name in EXTENSIONS or UNSUPPORTED.search(words)):
-            return name
-    return None
 
 
 def _read(kind: type[_Shape], content: bytes) -> _Shape:
