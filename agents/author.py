@@ -27,7 +27,7 @@ from agents.manuscript import (
     outline,
 )
 from agents.model import CUT_IN_REASONING, CallFailed, Message, Model, Sampling, with_room
-from agents.reply import Unreadable, first_object, sound
+from agents.reply import Unreadable, read_object, sound
 from agents.template import Template, load_template
 from agents.view import language_name
 from scenarios.adaptation import deviations, is_local, people, texts
@@ -208,7 +208,7 @@ def _asked_again(job: Job, reply: str, faults: Sequence[Fault]) -> Asked:
     """
     note = job.template.repair([fault.text for fault in faults[:TOLD]])
     try:
-        first_object(reply)
+        read_object(reply, job.schema["properties"])
     except Unreadable:
         reply = reply[:QUOTED]
     messages: list[Message] = [
@@ -229,7 +229,7 @@ def _read(
 ) -> tuple[dict[str, Any] | None, list[Fault]]:
     """Return the data that an answer makes, None where it makes none, and what is wrong with it."""
     try:
-        answer = first_object(reply)
+        answer = read_object(reply, job.schema["properties"])
     except Unreadable as error:
         return None, [Fault("unreadable", f"the answer cannot be read: {error}")]
     malformed = [Fault("unreadable", text) for text in complaints(answer, job.schema)]

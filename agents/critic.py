@@ -6,7 +6,7 @@ says why; it is never a pass and never a zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from agents.actor import Asked, ReplyForm, prompt_hash
 from agents.conversation import Conversation
 from agents.language import speaks
 from agents.model import Message, Prompt
-from agents.reply import Unreadable, first_object, sound
+from agents.reply import Unreadable, read_object, sound
 from agents.template import Template, load_template
 from scenarios.registry import resolve
 from scenarios.words import words
@@ -162,7 +162,7 @@ def read_verdict(reply: str, question: Question, conversation: Conversation) -> 
 
     A dimension outside its scale fails by itself. Raises UnusableVerdict where nothing can be used.
     """
-    value = answer_of(reply, conversation)
+    value = answer_of(reply, conversation, question.scales)
     confidence, reason = value.get("confidence"), value.get("reason")
     if confidence not in CONFIDENCE:
         raise UnusableVerdict("out-of-scale", f'"confidence" must be one of {_listed(CONFIDENCE)}.')
@@ -179,12 +179,14 @@ def read_verdict(reply: str, question: Question, conversation: Conversation) -> 
     return judgements
 
 
-def answer_of(reply: str, conversation: Conversation) -> dict[str, Any]:
-    """Return the JSON object in an answer. Raises UnusableVerdict, which says so where the answer
-    copies the conversation instead.
+def answer_of(
+    reply: str, conversation: Conversation, wanted: Collection[str]
+) -> dict[str, Any]:
+    """Return the JSON object in an answer, the last that has wanted keys. Raises UnusableVerdict,
+    which says so where the answer copies the conversation instead.
     """
     try:
-        found = first_object(reply)
+        found = read_object(reply, wanted)
         return {k: sound(v) if isinstance(v, str) else v for k, v in found.items()}
     except Unreadable as error:
         if _copies(reply, conversation):

@@ -73,7 +73,7 @@ def ask_intent(conversation: Conversation, turn: int, form: ReplyForm) -> Asked:
 
 def read_intent(reply: str, conversation: Conversation) -> Intent:
     """Read an intent. Raises UnusableVerdict."""
-    value = answer_of(reply, conversation)
+    value = answer_of(reply, conversation, ("intent", "relevance"))
     intent, expectation = value.get("intent"), value.get("expectation")
     relevance = value.get("relevance")
     if not _says_something(intent):
@@ -145,7 +145,7 @@ def ask_category(intent: Intent, taxonomy: Taxonomy, form: ReplyForm) -> Asked:
 
 def read_category(reply: str, conversation: Conversation, taxonomy: Taxonomy) -> str:
     """Read a category. Raises UnusableVerdict."""
-    found = answer_of(reply, conversation).get("category")
+    found = answer_of(reply, conversation, ("category",)).get("category")
     if found not in _ids(taxonomy):
         allowed = ", ".join(_ids(taxonomy))
         raise UnusableVerdict("out-of-scale", f'"category" must be one of {allowed}.')

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from agents.naming import own_parts, speakers, words_of
 from scenarios.scenario import ACTIONS, Action
 
 MAX_TEXT = 4000
@@ -20,7 +20,6 @@ MAX_TEXT = 4000
 _OBJECT = re.compile(r'\{\s*(?:["}]|\Z)')
 """The beginning of a JSON object; a brace in prose is none."""
 _DIRECTION = re.compile(r"^[\[(]([^\[\]()]+)[\])]$")
-_WORD = re.compile(r"\w+")
 _PLACES = "room|house|table|office|shop|building|place|meeting|scene|kitchen|hall|party|gathering"
 _LEAVING = re.compile(
     r"^(?:(?:s?he|they) )?(?:\w+ly )?"
@@ -51,6 +50,8 @@ class Act:
     text: str | None
     to: tuple[str, ...] = ()
     whisper: bool = False
+    cut: str | None = None
+    """What was written beyond it, as somebody else, and left out."""
 
 
 def sound(text: str) -> str:
@@ -73,17 +74,34 @@ def act_schema(acts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def first_object(reply: str) -> dict[str, Any]:
-    """Return the first JSON object in `reply`, prose and code fences around it ignored."""
-    found = _OBJECT.search(reply)
-    if found is None:
+def json_objects(reply: str) -> list[dict[str, Any]]:
+    """Return the JSON objects in `reply`, prose and code fences around them ignored.
+
+    Raises Unreadable where one is broken: what stands within it may be quoted.
+    """
+    decoder, found, at = json.JSONDecoder(), list[dict[str, Any]](), 0
+    while begin := _OBJECT.search(reply, at):
+        try:
+            value, at = decoder.raw_decode(reply, begin.start())
+        except (ValueError, RecursionError) as error:
+            raise Unreadable("the JSON object is not complete.") from error
+        found.append(value)
+    return found
+
+
+def read_object(reply: str, wanted: Collection[str]) -> dict[str, Any]:
+    """Return the last JSON object in `reply` with any of the wanted keys; without one, the last.
+
+    Raises Unreadable where there is none, where one is broken, and where several with wanted keys
+    differ: one of them may be quoted.
+    """
+    objects = json_objects(reply)
+    if not objects:
         raise Unreadable("there is no JSON object in it.")
-    try:
-        value, _ = json.JSONDecoder().raw_decode(reply, found.start())
-    except (ValueError, RecursionError) as error:
-        raise Unreadable("the JSON object is not complete.") from error
-    assert isinstance(value, dict)
-    return value
+    fitting = [value for value in objects if not value.keys().isdisjoint(wanted)]
+    if any(value != fitting[-1] for value in fitting):
+        raise Unreadable("it holds several JSON objects that differ.")
+    return (fitting or objects)[-1]
 
 
 def read_json(reply: str, me: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
@@ -91,7 +109,7 @@ def read_json(reply: str, me: str, names: Mapping[str, str], acts: Sequence[str]
 
     Raises Unreadable, and NotAllowed where `acts` lacks the action.
     """
-    value = first_object(reply)
+    value = read_object(reply, ("action",))
     action, text, to = value.get("action"), value.get("text", ""), value.get("to", [])
     if action not in ACTIONS:
         raise Unreadable(f'"action" must be one of {", ".join(ACTIONS)}.')
@@ -110,11 +128,31 @@ def read_script(reply: str, me: str, names: Mapping[str, str], acts: Sequence[st
 
     A line that is one bracketed direction is an act without words; `[leaves]` at the end leaves. A
     line that begins with `(to NAME)` or `(whispering to NAME)` is addressed. Otherwise whoever is
-    called by name is addressed. Raises Unreadable, and NotAllowed where `acts` lacks the action.
+    called by name is addressed. Where the line passes to another speaker it is cut. Raises
+    Unreadable, and NotAllowed where `acts` lacks the action.
     """
-    line = reply.strip().removeprefix(names[me] + ":").strip()
-    if "\n" in line:
-        line = line.split("\n", 1)[0].strip()
+    line, cut = _own_line((reply.strip().splitlines() or [""])[0].strip(), me, names)
+    return replace(_read_line(line, me, names, acts), cut=cut)
+
+
+def _own_line(line: str, me: str, names: Mapping[str, str]) -> tuple[str, str | None]:
+    """Return what a line says as the role itself, its name left off, and what it says as others."""
+    labels = speakers(line, names)
+    if labels and labels[0].role == me and not labels[0].start:
+        own, *labels = labels
+        aside = f"({own.aside}) " if own.aside else ""
+        shift = len(aside) - own.end
+        line = aside + line[own.end :]
+        labels = [label._replace(start=label.start + shift) for label in labels]
+    other = next((label for label in labels if label.role != me), None)
+    if other is None:
+        return line, None
+    if not line[: other.start].strip():
+        raise Unreadable("it speaks for another person.")
+    return line[: other.start].strip(), line[other.start :]
+
+
+def _read_line(line: str, me: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
     direction = _DIRECTION.match(line)
     if direction and not _ASIDE.match(line):
         words = direction.group(1).strip().removeprefix(names[me]).strip()
@@ -140,14 +178,10 @@ def _mentioned(text: str, me: str, names: Mapping[str, str]) -> tuple[str, ...]:
 
     Letter case counts, so that the name An is not found in "an hour".
     """
-    words = set(_WORD.findall(text))
-    parts = Counter(part for name in names.values() for part in set(_WORD.findall(name)))
-
-    def called(name: str) -> bool:
-        own = (part for part in _WORD.findall(name) if len(part) > 1 and parts[part] == 1)
-        return name in text or any(part in words for part in own)
-
-    return tuple(role for role, name in names.items() if role != me and called(name))
+    parts = own_parts(names)
+    called = {parts[word] for word in words_of(text) if word in parts}
+    called |= {role for role, name in names.items() if name in text}
+    return tuple(role for role in names if role != me and role in called)
 
 
 def _checked(act: Act, me: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:

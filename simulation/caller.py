@@ -7,14 +7,16 @@ and the attempt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
-from agents.actor import Actor, Asked, prompt_hash
+from agents.actor import Asked, prompt_hash
 from agents.model import Message, Model, Prompt, Sampling, with_room
-from agents.reply import Act, NotAllowed, Unreadable, first_object
+from agents.prose import read_number, read_role, read_yes_no
+from agents.reply import Act, NotAllowed, Unreadable
 from agents.template import Template, load_template
 from scenarios.scenario import StopRule
 from simulation.budget import Budget, BudgetSpent
@@ -29,6 +31,7 @@ from simulation.call import (
 from simulation.draft import ACCEPTED, DraftCritic, DraftVerdict, read_draft_verdict
 from simulation.stage import Stage
 
+Value = TypeVar("Value")
 SHORT_ANSWER_TOKENS = 32
 """Completion tokens for bids, the moderator and the referee."""
 
@@ -156,18 +159,17 @@ class Caller:
         return read_draft_verdict(row["reply"]), row
 
     async def bids(self, roles: Sequence[str]) -> dict[str, int]:
-        """Ask all roles at once how much they want to act; unreadable bids are missing."""
-        asked = [(role, self.stage.actors[role]) for role in roles]
+        """Ask all roles at once how much they want to act; bids that cannot be read are missing."""
+        rows = [list[Row]() for _ in roles]
         made = await asyncio.gather(
-            *(self._bid(role, actor) for role, actor in asked), return_exceptions=True
+            *(self._bid(role, own) for role, own in zip(roles, rows, strict=True)),
+            return_exceptions=True,
         )
-        rows = [row for row in made if not isinstance(row, BaseException)]
-        self.side_rows += rows
+        self.side_rows += [row for own in rows for row in own]
         for fault in made:
             if isinstance(fault, BaseException):
                 raise fault
-        bids = {role: _field(row, "bid") for role, row in zip(roles, rows, strict=True)}
-        return {r: b for r, b in bids.items() if type(b) is int and 0 <= b <= 10}
+        return {role: bid for role, bid in zip(roles, made, strict=True) if isinstance(bid, int)}
 
     async def next_speaker(self, roles: Sequence[str], moderator: str | None) -> str | None:
         """Ask the model who should act next; None where its answer is none of the roles."""
@@ -177,10 +179,15 @@ class Caller:
             self.stage.scenario.setting, self.stage.public_lines, names,
             self.stage.names[moderator] if moderator else None,
         )  # fmt: skip
-        row = await self._question(text, _object("next", {"type": "string", "enum": names}),
-                                   "moderate", template)  # fmt: skip
-        answer = _field(row, "next")
-        return next((r for r, n in zip(roles, names, strict=True) if n == answer), None)
+        schema = _object("next", {"type": "string", "enum": names})
+
+        def read(reply: str) -> str:
+            role = read_role(reply, "next", self.stage.names)
+            if role not in roles:
+                raise Unreadable(f"it must name one of {', '.join(names)}.")
+            return role
+
+        return await self._question(text, schema, "moderate", template, read)
 
     async def is_met(self, rule: StopRule, roles: list[str]) -> bool:
         """Ask the referee about a stop rule, both ways round.
@@ -188,11 +195,11 @@ class Caller:
         Only a yes to "is it so?" with a no to "is it still open?" counts: a model that says yes to
         everything (acquiescence) decides nothing, and neither does an answer that cannot be read.
         """
-        if await self._referee(rule, roles, negated=False) != "yes":
+        if not await self._referee(rule, roles, negated=False):
             return False
-        return await self._referee(rule, roles, negated=True) == "no"
+        return await self._referee(rule, roles, negated=True) is False
 
-    async def _referee(self, rule: StopRule, roles: list[str], negated: bool) -> str | None:
+    async def _referee(self, rule: StopRule, roles: list[str], negated: bool) -> bool | None:
         template = load_template("referee")
         scenario, names = self.stage.scenario, [self.stage.names[role] for role in roles]
         text = template.ask(
@@ -204,23 +211,51 @@ class Caller:
             negated,
         )
         schema = _object("answer", {"type": "string", "enum": ["yes", "no"]})
-        answer: str | None = _field(
-            await self._question(text, schema, "referee", template), "answer"
+        return await self._question(
+            text, schema, "referee", template, lambda reply: read_yes_no(reply, "answer")
         )
-        return answer
 
-    async def _bid(self, role: str, actor: Actor) -> Row:
+    async def _bid(self, role: str, rows: list[Row]) -> int | None:
+        actor = self.stage.actors[role]
         sampling = replace(self.settings.sampling, max_tokens=SHORT_ANSWER_TOKENS)
-        return await self._call(actor.bid(), sampling, "bid", role, actor.template, 0)
+        return await self._aside(
+            actor.bid(), sampling, "bid", role, actor.template, rows, actor.repair,
+            lambda reply: read_number(reply, "bid", 0, 10),
+        )  # fmt: skip
 
-    async def _question(self, text: str, schema: Row, purpose: str, template: Template) -> Row:
+    async def _question(
+        self, text: str, schema: Row, purpose: str, template: Template, read: Callable[[str], Value]
+    ) -> Value | None:
+        """Put a question about the scene; None where no answer can be read."""
         messages: list[Message] = [{"role": "user", "content": text}]
         prompt: Prompt = text + "\n" if self.stage.form == "script" else messages
         sampling = replace(self.settings.sampling, temperature=0.0, max_tokens=SHORT_ANSWER_TOKENS)
-        asked = Asked(prompt, prompt_hash(prompt), schema)
-        row = await self._call(asked, sampling, purpose, None, template, len(self.side_rows))
-        self.side_rows.append(row)
-        return row
+        return await self._aside(
+            Asked(prompt, prompt_hash(prompt), schema), sampling, purpose, None, template,
+            self.side_rows, partial(_asked_again, template), read,
+        )  # fmt: skip
+
+    async def _aside(
+        self, asked: Asked, sampling: Sampling, purpose: str, role: str | None, template: Template,
+        rows: list[Row], again: Callable[[Asked, str, str], Asked], read: Callable[[str], Value],
+    ) -> Value | None:  # fmt: skip
+        """Ask until an answer can be read, or the tries are used up; rows of calls go to `rows`,
+        with the failure of an answer that cannot be read.
+        """
+        for attempt in range(len(rows), len(rows) + self.settings.repairs + 1):
+            row = await self._call(asked, sampling, purpose, role, template, attempt)
+            rows.append(row)
+            if only_reasoned(row):
+                row["failure"], sampling = row["failure"] or "parse-failure", with_room(sampling)
+                continue
+            if row["failure"]:
+                return None
+            try:
+                return read(row["reply"])
+            except Unreadable as problem:
+                row["failure"] = "parse-failure"
+                asked = again(asked, row["reply"], str(problem))
+        return None
 
     async def _call(
         self, asked: Asked, sampling: Sampling, purpose: str, role: str | None,
@@ -258,11 +293,15 @@ def _object(field: str, schema: Row) -> Row:
     }  # fmt: skip
 
 
-def _field(row: Row, name: str) -> Any:
-    """Return a field of the JSON object that a call replied, or None where there is none."""
-    if row["failure"]:
-        return None
-    try:
-        return first_object(row["reply"]).get(name)
-    except Unreadable:
-        return None
+def _asked_again(template: Template, asked: Asked, reply: str, problem: str) -> Asked:
+    """Return the prompt for a second try after an answer that cannot be read."""
+    note = template.repair(problem)
+    if isinstance(asked.prompt, str):
+        prompt: Prompt = f"{asked.prompt}{reply}\n{note}\n"
+    else:
+        prompt = [
+            *asked.prompt,
+            {"role": "assistant", "content": reply or "{}"},
+            {"role": "user", "content": note},
+        ]
+    return Asked(prompt, prompt_hash(prompt), asked.schema)

@@ -16,7 +16,7 @@ from agents.conversation import Conversation, Line, Person
 from agents.critic import asked_as
 from agents.detector import DETECTORS
 from agents.model import Model, Sampling
-from agents.reply import Act, Unreadable, first_object, sound
+from agents.reply import Act, Unreadable, read_object, sound
 from agents.template import load_template
 from agents.view import RoleView
 from simulation.section import Section
@@ -114,7 +114,7 @@ ACCEPTED = DraftVerdict("accept", HIGHEST, "")
 def read_draft_verdict(reply: str) -> DraftVerdict:
     """Read a judgement; one that cannot be read has a failure and no label."""
     try:
-        value = first_object(reply)
+        value = read_object(reply, ("label", "score"))
     except Unreadable as error:
         return DraftVerdict(None, None, str(error), "parse-failure")
     label, score, feedback = value.get("label"), value.get("score"), value.get("feedback")

@@ -32,6 +32,7 @@ class Entry(TypedDict, total=False):
     whisper: bool
     failure: str | None
     call: int
+    cut: str | None
 
 
 @lru_cache(maxsize=4096)

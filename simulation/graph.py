@@ -160,7 +160,7 @@ async def cue(context: Context, update: Update, choose: Chooser = choose) -> lis
         return []
     row = {
         "step": caller.step, "policy": policy, "candidates": candidates, "chosen": choice.roles,
-        "bids": choice.bids, "why": choice.why,
+        "bids": choice.bids, "why": choice.why, "fallback": choice.fallback,
     }  # fmt: skip
     update["choices"].append(row)
     return choice.roles
@@ -177,7 +177,8 @@ def act_row(role: str, acted: Acted) -> Row:
     return {
         "role": role, "failure": failure, "rows": rows, "action": done.action if done else None,
         "text": done.text if done else None, "to": list(done.to) if done else [],
-        "whisper": bool(done and done.whisper), "made_by": made_by, "drafts": list(drafts),
+        "whisper": bool(done and done.whisper), "cut": done.cut if done else None,
+        "made_by": made_by, "drafts": list(drafts),
     }  # fmt: skip
 
 
@@ -242,6 +243,7 @@ def _entry(stage: Stage, step: int, number: int, done: Row, call: int) -> Entry:
         "speaker": done["role"], "action": done["action"], "text": done["text"],
         "addressees": [role for role in done["to"] if role in stage.present],
         "audience": heard, "whisper": done["whisper"], "failure": done["failure"], "call": call,
+        "cut": done["cut"],
     }  # fmt: skip
 
 

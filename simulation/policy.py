@@ -25,6 +25,8 @@ class Choice(NamedTuple):
     why: str
     bids: dict[str, int] | None = None
     """Under bidding, what each role bid; roles whose bid could not be read are missing."""
+    fallback: bool = False
+    """Whether no answer could be read and the longest silent acts instead."""
 
 
 class Asking(Protocol):
@@ -85,7 +87,7 @@ async def bidding(stage: Stage, ask: Asking, rng: random.Random, options: Option
     candidates = stage.candidates()
     bids = await ask.bids(candidates)
     if not bids:
-        return Choice([_longest_silent(stage, candidates)], "no bid could be read", bids)
+        return Choice([_longest_silent(stage, candidates)], "no bid could be read", bids, True)
     highest = max(bids.values())
     top = [role for role in candidates if bids.get(role) == highest]
     why = f"bid {highest}" + (f", tied with {len(top) - 1}" if len(top) > 1 else "")
@@ -104,7 +106,8 @@ async def moderator(stage: Stage, ask: Asking, rng: random.Random, options: Opti
         return Choice(others, "the only one who can follow")
     role = await ask.next_speaker(others, leader)
     if role is None:
-        return Choice([_longest_silent(stage, others)], "the moderator's answer could not be read")
+        why = "the moderator's answer could not be read"
+        return Choice([_longest_silent(stage, others)], why, fallback=True)
     return Choice([role], f"called on by {stage.names[leader] if leader else 'the moderator'}")
 
 

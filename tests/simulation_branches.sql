@@ -20,7 +20,7 @@ insert into roles
 insert into turns
     select b.episode_id, t.* exclude (episode_id)
     from branches b join turns t on t.episode_id = b.parent_id and t.turn <= b.at_turn order by b.episode_id, t.turn;
-insert into turns
+insert into turns (episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, call, words)
     select episode_id, turn, turn, 'supper', speaker, action, text, addressees, audience, false, null, call,
            spoken_words(action, text)
     from (values
@@ -33,7 +33,8 @@ insert into turns
 insert into happenings
     select b.episode_id, h.* exclude (episode_id)
     from branches b join happenings h on h.episode_id = b.parent_id and h.after_turn = 0;
-insert into calls
+insert into calls (episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, prompt_tokens, cached_tokens,
+    completion_tokens, latency_s, attempts, cost, finish_reason, failure, reply, endpoint)
     select b.episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, null, null, null, 0, 0, null,
            finish_reason, failure, reply, 'parent'
     from branches b join calls c on c.episode_id = b.parent_id and c.step <= b.at_turn order by b.episode_id, call;

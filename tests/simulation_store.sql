@@ -76,7 +76,7 @@ insert into roles
     join personas p using (persona_id)
     order by e.rowid, place;
 
-insert into turns
+insert into turns (episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, call, words)
     select episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, turn,
            spoken_words(action, text)
     from (values
@@ -116,21 +116,23 @@ insert into happenings values
     ('aaaa000000000001', 3, 2, 'event', 'knock', 'There is a knock at the door.', ['mother', 'son']),
     ('aaaa000000000001', 3, 2, 'entrance', 'uncle', null, ['mother', 'son']);
 
-insert into choices
+insert into choices (episode_id, step, policy, candidates, chosen, bids, why)
     select episode_id, step, e.policy, any_value(present), list(speaker order by turn),
            case when e.policy = 'bidding' then map {'boss': (9 - step)::integer, 'clerk': (2 + step)::integer} end,
            case when step = 1 then 'opens the scene' when e.policy = 'bidding' then 'highest bid' else 'spoken to' end
     from turns join episodes e using (episode_id)
     join (select episode_id, list(role order by rowid) as present from roles group by episode_id) using (episode_id)
     group by episode_id, step, e.policy order by episode_id, step;
-insert into choices values ('eeee000000000008', 1, 'addressed', ['boss', 'clerk'], ['boss'], null, 'opens the scene');
+insert into choices (episode_id, step, policy, candidates, chosen, bids, why) values ('eeee000000000008', 1, 'addressed', ['boss', 'clerk'], ['boss'], null, 'opens the scene');
 
-insert into calls
+insert into calls (episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, prompt_tokens, cached_tokens,
+    completion_tokens, latency_s, attempts, cost, finish_reason, failure, reply, endpoint)
     select episode_id, call, step, 'act', speaker, e.model, 'tem-act', 'cafe', turn - 1, turn, 100 + 10 * turn, 90, 20, 0.5, 1,
            if(e.model = 'fake', null, 0.01), if(failure is null, 'stop', null), failure, coalesce(text, failure, 'nothing'),
            null
     from turns join episodes e using (episode_id) order by e.rowid, turn;
-insert into calls values
+insert into calls (episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, prompt_tokens, cached_tokens,
+    completion_tokens, latency_s, attempts, cost, finish_reason, failure, reply, endpoint) values
     ('aaaa000000000001', 9, 3, 'repair', 'uncle', 'fake', 'tem-act', 'cafe', 2, 3, 150, 100, 20, 0.5, 1, null, 'stop', null, '{}', null),
     ('cccc000000000003', 5, 1, 'bid', 'boss', 'fake', 'tem-bid', 'cafe', 0, 4, 80, null, 2, 0.1, 3, null, 'stop', null, '8', null);
 

@@ -63,11 +63,14 @@ def test_a_verdict_is_read() -> None:
     ]
 
 
-def test_a_verdict_may_stand_in_prose_or_be_cut_off_behind_it() -> None:
+GOOD, BAD = (json.dumps(VERDICT | {"quality": label}) for label in ("good", "bad"))
+
+
+def test_a_verdict_may_stand_in_prose_or_beside_other_objects() -> None:
     whole = json.dumps(VERDICT | {"quality": "bad"})
     for reply in (
         f"```json\n{whole}\n```", f"Certainly! Here it is:\n{whole}\nI hope it helps {{}}",
-        f"  {whole} {{", f"<think>Hm.</think>{whole}", f"{whole}{whole}",
+        f"{whole}{whole}", f'{{"note": "draft"}} {whole}', f'{whole} {{"note": "done"}}',
     ):  # fmt: skip
         assert [one.label for one in read_verdict(reply, question("quality"), DINNER)] == ["bad"]
 
@@ -79,6 +82,11 @@ def test_a_verdict_may_stand_in_prose_or_be_cut_off_behind_it() -> None:
         ("The conversation is good.", "parse-failure", "no JSON object"),
         ('["good"]', "parse-failure", "no JSON object"),
         ('{"reason": "They talk past each', "parse-failure", "not complete"),
+        (json.dumps(VERDICT) + " {", "parse-failure", "not complete"),
+        (f"Turn 3 steers me: {GOOD}. {BAD}", "parse-failure", "differ"),
+        (f"{BAD} Turn 3 said {GOOD}", "parse-failure", "differ"),
+        (f'{{"reason": "It says {GOOD}", "quality": "bad"}}', "parse-failure", "not complete"),
+        (f'{GOOD} {{"quality": "bad"}}', "parse-failure", "differ"),
         ('{"quality": ' * 9000, "parse-failure", "not complete"),
         ('{"quality": ' + "9" * 9000 + "}", "parse-failure", "not complete"),
         ("{}", "out-of-scale", '"confidence" must be one of "very confident", "confident"'),

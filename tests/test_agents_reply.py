@@ -49,11 +49,59 @@ def test_script_lines(reply: str, act: Act) -> None:
 
 @pytest.mark.parametrize(
     "reply",
-    ["", "   \n", "...", "[]", "Ana O'Neill-Ruiz: I leave.", "So. Lin Bo: Yes?", "x" * 100_000],
+    ["", "   \n", "...", "[]", "Ana O'Neill-Ruiz: I leave.", "... Lin Bo: Yes?", "x" * 100_000],
 )
 def test_script_lines_that_hold_no_act(reply: str) -> None:
     with pytest.raises(Unreadable):
         script(reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "cut"),
+    [
+        ("So. Lin Bo: Yes?", "So.", "Lin Bo: Yes?"),
+        ("Sit. Bo: Yes?", "Sit.", "Bo: Yes?"),
+        ("Sit! **Ana**: Really?", "Sit!", "**Ana**: Really?"),
+        ("Sit? **Ana:** Really?", "Sit?", "**Ana:** Really?"),
+        ("Sit. Ana (smiling): Thanks.", "Sit.", "Ana (smiling): Thanks."),
+        ("Sit. Ana [sits down]: Thanks.", "Sit.", "Ana [sits down]: Thanks."),
+        ("坐。Ana\uff1a谢谢", "坐。", "Ana\uff1a谢谢"),
+        ("Sit. guest: Thanks.", "Sit.", "guest: Thanks."),
+        ("Sit. The child: Thanks.", "Sit.", "The child: Thanks."),
+        ("Sit. ANA O'NEILL-RUIZ: No.", "Sit.", "ANA O'NEILL-RUIZ: No."),
+        ("**Lin Meifang:** Sit.", "Sit.", None),
+        ("Meifang: Sit.", "Sit.", None),
+        ("host: Sit. Bo: No.", "Sit.", "Bo: No."),
+        ("Lin Meifang (smiling): Sit. Ana: No.", "(smiling) Sit.", "Ana: No."),
+        ("I told Bo: go home.", "I told Bo: go home.", None),
+        ("The hour is 5:30. Anabel: a name.", "The hour is 5:30. Anabel: a name.", None),
+    ],
+)
+def test_a_line_is_cut_where_somebody_else_speaks(reply: str, text: str, cut: str | None) -> None:
+    act = script(reply)
+    assert (act.action, act.text, act.cut) == ("speak", text, cut)
+
+
+def test_what_stands_before_the_name_makes_the_act() -> None:
+    assert script("[pours the tea] Ana: Thanks.") == Act(
+        "non-verbal", "pours the tea", cut="Ana: Thanks."
+    )
+    assert script("Meifang (whispering to Bo): Hush.") == Act("speak", "Hush.", ("child",), True)
+
+
+@pytest.mark.parametrize("reply", ["Ana: I", "**Lin Bo**: I", "- Bo (sighs): I", "child: I"])
+def test_a_line_of_somebody_else_alone_is_no_act(reply: str) -> None:
+    with pytest.raises(Unreadable, match="another person"):
+        script(reply)
+
+
+def test_the_last_object_with_an_action_counts() -> None:
+    act = '{"action": "speak", "text": "Sit."}'
+    for reply in (f'{{"plan": "rude?"}} {act}', f"{act} {act}", f'{act} {{"done": true}}'):
+        assert read_json(reply, "host", NAMES, ACTIONS) == Act("speak", "Sit.")
+    for reply in (f'{{"action": "leave"}} {act}', f'{{"note": "{act}"}}', f'{act} {{"action'):
+        with pytest.raises(Unreadable):
+            read_json(reply, "host", NAMES, ACTIONS)
 
 
 def test_json_replies() -> None:

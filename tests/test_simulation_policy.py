@@ -59,7 +59,11 @@ def test_bidding_lets_the_highest_speak_and_keeps_the_bids() -> None:
     assert record.rows["choices"][0]["bids"] == {"ada": 3, "bela": 9}, (
         "an unreadable bid is missing"
     )
-    assert [call["purpose"] for call in record.rows["calls"]] == ["bid", "bid", "bid", "act"] * 2
+    made = [(call["purpose"], call["role"], call["failure"]) for call in record.rows["calls"]]
+    failed = ("bid", "cleo", "parse-failure")
+    assert made == [("bid", "ada", None), ("bid", "bela", None), failed, failed,
+                    ("act", "bela", None)] * 2  # fmt: skip
+    assert [choice["fallback"] for choice in record.rows["choices"]] == [False, False]
 
 
 def test_moderator_calls_on_a_name() -> None:
@@ -75,6 +79,44 @@ def test_moderator_calls_on_a_name() -> None:
     assert speakers(record) == ["ada", "cleo", "bela"], "an impossible answer falls to the silent"
     whys = [choice["why"] for choice in record.rows["choices"]]
     assert whys[1:] == ["called on by Ada", "the moderator's answer could not be read"]
+
+
+@pytest.mark.parametrize("form", ["json", "script"])
+@pytest.mark.parametrize("said", ["Cleo", "**Cleo**", "I choose Cleo.", "cleo", '["Cleo"]'])
+def test_a_moderator_that_answers_in_plain_words_is_heard(said: str, form: str) -> None:
+    asked = 0
+
+    def reply(prompt, sampling, schema):
+        nonlocal asked
+        if "next" in (schema or {}).get("properties", {}):
+            asked += 1
+            return said if asked == 1 else '{"next": "Bela"}'
+        return "Good morning." if form == "script" else json_act()
+
+    moderated = {"name": "moderator", "options": {"moderator": "ada"}}
+    record = play(scenario(3, policy=moderated, limits={"turns": 2}), reply, form=form)
+    assert speakers(record) == ["ada", "cleo"] and asked == 1
+    assert [call["failure"] for call in record.rows["calls"]] == [None, None, None]
+    assert [choice["fallback"] for choice in record.rows["choices"]] == [False, False]
+
+
+@pytest.mark.parametrize("said", ["Bela or Cleo", "Dora", "Ada", "", "<think>Cleo?</think>"])
+def test_a_moderator_that_names_nobody_is_asked_again_and_then_a_fallback(said: str) -> None:
+    repairs = []
+
+    def reply(prompt, sampling, schema):
+        if "next" in schema["properties"]:
+            repairs.append(prompt[-1]["content"])
+            return said
+        return json_act()
+
+    moderated = {"name": "moderator", "options": {"moderator": "ada"}}
+    record = play(scenario(3, policy=moderated, limits={"turns": 2}), reply)
+    calls = [call for call in record.rows["calls"] if call["purpose"] == "moderate"]
+    assert [call["failure"] for call in calls] == ["parse-failure"] * 2
+    assert "could not be used" in repairs[1] or "think" in said
+    assert [choice["fallback"] for choice in record.rows["choices"]] == [False, True]
+    assert speakers(record) == ["ada", "bela"]
 
 
 def test_network_hears_and_answers_along_ties() -> None:

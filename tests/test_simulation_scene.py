@@ -153,7 +153,7 @@ def test_garbage_is_recorded_and_nothing_stands_in_for_it(garbage: str, form: st
     if form == "script" and garbage == "\x1b[31mred":
         return  # in a play, that is a line; printing neutralises it
     if form == "script" and garbage.startswith("{"):
-        garbage = "So. Ada: Yes. Bela: No."
+        return  # in a play, it is cut where somebody else speaks
     record = play(scenario(), lambda prompt, *_: garbage, form=form)
     assert ending(record) == ("model-failure", "parse-failure")
     for turn in record.rows["turns"]:

@@ -20,6 +20,15 @@ from simulation.plan import make_plan
 from simulation.query import open_reader, run_query
 from simulation.store import Store, views_sql
 
+TURN = (
+    "episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, "
+    "call, words"
+)
+CALL = (
+    "episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, "
+    "prompt_tokens, cached_tokens, completion_tokens, latency_s, attempts, cost, finish_reason, "
+    "failure, reply, endpoint"
+)
 CLERK = "You are seeing a doctor every Friday because of your heart."
 
 
@@ -291,7 +300,7 @@ def test_costs_by_stage(tmp_path: Path) -> None:
         call(10, "critique"), call(11, "critique"), call(12, "critique", "null, null, null"),
         call(13, "label"), call(14, "categorise"), call(15, "draft-critic"),
     ])  # fmt: skip
-    with open_reader(sample_run(tmp_path, f"insert into calls values {added}")) as con:
+    with open_reader(sample_run(tmp_path, f"insert into calls ({CALL}) values {added}")) as con:
         query = "select stage, calls, prompt_tokens, cached_tokens, completion_tokens, cost"
         found = rows(con, f"{query}, calls_per_accepted, tokens_per_accepted from stage_costs "
                           "where stage <> 'play' order by stage")  # fmt: skip
@@ -414,7 +423,7 @@ def test_repetition_agrees_with_another_implementation(tmp_path: Path) -> None:
     )  # fmt: skip
     run = sample_run(
         tmp_path, "delete from turns where episode_id = 'cccc000000000004'",
-        f"insert into turns values {values}",
+        f"insert into turns ({TURN}) values {values}",
     )  # fmt: skip
 
     def grams(text: str) -> set[tuple[str, ...]]:

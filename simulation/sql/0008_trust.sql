@@ -5,7 +5,7 @@ alter table calls add column reasoning_tokens integer;
 comment on column calls.reasoning is 'What the model thought before and beside its reply, never spoken or parsed; null where it shows none.';
 comment on column calls.reasoning_tokens is 'Of the completion tokens, those of reasoning; null where the engine does not tell.';
 comment on column calls.reply is 'The reply as generated, reasoning left out; of a failed call the error message.';
-comment on column calls.failure is 'Null, or why the call failed: timeout, refusal, server-error, bad-response, prompt-too-long; cut-in-reasoning where the tokens were used up before a reply began.';
+comment on column calls.failure is 'Null, or why the call failed: timeout, refusal, server-error, bad-response, prompt-too-long; cut-in-reasoning where the tokens were used up before a reply began; parse-failure where the answer to a question about the scene (bid, moderate, referee) cannot be read.';
 comment on column turns.failure is 'Null, or: parse-failure, cut-in-reasoning, refusal, timeout, server-error, bad-response, prompt-too-long, not-allowed.';
 
 alter table survey_replies add column reasoning varchar;
@@ -17,3 +17,11 @@ comment on column survey_replies.problem is 'Null, or why there is no answer: em
 
 alter table spa_attempts add column reasoning varchar;
 comment on column spa_attempts.reasoning is 'What the model thought before and beside its reply; null where it shows none.';
+
+alter table turns add column cut varchar;
+comment on column turns.cut is 'What the model wrote beyond the act, as somebody else, and was left out; null where nothing was.';
+
+alter table choices add column fallback boolean;
+update choices set fallback = why in ('no bid could be read', 'the moderator''s answer could not be read');
+comment on column choices.fallback is 'Whether nobody was chosen by an answer, as none could be read, and the longest silent acted instead.';
+comment on column choices.bids is 'Under bidding: each role''s bid, 0 to 10; a role whose bid could not be read, in spite of a repair, is missing.';

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from agents.reply import Unreadable, first_object, sound
+from agents.reply import Unreadable, read_object, sound
 from scenarios.words import words
 from training.spa.option import Unfit, declines, phrases, plain_labels
 
@@ -56,7 +56,7 @@ class Draft(NamedTuple):
 def read_draft(reply: str, declining: Declining = "drop") -> Draft:
     """Return the question of a reply. Raises Unfit; docs/culturespa.md lists the faults."""
     try:
-        value = first_object(reply)
+        value = read_object(reply, SCHEMA["properties"])
     except Unreadable as error:
         raise Unfit("unreadable") from error
     return checked_draft(value.get("question"), value.get("options"), declining)
