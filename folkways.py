@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("scenarios", "agents", "simulation", "training", "eval")
+ALLOW_CODE = "--allow-code"
 HOME = Path(__file__).resolve().parent
 
 
@@ -38,7 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     from scenarios.terminal import printable
 
     try:
-        typer.main.get_command(application())(args=arguments, prog_name="folkways")
+        given = with_leave(sys.argv[1:] if arguments is None else arguments)
+        typer.main.get_command(application())(args=given, prog_name="folkways")
     except UserError as error:
         print(printable(f"folkways: {error}"), file=sys.stderr)
         sys.exit(1)
@@ -48,6 +50,16 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("folkways: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def with_leave(arguments: list[str]) -> list[str]:
+    """Take `--allow-code`, which every command has, out of the arguments and give the leave."""
+    from scenarios.registry import Code, allow_code, set_code
+
+    set_code(Code())
+    if ALLOW_CODE in arguments:
+        allow_code()
+    return [argument for argument in arguments if argument != ALLOW_CODE]
 
 
 def application() -> object:
@@ -77,6 +89,8 @@ def application() -> object:
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Simulate social life between culture-conditioned agents, and query it with SQL.",
+        epilog="Every command takes --allow-code: run code that a scenario, a pool file or a store "
+        "names. Without it, only names on the command line and in your configurations are run.",
     )
     scenario_app.command("show")(commands.show)
     scenario_app.command("play")(commands.play)

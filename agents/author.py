@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from agents.actor import Asked, prompt_hash
 from agents.answer import complaints
@@ -36,7 +36,7 @@ from scenarios.culture import Culture
 from scenarios.descriptors import describe
 from scenarios.layout import lay_out
 from scenarios.problem import Finding, Problem, Severity, show_path
-from scenarios.scenario import Scenario, Selector, Theme
+from scenarios.scenario import THEMES, Scenario, Selector
 from scenarios.schema import parse
 
 PLAN_TOKENS = 5000
@@ -155,7 +155,7 @@ async def generate_scenario(
     template = load_template("generate")
     text = template.ask(
         culture, describe(culture), [one.text for one in culture.norms], language_name(language),
-        norm, number, count, *roles, titles, get_args(Theme),
+        norm, number, count, *roles, titles, THEMES,
     )  # fmt: skip
     plain = f"{culture.id.lower()}-{number}"
     return await _write(Job(

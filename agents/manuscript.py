@@ -8,13 +8,13 @@ texts, names and people, and nothing else of it is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from agents.answer import TEXT, list_of, object_of, one_of, whole
 from agents.character import person_schema, persona_data, slug, tell_apart, tidy
 from scenarios.adaptation import is_local
 from scenarios.culture import Culture
-from scenarios.scenario import Scenario, Selector, Theme
+from scenarios.scenario import THEMES, Scenario, Selector
 
 MOST_PHRASES = 12
 MOVE = ("place", "occasion", "instead")
@@ -86,7 +86,7 @@ def generation_schema(least: int, most: int) -> dict[str, Any]:
     }  # fmt: skip
     parts = {
         "title": TEXT,
-        "theme": one_of(get_args(Theme)),
+        "theme": one_of(THEMES),
         "setting": TEXT,
         "roles": list_of(object_of(role), least, most),
         "relationships": list_of(object_of(tie), 1, most * (most - 1) // 2),

@@ -37,6 +37,17 @@ class OtherView:
     """How far the other stands above (positive) or below the role; null where they have no
     relationship.
     """
+    goal: str | None = None
+    """What the other wants, where everyone is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamView:
+    """What a role shares with some of the others."""
+
+    members: tuple[str, ...]
+    """Names of the others in it."""
+    secret: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ class RoleView:
     brief: str
     goal: str
     secret: str | None
+    teams: tuple[TeamView, ...]
     knows: tuple[str, ...]
     others: tuple[OtherView, ...]
     language: str
@@ -122,6 +134,7 @@ def role_view(
                 tie.get("type"),
                 tie.get("closeness"),
                 tie.get("status"),
+                its_part.goal if its_part.public_goal else None,
             )
         )
     tag = part.language or language
@@ -137,6 +150,10 @@ def role_view(
         brief=part.brief,
         goal=part.goal,
         secret=part.secret,
+        teams=tuple(
+            TeamView(tuple(names[other] for other in team.roles if other != role), team.secret)
+            for team in scenario.teams_of(role).values()
+        ),
         knows=part.knows,
         others=tuple(others),
         language=language_name(tag),

@@ -14,16 +14,23 @@ from pathlib import Path
 from scenarios.adaptation import deviations, load_scenes, relatives
 from scenarios.casting import named_cultures, obstacles
 from scenarios.culture import load_cultures
+from scenarios.errors import UserError
 from scenarios.library import adapted, library
 from scenarios.overlap import NEAR_DUPLICATE, leaks, shingles, similarity
 from scenarios.persona import Persona
 from scenarios.pool import load_personas
 from scenarios.population import populated
-from scenarios.problem import Finding, Keys, Problem, Severity, show_value
+from scenarios.problem import Finding, Keys, Problem, Severity, nearest, show_value
 from scenarios.reach import unreachable
 from scenarios.references import contradictions, wrong_names
+from scenarios.registry import (
+    CodeNotAllowed,
+    look_beside,
+    require_signature,
+    resolve_foreign,
+)
 from scenarios.salvage import salvage
-from scenarios.scenario import Scenario
+from scenarios.scenario import POLICIES, POLICY_PARAMETERS, THEMES, Scenario
 from scenarios.schema import parse_source
 from scenarios.source import read_yaml
 
@@ -69,6 +76,10 @@ def _findings(
         yield Finding(("id",), "not the file's name", show_value(scene.id), show_value(path.stem))
     unknown = list(wrong_names(scene, personas, load_cultures()))
     yield from unknown
+    if scene.theme not in THEMES and (near := nearest(scene.theme, THEMES)):
+        message = f"nearly the shipped theme '{near}'; keep it if it is a theme of your own"
+        yield Finding(("theme",), message, show_value(scene.theme), severity="warning")
+    yield from _own_code(scene, path)
     yield from contradictions(scene)
     yield from leaks(scene)
     if not any(at[0] in _PLOT and at[-1] not in _HARMLESS for at in wrong if at):
@@ -82,6 +93,22 @@ def _findings(
     if parent and not wrong:
         for original in load_scenes([parent]):
             yield from deviations(original, scene, relatives(scene, path))
+
+
+def _own_code(scene: Scenario, path: Path) -> Iterator[Finding]:
+    """Yield what is wrong with turn policies that are code; without leave they are not tried."""
+    for place, policy in scene.policies():
+        if policy.name in POLICIES or ":" not in policy.name:
+            continue
+        look_beside(path)
+        try:
+            found = resolve_foreign("turn policy", policy.name, dict.fromkeys(POLICIES, ""))
+            require_signature("turn policy", policy.name, found, POLICY_PARAMETERS)
+        except CodeNotAllowed:
+            message = "is code, which is run only with --allow-code; not tried here"
+            yield Finding(place, message, show_value(policy.name), severity="warning")
+        except UserError as error:
+            yield Finding(place, str(error))
 
 
 def _follows(finding: Finding, wrong: Iterable[Keys]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -22,7 +22,6 @@ from scenarios.library import adapted, find_scenario, library, load_scenario
 from scenarios.pool import load_personas
 from scenarios.population import sample_personas
 from scenarios.problem import suggest
-from scenarios.scenario import Theme
 from scenarios.schema import json_schema
 from scenarios.skeleton import MAX_ROLES, write_skeleton
 from scenarios.terminal import printable
@@ -109,9 +108,10 @@ def list_scenarios(
     ] = False,
 ) -> None:
     """List the shipped scenarios."""
-    if theme is not None and theme not in get_args(Theme):
-        raise unknown_name("theme", theme, get_args(Theme))
-    scenes = map(load_scenario, adapted() if to_cultures else library())
+    scenes = [*map(load_scenario, adapted() if to_cultures else library())]
+    themes = {scene.theme for scene in scenes}
+    if theme is not None and theme not in themes:
+        raise unknown_name("theme", theme, themes)
     rows = [
         (scene.id, str(len(scene.roles)), scene.culture or "any", scene.theme, scene.title)
         for scene in scenes

@@ -21,7 +21,8 @@ _FOLDED_FROM = 72
 _IN_LINE = 130
 """Characters up to which a list or mapping is written in brackets."""
 _ORDER = (
-    "id", "title", "theme", "tags", "culture", "language", "setting", "roles", "relationships",
+    "id", "title", "theme", "tags", "culture", "language", "setting", "roles", "teams",
+    "relationships",
     "policy", "opens", "limits", "stop", "phases", "events", "norms", "personas", "provenance",
 )  # fmt: skip
 

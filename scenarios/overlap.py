@@ -9,15 +9,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from functools import lru_cache
+from typing import NamedTuple
 
 from scenarios.problem import Finding, Keys, show_path
-from scenarios.scenario import Scenario
+from scenarios.scenario import Role, Scenario
 from scenarios.words import length, words
 
 LEAK_LENGTH = 5.0
 """Length (see `words.length`) of a shared run that makes a warning. Shorter runs are idiom."""
 VERBATIM_LENGTH = 8.0
 """Length that makes an error in public text, as does a run of half the private text."""
+SHORTEST = 3.0
+"""Length below which a text is not searched for: it says too little to be told from idiom."""
 NEAR_DUPLICATE = 0.25
 """Share of word triples, of setting and goals, that two scenarios have in common (Jaccard).
 
@@ -27,38 +30,51 @@ Independently written scenes stay below 0.03; a scene with one word in six repla
 _GRAM = 5
 
 
+class _Private(NamedTuple):
+    """A text that only some are told."""
+
+    path: Keys
+    text: tuple[str, ...]
+    roles: frozenset[str]
+    """Who may know it: the role, and whoever is in a team with it."""
+    is_secret: bool
+
+
 def leaks(scene: Scenario) -> Iterator[Finding]:
     """Yield secrets and goals whose wording appears where others read it.
 
-    Public text that gives one away is an error when the wording is nearly whole. Private text of
-    another role is a warning, because two roles may well be meant to share a fact; two goals in
-    the same words are no leak at all.
+    Public text that gives a secret away is an error when the wording is nearly whole. A goal is a
+    warning, because the rules of a game may well be known to all, and so is private text of another
+    role outside the team. Two goals in the same words are no leak at all, and texts that say too
+    little to be told from idiom are not searched for.
     """
-    private = list(_private(scene))
+    private = [one for one in _private(scene) if length(one.text) >= SHORTEST]
     holders: dict[tuple[str, ...], set[int]] = defaultdict(set)
-    for number, (_, text) in enumerate(private):
-        for gram in _grams(text, min(_GRAM, len(text))):
+    for number, one in enumerate(private):
+        for gram in _grams(one.text, min(_GRAM, len(one.text))):
             holders[gram].add(number)
     sizes = {len(gram) for gram in holders}
-    for public, path, text in _readable(scene):
+    for reader, path, text in _readable(scene):
         grams = (gram for size in sizes for gram in _grams(text, size))
         for number in sorted(set().union(*(holders.get(gram, ()) for gram in grams))):
-            owner, secret = private[number]
-            own, goals = owner[:2] == path[:2], owner[-1] == path[-1] == "goal"
-            if public or not (own or goals):
-                yield from _leak(owner, secret, path, text, public)
+            one = private[number]
+            goals = one.path[-1] == path[-1] == "goal"
+            if reader not in one.roles and not goals:
+                yield from _leak(one, path, text, public=reader is None)
 
 
-def _leak(
-    owner: Keys, secret: tuple[str, ...], path: Keys, text: tuple[str, ...], public: bool
-) -> Iterator[Finding]:
-    run = _longest_run(secret, text)
-    if length(run) < LEAK_LENGTH and len(run) < len(secret):
+def _leak(one: _Private, path: Keys, text: tuple[str, ...], public: bool) -> Iterator[Finding]:
+    run = _longest_run(one.text, text)
+    if length(run) < LEAK_LENGTH and len(run) < len(one.text):
         return
     where = "" if public else ", which another role is told"
-    message = f'gives away {show_path(owner)}{where}: "{" ".join(run)}"'
-    whole = length(run) >= min(VERBATIM_LENGTH, length(secret) / 2)
-    yield Finding(path, message, severity="error" if public and whole else "warning")
+    message = f'gives away {show_path(one.path)}{where}: "{" ".join(run)}"'
+    whole = length(run) >= min(VERBATIM_LENGTH, length(one.text) / 2)
+    if public and not one.is_secret:
+        message += "; public_goal: true says that everyone may know it"
+    yield Finding(
+        path, message, severity="error" if public and whole and one.is_secret else "warning"
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -78,28 +94,38 @@ def similarity(first: frozenset[tuple[str, ...]], second: frozenset[tuple[str, .
     return len(first & second) / (len(first | second) or 1)
 
 
-def _private(scene: Scenario) -> Iterator[tuple[Keys, tuple[str, ...]]]:
+def _private(scene: Scenario) -> Iterator[_Private]:
     for name, role in scene.roles.items():
-        for key, text in (("goal", role.goal), ("secret", role.secret)):
-            if private := words(text or ""):
-                yield ("roles", name, key), private
+        insiders = frozenset({name, *(r for t in scene.teams_of(name).values() for r in t.roles)})
+        goal = "" if role.public_goal or _is_shared(scene, role) else role.goal
+        yield _Private(("roles", name, "goal"), words(goal), frozenset({name}), False)
+        yield _Private(("roles", name, "secret"), words(role.secret or ""), insiders, True)
+    for name, team in scene.teams.items():
+        told = words(team.secret or "")
+        yield _Private(("teams", name, "secret"), told, frozenset(team.roles), True)
 
 
-def _readable(scene: Scenario) -> Iterator[tuple[bool, Keys, tuple[str, ...]]]:
-    """Yield every text that others are told: whether everyone is, its path, its words."""
-    yield True, ("title",), words(scene.title)
-    yield True, ("setting",), words(scene.setting)
+def _is_shared(scene: Scenario, role: Role) -> bool:
+    """Return whether all have the same goal, so that nobody gives anything away with it."""
+    return all(words(other.goal) == words(role.goal) for other in scene.roles.values())
+
+
+def _readable(scene: Scenario) -> Iterator[tuple[str | None, Keys, tuple[str, ...]]]:
+    """Yield every text that others are told: to which role, None for all, its path, its words."""
+    yield None, ("title",), words(scene.title)
+    yield None, ("setting",), words(scene.setting)
     for name, role in scene.roles.items():
-        yield True, ("roles", name, "brief"), words(role.brief)
-        yield False, ("roles", name, "goal"), words(role.goal)
+        yield None, ("roles", name, "brief"), words(role.brief)
+        goal_reader = None if role.public_goal else name
+        yield goal_reader, ("roles", name, "goal"), words(role.goal)
         for number, fact in enumerate(role.knows):
-            yield False, ("roles", name, "knows", number), words(fact)
+            yield name, ("roles", name, "knows", number), words(fact)
     for number, tie in enumerate(scene.relationships):
-        yield True, ("relationships", number, "type"), words(tie.type)
+        yield None, ("relationships", number, "type"), words(tie.type)
     for number, phase in enumerate(scene.phases):
-        yield True, ("phases", number, "brief"), words(phase.brief or "")
+        yield None, ("phases", number, "brief"), words(phase.brief or "")
     for number, event in enumerate(scene.events):
-        yield True, ("events", number, "text"), words(event.text)
+        yield None, ("events", number, "text"), words(event.text)
 
 
 def _grams(text: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from scenarios.consistency import inconsistencies
 from scenarios.persona import Persona
 from scenarios.problem import Finding, Keys, show_value, suggest
-from scenarios.scenario import POLICIES, Policy, Scenario
+from scenarios.scenario import POLICIES, Scenario
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -39,7 +39,7 @@ def wrong_names(
             yield Finding(("roles", name, "persona"), message, show_value(role.persona))
     for path, culture in _culture_references(scene):
         yield from _unless_known("culture", path, culture, cultures)
-    for path, policy in _policies(scene):
+    for path, policy in scene.policies():
         if policy.name not in POLICIES and not _IMPORT_PATH.fullmatch(policy.name):
             message = f"unknown turn policy{suggest(policy.name, POLICIES)}"
             allowed = f"{', '.join(POLICIES)}, or an import path module:function"
@@ -63,6 +63,9 @@ def contradictions(scene: Scenario) -> Iterator[Finding]:
             if id_ in ids[:number]:
                 yield Finding((section, number, "id"), "this id is taken", show_value(id_))
     yield from _ties(scene)
+    for name, team in scene.teams.items():
+        if len(set(team.roles)) < len(team.roles):
+            yield Finding(("teams", name, "roles"), "a role is named twice; keep one")
     yield from _own_people(scene)
     players = Counter(role.persona for role in scene.roles.values())
     for name, role in scene.roles.items():
@@ -114,19 +117,14 @@ def _unless_known(kind: str, path: Keys, name: str, known: Collection[str]) -> I
         yield Finding(path, message, show_value(name), ", ".join(known) or f"there is no {kind}")
 
 
-def _policies(scene: Scenario) -> Iterator[tuple[Keys, Policy]]:
-    yield ("policy",), scene.policy
-    for number, phase in enumerate(scene.phases):
-        if phase.policy:
-            yield ("phases", number, "policy"), phase.policy
-
-
 def _list(path: Keys, names: Sequence[str] | None) -> Iterator[tuple[Keys, str]]:
     for number, name in enumerate(names or ()):
         yield (*path, number), name
 
 
 def _role_references(scene: Scenario) -> Iterator[tuple[Keys, str]]:
+    for name, team in scene.teams.items():
+        yield from _list(("teams", name, "roles"), team.roles)
     for number, tie in enumerate(scene.relationships):
         yield from _list(("relationships", number, "between"), tie.between)
     if scene.opens:
@@ -141,7 +139,7 @@ def _role_references(scene: Scenario) -> Iterator[tuple[Keys, str]]:
         yield from _list(("events", number, "audience"), event.audience)
         if event.when and event.when.leaves not in (None, "anyone"):
             yield ("events", number, "when", "leaves"), event.when.leaves
-    for path, policy in _policies(scene):
+    for path, policy in scene.policies():
         if policy.name == "moderator" and "moderator" in policy.options:
             yield (*path, "options", "moderator"), str(policy.options["moderator"])
 

@@ -26,7 +26,6 @@ _STAND_INS: dict[str, Any] = {
     "text": "-",
     "author": "-",
     "made": "-",
-    "norms": [{"id": "stand-in", "text": "-"}],
     "provenance": {"author": "-", "made": "-"},
 }
 """Values without words for what a file must have."""

@@ -7,10 +7,18 @@ Invariant: a parsed `Scenario` is well-formed by itself; whether it can be playe
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
 import networkx as nx
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from scenarios.persona import Education, Gender, MaritalStatus, Persona, Settlement
 
@@ -19,7 +27,9 @@ ACTIONS: tuple[Action, ...] = ("speak", "non-verbal", "leave", "none")
 POLICIES = (
     "round-robin", "random", "addressed", "bidding", "moderator", "network", "simultaneous"
 )  # fmt: skip
-Theme = Literal[
+POLICY_PARAMETERS = ("stage", "ask", "rng", "options")
+"""What a turn policy is called with."""
+THEMES = (
     "family-duty",
     "hierarchy-at-work",
     "hospitality-and-gifts",
@@ -30,7 +40,8 @@ Theme = Literal[
     "gender-roles",
     "neighbours-and-strangers",
     "public-rules",
-]
+)
+"""Themes of the shipped scenarios; others are as good."""
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 RoleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 CultureId = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
@@ -47,6 +58,14 @@ class Part(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that came after the first release: left out of the data while they are empty, so that
+    what was stored before keeps its hash."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = dump(self)
+        return {key: value for key, value in data.items() if value or key not in self.later}
 
 
 class Selector(Part):
@@ -69,6 +88,8 @@ class Selector(Part):
 class Role(Part):
     """One part to be played."""
 
+    later = frozenset({"public_goal"})
+
     persona: Slug | None = None
     """Id of a persona, shipped or of this file; mutually exclusive with `select`. With neither,
     anyone of the scene's culture may play.
@@ -77,7 +98,9 @@ class Role(Part):
     brief: str = Field(min_length=1, max_length=400)
     """Who this is in the scene; everyone is told."""
     goal: str = Field(min_length=1, max_length=600)
-    """What the role wants; only the role is told."""
+    """What the role wants; only the role is told, unless `public_goal` says otherwise."""
+    public_goal: bool = False
+    """Whether everyone is told the goal."""
     secret: str | None = Field(default=None, min_length=1, max_length=600)
     """What the role must not give away; only the role is told."""
     knows: tuple[str, ...] = ()
@@ -86,6 +109,15 @@ class Role(Part):
     """BCP 47 tag of the language the role speaks, where it is not the scene's."""
     enters: Slug | None = None
     """Id of the event that brings the role in; without it the role is there from the start."""
+
+
+class Team(Part):
+    """Roles that know of each other what the others do not."""
+
+    roles: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = Field(min_length=2)
+    """Its members; each is told who the others are."""
+    secret: str | None = Field(default=None, min_length=1, max_length=600)
+    """What the members know and do not give away; only they are told."""
 
 
 class Relationship(Part):
@@ -238,10 +270,17 @@ class Provenance(Part):
 class Scenario(Part):
     """A scene with two or more roles that can be cast and played."""
 
+    later = frozenset({"teams"})
+
     id: Slug
     """Same as the file's name without its ending."""
     title: str = Field(min_length=1, max_length=100)
-    theme: Theme
+    theme: str = Field(min_length=1, max_length=60)
+    """What the scene is about: one of the shipped themes (family-duty, hierarchy-at-work,
+    hospitality-and-gifts, conflict-and-face, money-and-favours, religion-and-ritual,
+    migration-and-mixed-cultures, gender-roles, neighbours-and-strangers, public-rules), or a theme
+    of your own.
+    """
     tags: tuple[Slug, ...] = ()
     setting: str = Field(min_length=20, max_length=1500)
     """Place, time and occasion; everyone is told."""
@@ -252,6 +291,8 @@ class Scenario(Part):
     roles: dict[RoleId, Role] = Field(min_length=2, max_length=50)
     personas: tuple[Persona, ...] = ()
     """People written for this scene alone; they play the roles that name them."""
+    teams: dict[RoleId, Team] = Field(default_factory=dict, max_length=20)
+    """Groups of roles that share a secret, by name; only the members know of a team."""
     relationships: tuple[Relationship, ...] = ()
     policy: PolicyField = Policy(name="addressed")
     """Who acts next: round-robin, random, addressed, bidding, moderator, network, simultaneous, or
@@ -263,8 +304,19 @@ class Scenario(Part):
     stop: tuple[StopRule, ...] = ()
     phases: tuple[Phase, ...] = ()
     events: tuple[Event, ...] = ()
-    norms: tuple[NormAtStake, ...] = Field(min_length=1)
+    norms: tuple[NormAtStake, ...] = ()
     provenance: Provenance
+
+    def policies(self) -> Iterator[tuple[tuple[str | int, ...], Policy]]:
+        """Yield every turn policy that is given, with the way to it."""
+        yield ("policy",), self.policy
+        for number, phase in enumerate(self.phases):
+            if phase.policy:
+                yield ("phases", number, "policy"), phase.policy
+
+    def teams_of(self, role: str) -> dict[str, Team]:
+        """Return the teams of a role by name."""
+        return {name: team for name, team in self.teams.items() if role in team.roles}
 
     def graph(self) -> nx.DiGraph[str]:
         """Return the relationships as a directed graph.

@@ -15,8 +15,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from agents.model import Model
+from agents.model import ENGINES, Model
 from scenarios.errors import UserError
+from scenarios.registry import require_allowed
 from simulation.branch import Branch, Changes, changed, go_on, read_changes, with_model
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import Caller, CallSettings
@@ -150,6 +151,10 @@ class _Launch:
         if not todo:
             return "done"
         engines, config = Engines(), with_model(self.fork.parent.config, self.model)
+        if not self.wanted.model:
+            require_allowed("model", self.model, ENGINES)
+        if config.in_loop and config.in_loop.model:
+            require_allowed("model", config.in_loop.model, ENGINES)
         try:
             model: Model = engines.lend(self.model, config.model.options)
             judge, loop = model, config.in_loop

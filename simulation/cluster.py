@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from agents.responses import Responses
 from scenarios.errors import UserError
+from scenarios.registry import code
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import Crew, Opened
 from simulation.handout import GIVEN_UP_AFTER, Handout
@@ -164,7 +165,9 @@ class ClusterCrew(Crew[Item]):
             max_restarts=0, max_concurrency=self._hands + 8, scheduling_strategy="SPREAD",
             **self._resources,
         )  # fmt: skip
-        actor = hired.remote(self.job, self.shelf, name, self.concurrency, limits, self.responses)
+        actor = hired.remote(
+            self.job, self.shelf, name, self.concurrency, limits, self.responses, code()
+        )
         self._actors[name] = actor
         if not await self._started(actor):
             return

@@ -21,7 +21,7 @@ from agents.model import default_reply_form, open_model
 from agents.view import Conditioning
 from scenarios.casting import cast_scenario, named_cultures
 from scenarios.culture import load_cultures
-from scenarios.library import load_scenario
+from scenarios.library import find_scenario, load_scenario
 from scenarios.pool import load_personas
 from scenarios.population import populated
 from scenarios.scenario import Scenario
@@ -38,6 +38,7 @@ from simulation.live import entry_text
 from simulation.metrics import MetricsPort, serving
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.plan import make_plan
+from simulation.policy import require_policies
 from simulation.stage import Stage
 
 
@@ -116,6 +117,7 @@ def play(
         {"name": "play", "model": {"name": model, "reply_form": form}}, "--form"
     ).model
     loaded = load_scenario(scenario)
+    require_policies(loaded, find_scenario(scenario))
     if turns is not None:
         limits = loaded.limits.model_copy(update={"turns": turns})
         loaded = loaded.model_copy(update={"limits": limits})

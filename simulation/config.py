@@ -16,7 +16,7 @@ from pydantic import Field
 
 from agents.model import Model, Sampling, default_reply_form
 from agents.view import Conditioning
-from scenarios.scenario import Limits, Theme
+from scenarios.scenario import Limits
 from simulation.budget import BudgetConfig
 from simulation.draft import DraftCritic, InLoopConfig
 from simulation.engines import CacheConfig
@@ -72,7 +72,7 @@ class RunConfig(Section):
     scenarios: tuple[str, ...] | Literal["all", "adapted"] = "all"
     """Ids of shipped scenarios and paths of scenario files; all: the library; adapted: the shipped
     adaptations of it to cultures."""
-    themes: tuple[Theme, ...] = ()
+    themes: tuple[str, ...] = ()
     """Keep scenarios of these themes only; empty keeps all."""
     cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")
     """Cultures in which a scenario without a culture of its own is played."""

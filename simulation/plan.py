@@ -29,6 +29,7 @@ from scenarios.scenario import Scenario
 from simulation.call import derived_seed
 from simulation.config import RunConfig, config_hash, shaping
 from simulation.episode import Episode, content_of
+from simulation.policy import require_policies
 
 TEMPLATES = ("json", "script", "referee", "moderator", "draft")
 
@@ -78,6 +79,8 @@ def make_plan(config: RunConfig) -> Plan:
         load_culture(culture_id)
     personas = _personas(config, scenarios)
     _require_sound(config, personas)
+    for scenario in scenarios:
+        require_policies(scenario)
     form = config.model.reply_form
     if form == "auto":
         form = default_reply_form(config.model.name)
@@ -118,7 +121,10 @@ def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
         loaded[scenario.id] = scenario
     kept = tuple(s for s in loaded.values() if not config.themes or s.theme in config.themes)
     if not kept:
-        raise UserError("no scenario is left to play: check `scenarios` and `themes`")
+        there = ", ".join(sorted({scenario.theme for scenario in loaded.values()}))
+        raise UserError(
+            f"no scenario is left to play: check `scenarios` and `themes` (there are: {there})"
+        )
     return kept
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from scenarios.errors import UserError
-from scenarios.registry import resolve
+from scenarios.registry import look_beside, require_signature, resolve_foreign
+from scenarios.scenario import POLICY_PARAMETERS, Scenario
 from simulation.stage import Stage
 
 Options = dict[str, str | int | float | bool]
@@ -144,10 +146,23 @@ POLICIES = {
 }
 
 
+def require_policies(scenario: Scenario, path: Path | None = None) -> None:
+    """Raise UserError for a turn policy that cannot be used, or is code that is not allowed.
+
+    `path` is the file of the scenario, beside which its modules are sought.
+    """
+    for _, policy in scenario.policies():
+        if policy.name not in POLICIES:
+            if path:
+                look_beside(path)
+            found = resolve_foreign("turn policy", policy.name, POLICIES)
+            require_signature("turn policy", policy.name, found, POLICY_PARAMETERS)
+
+
 async def choose(stage: Stage, ask: Asking, rng: random.Random) -> Choice:
     """Return the choice of the policy in force. Raises UserError if it breaks its word."""
     name = stage.policy.name
-    policy: Policy = resolve("turn policy", name, POLICIES)
+    policy: Policy = resolve_foreign("turn policy", name, POLICIES)
     choice = await policy(stage, ask, rng, stage.policy.options)
     if not choice.roles or not set(choice.roles) <= set(stage.candidates()):
         raise UserError(f"turn policy '{name}' chose {choice.roles}, of {stage.candidates()}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scenarios.errors import UserError
+from scenarios.registry import CodeNotAllowed
 from simulation.branch import PARENT
 from simulation.episode import Episode, record_of
 from simulation.plan import TEMPLATES
@@ -133,6 +134,8 @@ async def _checked(
         account.episodes += 1
         try:
             records.append(await _one(book, book[id_], account))
+        except CodeNotAllowed:
+            raise
         except Exception as error:  # whatever is wrong with one episode, the others are checked
             name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             account.faulty += 1

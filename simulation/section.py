@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from scenarios.errors import UserError
 from scenarios.problem import Keys, Position, Problem
+from scenarios.registry import look_beside
 from scenarios.schema import parse_source
 from scenarios.source import Source, load_yaml
 
@@ -49,6 +50,7 @@ def read_settings(path: Path, overrides: Sequence[str], about: str) -> Settings:
     the UserError that one without a mapping raises.
     """
     source = load_yaml(path)
+    look_beside(path, trusted=True)
     if not isinstance(source.data, dict):
         raise UserError(f"{path}: {about}")
     data = Settings({"name": path.stem} | source.data)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from agents.responses import Responses
+from scenarios.registry import Code, set_code
 from simulation.budget import Budget, BudgetConfig
 from simulation.engines import Engines
 from simulation.job import Job, Tools
@@ -46,8 +47,9 @@ class Worker:
 
     def __init__(
         self, job: Job[Any], shelf: Shelf, name: str, concurrency: int, limits: BudgetConfig,
-        responses: Responses | None,
+        responses: Responses | None, code: Code | None = None,
     ) -> None:  # fmt: skip
+        set_code(code or Code())
         self.job, self.limits = job, limits
         self.writer = ShardWriter(shelf, name, job.stage)
         self.concurrency = concurrency

@@ -83,9 +83,9 @@ def test_loading_by_id_and_by_path(tmp_path: Path) -> None:
 
 def test_loading_lists_every_schema_error(tmp_path: Path) -> None:
     path = tmp_path / "the-scene.yaml"
-    path.write_text(SCENE.replace("turns: 10", "turns: 0").replace("public-rules", "rules"))
+    path.write_text(SCENE.replace("turns: 10", "turns: 0").replace("title: The scene", "title: 3"))
     with pytest.raises(UserError) as caught:
         load_scenario(path)
     first, second = str(caught.value).splitlines()
-    assert first.startswith(f"{path}:3:8: error: theme: unknown value; found 'rules'")
+    assert first.startswith(f"{path}:2:8: error: title: must be text; found 3")
     assert second.startswith(f"{path}:19:17: error: limits.turns: too small")

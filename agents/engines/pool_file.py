@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.cache import CACHED
-from agents.model import Model, open_model
+from agents.model import ENGINES, Model, open_model
 from scenarios.errors import UserError
 from scenarios.problem import Finding, SourceError
+from scenarios.registry import require_allowed
 from scenarios.schema import load_model
 from scenarios.source import Source
 
@@ -111,6 +112,7 @@ def _open(config: EndpointConfig, environ: Mapping[str, str]) -> Model:
     if engine != "openai":
         if config.api_key_env != KEY:
             raise UserError(f"api_key_env is for openai models alone, not for '{config.model}'")
+        require_allowed("model", config.model, ENGINES)
         return open_model(config.model, config.options)
     keys = {KEY: environ.get(config.api_key_env, "")}
     if config.api_key_env != KEY and not keys[KEY]:

@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
+from agents.model import ENGINES
 from scenarios.errors import UserError
+from scenarios.registry import require_allowed
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import run_to_end
 from simulation.engines import NO_CACHE, CacheConfig, Engines
@@ -48,6 +50,8 @@ def review(
             raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
         recover(store, cluster, utc_now())
         config: dict[str, Any] = yaml.safe_load(stored[0])
+        if not (settings.models if isinstance(settings, CritiqueConfig) else settings.model):
+            require_allowed("model", config["model"]["name"], ENGINES)
         stage = Stage(
             folder, config["name"], Player(config["model"]["name"], config["model"]["options"]),
             Engines(cache.opened(folder.resolve().parent)), bounds,
