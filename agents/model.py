@@ -208,7 +208,7 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
 
 OPERATIONAL = frozenset({
     "compiled", "concurrency", "device", "gpu_memory_utilization", "kv_cache_gib", "latency_s",
-    "max_batch", "max_num_seqs", "max_retries", "prices", "timeout_s",
+    "loading_s", "max_batch", "max_num_seqs", "max_retries", "prices", "startup_s", "timeout_s",
 })  # fmt: skip
 """Options of engines that may change: they shape no answer."""
 

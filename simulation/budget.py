@@ -6,6 +6,7 @@ it may spend itself stay within the limits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -62,10 +63,10 @@ class Budget:
         self.add(prompt, completion, cost)
 
     def add(self, prompt: int, completion: int, cost: float | None) -> None:
-        """Count what calls used that were admitted elsewhere."""
-        self.prompt_tokens += prompt
-        self.completion_tokens += completion
-        if cost is not None:
+        """Count what calls used that were admitted elsewhere; what cannot be takes nothing off."""
+        self.prompt_tokens += max(prompt, 0)
+        self.completion_tokens += max(completion, 0)
+        if cost is not None and 0 <= cost < math.inf:
             self.cost = (self.cost or 0.0) + cost
             self._dearest = max(self._dearest, cost)
 

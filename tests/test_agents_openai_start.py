@@ -186,7 +186,7 @@ def test_a_port_that_nobody_listens_at_is_waited_for_on_demand(
     url = f"http://127.0.0.1:{free_port()}/v1"
     assert "cannot reach" in refused(url)
     assert caplog.messages == []
-    assert "cannot reach" in refused(url, loading_s=0.1)
+    assert "cannot reach" in refused(url, startup_s=0.1)
     assert "nobody listens there yet" in caplog.messages[0]
 
 

@@ -55,9 +55,6 @@ CHAT, TEXT = PATHS
 CONNECT_S = 10.0
 LISTING_S = 10.0
 """Seconds that the list of models may take."""
-LOADING_S = 300.0
-"""Seconds that a server which says that it is loading is waited for at the start."""
-
 Read = TypeVar("Read")
 
 
@@ -134,15 +131,16 @@ class OpenAIModel:
         max_retries: int = 5,
         concurrency: int = 64,
         prices: Prices | None = None,
-        loading_s: float | None = None,
+        loading_s: float = 300,
+        startup_s: float = 0,
     ) -> None:
         """Prepare the client; nothing is sent before `start`.
 
         Without `base_url`, OPENAI_BASE_URL or OpenAI's own address is used. `timeout_s` (seconds)
-        bounds one attempt, from connecting to the last byte. A server that says that it is loading
-        is waited for up to `loading_s` at the start, 300 where it is not given; where it is, one
-        that refuses the connection is waited for as well. Raises UserError for a key that cannot be
-        sent, and for a proxy or certificates that cannot be used.
+        bounds one attempt, from connecting to the last byte. At the start a server that says that
+        it is loading is waited for up to `loading_s`, and one that refuses the connection up to
+        `startup_s`. Raises UserError for a key that cannot be sent, and for a proxy or certificates
+        that cannot be used.
         """
         self.name = name
         self.model = model
@@ -152,8 +150,7 @@ class OpenAIModel:
                 "the API key holds a space, a line break or a character outside ASCII; "
                 "set OPENAI_API_KEY to the key alone"
             )
-        self.loading_s = LOADING_S if loading_s is None else loading_s
-        self.waits_for_port = bool(loading_s)
+        self.loading_s, self.startup_s = loading_s, startup_s
         self._prices = prices
         self.limiter = Limiter(concurrency, timeout_s)
         self._terms: defaultdict[str, Terms] = defaultdict(Terms)

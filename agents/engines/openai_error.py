@@ -124,7 +124,10 @@ _FILTERED = re.compile(
     r"|inappropriate content|safety (system|filter|settings)",
     re.IGNORECASE,
 )
-_NO_MODEL_CODES = {"model_not_found", "deploymentnotfound", "model_not_available", "no_such_model"}
+_NO_MODEL_CODES = {
+    "model_not_found", "deploymentnotfound", "model_not_available", "no_such_model",
+    "not_found_error",
+}  # fmt: skip
 _NO_MODEL = re.compile(
     r"(invalid|unknown|no such|not a valid) model|\b(model|deployment|engine)\b.{0,120}\bnot "
     r"(exist|found|available|a valid|loaded|supported)|model does not exist|no models? loaded"
@@ -221,6 +224,8 @@ def _inner(body: Any) -> Any:
     for name in ("error", "base_resp", "detail", "errors"):
         if isinstance(body, dict) and body.get(name):
             inner = body[name]
+            if isinstance(inner, list) and isinstance(inner[0], dict) and "message" in inner[0]:
+                inner = inner[0]
             return inner if not isinstance(inner, str) else {**body, "message": inner, name: None}
     return body
 
@@ -307,9 +312,7 @@ def is_too_long(fault: Fault) -> bool:
         return re.search(r"request too large|must be reduced in order", words, re.I) is not None
     if status not in (400, 404, 422) and not (status == 500 and re.search("token|context", words)):
         return False
-    words = re.sub(
-        r"\b[Ii]nputs? (should|are|is|must)\b", "", words
-    )  # pydantic's words of any value
+    words = re.sub(r"\bInput should\b|'input':", "", words)  # pydantic's words, of any value
     if _OWN_LIMIT.search(f"{fault.param} {words}") and not _OF_PROMPT.search(words):
         return False
     if TOO_LONG.search(words):

@@ -28,7 +28,7 @@ def joined_events(content: bytes) -> bytes:
             return content
         if isinstance(event, dict):
             _add(event, whole, choice)
-    if not whole:
+    if not whole and not choice:
         return content
     if choice:
         whole["choices"] = [choice]

@@ -13,6 +13,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+import httpx2
+
 from agents.engines.openai_failure import Failures, Refusal
 from agents.model import ModelUnavailable
 
@@ -35,8 +37,9 @@ class Startable(Protocol):
 
     failures: Failures
     loading_s: float
-    waits_for_port: bool
-    """Whether a refused connection is the sign of a server that starts."""
+    """Seconds that it is waited for while it says that it is loading."""
+    startup_s: float
+    """Seconds that it is waited for while nobody listens at its port."""
 
     async def tried(self, path: str) -> Refusal | None:
         """Ask for one token; return what came instead."""
@@ -77,20 +80,19 @@ async def check_start(endpoint: Startable) -> None:
 
 
 async def _loaded(endpoint: Startable) -> Refusal | None:
-    """Return what the endpoint refuses with once it is not loading, or after `loading_s`."""
+    """Return what the endpoint refuses with once it is not loading, or has been for too long."""
     clock = asyncio.get_running_loop().time
-    give_up, pause, said = clock() + endpoint.loading_s, SHORTEST_PAUSE_S, False
+    began, pause, said = clock(), SHORTEST_PAUSE_S, False
     while True:
         refusal = await _tried(endpoint)
-        if refusal is None or not _is_loading(refusal, endpoint.waits_for_port):
-            return refusal
-        asked = refusal.fault.retry_after_s if refusal.fault else None
-        pause = min(max(pause, asked or 0.0), LONGEST_PAUSE_S, give_up - clock())
-        if pause <= 0:
+        patience = _patience(refusal, endpoint)
+        asked = refusal.fault.retry_after_s if refusal and refusal.fault else None
+        pause = min(max(pause, asked or 0.0), LONGEST_PAUSE_S, began + patience - clock())
+        if refusal is None or pause <= 0:
             return refusal
         if not said:
             why = refusal.fault.words if refusal.fault else "nobody listens there yet"
-            about = (endpoint.failures.base_url, why[:200], endpoint.loading_s)
+            about = (endpoint.failures.base_url, why[:200], patience)
             log.warning("%s is not ready (%s); waiting for up to %g s", *about)
             said = True
         await asyncio.sleep(pause)
@@ -120,10 +122,14 @@ def _passes(refusal: Refusal) -> bool:
     )
 
 
-def _is_loading(refusal: Refusal, waits_for_port: bool) -> bool:
+def _patience(refusal: Refusal | None, endpoint: Startable) -> float:
+    """Return for how many seconds to wait for what a refusal says to pass."""
+    if refusal is None:
+        return 0.0
     if refusal.fault is not None:
-        return refusal.fault.kind == "loading"
-    return waits_for_port and "onnect" in type(refusal.error.__cause__).__name__
+        return endpoint.loading_s if refusal.fault.kind == "loading" else 0.0
+    is_closed = isinstance(refusal.error.__cause__, httpx2.ConnectError)
+    return endpoint.startup_s if is_closed else 0.0
 
 
 def _means(asked: str, listed: str) -> bool:

@@ -114,7 +114,7 @@ class Trial:
         terms.changes |= self._named | self._last
         if self._last or self._named:
             terms.fruitless = 0
-        return [_said(change) for change in sorted(terms.changes - known)]
+        return [_said(change) for change in _least(terms.changes) if change not in known]
 
     def _is_hopeless(self, fault: Fault, sent: Mapping[str, Any]) -> bool:
         """Return whether asking for less at random is of no use."""
@@ -183,6 +183,13 @@ def _names(fault: Fault, change: str) -> bool:
     if fault.param is not None and re.search(r"\w", fault.param):
         return re.search(pattern, fault.param) is not None or name in fault.param.split(".")
     return re.search(pattern, fault.words, re.IGNORECASE) is not None
+
+
+def _least(changes: set[str]) -> list[str]:
+    """Return the changes without those that others go beyond, in the order of the alphabet."""
+    levels = sorted((one for one in changes if "=" in one), key=lambda one: int(one.split("=")[1]))
+    beyond = {*levels[1:], *(["json_schema"] if "response_format" in changes else [])}
+    return sorted(changes - beyond)
 
 
 def _said(change: str) -> str:

@@ -26,6 +26,9 @@ a branch left."""
 RETRIES = 2
 """Retries of the client within an endpoint where its options do not say; fewer than outside a pool,
 because another endpoint may do better."""
+LOADING_S = 30.0
+"""Seconds that an endpoint which is loading is waited for, where its options do not say; fewer than
+outside a pool, because the others can begin without it."""
 KEY = "OPENAI_API_KEY"
 
 
@@ -117,5 +120,7 @@ def _open(config: EndpointConfig, environ: Mapping[str, str]) -> Model:
     keys = {KEY: environ.get(config.api_key_env, "")}
     if config.api_key_env != KEY and not keys[KEY]:
         raise UserError(f"its key is not set: there is no {config.api_key_env} in the environment")
-    options = {"max_retries": RETRIES, "concurrency": config.concurrency} | config.options
+    options = {
+        "max_retries": RETRIES, "concurrency": config.concurrency, "loading_s": LOADING_S,
+    } | config.options  # fmt: skip
     return open_model(config.model, options | {"environ": {**environ, **keys}})

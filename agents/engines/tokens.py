@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agents.chat import alternate, fold_system
 from agents.model import CallFailed, Prompt
 from scenarios.errors import UserError
 
@@ -130,13 +131,21 @@ def _as_text(tokenizer: Any, prompt: Prompt) -> tuple[str, bool]:
         raise UserError(
             "this model has no chat template, so it cannot answer a chat; set reply_form: script"
         )
-    try:
-        text: str = tokenizer.apply_chat_template(
-            list(prompt), tokenize=False, add_generation_prompt=True
-        )
-    except TemplateError as error:
-        raise UserError(
-            f"the model's chat template refuses this chat ({first_line(error)}); "
-            "set reply_form: script"
-        ) from error
-    return text, True
+    folded, texts, refusals = fold_system(prompt), [], []
+    for chat in (list(prompt), folded, alternate(folded)):
+        try:
+            text: str = tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            refusals.append(error)
+            continue
+        if chat[0]["content"].strip() in text:  # some templates drop the system message
+            return text, True
+        texts.append(text)
+    if texts:
+        return texts[0], True
+    raise UserError(
+        f"the model's chat template refuses this chat ({first_line(refusals[0])}); "
+        "set reply_form: script"
+    ) from refusals[0]

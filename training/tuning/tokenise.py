@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from agents.chat import fold_system
 from agents.model import Message
 from scenarios.errors import UserError
 from training.tuning.rows import ChatRow
@@ -87,10 +88,9 @@ class ChatForm:
         if chat[-1]["role"] == "user":
             chat.pop()
         if self.folds and chat[0]["role"] == "system":
-            system, first = chat[0]["content"], chat[1]
-            if first["role"] != "user":
+            if chat[1]["role"] != "user":
                 raise Unfit("there is no user message before the assistant's to hold the system's")
-            chat[:2] = [{"role": "user", "content": f"{system}\n\n{first['content']}"}]
+            chat = fold_system(chat)
         return chat
 
     def render(self, chat: Sequence[Message], opens: bool = False) -> str:
