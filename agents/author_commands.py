@@ -23,7 +23,7 @@ from agents.generation import Generation
 from agents.model import Model, open_model
 from scenarios.adaptation import load_scenes
 from scenarios.check import check_file
-from scenarios.culture import Culture, load_culture
+from scenarios.culture import Culture, named_culture
 from scenarios.errors import UserError
 from scenarios.layout import lay_out, write_scenario
 from scenarios.library import adapted, find_scenario, load_scenario
@@ -107,7 +107,7 @@ def generate(
     norm = " ".join(norm.split())
     if not 1 <= len(norm) <= 400:
         raise UserError(f"the norm has {len(norm)} characters; allowed: 1 to 400")
-    place = load_culture(culture.strip().upper())
+    place = named_culture(culture)
     made = Generation(
         norm, place, _language(language, place, "en"), (roles, roles) if roles else ROLES, n, out,
         force, seed,
@@ -150,10 +150,10 @@ def _sound(path: Path) -> Scenario:
 
 
 def _cultures(names: str) -> list[Culture]:
-    ids = dict.fromkeys(name.strip().upper() for name in names.split(",") if name.strip())
+    ids = dict.fromkeys(name.strip() for name in names.split(",") if name.strip())
     if not ids:
         raise UserError("no culture is given; give ISO alpha-3 ids, as in JPN,MEX")
-    return [load_culture(id_) for id_ in ids]
+    return [named_culture(id_) for id_ in ids]
 
 
 def _language(given: str | None, culture: Culture, default: str) -> str:
