@@ -46,6 +46,8 @@ class Line:
     whisper: bool = False
     heard: bool = True
     """Whether anybody but the speaker perceived it."""
+    step: int | None = None
+    """Number of the round of choosing; acts of one step are simultaneous."""
 
     @property
     def words(self) -> str | None:

@@ -18,7 +18,7 @@ import yaml
 
 from agents.conversation import Conversation, Line, Person
 from agents.language import speaks
-from scenarios.words import words
+from scenarios.words import is_unspaced, parts, words
 
 GRAM = 3
 """Words in a row that repetition, echo and leaks are measured by."""
@@ -31,7 +31,6 @@ LEAKED_SEQUENCES = 3
 """
 SHORT_WORDS = 3
 """Words of a turn that is too short; in scripts without spaces, characters of one."""
-_APOSTROPHES = re.compile("['\u2019]")
 
 
 class Detection(NamedTuple):
@@ -78,12 +77,19 @@ def repetition(
 
 
 def echo(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
-    """Turns at least half of whose three-word sequences are in the spoken turn just before."""
+    """Turns at least half of whose three-word sequences are in the spoken turn just before.
+
+    What two say in the same step is no echo: neither could hear the other.
+    """
     talk = [line for line in conversation.turns if line.words]
     before = {line.turn: earlier for earlier, line in pairwise(talk)}
     for line in spoken:
         earlier, grams = before.get(line.turn), _grams(line.text)
-        if earlier is None or earlier.role == line.role:
+        if (
+            earlier is None
+            or earlier.role == line.role
+            or (line.step and earlier.step == line.step)
+        ):
             continue
         if grams and len(grams & _grams(earlier.text)) >= COPIED_SHARE * len(grams):
             yield line
@@ -125,14 +131,14 @@ def secret_leak(
     Three-word sequences (five characters in scripts without spaces) count that not everybody was
     told and that hold no word which changes with the speaker. Paraphrases go unnoticed.
     """
-    secret = _parted_words(person.secret or "")
-    size = CHARACTER_GRAM if any(_unspaced(word) for word in secret) else GRAM
+    secret = parts(person.secret or "")
+    size = CHARACTER_GRAM if any(map(is_unspaced, secret)) else GRAM
     telling = [g for g in _sequences(secret, size) if not _person_words() & set(g)]
-    known = _row(_parted_words(" ".join(conversation.public)))
+    known = _row(parts(" ".join(conversation.public)))
     own = [sequence for sequence in map(_row, telling) if sequence not in known]
     enough = min(LEAKED_SEQUENCES, -(-len(own) // 2))
     for line in spoken if own else ():
-        said = _row(_parted_words(line.text or ""))
+        said = _row(parts(line.text or ""))
         if line.heard and sum(sequence in said for sequence in own) >= enough:
             yield line
 
@@ -173,20 +179,8 @@ def _sequences(text: tuple[str, ...], size: int) -> list[tuple[str, ...]]:
     return [text[start : start + size] for start in range(len(text) - size + 1)]
 
 
-def _parted_words(text: str) -> tuple[str, ...]:
-    """Return the words of a text, parted at apostrophes: in "I'm" stands a word that changes with
-    the speaker.
-    """
-    return words(_APOSTROPHES.sub(" ", text))
-
-
 def _row(some: Sequence[str]) -> str:
     return f" {' '.join(some)} "
-
-
-def _unspaced(word: str) -> bool:
-    """Tell whether a word is a character of a script without spaces: two of them are two words."""
-    return len(words(word * 2)) > 1
 
 
 def _parts(name: str) -> set[str]:

@@ -60,7 +60,7 @@ insert into episodes
            ['large', 'small'][1 + i % 2], 'json', if(scene % 5 = 0, 'bidding', 'addressed'),
            ['turn-limit', 'turn-limit', 'agreement', 'walk-away', 'staleness', 'goal-reached', 'error', 'budget'][
                1 + (hash('exit', i) % 8)::integer],
-           null, 20, timestamp '2026-01-01 00:00:00' + to_seconds(i), 20
+           null, 20, timestamp '2026-01-01 00:00:00' + to_seconds(i), 20, 'dimensions'
     from played join lands using (land) order by i;
 
 insert into roles

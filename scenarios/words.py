@@ -1,7 +1,11 @@
-"""Texts as sequences of words that can be compared in any language.
+"""Texts as sequences of words that can be counted and compared in any language.
 
-Invariant: letter case, width, punctuation and apostrophes make no difference; in scripts written
-without spaces every character is a word.
+A word is a run of letters, marks and digits that begins with a letter or a digit. One apostrophe or
+hyphen within it, and a point, comma or colon between digits, belong to it; so do invisible
+characters such as a joiner. In scripts written without spaces every character, with its marks, is a
+word.
+
+Invariant: SQL counts with the same characters: simulation/sql/words.sql takes them from here.
 """
 
 from __future__ import annotations
@@ -9,25 +13,98 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
-    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"  # kana, Han
+APOSTROPHES = "'\u2018\u2019\uff07\u00b7\u05f3\u05f4"
+"""Characters that hold two parts of a word together; a comparison leaves them out."""
+HYPHENS = "-\u2010\u2011\u05be"
+"""Characters that make one word of two; to a comparison they are the first of them."""
+SEPARATORS = ".,:\u066b\u066c"
+"""Characters that belong to a number when they stand between digits."""
+INVISIBLE = "\u00ad\u200c\u200d\u2060\ufeff"
+"""Characters within words that are not seen, such as the soft hyphen."""
+UNSPACED = (
+    "0e01-0e30 0e32-0e33 0e40-0e46 0e50-0e59 "  # Thai
+    "0e81-0e82 0e84-0e84 0e86-0e8a 0e8c-0ea3 0ea5-0ea5 0ea7-0eb0 0eb2-0eb3 0ebd-0ebd 0ec0-0ec4 "
+    "0ec6-0ec6 0ed0-0ed9 0edc-0edf "  # Lao
+    "1000-102a 103f-1049 1050-1055 105a-105d 1061-1061 1065-1066 106e-1070 1075-1081 108e-108e "
+    "1090-1099 a9e0-a9e4 a9e6-a9fe aa60-aa76 aa7a-aa7a aa7e-aa7f "  # Burmese
+    "1780-17b3 17d7-17d7 17dc-17dc 17e0-17e9 17f0-17f9 "  # Khmer
+    "3005-3007 3021-3029 3031-3035 3038-303c 3041-3096 309d-309f 30a1-30fa 30fc-30ff 31f0-31ff "
+    "ff66-ff9f 1b000-1b16f "  # kana, and marks of Han
+    "3400-4dbf 4e00-9fff f900-faff 20000-3fffd"  # Han
 )
-_APOSTROPHES = re.compile("['\u2019\u02bc]")
+"""Letters and digits of the scripts that are written without spaces: ranges of code points."""
+
+_RANGES = [tuple(int(end, 16) for end in pair.split("-")) for pair in UNSPACED.split()]
+_NUMBER = "<n>+(?:<.><n>+)*"
+_WORD = f"<u><m>*|(?:{_NUMBER}|<l>)(?:{_NUMBER}|(?:<'>|<->)(?:{_NUMBER}|<l>)|<l>|<m>)*"
+_PART = "<u><m>*|(?:<l>|<n>)(?:<l>|<n>|<m>)*"
+"""Patterns of kinds of characters: unspaced, letter, number, mark, apostrophe, hyphen, separator.
+"""
+
+
+class _Kinds(dict[int, str]):
+    """What each character is to a word, by code point."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = kind = _kind(chr(code))
+        return kind
+
+
+def _kind(character: str) -> str:
+    for kind, members in (("'", APOSTROPHES), ("-", HYPHENS), (".", SEPARATORS), ("m", INVISIBLE)):
+        if character in members:
+            return kind
+    if any(low <= ord(character) <= high for low, high in _RANGES):
+        return "u"
+    category = unicodedata.category(character)[0]
+    return category.lower() if category in "LMN" else " "
+
+
+def _of_kinds(pattern: str) -> re.Pattern[str]:
+    """Return a pattern for texts in which a letter such as `n` stands for each character's kind."""
+    return re.compile(re.sub("<(.)>", lambda kind: re.escape(kind[1]), pattern))
+
+
+_KINDS = _Kinds()
+_WORD_KINDS, _PART_KINDS = _of_kinds(_WORD), _of_kinds(_PART)
+_FOLDS: dict[int, str | None] = dict.fromkeys(map(ord, APOSTROPHES + INVISIBLE)) | dict.fromkeys(
+    map(ord, HYPHENS), HYPHENS[0]
+)
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Return the folded words of a text in order."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    spread = _UNSPACED.sub(r" \g<0> ", _APOSTROPHES.sub("", folded))
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in spread)
-    return tuple("".join(kept).split())
+    """Return the words of a text in order; letter case, width and apostrophes make no difference.
+
+    ```
+    words("Don't \u2014 a well-known 1,000!")     # ("dont", "a", "well-known", "1,000")
+    ```
+    """
+    return _found(_WORD_KINDS, text)
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """Return the words of a text, cut at apostrophes, hyphens and within numbers: for texts that
+    may be put down otherwise, and since "I'm" holds a word of its own.
+    """
+    return _found(_PART_KINDS, text)
+
+
+def _found(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
+    spans = (match.span() for match in pattern.finditer(text.translate(_KINDS)))
+    return tuple(_folded(text[start:end]) for start, end in spans)
+
+
+def _folded(word: str) -> str:
+    if word.isascii():
+        return word.replace("'", "").lower()
+    folded = unicodedata.normalize("NFKC", word.translate(_FOLDS)).casefold()
+    return "".join(folded.split())
 
 
 def contains(text: str, phrase: str) -> bool:
-    """Return whether the words of `phrase` occur in `text` one after another."""
-    sought = words(phrase)
-    return bool(sought) and f" {' '.join(sought)} " in f" {' '.join(words(text))} "
+    """Return whether the words of `phrase` occur in `text` one after another, hyphenated or not."""
+    sought, said = (f" {' '.join(words(one))} ".replace("-", " ") for one in (phrase, text))
+    return sought != "  " and sought in said
 
 
 def length(run: tuple[str, ...]) -> float:
@@ -36,4 +113,31 @@ def length(run: tuple[str, ...]) -> float:
     A shorter word counts for its share of four letters, since short words are mostly grammar; a
     character of a script without spaces counts for half a word.
     """
-    return sum(0.5 if _UNSPACED.match(word) else min(1.0, len(word) / 4) for word in run)
+    return sum(0.5 if is_unspaced(word) else min(1.0, len(word) / 4) for word in run)
+
+
+def is_unspaced(word: str) -> bool:
+    """Return whether a word is a character of a script that is written without spaces."""
+    return any(_KINDS[ord(character)] == "u" for character in word)
+
+
+def sql_patterns() -> dict[str, str]:
+    """Return the patterns of a word, a part and an unspaced character in the syntax of RE2."""
+    unspaced = "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in _RANGES)
+    classes = {"u": f"[{unspaced}]", "l": rf"[^\PL{unspaced}]", "n": rf"[^\PN{unspaced}]"}
+    for kind, start, members in (
+        ("m", r"\pM", INVISIBLE), ("'", "", APOSTROPHES), ("-", "", HYPHENS), (".", "", SEPARATORS)
+    ):  # fmt: skip
+        classes[kind] = f"[{start}{_escaped(members)}]"
+    return {
+        name: re.sub("<(.)>", lambda kind: classes[kind[1]], pattern)
+        for name, pattern in (("word", _WORD), ("part", _PART), ("unspaced", "<u>"))
+    } | {
+        "apostrophes": classes["'"],
+        "hyphens": classes["-"],
+        "invisible": f"[{_escaped(INVISIBLE)}]",
+    }
+
+
+def _escaped(members: str) -> str:
+    return "".join(rf"\x{{{ord(character):x}}}" for character in members)

@@ -128,6 +128,7 @@ def record_of(
         "model": conditions.model.name, "reply_form": conditions.form,
         "policy": episode.scenario.policy.name, "exit_reason": exit_[0], "exit_detail": exit_[1],
         "turns": len(turns), "started_at": started, "wall_s": wall_s,
+        "conditioning": conditions.conditioning,
     }  # fmt: skip
     rows: dict[str, list[Row]] = {
         "episodes": [row],

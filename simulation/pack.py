@@ -6,7 +6,7 @@ Invariant: packing and merging again gives the same rows.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from scenarios.errors import UserError
 from simulation.lock import locked
 from simulation.query import find_store
 from simulation.shard import FACTS, MANIFEST, Manifest, Shelf, merge_shards
-from simulation.store import Store
+from simulation.store import FILE, Store
 
 BOOKKEEPING = ("meta", "merged_shards")
 """Tables that describe a store rather than what is in it."""
@@ -102,14 +102,61 @@ def merge(run: Path, place: str, now: datetime) -> tuple[int, int]:
     """Bring the shards of a folder or URL into the store of a run, which is made where there is
     none; return how many were new, and their rows.
 
-    Raises UserError where there are none, and where another process writes the run.
+    Configurations come along: afterwards every episode's run is in the table `runs`. Raises
+    UserError where there are no shards or one lacks its run's configuration, where two runs do not
+    go together, and where another process writes the run.
     """
     shelf = Shelf(place)
     manifests = shelf.manifests()
     if not manifests:
         raise UserError(f"there are no shards in '{place}'")
+    if not (run / FILE).exists():
+        _require_configurations(shelf, manifests, {}, run)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
         store = Store(run)
         store.create()
+        with store.reading() as con:
+            runs = con.execute("select run_id, config_hash, kind from runs").fetchall()
+        _require_configurations(shelf, manifests, {run_id: rest for run_id, *rest in runs}, run)
         return merge_shards(store, shelf, manifests, now)
+
+
+def _require_configurations(
+    shelf: Shelf, manifests: Sequence[Manifest], known: dict[str, list[str]], run: Path
+) -> None:
+    """Raise UserError for shards of a run that cannot be told apart from what a store holds.
+
+    `known` are the runs in the store by id, each with the hash of its configuration and its kind.
+    """
+    with duckdb.connect() as con:
+        shelf.connect(con)
+        files = {
+            table: [shelf.path(one.shard, table) for one in manifests if table in one.rows]
+            for table in ("runs", "episodes")
+        }
+        query = "select distinct run_id, config_hash, kind from read_parquet(?) order by all"
+        given = con.execute(query, [files["runs"]]).fetchall() if files["runs"] else []
+        query = "select distinct run_id from read_parquet(?) order by all"
+        played = con.execute(query, [files["episodes"]]).fetchall() if files["episodes"] else []
+    for run_id, config_hash, kind in given:
+        stored = known.setdefault(run_id, [config_hash, kind])
+        if stored[0] != config_hash:
+            raise UserError(
+                f"the shards in '{shelf.place}' hold a run '{run_id}', and so does {run}, with "
+                "another configuration: merge them into a folder of their own"
+            )
+    kinds: dict[str, str] = {}
+    for run_id, (_, kind) in known.items():
+        other = kinds.setdefault(kind, run_id)
+        if kind != "run" and other != run_id:
+            raise UserError(
+                f"'{shelf.place}' cannot be merged into {run}: a store holds one {kind}, not "
+                f"'{other}' and '{run_id}'; choose a folder of its own"
+            )
+    if lost := sorted({run_id for (run_id,) in played} - known.keys()):
+        raise UserError(
+            f"the shards in '{shelf.place}' lack the configuration of their run "
+            f"'{lost[0]}', and {run} does not hold it: merge them into that run, or merge what "
+            "`folkways pack` makes of it"
+        )

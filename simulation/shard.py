@@ -29,8 +29,8 @@ from simulation.store import SHARED_KEYS, STORE_VERSION, Store, insert_rows, sch
 MANIFEST = "shard.json"
 FACTS = "facts"
 """Stage of a shard that holds what belongs to no episode, such as the run's configuration."""
-FACTS = "facts"
-"""Stage of a shard that holds what belongs to no episode, such as the run's configuration."""
+OF_RUNS = ("runs", "launches")
+"""Tables of facts that several runs can have rows in."""
 SHARDS_AT = "shards.url"
 """File in a run's folder that names the URL of its shards, where they are elsewhere."""
 MERGED_AT_ONCE = 64
@@ -295,20 +295,23 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
     files: dict[str, list[str]] = {}
     for manifest in manifests:
         for table in manifest.rows:
-            if manifest.stage != FACTS or table in SHARED_KEYS or _is_empty(con, table):
+            many = table in SHARED_KEYS or table in OF_RUNS
+            if manifest.stage != FACTS or many or _is_empty(con, table):
                 files.setdefault(table, []).append(shelf.path(manifest.shard, table))
     twice = _twice(con, files.get("episodes", []))
     if twice and len(manifests) > 1:  # the same episode may be in two of them
         return sum(_merge(con, shelf, [manifest]) for manifest in manifests)
     rows = 0
     for table, paths in files.items():
-        shared = table in SHARED_KEYS
+        shared = table in SHARED_KEYS or table == "runs"
         columns = [name for _, name, *_ in con.execute(f"pragma table_info('{table}')").fetchall()]
         listed = ", ".join(f'"{name}"' for name in columns)
         kept, values = "", [paths]
         if twice and "episode_id" in columns:
             kept = "where not list_contains(?, episode_id)"
             values.append(twice)
+        elif table == "launches":
+            kept = f"except select {listed} from launches order by started_at"
         done = con.execute(
             f"insert {'or ignore ' if shared else ''}into {table} ({listed}) "
             f"select {listed} from read_parquet(?) {kept}",

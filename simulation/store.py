@@ -17,6 +17,7 @@ import duckdb
 
 from agents.template import short_hash
 from scenarios.errors import UserError
+from scenarios.words import sql_patterns
 from simulation.record import Record
 
 Row = Mapping[str, Any]
@@ -219,7 +220,10 @@ def schema_sql() -> str:
 
 def macros_sql() -> str:
     """Return the statements that make the macros that tables are filled with."""
-    return (SQL / f"{MACROS}.sql").read_text(encoding="utf-8")
+    text = (SQL / f"{MACROS}.sql").read_text(encoding="utf-8")
+    for name, pattern in sql_patterns().items():
+        text = text.replace(f"{{{name}}}", pattern)
+    return text
 
 
 def views_sql() -> str:

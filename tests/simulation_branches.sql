@@ -2,7 +2,7 @@
 -- the mother. The second was played again, as its first attempt ended in a spent budget.
 insert into episodes
     select id, content, b.attempt, run_id, scenario_id, scenario_hash, culture_id, language, replicate, 100, model, reply_form,
-           policy, reason, detail, n, started_at - to_minutes(30 - b.attempt), 1.5
+           policy, reason, detail, n, started_at - to_minutes(30 - b.attempt), 1.5, conditioning
     from episodes e, (values
         ('abba000000000011', 'abba000000000011', 1, 'turn-limit', '8', 4),
         ('abba000000000012', 'abba000000000012', 1, 'budget', 'budget-tokens', 3),

@@ -47,7 +47,7 @@ insert into personas
 -- What became of each episode is in its id: the views have to find out by themselves.
 insert into episodes
     select id, content, attempt, 'trial', scenario, 'sce-' || scenario, culture, language, replicate, 7, model, form, policy,
-           exit_reason, exit_detail, turns, timestamp '2026-03-01 08:00:00' + to_minutes(minute), 2.5
+           exit_reason, exit_detail, turns, timestamp '2026-03-01 08:00:00' + to_minutes(minute), 2.5, 'dimensions'
     from (values
         ('aaaa000000000001', 'aaaa000000000001', 1, 'dinner', 'JPN', 'en', 0, 'fake', 'json', 'addressed', 'turn-limit', null, 8, 10),
         ('bbbb000000000002', 'bbbb000000000002', 1, 'dinner', 'MEX', 'en', 0, 'fake', 'json', 'addressed', 'budget', 'tokens', 1, 1),

@@ -573,6 +573,7 @@ def test_a_store_of_the_first_version_is_brought_up_to_date_and_reviewed(
     ]
     miscounted = "from turns where words is distinct from spoken_words(action, text)"
     assert rows(run, miscounted) == [] and rows(run, "select max(words) from turns")[0][0] > 1
+    assert rows(run, "select distinct conditioning from episodes") == [("dimensions",)]
     counted = "select critic, count(*), count(call) from verdicts group by all order by all"
     assert rows(run, counted) == [("quality", 4, 0), ("social", 112, 112)], "nothing is asked twice"
     assert rows(run, "select stage from launches") == [("run",), ("critique",)]

@@ -138,6 +138,56 @@ def test_the_commands_take_a_folder_of_shards(run: Path, tmp_path: Path) -> None
     assert "0 new shards, 0 rows" in typed("merge", tmp_path / "run", folder)
 
 
+def test_a_foreign_run_comes_along_with_its_configuration(run: Path, tmp_path: Path) -> None:
+    config = RunConfig.model_validate(
+        {
+            "name": "second", "scenarios": ["soup-before-dusk"], "cultures": ["MEX", "JPN"],
+            "conditioning": "none", "model": {"name": "fake"}, "out": str(tmp_path),
+        }
+    )  # fmt: skip
+    assert launch(make_plan(config), limit=None, fresh=False, quiet=True) == "done"
+    both = tmp_path / "both"
+    for one in (run, tmp_path / "second"):
+        place = str(tmp_path / f"{one.name}-shards")
+        list(pack(one, place, 5))
+        merge(both, place, NOW)
+    told = "select run_id, conditioning, count(*) from {} group by all order by all"
+    expected = [("second", "none", 2), ("trial", "dimensions", 12)]
+    for view in ("conversations", "episode_fates"):
+        assert rows(both, told.format(view)) == expected
+    assert rows(both, "select run_id, count(*) from launches group by all order by all") == [
+        ("second", 1), ("trial", 1)
+    ]  # fmt: skip
+    assert rows(both, "select distinct run_id from episodes anti join runs using (run_id)") == []
+    pairs = (
+        "select count(*) from conversations a join conversations b "
+        "using (run_id, scenario_hash, language, replicate, model, conditioning) "
+        "where a.culture_id < b.culture_id"
+    )
+    alone = [rows(one, pairs)[0][0] for one in (run, tmp_path / "second")]
+    assert rows(both, pairs) == [(sum(alone),)], "no pair is of two runs"
+    again = tmp_path / "packed-again"
+    list(pack(run, str(again), 7))
+    assert merge(both, str(again), NOW)[0] > 0
+    assert rows(both, told.format("conversations")) == expected, "packed twice, stored once"
+    assert rows(both, "select count(*) from launches") == [(2,)]
+
+
+def test_shards_whose_run_is_not_told_apart_are_not_merged(run: Path, tmp_path: Path) -> None:
+    bare = Shelf(str(tmp_path / "bare"))
+    written(bare, "w-0", 1)
+    with pytest.raises(UserError, match="lack the configuration of their run 'r'") as caught:
+        merge(tmp_path / "new", bare.place, NOW)
+    assert "\n" not in str(caught.value) and not (tmp_path / "new").exists()
+    namesake = tmp_path / "trial"
+    shutil.copytree(run, namesake)
+    with duckdb.connect(str(namesake / FILE)) as con:
+        con.execute("update runs set config_hash = 'another'")
+    list(pack(namesake, str(tmp_path / "shards"), 5))
+    with pytest.raises(UserError, match=r"hold a run 'trial', and so does .*another configuration"):
+        merge(run, str(tmp_path / "shards"), NOW)
+
+
 def test_a_worker_writes_what_a_store_would_hold(tmp_path: Path) -> None:
     shelf = Shelf(str(tmp_path / "shelf"))
     writer = ShardWriter(shelf, "w-0", "run")

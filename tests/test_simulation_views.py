@@ -13,12 +13,15 @@ from typing import Any
 import duckdb
 import pytest
 from sample_store import DINNER, branched_run, cookbook, sample_run
+from talks import act, talk
 
+from agents.detector import detect
+from scenarios.words import words
 from simulation.config import RunConfig
 from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.query import open_reader, run_query
-from simulation.store import Store, views_sql
+from simulation.store import FILE, MIGRATIONS, SQL, Store, macros_sql, views_sql
 
 TURN = (
     "episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, "
@@ -134,13 +137,14 @@ def test_fates_follow_the_published_rule(con: duckdb.DuckDBPyConnection) -> None
 
 
 def test_the_funnel_adds_up(con: duckdb.DuckDBPyConnection) -> None:
-    funnel = rows(con, "from review_funnel")
+    funnel = rows(con, "select * exclude (run_id, scenario_hash, conditioning) from review_funnel")
     assert sum(row[3] for row in funnel) == 9
     for *_, simulated, cut_short, endings, dropped, dropped_by, undone, doubted, kept in funnel:
         assert simulated == cut_short + dropped + undone + doubted + kept
         assert simulated == sum(endings.values())
         assert (dropped == 0) == (not dropped_by)
-    chosen = rows(con, "from review_funnel where scenario_id = 'transfer' order by all")
+    chosen = rows(con, "select * exclude (run_id, scenario_hash, conditioning) from review_funnel "
+                       "where scenario_id = 'transfer' order by all")  # fmt: skip
     assert chosen == [
         ("JPN", "transfer", "fake", 1, 0, {"turn-limit": 1}, 1, {"meta": 1, "quality": 1}, 0, 0, 0),
         ("JPN", "transfer", "other", 2, 2, {"error": 1, "model-failure": 1}, 0, None, 0, 0, 0),
@@ -204,22 +208,57 @@ def test_who_spoke_to_whom_agrees_with_counting_turn_by_turn(
 ) -> None:
     turns = rows(
         con,
-        "select e.scenario_id, e.culture_id, speaker, addressees, text from turns "
+        "select e.scenario_id, e.culture_id, speaker, addressees, audience, text from turns "
         "join latest_episodes e using (episode_id) "
         "where action in ('speak', 'leave') and text is not null",
     )
     expected: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
-    for scenario, culture, speaker, hearers, text in turns:
-        unspaced = re.findall(r"[\u3040-\u9fff]", text)
-        count = len(unspaced) if unspaced else len(text.split())
-        for hearer in hearers:
+    for scenario, culture, speaker, addressees, audience, text in turns:
+        heard = [role for role in addressees if role in audience]
+        for hearer in heard or (audience if len(audience) == 1 else []):
             expected[scenario, culture, speaker, hearer][0] += 1
-            expected[scenario, culture, speaker, hearer][1] += count
-    found = rows(con, "select * exclude (type, closeness, status) from who_spoke_to_whom")
+            expected[scenario, culture, speaker, hearer][1] += len(words(text))
+    assert expected["dinner", "MEX", "mother", "son"] == [1, 5], "he alone could hear it"
+    found = rows(con, "select scenario_id, culture_id, speaker, hearer, turns, words "
+                      "from who_spoke_to_whom")  # fmt: skip
     assert {row[:4]: [*row[4:]] for row in found} == expected
-    ties = rows(con, "select type, closeness, status from who_spoke_to_whom "
+    ties = rows(con, "select type, closeness, status, run_id, scenario_hash, model, conditioning "
+                     "from who_spoke_to_whom "
                      "where speaker = 'son' and hearer = 'uncle'")  # fmt: skip
-    assert ties == [("uncle and nephew", 3, -1)]
+    assert ties == [
+        ("uncle and nephew", 3, -1, "trial", "sce-dinner", "fake", "dimensions")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("action", "addressees", "audience", "hearers", "how"),
+    [
+        ("speak", ["son"], ["mother", "son"], ["son"], "named"),
+        ("speak", ["son", "uncle"], ["uncle"], ["uncle"], "named"),  # the son did not hear it
+        ("speak", ["son"], ["mother"], ["mother"], "only-one-present"),
+        ("speak", ["son"], ["mother", "uncle"], [], "nobody"),
+        ("speak", [], ["son"], ["son"], "only-one-present"),
+        ("speak", [], ["mother", "son"], [], "nobody"),
+        ("speak", ["son"], [], [], "nobody"),  # sealed
+        ("leave", [], ["son"], ["son"], "only-one-present"),
+        ("non-verbal", ["son"], ["son", "mother"], ["son"], "named"),
+        ("none", [], ["son"], [], "nobody"),
+        (None, [], [], [], "nobody"),
+    ],
+)
+def test_an_act_is_for_those_named_who_heard_it_or_the_only_one_who_could(
+    tmp_path: Path, action: str | None, addressees: list[str], audience: list[str],
+    hearers: list[str], how: str,
+) -> None:  # fmt: skip
+    done = f"'{action}'" if action else "null"
+    change = (
+        f"update turns set action = {done}, addressees = {addressees}::varchar[], audience = "
+        f"{audience}::varchar[] where episode_id = '{DINNER}' and turn = 3"
+    )
+    with open_reader(sample_run(tmp_path, change)) as con:
+        for view in ("turns_readable", "turn_intents"):
+            query = f"select hearers, addressed_how from {view} where episode_id = ? and turn = 3"
+            assert rows(con, query, DINNER) == [(hearers, how)]
 
 
 def test_relationships_are_seen_from_both_sides_of_the_newest_version(tmp_path: Path) -> None:
@@ -230,6 +269,14 @@ def test_relationships_are_seen_from_both_sides_of_the_newest_version(tmp_path: 
     )
     with open_reader(sample_run(tmp_path, newer)) as con:
         found = rows(con, "from relationships where scenario_id = 'transfer' order by role")
+        versions = rows(con, "select scenario_hash, role, status from relationship_versions "
+                             "where scenario_id = 'transfer' order by all")  # fmt: skip
+        pairs = rows(con, "select distinct status from who_spoke_to_whom where speaker = 'boss'")
+    assert versions == [
+        ("sce-new", "boss", 1), ("sce-new", "clerk", -1),
+        ("sce-transfer", "boss", 3), ("sce-transfer", "clerk", -3),
+    ]  # fmt: skip
+    assert pairs == [(3,)], "of the version that was played"
     tie = "superior and subordinate"
     assert found == [
         ("transfer", "boss", "clerk", tie, 1, 1), ("transfer", "clerk", "boss", tie, 1, -1),
@@ -239,9 +286,10 @@ def test_relationships_are_seen_from_both_sides_of_the_newest_version(tmp_path: 
 def test_intents_count_labels_and_failures_that_were_not_made_good(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
+    told = ("trial", "fake", "dimensions")
     assert rows(con, "from intents_by_culture order by culture_id") == [
-        ("JPN", "family-duty", "judge", 3, 1, 2, 1, pytest.approx(1 / 3)),
-        ("MEX", "family-duty", "judge", 1, 1, 0, 0, 1.0),
+        ("JPN", "family-duty", "judge", 3, 1, 2, 1, pytest.approx(1 / 3), *told),
+        ("MEX", "family-duty", "judge", 1, 1, 0, 0, 1.0, *told),
     ]
 
 
@@ -252,7 +300,8 @@ def test_a_label_that_failed_twice_is_one_failure(tmp_path: Path) -> None:
         "timestamp '2026-03-02 09:00:00', null)"
     )
     with open_reader(sample_run(tmp_path, again, alone)) as con:
-        found = rows(con, "select * exclude (culture_id, labeller) from intents_by_culture "
+        found = rows(con, "select * exclude (culture_id, labeller, run_id, played_by, "
+                          "conditioning) from intents_by_culture "
                           "where culture_id = 'JPN' order by theme")  # fmt: skip
     assert found == [
         ("family-duty", 3, 1, 2, 1, pytest.approx(1 / 3)), ("money-and-favours", 0, 0, 0, 1, None),
@@ -365,7 +414,7 @@ def test_leaks_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
         ("ffff000000000009", "guest", 0, 0, None, None, None),  # `You are.` cannot be looked for
     ]
     assert rows(con, "from leak_rates where scenario_id = 'shop'") == [
-        ("JPN", "fake", "shop", 2, 1, 1, 1.0)
+        ("JPN", "fake", "shop", 2, 1, 1, 1.0, "trial", "sce-shop", "dimensions")
     ]
 
 
@@ -427,8 +476,8 @@ def test_repetition_agrees_with_another_implementation(tmp_path: Path) -> None:
     )  # fmt: skip
 
     def grams(text: str) -> set[tuple[str, ...]]:
-        words = re.findall(r"\w+", text.lower())
-        return set(zip(words, words[1:], words[2:], strict=False)) or {tuple(words)}
+        said = re.findall(r"\w+", text.lower())
+        return set(zip(said, said[1:], said[2:], strict=False)) or {tuple(said)}
 
     repeated = echoed = 0
     said: dict[str, set[tuple[str, ...]]] = defaultdict(set)
@@ -442,7 +491,42 @@ def test_repetition_agrees_with_another_implementation(tmp_path: Path) -> None:
     with open_reader(run) as con:
         found = rows(con, "from repetition where episode_id = 'cccc000000000004'")
     rates = pytest.approx(repeated / 60), pytest.approx(echoed / 60)
-    assert found[0][5:] == (60, repeated, echoed, *rates)
+    assert found[0][5:10] == (60, repeated, echoed, *rates)
+
+
+@pytest.mark.parametrize(
+    ("line", "step", "echoes"),
+    [
+        ("Don\u2019t sell your father's boat, son!", 2, 1),
+        ("dont sell your fathers boat son", 2, 1),
+        ("Don't sell your father's boat, son.", 1, 0),  # in the same step
+        ("Don t sell your brother s boat", 2, 0),
+        ("...", 2, 0),
+    ],
+)
+def test_view_and_detector_find_the_same_echoes(
+    tmp_path: Path, line: str, step: int, echoes: int
+) -> None:
+    said = "Don't sell your father's boat, son."
+    spoken = talk(act(1, "ada", said, step=1), act(2, "bela", line, step=step))
+    turns = [one.turns for one in detect(spoken) if one.detector == "echo"]
+    change = (
+        f"update turns set text = case turn when 1 then $${said}$$ else $${line}$$ end, "
+        f"step = case turn when 1 then 1 else {step} end "
+        "where episode_id = 'bbbb000000000002-2' and turn < 3"
+    )
+    with open_reader(sample_run(tmp_path, change)) as con:
+        query = "select echoed_turns from repetition where episode_id = 'bbbb000000000002-2'"
+        assert rows(con, query) == [(echoes,)]
+    assert sum(map(len, turns)) == echoes
+
+
+def test_a_line_without_a_word_repeats_nothing(tmp_path: Path) -> None:
+    dots = "update turns set text = '...' where episode_id = 'cccc000000000003'"
+    with open_reader(sample_run(tmp_path, dots)) as con:
+        found = rows(con, "select spoken_turns, repeated_turns, echoed_turns from repetition "
+                          "where episode_id = 'cccc000000000003'")  # fmt: skip
+    assert found == [(4, 0, 0)]
 
 
 def test_a_transcript_interleaves_turns_and_happenings(con: duckdb.DuckDBPyConnection) -> None:
@@ -528,11 +612,11 @@ def test_pairs_of_branches_and_parents(branched: duckdb.DuckDBPyConnection) -> N
         ("abba000000000011", DINNER, 2, 1, "turn-limit", "turn-limit", 4, 8, 2, 6, 5, 28, 3),
         ("abba000000000012-2", DINNER, 2, 1, "walk-away", "turn-limit", 4, 8, 2, 6, 8, 28, 3),
     ]
-    # The, boat, is, sold, mother: all of these are among the parent's 23 different words.
+    # The, boat, is, sold, mother: all of these are among the parent's 22 different words.
     shared = rows(
         branched, "select shared_words from branch_pairs where number = 1 order by episode_id"
     )
-    assert shared[0] == (pytest.approx(5 / 23),)
+    assert shared[0] == (pytest.approx(5 / 22),)
 
 
 def test_turns_after_a_branching(branched: duckdb.DuckDBPyConnection) -> None:
@@ -577,3 +661,19 @@ def test_an_empty_store_answers_too(tmp_path: Path) -> None:
         }
         for (name,) in names:
             assert list(run_query(con, f'from "{name}"').rows) == []
+
+
+def test_words_of_an_older_store_are_counted_again(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / FILE)) as con:
+        con.execute(macros_sql())
+        for migration in MIGRATIONS[:7]:
+            con.execute((SQL / migration).read_text(encoding="utf-8"))
+        con.execute("insert into meta values ('application', 'folkways'), ('store_version', '7')")
+        con.execute(
+            "insert into turns by name select 'e' as episode_id, 1 as turn, 1 as step, "
+            "'ada' as speaker, 'speak' as action, 'Well - no ... ok?' as text, [] as addressees, "
+            "[] as audience, false as whisper, 1 as call, 5 as words"
+        )
+    Store(tmp_path).create()
+    with open_reader(tmp_path) as con:
+        assert rows(con, "select words from turns") == [(3,)]

@@ -100,5 +100,5 @@ def _act(row: Mapping[str, Any], names: Mapping[str, str]) -> Line:
     return Line(
         row["turn"], row["speaker"], names[row["speaker"]], row["action"], row["text"],
         tuple(names[role] for role in row["addressees"] if role in names), row["whisper"],
-        bool(row["audience"]),
+        bool(row["audience"]), row["step"],
     )  # fmt: skip

@@ -25,3 +25,17 @@ alter table choices add column fallback boolean;
 update choices set fallback = why in ('no bid could be read', 'the moderator''s answer could not be read');
 comment on column choices.fallback is 'Whether nobody was chosen by an answer, as none could be read, and the longest silent acted instead.';
 comment on column choices.bids is 'Under bidding: each role''s bid, 0 to 10; a role whose bid could not be read, in spite of a repair, is missing.';
+
+-- What tells runs in one store apart, and words as they are counted now.
+
+alter table episodes add column conditioning varchar;
+update episodes set conditioning = configured.conditioning
+from (select run_id, nullif(regexp_extract(config, '(?m)^conditioning: *(\w+)', 1), '') as conditioning from runs) configured
+where episodes.run_id = configured.run_id;
+comment on column episodes.conditioning is
+    'How much agents were told of their culture: none, name, dimensions or norms; null where an older store does not tell.';
+
+update turns set words = spoken_words(action, text) where words is distinct from spoken_words(action, text);
+comment on column turns.words is
+    'Number of words said, 0 where nothing was: a word has a letter or a digit; in scripts written without spaces, of '
+    'characters.';

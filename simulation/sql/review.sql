@@ -5,10 +5,16 @@
 
 -- Episodes -----------------------------------------------------------------------------------------------------------
 
+create or replace macro is_cut_short(exit_reason) as exit_reason in ('error', 'budget', 'model-failure');
+comment on macro is_cut_short is
+    'is_cut_short(exit_reason): whether an episode was broken off by an error, a spent budget or the model''s failure, so '
+    'that it says nothing of the scene.';
+
 create or replace view latest_episodes as
 select
     e.episode_id, e.scenario_id, s.title, s.theme, e.culture_id, e.language, e.model, e.reply_form, e.policy,
-    e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s
+    e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s, e.run_id,
+    e.scenario_hash, coalesce(e.conditioning, 'unknown') as conditioning, not is_cut_short(e.exit_reason) as completed
 from episodes e
 left join scenarios s using (scenario_hash)
 where not exists (from episodes later where later.content_hash = e.content_hash and later.attempt > e.attempt)
@@ -36,6 +42,12 @@ comment on column latest_episodes.attempt is
     '1, or higher where earlier attempts ended in an error or a spent budget.';
 comment on column latest_episodes.started_at is 'When it started, UTC.';
 comment on column latest_episodes.wall_s is 'How long it took, seconds.';
+comment on column latest_episodes.run_id is 'The run.';
+comment on column latest_episodes.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column latest_episodes.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
+comment on column latest_episodes.completed is
+    'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
+    'budget or the model''s failure.';
 
 -- Verdicts -----------------------------------------------------------------------------------------------------------
 
@@ -83,7 +95,7 @@ with votes as (
 -- Windows and no join: so a filter on the critic goes down to the verdicts, and most policies need few of them.
 select
     episode_id, role, critic, dimension, asked::bigint as answers, usable::bigint as usable,
-    if(decided, label, null) as label, nullif(votes, 0) as votes, score, if(decided, confidence, null) as confidence,
+    case when decided then label end as label, nullif(votes, 0) as votes, score, case when decided then confidence end as confidence,
     reason, turns, case when usable = 0 then failure when not decided then 'judges are divided' end as doubt
 from ranked;
 comment on view consensus is
@@ -138,41 +150,32 @@ select
     e.episode_id, e.scenario_id, e.culture_id, e.model, e.exit_reason,
     exists (from verdicts v where v.episode_id = e.episode_id) as reviewed,
     case
-        when e.exit_reason in ('error', 'budget', 'model-failure') then e.exit_reason
+        when not e.completed then e.exit_reason
         when list_contains(o.outcomes, 'dropped') then 'dropped'
         when list_contains(o.outcomes, 'unreviewed') then 'unreviewed'
         when o.outcomes is not null then 'needs-review'
         else 'accepted'
     end as fate,
-    coalesce(o.dropped_by, []) as dropped_by, coalesce(o.reasons, []) as reasons
+    coalesce(o.dropped_by, []) as dropped_by, coalesce(o.reasons, []) as reasons, e.run_id, e.scenario_hash,
+    e.conditioning
 from latest_episodes e
 left join objections o using (episode_id);
 comment on macro table fates is
     'fates(policy): what a filter policy makes of every episode, with all reasons. Columns: episode_id, scenario_id, '
     'culture_id, model, exit_reason, reviewed, fate (error, budget, model-failure, dropped, unreviewed, needs-review '
-    'or accepted), dropped_by, reasons. Policies: clca, strict, lenient, needs-review.';
+    'or accepted), dropped_by, reasons, run_id, scenario_hash, conditioning. Policies: clca, strict, lenient, needs-review.';
 
 create or replace macro funnel(policy) as table
-with f as (from fates(policy)), sources as (
-    select culture_id, scenario_id, model, source, count(*) as episodes
-    from (select culture_id, scenario_id, model, unnest(dropped_by) as source from f where fate = 'dropped')
-    group by culture_id, scenario_id, model, source
-)
 select
-    f.culture_id, f.scenario_id, f.model, count(*) as simulated,
-    count(*) filter (fate in ('error', 'budget', 'model-failure')) as cut_short,
-    histogram(exit_reason) as endings,
-    count(*) filter (fate = 'dropped') as dropped, any_value(d.dropped_by) as dropped_by,
+    culture_id, scenario_id, model, count(*) as simulated, count(*) filter (is_cut_short(exit_reason)) as cut_short,
+    histogram(exit_reason) as endings, count(*) filter (fate = 'dropped') as dropped,
+    list_histogram(flatten(list(dropped_by) filter (fate = 'dropped'))) as dropped_by,
     count(*) filter (fate = 'unreviewed') as unreviewed, count(*) filter (fate = 'needs-review') as needs_review,
-    count(*) filter (fate = 'accepted') as accepted
-from f
-left join (
-    select culture_id, scenario_id, model, map(list(source order by source), list(episodes order by source)) as dropped_by
-    from sources group by culture_id, scenario_id, model
-) d using (culture_id, scenario_id, model)
-group by f.culture_id, f.scenario_id, f.model;
+    count(*) filter (fate = 'accepted') as accepted, run_id, scenario_hash, conditioning
+from fates(policy)
+group by run_id, culture_id, scenario_id, scenario_hash, model, conditioning;
 comment on macro table funnel is
-    'funnel(policy): how many episodes of each culture, scenario and model were simulated, lost and accepted; columns '
+    'funnel(policy): how many episodes of each run, culture, scenario and model were simulated, lost and accepted; columns '
     'as in review_funnel.';
 
 create or replace view episode_fates as from fates('clca');
@@ -190,6 +193,9 @@ comment on column episode_fates.fate is
     'applies.';
 comment on column episode_fates.dropped_by is 'Critics and detectors that drop it.';
 comment on column episode_fates.reasons is 'Every objection to it, in words.';
+comment on column episode_fates.run_id is 'The run.';
+comment on column episode_fates.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column episode_fates.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view review_funnel as from funnel('clca');
 comment on view review_funnel is
@@ -207,6 +213,9 @@ comment on column review_funnel.dropped_by is
 comment on column review_funnel.unreviewed is 'Not judged yet by a critic that the policy needs.';
 comment on column review_funnel.needs_review is 'Set aside for people: a verdict could not be read, or judges are divided.';
 comment on column review_funnel.accepted is 'Accepted.';
+comment on column review_funnel.run_id is 'The run; rows of two runs are never counted together.';
+comment on column review_funnel.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column review_funnel.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 -- Agreement ----------------------------------------------------------------------------------------------------------
 
@@ -360,7 +369,7 @@ join (
             when label is not null then label in ('bad', 'not-aligned')
             when dimension = 'believability' then score < 5
             when dimension in ('secret', 'social_rules') then score <= -5 end)
-    from (select *, if(critic = 'social', 'social: ' || dimension, critic) as source from consensus)
+    from (select *, case when critic = 'social' then 'social: ' || dimension else critic end as source from consensus)
     where critic <> 'social' or dimension in ('believability', 'secret', 'social_rules')
     group by episode_id, source
 ) f using (episode_id);

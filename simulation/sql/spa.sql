@@ -72,15 +72,15 @@ beside as (
 distances as (
     select unaware_id, aware_id, reading, item_id, country, round(sum(abs(unaware - aware)) / 2, 9) as tv,
         round(sqrt(greatest(sum(
-            if(unaware > 0, unaware * log2(2 * unaware / (unaware + aware)), 0)
-            + if(aware > 0, aware * log2(2 * aware / (unaware + aware)), 0)
+            case when unaware > 0 then unaware * log2(2 * unaware / (unaware + aware)) else 0 end
+            + case when aware > 0 then aware * log2(2 * aware / (unaware + aware)) else 0 end
         ) / 2, 0)), 9) as js
     from beside group by all
 )
 select p.unaware_id, p.aware_id, c.model, c.engine, p.reading, p.item_id as question_id, q.topic, q.paraphrases, p.country,
     u.codes[1] as unaware_code, a.codes[1] as aware_code,
     p.unaware_valid / p.unaware_replies as unaware_valid, p.aware_valid / p.aware_replies as aware_valid,
-    p.answered, if(p.answered, not list_has_any(u.codes, a.codes), null) as differ, d.tv, d.js, n.noise
+    p.answered, case when p.answered then not list_has_any(u.codes, a.codes) end as differ, d.tv, d.js, n.noise
 from pairs p join spa_conditions c using (unaware_id, aware_id)
 join spa_questions q on q.question_id = p.item_id
 left join chosen u on u.condition_id = p.unaware_id and u.country = '*' and u.reading = p.reading
@@ -126,7 +126,7 @@ chosen as (
     from spa_selections join spa_questions using (question_id) group by all
 )
 select aware_id, model, reading, topic, country, asked, answered, different, s.selection_id, s.method,
-    if(s.selection_id is null, null, coalesce(selected, 0)) as selected
+    case when s.selection_id is not null then coalesce(selected, 0) end as selected
 from asked left join sets s using (aware_id, reading)
 left join chosen using (selection_id, topic, country);
 comment on view spa_funnel is 'From what was asked to what is learned: pairs of a question and a culture, by topic and culture; a row for each selection made of them.';

@@ -149,7 +149,7 @@ apart as (
     group by all
 )
 select c.condition_id, c.model, c.method, c.style, c.language, reading, country, item_id,
-    count(*) as orders, if(count(*) > 1, sum(gap) / (2 * (count(*) - 1)), null) as gap
+    count(*) as orders, case when count(*) > 1 then sum(gap) / (2 * (count(*) - 1)) end as gap
 from apart join survey_conditions c using (condition_id) group by all;
 comment on view survey_order_gaps is 'How much the answers to an item depend on the order of its options.';
 comment on column survey_order_gaps.condition_id is 'Row of survey_conditions.';

@@ -3,11 +3,18 @@
 
 -- Conversations ------------------------------------------------------------------------------------------------------
 
+create or replace macro stage_of(purpose) as case purpose
+    when 'draft-critic' then 'critic in the loop' when 'critique' then 'critique'
+    when 'label' then 'labels' when 'categorise' then 'labels' else 'play' end;
+comment on macro stage_of is
+    'stage_of(purpose): play, critic in the loop, critique or labels: what a model call was made for.';
+
 create or replace view conversations as
 select
     e.*, r.roles, len(r.roles) as n_roles, r.mixed_cast, coalesce(t.spoken_turns, 0) as spoken_turns,
     coalesce(t.spoken_words, 0) as spoken_words, c.prompt_tokens, c.completion_tokens,
-    c.prompt_tokens + c.completion_tokens as tokens, c.cost
+    c.prompt_tokens + c.completion_tokens as tokens, c.cost, c.play_cost, c.review_cost,
+    coalesce(c.unpriced_calls, 0) as unpriced_calls
 from latest_episodes e
 left join (
     select episode_id, list(role order by rowid) as roles, min(culture_id) <> max(culture_id) as mixed_cast
@@ -19,7 +26,9 @@ left join (
 ) t using (episode_id)
 left join (
     select episode_id, sum(prompt_tokens)::bigint as prompt_tokens, sum(completion_tokens)::bigint as completion_tokens,
-        sum(cost) as cost
+        sum(cost) as cost, sum(cost) filter (stage_of(purpose) in ('play', 'critic in the loop')) as play_cost,
+        sum(cost) filter (stage_of(purpose) not in ('play', 'critic in the loop')) as review_cost,
+        count(*) - count(cost) as unpriced_calls
     from calls group by episode_id
 ) c using (episode_id);
 comment on view conversations is
@@ -49,11 +58,25 @@ comment on column conversations.mixed_cast is 'Whether the cast comes from more 
 comment on column conversations.spoken_turns is 'Number of turns in which something was said.';
 comment on column conversations.spoken_words is
     'Number of words said; in scripts written without spaces, of characters.';
-comment on column conversations.prompt_tokens is 'Prompt tokens of all calls; null where the engine does not tell.';
+comment on column conversations.prompt_tokens is 'Prompt tokens of all calls, play and review; null where the engine does not tell.';
 comment on column conversations.completion_tokens is
-    'Completion tokens of all calls; null where the engine does not tell.';
+    'Completion tokens of all calls, play and review; null where the engine does not tell.';
 comment on column conversations.tokens is 'Prompt and completion tokens together.';
-comment on column conversations.cost is 'US dollars; null where no price is known.';
+comment on column conversations.cost is
+    'US dollars of all calls that have a price, play and review together, so that it grows with every critique; null '
+    'where none has one.';
+comment on column conversations.play_cost is
+    'US dollars of playing it, the critic in the loop included; null where no such call has a price.';
+comment on column conversations.review_cost is
+    'US dollars of critiques and labels so far; null where no such call has a price.';
+comment on column conversations.unpriced_calls is
+    'Calls, failed ones included, whose price is not known: with any, the sums in dollars are lower bounds.';
+comment on column conversations.run_id is 'The run.';
+comment on column conversations.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column conversations.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
+comment on column conversations.completed is
+    'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
+    'budget or the model''s failure.';
 
 create or replace macro accepted(policy) as table
 from conversations where episode_id in (select episode_id from fates(policy) where fate = 'accepted');
@@ -92,29 +115,61 @@ comment on column accepted_episodes.spoken_turns is 'Number of turns in which so
 comment on column accepted_episodes.spoken_words is
     'Number of words said; in scripts written without spaces, of characters.';
 comment on column accepted_episodes.prompt_tokens is
-    'Prompt tokens of all calls; null where the engine does not tell.';
+    'Prompt tokens of all calls, play and review; null where the engine does not tell.';
 comment on column accepted_episodes.completion_tokens is
-    'Completion tokens of all calls; null where the engine does not tell.';
+    'Completion tokens of all calls, play and review; null where the engine does not tell.';
 comment on column accepted_episodes.tokens is 'Prompt and completion tokens together.';
-comment on column accepted_episodes.cost is 'US dollars; null where no price is known.';
+comment on column accepted_episodes.cost is
+    'US dollars of all calls that have a price, play and review together, so that it grows with every critique; null '
+    'where none has one.';
+comment on column accepted_episodes.play_cost is
+    'US dollars of playing it, the critic in the loop included; null where no such call has a price.';
+comment on column accepted_episodes.review_cost is
+    'US dollars of critiques and labels so far; null where no such call has a price.';
+comment on column accepted_episodes.unpriced_calls is
+    'Calls, failed ones included, whose price is not known: with any, the sums in dollars are lower bounds.';
+comment on column accepted_episodes.run_id is 'The run.';
+comment on column accepted_episodes.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column accepted_episodes.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
+comment on column accepted_episodes.completed is
+    'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
+    'budget or the model''s failure.';
 
-create or replace view relationships as
+create or replace view relationship_versions as
 with ties as (
-    select scenario_id, rowid as version, unnest(json_extract(data, '$.relationships[*]')) as tie from scenarios
+    select scenario_hash, scenario_id, rowid as version, unnest(json_extract(data, '$.relationships[*]')) as tie
+    from scenarios
 ), seen_from as (
     select *, tie ->> '$.between[0]' as role, tie ->> '$.between[1]' as other, 1 as side from ties
     union all
     select *, tie ->> '$.between[1]', tie ->> '$.between[0]', -1 from ties
 )
 select
-    scenario_id, role, other, arg_max(tie ->> '$.type', version) as type,
-    arg_max((tie ->> '$.closeness')::integer, version) as closeness,
-    arg_max(side * (tie ->> '$.status')::integer, version) as status
+    scenario_hash, scenario_id, version, role, other, any_value(tie ->> '$.type') as type,
+    any_value((tie ->> '$.closeness')::integer) as closeness, any_value(side * (tie ->> '$.status')::integer) as status
 from seen_from
+group by scenario_hash, scenario_id, version, role, other;
+comment on view relationship_versions is
+    'How two roles stand to each other in each version of a scenario that was played; one row in each direction. To join '
+    'with episodes by scenario_hash.';
+comment on column relationship_versions.scenario_hash is 'Row of the table scenarios.';
+comment on column relationship_versions.scenario_id is 'Id of the scenario.';
+comment on column relationship_versions.version is 'Number that grows with each version that is stored.';
+comment on column relationship_versions.role is 'The role looked from.';
+comment on column relationship_versions.other is 'The role looked at.';
+comment on column relationship_versions.type is 'Kind of tie, such as mother and son.';
+comment on column relationship_versions.closeness is '0 strangers to 5 as close as people get.';
+comment on column relationship_versions.status is 'How far role stands above other, -3 to 3; negative when below.';
+
+create or replace view relationships as
+select
+    scenario_id, role, other, arg_max(type, version) as type, arg_max(closeness, version) as closeness,
+    arg_max(status, version) as status
+from relationship_versions
 group by scenario_id, role, other;
 comment on view relationships is
     'How two roles of a scenario stand to each other; one row in each direction. Of several versions of a '
-    'scenario the newest.';
+    'scenario the newest; relationship_versions has them all.';
 comment on column relationships.scenario_id is 'Id of the scenario.';
 comment on column relationships.role is 'The role looked from.';
 comment on column relationships.other is 'The role looked at.';
@@ -134,18 +189,41 @@ create or replace macro readable(action, text, whisper, failure) as case
 comment on macro readable is
     'readable(action, text, whisper, failure): an act as one line; what is not speech stands in square brackets.';
 
+-- Most acts name one role or none: these go without a search through lists.
+create or replace macro is_named(action, addressees, audience) as
+    action is not null and action <> 'none' and (
+        len(addressees) = 1 and list_contains(audience, addressees[1])
+        or len(addressees) > 1 and list_has_any(addressees, audience));
+comment on macro is_named is
+    'is_named(action, addressees, audience): whether an act is addressed to somebody by name who perceived it.';
+
+create or replace macro hearers_of(action, addressees, audience) as case
+    when action is null or action = 'none' then []
+    when len(addressees) = 1 and list_contains(audience, addressees[1]) then addressees
+    when len(addressees) > 1 and list_has_any(addressees, audience)
+        then list_filter(addressees, lambda role: list_contains(audience, role))
+    when len(audience) = 1 then audience else [] end;
+comment on macro hearers_of is
+    'hearers_of(action, addressees, audience): the roles that an act is for: the addressees who perceived it; otherwise the '
+    'only one who could; otherwise none.';
+
 create or replace view turns_readable as
 select
     t.episode_id, e.scenario_id, e.culture_id, e.model, t.turn, t.step, t.phase, t.speaker, r.people[t.speaker].name as name,
     r.people[t.speaker].culture_id as speaker_culture_id, t.action,
-    readable(t.action, t.text, t.whisper, t.failure) as line, t.words, t.addressees, t.audience, t.whisper, t.failure
+    readable(t.action, t.text, t.whisper, t.failure) as line, t.words, t.addressees, t.audience, t.whisper, t.failure,
+    hearers_of(t.action, t.addressees, t.audience) as hearers,
+    case when is_named(t.action, t.addressees, t.audience) then 'named'
+        when t.action <> 'none' and len(t.audience) = 1 then 'only-one-present' else 'nobody' end as addressed_how,
+    e.run_id, e.scenario_hash, e.conditioning
 from turns t
 left join (
     select episode_id, map_from_entries(list((role, {'name': name, 'culture_id': culture_id}))) as people
     from roles group by episode_id
 ) r using (episode_id)
 join latest_episodes e using (episode_id);
-comment on view turns_readable is 'Every turn as one would read it, with who said it to whom.';
+comment on view turns_readable is
+    'Every turn as one would read it, with who said it to whom. Rows come in no order: order by episode_id, turn.';
 comment on column turns_readable.episode_id is 'The episode.';
 comment on column turns_readable.scenario_id is 'Id of the scenario.';
 comment on column turns_readable.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
@@ -165,6 +243,14 @@ comment on column turns_readable.addressees is 'Roles spoken to; empty: nobody i
 comment on column turns_readable.audience is 'Roles other than the speaker that perceived the act.';
 comment on column turns_readable.whisper is 'Whether only those spoken to were meant to hear it.';
 comment on column turns_readable.failure is 'Null, or why there is no act.';
+comment on column turns_readable.hearers is
+    'Roles that the act is for: the addressees who perceived it; otherwise the only one who could; otherwise none.';
+comment on column turns_readable.addressed_how is
+    'named: an addressee perceived it; only-one-present: nobody was named who did, and one role alone perceived it; nobody: '
+    'it is for nobody in particular, unheard, or no act.';
+comment on column turns_readable.run_id is 'The run.';
+comment on column turns_readable.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column turns_readable.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view last_intents as
 select
@@ -208,6 +294,14 @@ comment on column turn_intents.addressees is 'Roles spoken to; empty: nobody in 
 comment on column turn_intents.audience is 'Roles other than the speaker that perceived the act.';
 comment on column turn_intents.whisper is 'Whether only those spoken to were meant to hear it.';
 comment on column turn_intents.failure is 'Null, or why there is no act.';
+comment on column turn_intents.hearers is
+    'Roles that the act is for: the addressees who perceived it; otherwise the only one who could; otherwise none.';
+comment on column turn_intents.addressed_how is
+    'named: an addressee perceived it; only-one-present: nobody was named who did, and one role alone perceived it; nobody: '
+    'it is for nobody in particular, unheard, or no act.';
+comment on column turn_intents.run_id is 'The run.';
+comment on column turn_intents.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column turn_intents.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column turn_intents.labeller is 'Model that labelled.';
 comment on column turn_intents.intent is 'One sentence: what the speaker is after.';
 comment on column turn_intents.relevance is 'generic or cultural.';
@@ -218,7 +312,7 @@ comment on column turn_intents.category is 'Category of the intent in it.';
 create or replace view turn_choices as
 select
     x.episode_id, e.scenario_id, e.culture_id, x.step, t.turn, x.policy, x.speaker, x.why, x.bids[x.speaker] as bid,
-    x.bids, x.candidates
+    x.bids, x.candidates, e.run_id, e.scenario_hash, e.model, e.conditioning
 from (select *, unnest(chosen) as speaker from choices) x
 join latest_episodes e using (episode_id)
 left join (
@@ -236,44 +330,57 @@ comment on column turn_choices.why is 'Reason in the policy''s words.';
 comment on column turn_choices.bid is 'The speaker''s bid, 0 to 10, under bidding; else null.';
 comment on column turn_choices.bids is 'All bids of the step; a role whose bid failed is missing.';
 comment on column turn_choices.candidates is 'Roles that could have acted.';
+comment on column turn_choices.run_id is 'The run.';
+comment on column turn_choices.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column turn_choices.model is 'The model as the user asked for it.';
+comment on column turn_choices.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view who_spoke_to_whom as
-select t.*, r.type, r.closeness, r.status
+select
+    t.scenario_id, t.culture_id, t.speaker, t.hearer, t.turns, t.words, r.type, r.closeness, r.status, t.run_id,
+    t.scenario_hash, t.model, t.conditioning
 from (
-    select scenario_id, culture_id, speaker, hearer, count(*) as turns, sum(words)::bigint as words
+    select run_id, scenario_id, scenario_hash, culture_id, model, conditioning, speaker, hearer, count(*) as turns,
+        sum(words)::bigint as words
     from (
-        select e.scenario_id, e.culture_id, t.speaker, unnest(t.addressees) as hearer, t.words
+        select e.run_id, e.scenario_id, e.scenario_hash, e.culture_id, e.model, e.conditioning, t.speaker,
+            unnest(hearers_of(t.action, t.addressees, t.audience)) as hearer, t.words
         from turns t join latest_episodes e using (episode_id)
         where t.action in ('speak', 'leave') and t.text is not null
     )
-    group by scenario_id, culture_id, speaker, hearer
+    group by run_id, scenario_id, scenario_hash, culture_id, model, conditioning, speaker, hearer
 ) t
-left join relationships r on r.scenario_id = t.scenario_id and r.role = t.speaker and r.other = t.hearer;
+left join relationship_versions r on r.scenario_hash = t.scenario_hash and r.role = t.speaker and r.other = t.hearer;
 comment on view who_spoke_to_whom is
-    'How often roles spoke to each other, words addressed to nobody in particular left out; a line to two hearers '
-    'counts for each.';
+    'How often roles spoke to each other: to those named who heard it, otherwise to the only one who could. Words for '
+    'nobody in particular are left out; a line to two hearers counts for each.';
 comment on column who_spoke_to_whom.scenario_id is 'Id of the scenario.';
 comment on column who_spoke_to_whom.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column who_spoke_to_whom.speaker is 'Role that spoke.';
-comment on column who_spoke_to_whom.hearer is 'Role that was spoken to.';
+comment on column who_spoke_to_whom.hearer is 'Role that was spoken to, and heard it.';
 comment on column who_spoke_to_whom.turns is 'Number of spoken turns.';
 comment on column who_spoke_to_whom.words is 'Number of words in them.';
 comment on column who_spoke_to_whom.type is 'Kind of tie between the two; null where the scenario names none.';
 comment on column who_spoke_to_whom.closeness is '0 strangers to 5 as close as people get.';
 comment on column who_spoke_to_whom.status is 'How far the speaker stands above the hearer, -3 to 3.';
+comment on column who_spoke_to_whom.run_id is 'The run; rows of two runs are never counted together.';
+comment on column who_spoke_to_whom.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column who_spoke_to_whom.model is 'The model as the user asked for it.';
+comment on column who_spoke_to_whom.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view intents_by_culture as
 select
     e.culture_id, e.theme, i.model as labeller, count(i.relevance) as labelled,
     count(*) filter (i.relevance = 'cultural') as cultural, count(*) filter (i.relevance = 'generic') as generic,
     count(*) - count(i.relevance) as failed,
-    count(*) filter (i.relevance = 'cultural') / nullif(count(i.relevance), 0) as cultural_share
+    count(*) filter (i.relevance = 'cultural') / nullif(count(i.relevance), 0) as cultural_share, e.run_id,
+    e.model as played_by, e.conditioning
 from (
     select episode_id, model, arg_max(relevance, labelled_at) filter (failure is null) as relevance
     from intents group by episode_id, turn, model
 ) i
 join latest_episodes e using (episode_id)
-group by e.culture_id, e.theme, i.model;
+group by e.run_id, e.culture_id, e.theme, e.model, e.conditioning, i.model;
 comment on view intents_by_culture is
     'How many turns were labelled with an intent, and how many of the intents are cultural. A turn labelled by '
     'two models counts for each.';
@@ -285,6 +392,9 @@ comment on column intents_by_culture.cultural is 'Labels that rest on a cultural
 comment on column intents_by_culture.generic is 'Labels that do not.';
 comment on column intents_by_culture.failed is 'Turns whose label failed and was not made good.';
 comment on column intents_by_culture.cultural_share is 'Share of cultural among all labels, 0 to 1; null without a label.';
+comment on column intents_by_culture.run_id is 'The run; rows of two runs are never counted together.';
+comment on column intents_by_culture.played_by is 'The model that played the scenes.';
+comment on column intents_by_culture.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 -- Costs and failures -------------------------------------------------------------------------------------------------
 
@@ -293,13 +403,14 @@ select
     c.model, c.purpose, e.culture_id, count(*) as calls, count(c.failure) as failed_calls,
     sum(c.attempts - 1)::bigint as retries, sum(c.prompt_tokens)::bigint as prompt_tokens,
     sum(c.cached_tokens)::bigint as cached_tokens, sum(c.completion_tokens)::bigint as completion_tokens,
-    sum(c.cost) as cost, avg(c.latency_s) as mean_latency_s
+    sum(c.cost) as cost, avg(c.latency_s) as mean_latency_s, count(*) - count(c.cost) as unpriced_calls, e.run_id
 from calls c
 join episodes e using (episode_id)
 where c.endpoint is distinct from 'parent'
-group by c.model, c.purpose, e.culture_id;
+group by e.run_id, c.model, c.purpose, e.culture_id;
 comment on view token_costs is
-    'What the model calls took, every attempt included; what a branch shares with its parent counts once.';
+    'What the model calls took, every attempt and every branch included; what a branch shares with its parent counts once. '
+    'More than what the episodes of conversations took: for these, join calls with conversations.';
 comment on column token_costs.model is 'Model that was called.';
 comment on column token_costs.purpose is 'act, repair, bid, moderate, referee, draft-critic, critique, label or categorise.';
 comment on column token_costs.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
@@ -312,24 +423,32 @@ comment on column token_costs.cached_tokens is
 comment on column token_costs.completion_tokens is 'Completion tokens; null where the engine does not tell.';
 comment on column token_costs.cost is 'US dollars; null where no price is known.';
 comment on column token_costs.mean_latency_s is 'Mean time from request to reply, seconds.';
-
-create or replace macro stage_of(purpose) as case purpose
-    when 'draft-critic' then 'critic in the loop' when 'critique' then 'critique'
-    when 'label' then 'labels' when 'categorise' then 'labels' else 'play' end;
-comment on macro stage_of is
-    'stage_of(purpose): play, critic in the loop, critique or labels: what a model call was made for.';
+comment on column token_costs.unpriced_calls is 'Calls without a known price: with any, cost is a lower bound.';
+comment on column token_costs.run_id is 'The run; rows of two runs are never counted together.';
 
 create or replace view stage_costs as
+with spent as (
+    select
+        e.run_id, stage_of(c.purpose) as stage, count(*) as calls, count(*) filter (b.episode_id is null) as own_calls,
+        sum(c.prompt_tokens)::bigint as prompt_tokens, sum(c.cached_tokens)::bigint as cached_tokens,
+        sum(c.completion_tokens)::bigint as completion_tokens, sum(c.cost) as cost,
+        sum(c.prompt_tokens + c.completion_tokens) filter (b.episode_id is null) as own_tokens,
+        count(*) - count(c.cost) as unpriced_calls,
+        sum(c.cached_tokens) / nullif(sum(c.prompt_tokens) filter (c.cached_tokens is not null), 0) as cached_share
+    from calls c join episodes e using (episode_id) left join branches b using (episode_id)
+    where c.endpoint is distinct from 'parent'
+    group by e.run_id, stage
+)
 select
-    stage_of(purpose) as stage, count(*) as calls, sum(prompt_tokens)::bigint as prompt_tokens,
-    sum(cached_tokens)::bigint as cached_tokens, sum(completion_tokens)::bigint as completion_tokens, sum(cost) as cost,
-    count(*) / nullif(any_value(accepted), 0) as calls_per_accepted,
-    sum(prompt_tokens + completion_tokens) / nullif(any_value(accepted), 0) as tokens_per_accepted
-from calls, (select count(*) as accepted from episode_fates where fate = 'accepted')
-where endpoint is distinct from 'parent'
-group by stage;
+    s.stage, s.calls, s.prompt_tokens, s.cached_tokens, s.completion_tokens, s.cost, s.own_calls / a.accepted as calls_per_accepted,
+    s.own_tokens / a.accepted as tokens_per_accepted, s.unpriced_calls, s.cached_share, s.run_id
+from spent s
+left join (
+    select run_id, count(*) as accepted from episode_fates where fate = 'accepted' group by run_id
+) a using (run_id);
 comment on view stage_costs is
-    'What each stage took, every attempt included, and what that makes for each episode that the policy clca accepts.';
+    'What each stage took, every attempt and branch included, and what that makes for each episode that the policy clca '
+    'accepts, branches left out.';
 comment on column stage_costs.stage is 'play, critic in the loop, critique or labels.';
 comment on column stage_costs.calls is 'Number of calls.';
 comment on column stage_costs.prompt_tokens is 'Prompt tokens; null where the engine does not tell.';
@@ -338,13 +457,18 @@ comment on column stage_costs.completion_tokens is 'Completion tokens; null wher
 comment on column stage_costs.cost is 'US dollars; null where no price is known.';
 comment on column stage_costs.calls_per_accepted is 'Calls for each accepted episode; null where none is.';
 comment on column stage_costs.tokens_per_accepted is 'Tokens for each accepted episode; null where none is.';
+comment on column stage_costs.unpriced_calls is 'Calls without a known price: with any, cost is a lower bound.';
+comment on column stage_costs.cached_share is
+    'Share of the prompt tokens served from the prefix cache, of the calls whose engine tells; null where none does.';
+comment on column stage_costs.run_id is 'The run; rows of two runs are never counted together.';
 
 create or replace view endpoint_loads as
 select
     model, endpoint, count(*) as calls, count(failure) as failed_calls, sum(attempts - 1)::bigint as retries,
     sum(prompt_tokens)::bigint as prompt_tokens, sum(cached_tokens)::bigint as cached_tokens,
     sum(completion_tokens)::bigint as completion_tokens, sum(cost) as cost, avg(latency_s) as mean_latency_s,
-    median(latency_s) as median_latency_s, quantile_cont(latency_s, 0.95) as p95_latency_s
+    median(latency_s) as median_latency_s, quantile_cont(latency_s, 0.95) as p95_latency_s,
+    count(*) - count(cost) as unpriced_calls
 from calls
 where endpoint is distinct from 'parent'
 group by model, endpoint;
@@ -365,14 +489,15 @@ comment on column endpoint_loads.cost is 'US dollars; null where no price is kno
 comment on column endpoint_loads.mean_latency_s is 'Mean time from request to reply, waiting and retries included, seconds.';
 comment on column endpoint_loads.median_latency_s is 'Its median.';
 comment on column endpoint_loads.p95_latency_s is 'Time within which 95 % of the calls were answered, seconds.';
+comment on column endpoint_loads.unpriced_calls is 'Calls without a known price: with any, cost is a lower bound.';
 
 create or replace view failures as
 select t.episode_id, e.scenario_id, e.culture_id, 'turn' as kind, t.turn, t.call, t.speaker as role,
-    'act' as purpose, t.failure, null as message
+    'act' as purpose, t.failure, null as message, e.run_id
 from turns t join episodes e using (episode_id) left join branches b using (episode_id)
 where t.failure is not null and t.turn > coalesce(b.at_turn, 0)
 union all
-select c.episode_id, e.scenario_id, e.culture_id, 'call', null, c.call, c.role, c.purpose, c.failure, c.reply
+select c.episode_id, e.scenario_id, e.culture_id, 'call', null, c.call, c.role, c.purpose, c.failure, c.reply, e.run_id
 from calls c join episodes e using (episode_id)
 where c.failure is not null and c.endpoint is distinct from 'parent';
 comment on view failures is
@@ -388,6 +513,7 @@ comment on column failures.role is 'Role concerned; null for moderator and refer
 comment on column failures.purpose is 'act, repair, bid, moderate, referee, draft-critic, critique, label or categorise.';
 comment on column failures.failure is 'Kind of failure.';
 comment on column failures.message is 'The error message of a failed call; null for a turn.';
+comment on column failures.run_id is 'The run.';
 
 -- Measures -----------------------------------------------------------------------------------------------------------
 
@@ -396,7 +522,7 @@ with secrets as (
     select *, list_transform(sequences, lambda words: ltrim(words)) as probes
     from (
         select scenario_hash, secret, list_filter(
-            word_sequences(secret, if(regexp_matches(secret, unspaced_scripts()), 5, 3)),
+            word_sequences(secret, case when regexp_matches(secret, unspaced_scripts()) then 5 else 3 end),
             lambda words: not contains(known, words) and not list_has_any(string_split(words, ' '), person_words())
         ) as sequences
         from (
@@ -435,11 +561,10 @@ with secrets as (
 select
     l.episode_id, l.scenario_id, l.culture_id, l.model, r.role, r.name, r.secret, len(s.sequences) as sequences,
     coalesce(t.said, 0) as most_said, case when s.sequences <> [] then t.turn is not null end as leaked, t.turn,
-    t.evidence, t.heard_by
+    t.evidence, t.heard_by, l.run_id, l.scenario_hash, l.conditioning
 from roles r
 join latest_episodes l using (episode_id)
-join episodes e using (episode_id)
-join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
+join secrets s on s.scenario_hash = l.scenario_hash and s.secret = r.secret
 left join told t on t.episode_id = r.episode_id and t.role = r.role;
 comment on view secret_leaks is
     'Whether a role gave away its own secret, by its own words. The secret is cut into every three words in a row '
@@ -460,13 +585,17 @@ comment on column secret_leaks.leaked is 'Whether a turn leaked; null where ther
 comment on column secret_leaks.turn is 'First turn that leaked.';
 comment on column secret_leaks.evidence is 'Its text.';
 comment on column secret_leaks.heard_by is 'Roles that perceived it.';
+comment on column secret_leaks.run_id is 'The run.';
+comment on column secret_leaks.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column secret_leaks.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view leak_rates as
 select
     culture_id, model, scenario_id, count(*) as roles_with_secret, count(leaked) as testable,
-    count(*) filter (leaked) as leaked, count(*) filter (leaked) / nullif(count(leaked), 0) as leak_rate
+    count(*) filter (leaked) as leaked, count(*) filter (leaked) / nullif(count(leaked), 0) as leak_rate,
+    run_id, scenario_hash, conditioning
 from secret_leaks
-group by culture_id, model, scenario_id;
+group by run_id, culture_id, model, scenario_id, scenario_hash, conditioning;
 comment on view leak_rates is 'How often roles gave away their own secret; see secret_leaks.';
 comment on column leak_rates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column leak_rates.model is 'The model as the user asked for it.';
@@ -475,6 +604,9 @@ comment on column leak_rates.roles_with_secret is 'Roles with a secret, over all
 comment on column leak_rates.testable is 'Of these, roles whose secret has words to look for.';
 comment on column leak_rates.leaked is 'Roles that gave theirs away.';
 comment on column leak_rates.leak_rate is 'leaked / testable, 0 to 1.';
+comment on column leak_rates.run_id is 'The run; rows of two runs are never counted together.';
+comment on column leak_rates.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column leak_rates.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view repetition as
 with spoken as (
@@ -482,8 +614,9 @@ with spoken as (
     from turns where action in ('speak', 'leave') and text is not null
 ), compared as (
     select episode_id,
-        len(list_intersect(grams, flatten(list(grams) over own))) >= len(list_distinct(grams)) / 2 as repeats,
-        lag(speaker) over talk <> speaker and lag(step) over talk < step
+        len(grams) > 0
+            and len(list_intersect(grams, flatten(list(grams) over own))) >= len(list_distinct(grams)) / 2 as repeats,
+        len(grams) > 0 and lag(speaker) over talk <> speaker and lag(step) over talk < step
             and len(list_intersect(grams, lag(grams) over talk)) >= len(list_distinct(grams)) / 2 as echoes
     from spoken
     window own as (partition by episode_id, speaker order by turn rows between unbounded preceding and 1 preceding),
@@ -492,10 +625,12 @@ with spoken as (
 select
     e.episode_id, e.scenario_id, e.culture_id, e.model, e.reply_form, count(*) as spoken_turns,
     count(*) filter (c.repeats) as repeated_turns, count(*) filter (c.echoes) as echoed_turns,
-    count(*) filter (c.repeats) / count(*) as repetition_rate, count(*) filter (c.echoes) / count(*) as echo_rate
+    count(*) filter (c.repeats) / count(*) as repetition_rate, count(*) filter (c.echoes) / count(*) as echo_rate,
+    e.run_id, e.scenario_hash, e.conditioning
 from compared c
 join latest_episodes e using (episode_id)
-group by e.episode_id, e.scenario_id, e.culture_id, e.model, e.reply_form;
+group by
+    e.episode_id, e.scenario_id, e.culture_id, e.model, e.reply_form, e.run_id, e.scenario_hash, e.conditioning;
 comment on view repetition is
     'How much of what is said was said before. A spoken turn repeats if at least half of its different three-word '
     'sequences were said earlier in the episode by the same speaker; it echoes if at least half of them are in '
@@ -511,6 +646,16 @@ comment on column repetition.repeated_turns is 'Spoken turns that repeat.';
 comment on column repetition.echoed_turns is 'Spoken turns that echo.';
 comment on column repetition.repetition_rate is 'repeated_turns / spoken_turns, 0 to 1.';
 comment on column repetition.echo_rate is 'echoed_turns / spoken_turns, 0 to 1.';
+comment on column repetition.run_id is 'The run.';
+comment on column repetition.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column repetition.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
+
+create or replace macro student_95(df) as case
+    when df < 1 then null when df = 1 then 12.7062 when df = 2 then 4.3027
+    else 1.959964 + 2.372272 / df + 2.822485 / (df * df) + 2.555857 / (df * df * df) + 1.589541 / (df * df * df * df) end;
+comment on macro student_95 is
+    'student_95(df): quantile 0.975 of Student''s t with df degrees of freedom, for a 95 % interval of a mean of few '
+    'units, to 0.005 (Abramowitz and Stegun 1964, 26.7.5); null below 1.';
 
 -- Branches -----------------------------------------------------------------------------------------------------------
 
@@ -585,7 +730,8 @@ select
     coalesce(f.words_after, 0) as words_after, coalesce(f.parent_words_after, 0) as parent_words_after,
     d.first_difference,
     len(list_intersect(own, theirs)) / nullif(len(list_distinct(list_concat(own, theirs))), 0) as shared_words,
-    e.started_at
+    e.started_at, e.run_id, e.scenario_hash, coalesce(e.conditioning, 'unknown') as conditioning,
+    not is_cut_short(e.exit_reason) and not is_cut_short(p.exit_reason) as completed
 from branches b
 join episodes e using (episode_id)
 join episodes p on p.episode_id = b.parent_id
@@ -620,6 +766,10 @@ comment on column branch_pairs.shared_words is
     'How much of what was said afterwards is alike: different words that both used, of all different words that either '
     'used, 0 to 1, letter case and punctuation ignored; null where nothing was said.';
 comment on column branch_pairs.started_at is 'When the branch started, UTC.';
+comment on column branch_pairs.run_id is 'The run.';
+comment on column branch_pairs.scenario_hash is 'Row of the table scenarios: the version that was played.';
+comment on column branch_pairs.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
+comment on column branch_pairs.completed is 'Whether neither of the two was cut short.';
 
 -- One episode --------------------------------------------------------------------------------------------------------
 
@@ -628,7 +778,7 @@ create or replace macro find_episode(episode) as (
         when count(*) = 0 then error('no episode begins with ''' || episode || '''')
         when count(distinct content_hash) > 1 then
             error('several episodes begin with ''' || episode || ''': ' || array_to_string(list(episode_id)[:5], ', '))
-        else arg_max(episode_id, if(episode_id = episode, 2147483647, attempt))
+        else arg_max(episode_id, case when episode_id = episode then 2147483647 else attempt end)
     end
     from episodes where starts_with(episode_id, episode)
 );
@@ -649,7 +799,7 @@ with wanted as materialized (
     where t.episode_id = (select id from wanted)
     union all
     select h.after_turn, 1, h.rowid, null, h.step, h.kind, null, r.name,
-        coalesce(h.text, if(h.kind = 'entrance', '[enters]', '[' || h.name || ']')), [], h.audience
+        coalesce(h.text, case when h.kind = 'entrance' then '[enters]' else '[' || h.name || ']' end), [], h.audience
     from happenings h left join cast_of r on h.kind = 'entrance' and r.role = h.name
     where h.episode_id = (select id from wanted)
     union all
