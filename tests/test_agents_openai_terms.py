@@ -166,6 +166,32 @@ REFUSED: dict[str, tuple[Answer, Callable[[Any], bool], Mapping[str, Any], str]]
     "the system role, in unknown words": (
         error(400, "nein"), has_system, {"messages": FOLDED}, "system",
     ),
+    "an extension (LiteLLM)": (
+        error(400, "UnsupportedParamsError: x does not support parameters: ['min_p']",
+              param="None", code="400"), has("min_p"), {"min_p": None}, "min_p",
+    ),
+    "the seed (vLLM)": (
+        said(400, {"object": "error", "message": "Per-request seed is not supported", "code": 400}),
+        has("seed"), {"seed": None}, "seed",
+    ),
+    "the seed (Bedrock)": (
+        said(400, {"message": "extraneous key [seed] is not permitted"}),
+        has("seed"), {"seed": None}, "seed",
+    ),
+    "a schema (Azure)": (
+        error(400, "response_format value as json_schema is enabled only for api versions "
+              "2024-08-01-preview and later", code="BadRequest"),
+        has_schema, {"response_format": JSON_OBJECT}, "JSON schema",
+    ),
+    "the system role (Bedrock)": (
+        said(400, {"detail": "This model doesn't support system messages. Try again without"}),
+        has_system, {"messages": FOLDED}, "system",
+    ),
+    "the system role (Perplexity)": (
+        error(400, "After the (optional) system message(s), user or tool message(s) should "
+              "alternate with assistant message(s)."),
+        has_system, {"messages": FOLDED}, "system",
+    ),
     "an error in a good answer": (
         error(200, "min_p is not supported", code=400), has("min_p"), {"min_p": None}, "min_p",
     ),
@@ -210,6 +236,21 @@ def test_several_things_that_are_refused_in_unknown_words_are_found_one_after_th
     sent = server.asked[-1].body
     assert "seed" not in sent and "min_p" not in sent
     assert sent["stop"] == ["\n"] and "response_format" in sent and "max_tokens" in sent
+
+
+def test_a_path_that_has_answered_is_not_missing_where_a_parameter_is_refused_with_404() -> None:
+    words = "No endpoints found that can handle the requested parameters."
+
+    async def run(url: str) -> Completion:
+        model = OpenAIModel("test", "m", url, None, max_retries=0)
+        await model.start()
+        try:
+            return await model.complete(CHAT, FULL, SCHEMA)
+        finally:
+            await model.close()
+
+    with serving(reply=refusing(error(404, words), has("min_p"))) as server:
+        assert asyncio.run(run(server.url)).text == "Good morning."
 
 
 def test_only_what_then_succeeds_is_remembered_and_tries_are_bounded() -> None:

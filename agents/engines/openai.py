@@ -191,6 +191,7 @@ class OpenAIModel:
                 f"{self.base_url} does not answer like an OpenAI-compatible endpoint"
                 f"{self.failures.lacks_version or '; check the URL, which usually ends in /v1'}"
             )
+        self._terms[path].proven = True
         return None
 
     async def listed(self) -> set[str]:

@@ -260,7 +260,8 @@ def _codes(fields: Mapping[str, Any]) -> frozenset[str]:
 
 def _param(fields: Mapping[str, Any]) -> str | None:
     named = fields.get("param")
-    return named if isinstance(named, str) and named else None
+    is_told = isinstance(named, str) and named.lower() not in ("", "none", "null")
+    return named if is_told else None
 
 
 def _retry_after(fields: Mapping[str, Any], error: Any, headers: Mapping[str, str]) -> float | None:

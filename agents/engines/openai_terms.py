@@ -58,6 +58,8 @@ class Terms:
 
     changes: set[str] = field(default_factory=set)
     """What is done to each request: names of parameters that are left out, and others below."""
+    proven: bool = False
+    """Whether the path has ever answered."""
     fruitless: int = 0
     taken: int = 0
     """Prompts that were taken."""
@@ -68,6 +70,7 @@ class Terms:
 
     def took(self, length: int) -> None:
         """Take note of a prompt that was taken, by its characters."""
+        self.proven = True
         self.taken += 1
         self.longest = max(self.longest, length)
 
@@ -118,7 +121,7 @@ class Trial:
 
     def _is_hopeless(self, fault: Fault, sent: Mapping[str, Any]) -> bool:
         """Return whether asking for less at random is of no use."""
-        unproven = fault.status == 404 and not self._terms.taken
+        unproven = fault.status == 404 and not self._terms.proven
         scoreless = "logprobs" in sent and re.search("log.?prob", fault.words, re.IGNORECASE)
         told = self._terms.fruitless >= FRUITLESS or fault.param is not None
         return unproven or told or fault.status >= 500 or "echo" in sent or bool(scoreless)
