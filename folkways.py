@@ -54,9 +54,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def with_leave(arguments: list[str]) -> list[str]:
     """Take `--allow-code`, which every command has, out of the arguments and give the leave."""
+    from scenarios.culture import forget_cultures
     from scenarios.registry import Code, allow_code, set_code
 
     set_code(Code())
+    forget_cultures()
     if ALLOW_CODE in arguments:
         allow_code()
     return [argument for argument in arguments if argument != ALLOW_CODE]

@@ -21,9 +21,10 @@ from rich.text import Text
 from agents.author import Refused, adapt_scenario
 from agents.generation import Generation
 from agents.model import Model, open_model
+from agents.watched import Watched
 from scenarios.adaptation import load_scenes
 from scenarios.check import check_file
-from scenarios.culture import Culture, load_culture
+from scenarios.culture import Culture, named_culture
 from scenarios.errors import UserError
 from scenarios.layout import lay_out, write_scenario
 from scenarios.library import adapted, find_scenario, load_scenario
@@ -34,13 +35,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LONGEST_ID = 60
+TOLD_EVERY_S = 10.0
+"""Seconds between two lines while no answer comes."""
 ROLES = (2, 5)
 """The fewest and the most roles of a generated scenario."""
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 CulturesOption = Annotated[str, typer.Option(help="ISO alpha-3 ids, joined by commas.")]
-ModelOption = Annotated[str, typer.Option(help="Model that writes.")]
+ModelOption = Annotated[str, typer.Option(help="Model that writes; the embedded one is too small.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the files.")]
 ForceOption = Annotated[bool, typer.Option(help="Write over files that are there.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the sampling.")]
@@ -61,6 +64,7 @@ def adapt(
     """Have a model move a scenario to other cultures; what fails the checks is refused."""
     path = find_scenario(file)
     original = _sound(path)
+    _require_writer(model)
     targets = _targets(original, _cultures(culture), language, out, force)
     if review and not sys.stdin.isatty():
         raise UserError("--review asks before it keeps anything and needs a terminal to ask in")
@@ -104,10 +108,11 @@ def generate(
     seed: SeedOption = 0,
 ) -> None:
     """Have a model write new scenarios around a norm; near-duplicates are dropped."""
+    _require_writer(model)
     norm = " ".join(norm.split())
     if not 1 <= len(norm) <= 400:
         raise UserError(f"the norm has {len(norm)} characters; allowed: 1 to 400")
-    place = load_culture(culture.strip().upper())
+    place = named_culture(culture)
     made = Generation(
         norm, place, _language(language, place, "en"), (roles, roles) if roles else ROLES, n, out,
         force, seed,
@@ -128,15 +133,35 @@ def _with_model(
 ) -> list[Result]:
     """Return what a job returns for each item, all of them done at the same time by one model."""
 
+    def told(line: str) -> None:
+        typer.echo(printable(line), err=True)
+
+    async def waiting(engine: Watched) -> None:
+        while True:
+            await asyncio.sleep(TOLD_EVERY_S)
+            told(f"{engine.line()}; waiting")
+
     async def run() -> list[Result]:
-        engine = open_model(name)
+        engine = Watched(open_model(name))
         await engine.start()
+        still = asyncio.create_task(waiting(engine))
         try:
             return await asyncio.gather(*(job(engine, item) for item in items))
         finally:
+            still.cancel()
+            told(engine.line())
             await engine.close()
 
     return asyncio.run(run())
+
+
+def _require_writer(name: str) -> None:
+    """Raise UserError for a model whose every answer is refused."""
+    if name.rpartition(":")[2] == "embedded":
+        raise UserError(
+            f"the model '{name}' is too small to write a scenario, and all it writes is refused; "
+            "choose a larger one: --model openai:NAME@BASE_URL, or vllm:PATH_OR_ID"
+        )
 
 
 def _sound(path: Path) -> Scenario:
@@ -150,10 +175,10 @@ def _sound(path: Path) -> Scenario:
 
 
 def _cultures(names: str) -> list[Culture]:
-    ids = dict.fromkeys(name.strip().upper() for name in names.split(",") if name.strip())
+    ids = dict.fromkeys(name.strip() for name in names.split(",") if name.strip())
     if not ids:
         raise UserError("no culture is given; give ISO alpha-3 ids, as in JPN,MEX")
-    return [load_culture(id_) for id_ in ids]
+    return [named_culture(id_) for id_ in ids]
 
 
 def _language(given: str | None, culture: Culture, default: str) -> str:

@@ -16,7 +16,7 @@ from scenarios.culture import Culture
 from scenarios.household import WORDS
 from scenarios.persona import Education, Gender, MaritalStatus, Settlement
 from scenarios.pool import load_personas
-from scenarios.population import load_name_book
+from scenarios.population import known_cultures, load_name_book
 from scenarios.scenario import Selector
 
 CLOSED: dict[str, tuple[str, ...]] = {
@@ -81,6 +81,8 @@ def person_schema(select: Selector, culture: Culture) -> dict[str, Any]:
 
 def _own_script(culture: Culture) -> bool:
     """Return whether names in the culture are written in another script than Latin."""
+    if culture.id not in known_cultures():
+        return False
     community = next(iter(load_name_book(culture.id).communities.values()))
     return all(community.men.values())
 
@@ -88,7 +90,8 @@ def _own_script(culture: Culture) -> bool:
 def persona_data(person: Mapping[str, Any], culture: Culture) -> dict[str, Any]:
     """Return a persona as the data of a file; `person` has the form of `person_schema`."""
     given, family = tidy(person["given_name"]), tidy(person["family_name"])
-    first = load_name_book(culture.id).order == "family-first"
+    book = load_name_book(culture.id) if culture.id in known_cultures() else None
+    first = book is not None and book.order == "family-first"
     words = WORDS[person["gender"]]
     native = {"native_name": tidy(person["native_name"])} if "native_name" in person else {}
     return {

@@ -179,9 +179,7 @@ def read_verdict(reply: str, question: Question, conversation: Conversation) -> 
     return judgements
 
 
-def answer_of(
-    reply: str, conversation: Conversation, wanted: Collection[str]
-) -> dict[str, Any]:
+def answer_of(reply: str, conversation: Conversation, wanted: Collection[str]) -> dict[str, Any]:
     """Return the JSON object in an answer, the last that has wanted keys. Raises UnusableVerdict,
     which says so where the answer copies the conversation instead.
     """

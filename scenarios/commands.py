@@ -15,19 +15,26 @@ import yaml
 from pydantic import BaseModel
 
 from scenarios.check import check_file
-from scenarios.culture import load_culture, load_cultures
+from scenarios.culture import (
+    add_cultures,
+    gaps,
+    load_cultures,
+    named_culture,
+    write_culture,
+)
 from scenarios.descriptors import hofstede_words, map_words
 from scenarios.errors import UserError, unknown_name
 from scenarios.library import adapted, find_scenario, library, load_scenario
 from scenarios.pool import load_personas
-from scenarios.population import sample_personas
+from scenarios.population import known_cultures, sample_personas
 from scenarios.problem import suggest
 from scenarios.schema import json_schema
 from scenarios.skeleton import MAX_ROLES, write_skeleton
+from scenarios.source import load_yaml
 from scenarios.terminal import printable
 
 scenario_app = typer.Typer(help="Check, write and find scenario files.", no_args_is_help=True)
-culture_app = typer.Typer(help="Look at the shipped cultures.", no_args_is_help=True)
+culture_app = typer.Typer(help="Look at cultures, or write your own.", no_args_is_help=True)
 persona_app = typer.Typer(help="Look at personas, or draw new ones.", no_args_is_help=True)
 
 
@@ -58,8 +65,12 @@ def check(
     files: Annotated[
         list[str] | None, typer.Argument(help="Files or ids of shipped scenarios; none for all.")
     ] = None,
+    culture_file: Annotated[
+        list[Path] | None, typer.Option(help="Culture of your own that they name; repeat.")
+    ] = None,
 ) -> None:
     """Report every problem of scenario files; the exit status is 1 if there is an error."""
+    add_cultures(culture_file or ())
     paths = [find_scenario(name) for name in files or library() | adapted()]
     failed = warned = 0
     for path in paths:
@@ -121,8 +132,13 @@ def list_scenarios(
 
 
 @culture_app.command("list")
-def list_cultures() -> None:
-    """List the shipped cultures."""
+def list_cultures(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files of cultures of your own to list as well.")
+    ] = None,
+) -> None:
+    """List the shipped cultures, and those in files."""
+    add_cultures(files or ())
     rows = [
         (culture.id, culture.name, ", ".join(culture.languages), str(len(culture.norms)))
         for culture in load_cultures().values()
@@ -132,16 +148,49 @@ def list_cultures() -> None:
 
 @culture_app.command("show")
 def show_culture(
-    culture_id: Annotated[str, typer.Argument(help="ISO alpha-3, as in JPN.")],
+    culture_id: Annotated[str, typer.Argument(help="ISO alpha-3, as in JPN, or a file.")],
 ) -> None:
     """Print a culture's numbers, the words computed from them, and its norms with sources."""
-    culture = load_culture(culture_id.upper())
+    culture = named_culture(culture_id)
     data = _plain(culture)
     norms = data.pop("norms")
     words: dict[str, Any] = dict(hofstede_words(culture.hofstede))
     if culture.inglehart_welzel:
         words["inglehart_welzel"] = list(map_words(culture.inglehart_welzel))
     _print_yaml(data | {"descriptors": words, "norms": norms})
+
+
+@culture_app.command("new")
+def new_culture(
+    file: Annotated[Path, typer.Argument(help="Where to write it; the name is the id: XAA.yaml.")],
+) -> None:
+    """Write a commented culture file, with the numbers and sources to fill in."""
+    write_culture(file)
+    _print(f"wrote {file}; fill it in; next: folkways culture check {file}")
+
+
+@culture_app.command("check")
+def check_cultures(
+    files: Annotated[list[Path], typer.Argument(help="Culture files.")],
+) -> None:
+    """Report every problem of culture files; the exit status is 1 if there is an error."""
+    failed = 0
+    for path in files:
+        try:
+            (culture,) = add_cultures([path])
+        except UserError as error:
+            _print(str(error))
+            failed += 1
+            continue
+        source = load_yaml(path)
+        for finding in gaps(culture):
+            _print(source.place(finding).render(str(path)))
+        if culture.id not in known_cultures():
+            told = f"{path}: no names are known for {culture.id}, so that nobody can be sampled; "
+            _print(f"{told}give a pool of people in cast.pools", err=True)
+    _print(f"{_count(len(files), 'file')} checked, {failed} with errors", err=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 @persona_app.command("list")

@@ -5,18 +5,24 @@ Invariant: descriptor words are computed from the numbers (`scenarios.descriptor
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scenarios.errors import unknown_name
-from scenarios.problem import Finding, SourceError, show_value
+from scenarios.errors import UserError
+from scenarios.problem import Finding, SourceError, nearest, show_value
 from scenarios.schema import load_model
+from scenarios.source import load_yaml
 
 CULTURE_FOLDER = Path(__file__).with_name("cultures")
 """One YAML file a culture, named by its id."""
+
+_SKELETON = Path(__file__).with_name("culture_skeleton.yaml")
+_OTHER_NAMES = Path(__file__).parent / "names/countries.yaml"
 
 HOFSTEDE_DIMENSIONS = ("pdi", "idv", "mas", "uai", "lto", "ivr")
 """Power distance, individualism, motivation to achieve, uncertainty avoidance, long-term
@@ -103,15 +109,119 @@ def read_culture(path: Path) -> Culture:
     raise SourceError(source.name, [source.place(finding)])
 
 
+def write_culture(path: Path) -> None:
+    """Write a commented culture file to be filled in; its name is the id.
+
+    Raises UserError for a name that can be no id, one that a shipped culture has, and a file that
+    is there.
+    """
+    if not re.fullmatch("[A-Z]{3}", path.stem) or path.suffix != ".yaml":
+        raise UserError(
+            f"'{path.name}' is not named by an id; allowed: three capital letters, as in XAA.yaml"
+        )
+    _require_free(path.stem)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(_SKELETON.read_text(encoding="utf-8").replace("$id", path.stem))
+    except FileExistsError as error:
+        raise UserError(f"'{path}' exists already; choose another name") from error
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def gaps(culture: Culture) -> Iterator[Finding]:
+    """Yield what a culture lacks that agents could be told, as warnings."""
+    scores = culture.hofstede.model_dump()
+    if missing := [name for name in HOFSTEDE_DIMENSIONS if scores[name] is None]:
+        message = f"no score for {', '.join(missing)}: agents are told nothing of it"
+        yield Finding(("hofstede",), message, severity="warning")
+    if not culture.norms:
+        message = "no norms: the conditioning `norms` tells agents no more than `dimensions`"
+        yield Finding(("norms",), message, severity="warning")
+    if culture.name == culture.id or culture.demonym == culture.id:
+        message = "the id stands for the name or the demonym, which agents are told; fill in both"
+        yield Finding(("name",), message, severity="warning")
+
+
+_own: dict[str, Culture] = {}
+
+
+def add_cultures(files: Iterable[Path]) -> list[Culture]:
+    """Read cultures of the user's own, which count beside the shipped ones from now on.
+
+    Raises UserError for a faulty file and for an id that a shipped culture has.
+    """
+    added = []
+    for path in files:
+        culture = read_culture(path)
+        _require_free(culture.id, f"{path}: ")
+        _own[culture.id] = culture
+        added.append(culture)
+    return added
+
+
+def forget_cultures() -> None:
+    """Leave the shipped cultures alone."""
+    _own.clear()
+
+
+def _require_free(id_: str, where: str = "") -> None:
+    if id_ in _shipped():
+        raise UserError(
+            f"{where}the culture '{id_}' is shipped, and no file may stand for it; choose another "
+            "id and file name: XAA to XZZ are free"
+        )
+
+
 @cache
-def load_cultures() -> dict[str, Culture]:
-    """Return the shipped cultures by id, in alphabetical order; read once, not to be changed."""
+def _shipped() -> dict[str, Culture]:
     return {path.stem: read_culture(path) for path in sorted(CULTURE_FOLDER.glob("*.yaml"))}
 
 
+def load_cultures() -> dict[str, Culture]:
+    """Return the shipped cultures by id, in alphabetical order, and behind them those that the user
+    has added; not to be changed.
+    """
+    return {**_shipped(), **_own} if _own else _shipped()
+
+
 def load_culture(culture_id: str) -> Culture:
-    """Return the shipped culture with this id; raises UserError with the known ids otherwise."""
+    """Return the culture with this id, or, for the path of a culture file, the one in it.
+
+    Raises UserError with the known ids otherwise, and the one that a name or another code means.
+    """
+    if culture_id.endswith((".yaml", ".yml")):
+        return add_cultures([Path(culture_id)])[0]
     cultures = load_cultures()
-    if culture_id not in cultures:
-        raise unknown_name("culture", culture_id, cultures)
-    return cultures[culture_id]
+    if culture_id in cultures:
+        return cultures[culture_id]
+    if meant := culture_meant(culture_id):
+        hint = f", did you mean {meant}?"
+        raise UserError(f"unknown culture '{culture_id}'{hint}; known: {', '.join(cultures)}")
+    raise UserError(
+        f"unknown culture '{culture_id}'; known: {', '.join(sorted(cultures))}; for one of your "
+        "own give its file (culture_files in a configuration, see: folkways culture new)"
+    )
+
+
+def named_culture(given: str) -> Culture:
+    """Return the culture that a user names: by its id in any letter case, or by its file."""
+    text = given.strip()
+    return load_culture(text if text.endswith((".yaml", ".yml")) else _as_id(text))
+
+
+def _as_id(text: str) -> str:
+    return text.upper() if text.upper() in load_cultures() else text
+
+
+def culture_meant(text: str) -> str | None:
+    """Return the id of the culture that a name, a demonym or another code stands for, or None."""
+    known: dict[str, str] = {}
+    others = load_yaml(_OTHER_NAMES).data
+    for id_, culture in load_cultures().items():
+        for name in (id_, culture.name, culture.demonym, *others.get(id_, ())):
+            known.setdefault(name.casefold(), id_)
+    said = " ".join(text.split()).casefold()
+    near = known.get(said) or known.get(nearest(said, [one for one in known if len(one) > 3]) or "")
+    return near

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from scenarios.background import tell_background
+from scenarios.culture import load_culture, load_cultures
 from scenarios.errors import UserError, unknown_name
 from scenarios.household import WORDS, draw_family
 from scenarios.occupation import EARLIEST_AGE, EDUCATION_LEVELS, possible_occupations
@@ -107,6 +108,12 @@ def known_cultures() -> list[str]:
 def load_name_book(culture_id: str) -> NameBook:
     """Return the name book of a culture; raise UserError, listing the known ones, without one."""
     if culture_id not in known_cultures():
+        if culture_id in load_cultures():
+            raise UserError(
+                f"no names are known for the culture '{culture_id}', so that nobody can be "
+                "sampled; give people of it in a pool file (cast.pools in a run)"
+            )
+        load_culture(culture_id)
         raise unknown_name("culture", culture_id, known_cultures())
     return NameBook.model_validate(load_yaml(NAMES / f"{culture_id}.yaml").data)
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from scenarios.consistency import inconsistencies
+from scenarios.culture import culture_meant
 from scenarios.persona import Persona
 from scenarios.problem import Finding, Keys, show_value, suggest
 from scenarios.scenario import POLICIES, Scenario
@@ -38,7 +39,8 @@ def wrong_names(
             message = f"no persona has this id{suggest(role.persona, [*own, *personas])}"
             yield Finding(("roles", name, "persona"), message, show_value(role.persona))
     for path, culture in _culture_references(scene):
-        yield from _unless_known("culture", path, culture, cultures)
+        meant = None if culture in cultures else culture_meant(culture)
+        yield from _unless_known("culture", path, culture, cultures, meant)
     for path, policy in scene.policies():
         if policy.name not in POLICIES and not _IMPORT_PATH.fullmatch(policy.name):
             message = f"unknown turn policy{suggest(policy.name, POLICIES)}"
@@ -111,9 +113,12 @@ def _ties(scene: Scenario) -> Iterator[Finding]:
         seen.setdefault(pair, number)
 
 
-def _unless_known(kind: str, path: Keys, name: str, known: Collection[str]) -> Iterator[Finding]:
+def _unless_known(
+    kind: str, path: Keys, name: str, known: Collection[str], meant: str | None = None
+) -> Iterator[Finding]:
     if name not in known:
-        message = f"no such {kind}{suggest(name, known)}"
+        hint = f", did you mean '{meant}'?" if meant else suggest(name, known)
+        message = f"no such {kind}{hint}"
         yield Finding(path, message, show_value(name), ", ".join(known) or f"there is no {kind}")
 
 

@@ -35,10 +35,11 @@ MAX_MISSPELT = 20
 _ABOUT_TEXT = ("missing", "extra_forbidden", "string_too_short", "string_too_long")
 """Faults that no invisible character explains."""
 
+_CULTURE_ID = r"^[A-Z]{3}$"
 _FORMS = {
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters, digits and single hyphens, as in last-bus",
     r"^[a-z][a-z0-9_]*$": "lower-case letters, digits and underscores, as in older_sister",
-    r"^[A-Z]{3}$": "an ISO 3166 alpha-3 code, as in JPN",
+    _CULTURE_ID: "an ISO 3166 alpha-3 code, as in JPN",
 }
 _KINDS = {
     "string": "must be text",
@@ -187,7 +188,8 @@ def _describe(located: _Located, model: type[BaseModel]) -> tuple[str, str]:
         return f"unknown value{suggest(str(detail['input']), known)}", ", ".join(known)
     if kind == "string_pattern_mismatch":
         form = _FORMS.get(context["pattern"], f"what matches {context['pattern']}")
-        return "not in the right form", form
+        meant = _meant(str(given)) if context["pattern"] == _CULTURE_ID else None
+        return f"not in the right form{f', did you mean {meant}?' if meant else ''}", form
     if kind in _BOUNDS:
         message, allowed = _BOUNDS[kind]
         return message, allowed.format(**context)
@@ -196,6 +198,13 @@ def _describe(located: _Located, model: type[BaseModel]) -> tuple[str, str]:
     if kind in ("value_error", "assertion_error"):
         return str(context["error"]), ""
     return _KINDS.get(kind.split("_")[0], "not an allowed value"), ""
+
+
+def _meant(text: str) -> str | None:
+    """Return the id of the culture that somebody has written in another way."""
+    from scenarios.culture import culture_meant
+
+    return culture_meant(text)
 
 
 def known_keys(model: Any, path: Keys) -> set[str]:

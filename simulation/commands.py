@@ -20,7 +20,7 @@ from agents.actor import ReplyForm
 from agents.model import default_reply_form, open_model
 from agents.view import Conditioning
 from scenarios.casting import cast_scenario, named_cultures
-from scenarios.culture import load_cultures
+from scenarios.culture import load_cultures, named_culture
 from scenarios.library import find_scenario, load_scenario
 from scenarios.pool import load_personas
 from scenarios.population import populated
@@ -78,7 +78,7 @@ def run(
 
 def show(
     scenario: Annotated[str, typer.Argument(help="Id of a shipped scenario, or a file.")],
-    culture: Annotated[str | None, typer.Option(help="Culture to play it in.")] = None,
+    culture: Annotated[str | None, typer.Option(help="Culture to play it in, or its file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the cast.")] = 0,
     role: Annotated[str | None, typer.Option(help="Show this role only.")] = None,
     form: Annotated[str, typer.Option(help="Reply form: json or script.")] = "json",
@@ -107,7 +107,7 @@ def show(
 def play(
     scenario: Annotated[str, typer.Argument(help="Id of a shipped scenario, or a file.")],
     model: Annotated[str, typer.Option(help="Model that plays.")] = "embedded",
-    culture: Annotated[str | None, typer.Option(help="Culture to play it in.")] = None,
+    culture: Annotated[str | None, typer.Option(help="Culture to play it in, or its file.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of cast and sampling.")] = 0,
     turns: Annotated[int | None, typer.Option(min=1, help="Play so many turns at most.")] = None,
     form: Annotated[str, typer.Option(help="Reply form: auto, json or script.")] = "auto",
@@ -121,7 +121,7 @@ def play(
     if turns is not None:
         limits = loaded.limits.model_copy(update={"turns": turns})
         loaded = loaded.model_copy(update={"limits": limits})
-    culture_id = culture or loaded.culture or "GBR"
+    culture_id = (named_culture(culture).id if culture else None) or loaded.culture or "GBR"
     reply_form = config.reply_form
     if reply_form == "auto":
         reply_form = default_reply_form(model)
@@ -158,7 +158,7 @@ def play(
 def _stage(
     scenario: Scenario, culture: str | None, seed: int, form: ReplyForm, told: Conditioning
 ) -> Stage:
-    culture_id = culture or scenario.culture or "GBR"
+    culture_id = (named_culture(culture).id if culture else None) or scenario.culture or "GBR"
     people = populated(load_personas(), {culture_id, *named_cultures(scenario)}, seed)
     cast = cast_scenario(scenario, culture_id, people, random.Random(seed))
     return Stage(scenario, cast, load_cultures(), scenario.language, form, told)

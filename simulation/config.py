@@ -75,7 +75,8 @@ class RunConfig(Section):
     themes: tuple[str, ...] = ()
     """Keep scenarios of these themes only; empty keeps all."""
     cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")
-    """Cultures in which a scenario without a culture of its own is played."""
+    """Cultures in which a scenario without a culture of its own is played; those of your own are
+    read from the paths in `culture_files`, which any configuration may have."""
     language: str | None = None
     """BCP 47 tag that replaces the scenarios' own language."""
     conditioning: Conditioning = "dimensions"

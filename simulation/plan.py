@@ -16,14 +16,14 @@ from typing import Any
 from agents.actor import ReplyForm
 from agents.model import default_reply_form
 from agents.template import load_template, short_hash
-from scenarios.casting import named_cultures
+from scenarios.casting import named_cultures, obstacles
 from scenarios.check import check_file
 from scenarios.culture import Culture, load_culture, load_cultures
 from scenarios.errors import UserError
 from scenarios.library import adapted, library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import load_personas, read_pool
-from scenarios.population import populated, sample_personas
+from scenarios.population import known_cultures, populated, sample_personas
 from scenarios.problem import SourceError
 from scenarios.scenario import Scenario
 from simulation.call import derived_seed
@@ -78,6 +78,7 @@ def make_plan(config: RunConfig) -> Plan:
     for culture_id in config.cultures:
         load_culture(culture_id)
     personas = _personas(config, scenarios)
+    _require_people(config, scenarios, personas)
     _require_sound(config, personas)
     for scenario in scenarios:
         require_policies(scenario)
@@ -95,6 +96,23 @@ def make_plan(config: RunConfig) -> Plan:
     }
     resolved = shaping(config, contents)
     return Plan(config, resolved, config_hash(resolved), scenarios, personas, cultures, form)
+
+
+def _require_people(
+    config: RunConfig, scenarios: tuple[Scenario, ...], personas: Mapping[str, Persona]
+) -> None:
+    """Raise UserError for a culture of the user's own that nobody can be cast from."""
+    for culture_id in (*config.cultures, *(scene.culture for scene in scenarios if scene.culture)):
+        if culture_id in known_cultures():
+            continue
+        for scene in scenarios:
+            if scene.culture in (None, culture_id) and (
+                found := obstacles(scene, culture_id, personas)
+            ):
+                raise UserError(
+                    f"'{scene.id}' cannot be cast in {culture_id}: {found[0].reason}; no names are "
+                    "known for this culture, so give people of it in cast.pools"
+                )
 
 
 def _require_sound(config: RunConfig, personas: Mapping[str, Persona]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from scenarios.culture import add_cultures
 from scenarios.errors import UserError
 from scenarios.problem import Keys, Position, Problem
 from scenarios.registry import look_beside
@@ -56,9 +57,24 @@ def read_settings(path: Path, overrides: Sequence[str], about: str) -> Settings:
     data = Settings({"name": path.stem} | source.data)
     for override in overrides:
         apply_override(data, override)
+    add_own_cultures(data, path)
     data.source = source
     data.overridden = frozenset(tuple(one.partition("=")[0].split(".")) for one in overrides)
     return data
+
+
+def add_own_cultures(data: dict[str, Any], path: Path) -> None:
+    """Take the key `culture_files` out of a configuration and make its cultures known.
+
+    Paths are sought from the working folder, then from that of the file. What the cultures say is
+    recorded with what is played, so that the paths need not be.
+    """
+    files = data.pop("culture_files", None) or ()
+    files = [files] if isinstance(files, str) else files
+    if not all(isinstance(file, str) for file in files):
+        raise UserError(f"{path}: culture_files is a list of paths, as in [XAA.yaml]")
+    here = [Path(file).expanduser() for file in files]
+    add_cultures(one if one.exists() else path.parent / one for one in here)
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:

@@ -467,7 +467,8 @@ def test_adapting_writes_a_file(town: Path, good: dict[str, Any], tmp_path: Path
     model = fake(tmp_path, good)
     done = command("adapt", town, "--culture", "mex", "--model", model, "--out", out)
     path = out / "soup-in-town-mex.yaml"
-    assert (done.exit_code, done.output) == (0, f"wrote {path}\n")
+    assert done.exit_code == 0
+    assert done.output.startswith(f"wrote {path}\n1 of 1 calls answered | ")
     assert check_file(path) == []
     assert load_scenario(path).provenance.parent == "soup-in-town"
     again = ("adapt", town, "--culture", "MEX", "--model", model, "--out", out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import random
 import re
 import time
@@ -497,6 +498,24 @@ def test_start_goes_on_with_those_that_can_and_finds_the_others_later(tmp_path: 
         places = [endpoint("far", f"http://127.0.0.1:{port}/v1"), endpoint("there", there)]
         assert with_pool(tmp_path, places, run, clock) == ["sick", "ok"]
     assert clock.slept[:1] == [1.0]
+
+
+def test_long_prompts_make_no_endpoint_sick_in_whatever_words(tmp_path: Path) -> None:
+    gemini = "The input token count (12000) exceeds the maximum number of tokens allowed (8192)."
+    body = [{"error": {"code": 400, "message": gemini, "status": "INVALID_ARGUMENT"}}]
+    too_long = Answer(json.dumps(body).encode(), 400)
+
+    async def run(pool: PoolModel) -> list[str]:
+        for _ in range(12):
+            with pytest.raises(CallFailed) as caught:
+                await ask(pool)
+            assert (caught.value.reason, caught.value.attempts) == ("prompt-too-long", 1)
+        return [one.state for one in pool.endpoints()]
+
+    with serving(too_long) as one, serving(too_long) as two:
+        places = [endpoint("one", one), endpoint("two", two)]
+        assert with_pool(tmp_path, places, run) == ["ok", "ok"]
+    assert len(one.asked) + len(two.asked) == 12
 
 
 def test_a_local_engine_that_cannot_be_loaded_is_for_the_user_to_mend(tmp_path: Path) -> None:

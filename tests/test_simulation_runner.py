@@ -126,6 +126,18 @@ def test_a_cost_budget_needs_no_luck() -> None:
         budget.admit(10)
 
 
+@pytest.mark.parametrize("cost", [-1.0, float("nan"), float("-inf")])
+def test_numbers_that_cannot_be_take_nothing_off_a_budget(cost: float) -> None:
+    from simulation.budget import Budget
+
+    budget = Budget(BudgetConfig(tokens=100, cost_usd=1.0), time.monotonic)
+    budget.admit(10)
+    budget.settle(10, 30, 20, 0.5)
+    budget.admit(10)
+    budget.settle(10, -(2**40), -5, cost)
+    assert budget.use() == {"tokens": (50, 100), "cost_usd": (0.5, 1.0)}
+
+
 def command(out: Path, path: Path, **fields: object) -> list[str]:
     text = json.dumps(config(out, **fields).model_dump(mode="json", exclude_none=True))
     path.write_text(text, encoding="utf-8")

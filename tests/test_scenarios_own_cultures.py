@@ -1,0 +1,137 @@
+"""Cultures of the user's own: written, checked, played, and told what they lack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_scenarios_registry import command
+
+from scenarios.culture import add_cultures, culture_meant, forget_cultures, load_culture
+from scenarios.errors import UserError
+from scenarios.population import sample_personas
+
+PERSON = {
+    "name": "Yann Le Goff", "age": 40, "gender": "man", "pronouns": "he/him",
+    "occupation": "fisherman", "education": "vocational", "settlement": "town",
+    "place": "Concarneau", "marital_status": "single", "household": "alone",
+    "background": "Grew up by the harbour. Has fished since leaving school.",
+    "traits": ["dry", "patient"], "culture": "XBZ", "languages": ["fr", "br"],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def only_shipped_ones() -> None:
+    forget_cultures()
+
+
+def breton(folder: Path) -> Path:
+    """Write a culture by the commented file."""
+    file = folder / "XBZ.yaml"
+    assert command("culture", "new", file) == 0
+    text = file.read_text(encoding="utf-8")
+    text = text.replace("name: XBZ", "name: Brittany").replace("demonym: XBZ", "demonym: Breton")
+    text = text.replace("pdi: null", "pdi: 20").replace("source: none yet", "source: a test")
+    norm = "- {id: one-norm, text: Guests are fed first., domain: hospitality, source: a test}"
+    file.write_text(text.replace("norms: []", f"norms:\n  {norm}"), encoding="utf-8")
+    return file
+
+
+def pool(folder: Path) -> Path:
+    people = [PERSON | {"id": f"xbz-{n}", "name": f"Yann Le Goff {n}"} for n in range(6)]
+    file = folder / "people.yaml"
+    file.write_text(json.dumps({"provenance": "a test", "personas": people}), encoding="utf-8")
+    return file
+
+
+def test_the_commented_file_passes_and_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "XBZ.yaml"
+    assert command("culture", "new", file) == 0
+    assert command("culture", "check", file) == 0
+    told = capsys.readouterr()
+    assert "no score for pdi, idv, mas, uai, lto, ivr" in told.out
+    assert "no norms" in told.out and "fill in both" in told.out
+    assert "no names are known for XBZ" in told.err
+    assert command("culture", "new", file) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("brittany.yaml", "three capital letters"), ("JPN.yaml", "'JPN' is shipped"), ("XBZ", "XAA")],
+)
+def test_a_name_that_is_no_id_is_refused(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("culture", "new", tmp_path / name) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_no_file_stands_for_a_shipped_culture(tmp_path: Path) -> None:
+    file = tmp_path / "JPN.yaml"
+    text = breton(tmp_path).read_text(encoding="utf-8")
+    file.write_text(text.replace("id: XBZ", "id: JPN"), encoding="utf-8")
+    with pytest.raises(UserError, match="'JPN' is shipped, and no file may stand for it"):
+        add_cultures([file])
+    assert load_culture("JPN").name == "Japan"
+
+
+def test_a_culture_of_ones_own_is_played_stored_and_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    breton(tmp_path), pool(tmp_path)
+    assert command("scenario", "new", tmp_path / "ladder.yaml") == 0
+    text = "scenarios: [ladder.yaml]\ncultures: [XBZ]\nculture_files: [XBZ.yaml]\n"
+    text += "conditioning: norms\nmodel: {name: fake, reply_form: json}\n"
+    (tmp_path / "trial.yaml").write_text(text + "cast: {pools: [people.yaml]}\n", encoding="utf-8")
+    assert command("run", "trial.yaml", "--quiet") == 0
+    assert command("critique", "runs/trial", "--quiet") == 0
+    assert command("label", "runs/trial", "--quiet") == 0
+    assert command("replay", "runs/trial", "--quiet") == 0
+    capsys.readouterr()
+    assert command("sql", "runs/trial", "select name from cultures", "--csv") == 0
+    assert "Brittany" in capsys.readouterr().out
+    assert command("scenario", "show", "ladder.yaml", "--culture", "XBZ.yaml") == 1
+    assert "cannot be cast in XBZ" in capsys.readouterr().err
+    (tmp_path / "trial.yaml").write_text(text + "name: nobody\n", encoding="utf-8")
+    assert command("run", "trial.yaml", "--quiet") == 1
+    assert "give people of it in cast.pools" in capsys.readouterr().err
+    assert command("culture", "list", "XBZ.yaml") == 0
+    assert "Brittany" in capsys.readouterr().out
+    assert command("culture", "list") == 0
+    assert "Brittany" not in capsys.readouterr().out, "another command knows nothing of it"
+
+
+def test_what_the_sampler_lacks_is_said(tmp_path: Path) -> None:
+    add_cultures([breton(tmp_path)])
+    with pytest.raises(UserError, match="no names are known for the culture 'XBZ'"):
+        sample_personas("XBZ", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("Japan", "JPN"), ("japanese", "JPN"), ("JP", "JPN"), ("jpn", "JPN"), ("UK", "GBR"),
+        ("Germany", "DEU"), ("de", "DEU"), ("Holland", "NLD"), ("Untied States", "USA"),
+        ("Atlantis", None), ("XX", None),
+    ],
+)  # fmt: skip
+def test_other_names_of_a_culture_are_known(said: str, meant: str | None) -> None:
+    assert culture_meant(said) == meant
+
+
+def test_a_scenario_that_names_a_country_is_told_the_id(tmp_path: Path) -> None:
+    from scenarios.check import check_file
+    from scenarios.skeleton import write_skeleton
+
+    file = tmp_path / "ladder.yaml"
+    write_skeleton(file, 2)
+    text = file.read_text(encoding="utf-8")
+    for written, told in (("Japan", "JPN"), ("JP", "JPN"), ("GER", "DEU"), ("FRA", None)):
+        file.write_text(text.replace("#culture: JPN", f"culture: {written}"), encoding="utf-8")
+        (problem,) = check_file(file)
+        line = problem.render("F")
+        assert (f"did you mean {told}" in line.replace("'", "")) == bool(told), line
