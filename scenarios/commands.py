@@ -25,7 +25,7 @@ from scenarios.culture import (
 from scenarios.descriptors import hofstede_words, map_words
 from scenarios.errors import UserError, unknown_name
 from scenarios.library import adapted, find_scenario, library, load_scenario
-from scenarios.pool import load_personas
+from scenarios.pool import draw_pool, load_personas
 from scenarios.population import known_cultures, sample_personas
 from scenarios.problem import suggest
 from scenarios.schema import json_schema
@@ -195,10 +195,14 @@ def check_cultures(
 
 @persona_app.command("list")
 def list_personas(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Pool files of your own to list instead.")
+    ] = None,
     culture: Annotated[str | None, typer.Option(help="Only personas of this culture.")] = None,
 ) -> None:
-    """List the shipped personas."""
-    personas = load_personas().values()
+    """List the shipped personas, or those of pool files (of a large one those who are drawn)."""
+    own = [persona for path in files or () for persona in draw_pool(path, 0)]
+    personas = own if files else list(load_personas().values())
     cultures = {persona.culture for persona in personas}
     if culture is not None and culture.upper() not in cultures:
         raise unknown_name("culture with shipped personas", culture, cultures)

@@ -59,7 +59,8 @@ class CastConfig(Section):
     """authored: the shipped personas and those in `pools`, and for a culture that has none of them
     a sampled population; sampled: a population per culture."""
     pools: tuple[str, ...] = ()
-    """Paths of further persona files."""
+    """Paths of further persona files: YAML, or, read as a stream of which 2,000 people of each
+    culture are drawn at most, JSONL, CSV and Parquet."""
     population: int = Field(default=200, ge=10)
     """Sampled personas per culture."""
 

@@ -22,7 +22,7 @@ from scenarios.culture import Culture, load_culture, load_cultures
 from scenarios.errors import UserError
 from scenarios.library import adapted, library, load_scenario
 from scenarios.persona import Persona
-from scenarios.pool import load_personas, read_pool
+from scenarios.pool import draw_pool, load_personas
 from scenarios.population import known_cultures, populated, sample_personas
 from scenarios.problem import SourceError
 from scenarios.scenario import Scenario
@@ -148,8 +148,9 @@ def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
 
 def _personas(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, Persona]:
     personas = dict(load_personas())
+    named = {part.persona for scene in scenarios for part in scene.roles.values() if part.persona}
     for path in config.cast.pools:
-        for persona in read_pool(Path(path)):
+        for persona in draw_pool(Path(path), config.seed, named):
             if persona.id in personas:
                 raise UserError(f"{path}: persona id '{persona.id}' is taken")
             personas[persona.id] = persona
