@@ -74,7 +74,7 @@ insert into roles
     join lands using (land) join cultures using (culture_id)
     order by played.i, place;
 
-insert into turns
+insert into turns (episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, call, words)
     select episode_id, turn, turn, null, ['mother', 'son', 'aunt'][1 + who::integer],
            ['speak', 'non-verbal', 'none'][if(dice < 90, 1, if(dice < 97, 2, 3))]::action,
            if(turn > 4 and dice % 20 = 0, 'I think we could leave it at that for now, could we not?',
@@ -95,7 +95,7 @@ update turns set action = null, text = null, addressees = [], audience = [], whi
     where hash(episode_id, turn, 'fail') % 100 = 0;
 update turns set words = spoken_words(action, text);
 
-insert into choices
+insert into choices (episode_id, step, policy, candidates, chosen, bids, why)
     select episode_id, step, policy, ['mother', 'son', 'aunt'], [speaker],
            if(policy = 'bidding', map {'mother': 6, 'son': (turn % 5)::integer, 'aunt': 5}, null),
            ['spoken to by the mother', 'silent for longest', 'opens the scene'][1 + (hash(episode_id, turn) % 3)::integer]
@@ -107,11 +107,13 @@ insert into happenings
 insert into happenings
     select episode_id, 3, 2, 'entrance', 'aunt', null, ['mother', 'son'] from played where scene % 6 = 0;
 
-insert into calls
+insert into calls (episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, prompt_tokens,
+    cached_tokens, completion_tokens, latency_s, attempts, cost, finish_reason, failure, reply, endpoint)
     select episode_id, turn, step, 'act', speaker, 'model', 'feedbeef', 'cafe', turn - 1, turn, 400 + 30 * turn,
            400 + 30 * (turn - 1), 25, 1.5, 1, 0.0001, if(failure is null, 'stop', null), failure, text, null
     from turns;
-insert into calls
+insert into calls (episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, prompt_tokens,
+    cached_tokens, completion_tokens, latency_s, attempts, cost, finish_reason, failure, reply, endpoint)
     select episode_id, 20 + turn, step, 'repair', speaker, 'model', 'feedbeef', 'cafe', turn - 1, turn, 450 + 30 * turn,
            400 + 30 * turn, 25, 1.5, 1, 0.0001, 'stop', null, 'no', null
     from turns where failure is not null;
