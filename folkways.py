@@ -36,13 +36,14 @@ def main(arguments: list[str] | None = None) -> None:
     import typer
 
     from scenarios.errors import UserError
+    from scenarios.secrets import redacted
     from scenarios.terminal import printable
 
     try:
         given = with_leave(sys.argv[1:] if arguments is None else arguments)
         typer.main.get_command(application())(args=given, prog_name="folkways")
     except UserError as error:
-        print(printable(f"folkways: {error}"), file=sys.stderr)
+        print(printable(redacted(f"folkways: {error}")), file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()

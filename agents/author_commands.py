@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.author import Refused, adapt_scenario
+from agents.event_loop import run_to_end
 from agents.generation import Generation
 from agents.model import Model, open_model
 from agents.watched import Watched
@@ -152,7 +153,7 @@ def _with_model(
             told(engine.line())
             await engine.close()
 
-    return asyncio.run(run())
+    return run_to_end(run())
 
 
 def _require_writer(name: str) -> None:

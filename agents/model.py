@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 from agents.reasoning import join, separate
 from scenarios.errors import UserError
 from scenarios.registry import resolve
+from scenarios.secrets import refuse_secrets
 
 
 class Message(TypedDict):
@@ -190,8 +191,10 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
 
     `embedded`, `vllm:PATH_OR_ID`, `hf:PATH_OR_ID`, `openai:NAME@BASE_URL`, `pool:FILE.yaml`,
     `fake`, `fake:FILE.yaml`, or an import path `module:factory`. Raises UserError for an unknown
-    name or unknown options.
+    name or unknown options, and for a key or a password among them.
     """
+    settings = {key: value for key, value in (options or {}).items() if key != "environ"}
+    refuse_secrets({"model": name, "options": settings}, "")
     engine, _, rest = name.partition(":")
     spec = rest or engine
     if engine in ENGINES:

@@ -24,12 +24,12 @@ import duckdb
 from asking import ASKING, SEQUENCES, batch_apart, prompts, published
 
 from eval.item import load_items
-from simulation.launch import settle_configuration, utc_now
+from simulation.launch import utc_now
 from simulation.record import Record
 from simulation.store import Store
 from training.spa.collect import chosen_questions, collect, make_planner
-from training.spa.config import CULTURES, SpaConfig, protocol, protocol_hash
-from training.spa.questions import as_item, question_id, question_row
+from training.spa.config import CULTURES, SpaConfig
+from training.spa.questions import as_item, question_id, question_row, settle_questions
 
 
 def prepare(out: Path, model: str, questions: int, cultures: int) -> SpaConfig:
@@ -43,7 +43,7 @@ def prepare(out: Path, model: str, questions: int, cultures: int) -> SpaConfig:
         }
     )  # fmt: skip
     config.run.mkdir()
-    settle_configuration(config.run, config.name, protocol(config), protocol_hash(config), "spa")
+    settle_questions(config)
     items, numbers, rows = list(load_items().values()), count(1), []
     for number in range(questions):
         item = items[number % len(items)]

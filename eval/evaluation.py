@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 from agents.engines.vllm import PrefixCache
+from agents.event_loop import run_to_end
 from agents.model import CallFailed, Model, ScoresUnavailable
 from eval.asking.condition import Condition, Planner
 from eval.asking.job import Surveying
@@ -25,7 +26,6 @@ from eval.config import EvalConfig, protocol, protocol_hash
 from eval.people.source import People, gather_people
 from scenarios.errors import UserError
 from simulation.budget import Budget
-from simulation.crew import run_to_end
 from simulation.engines import Engines
 from simulation.job import Tools, hire
 from simulation.launch import set_aside, settle_configuration, utc_now
@@ -58,15 +58,25 @@ def evaluate(
     stored one, and when a model cannot be used; KeyboardInterrupt after a second Ctrl-C.
     """
     run = Path(config.out) / config.name
+    if fresh or not (run / FILE).exists():
+        forecast(config)  # what cannot be asked settles nothing
+        if config.cache.mode != "replay-strict":
+            for seats in seats_by_engine(config.models):
+                open_engine(Engines(), seats)
     if fresh and run.exists():
         set_aside(run)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
-        if not (run / FILE).exists():
-            forecast(config)  # what cannot be asked settles nothing
-        settle_configuration(run, config.name, protocol(config), protocol_hash(config), "survey")
+        settle_survey(run, config)
         planner = Planner(config, find_people(config, run))
         return conduct(planner, Store(run), quiet=quiet, cluster=cluster)
+
+
+def settle_survey(run: Path, config: EvalConfig) -> None:
+    """Record what all answers of an evaluation have in common; refuse another protocol."""
+    settle_configuration(
+        run, config.name, protocol(config), protocol_hash(config), "survey", "survey_replies"
+    )
 
 
 def conduct(

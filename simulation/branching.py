@@ -6,7 +6,6 @@ before any model is called; what is stored is whole episodes, each once.
 
 from __future__ import annotations
 
-import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.event_loop import run_to_end
 from agents.model import ENGINES, Model
 from scenarios.errors import UserError
 from scenarios.registry import require_allowed
@@ -22,7 +22,7 @@ from simulation.branch import Branch, Changes, changed, go_on, read_changes, wit
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import Caller, CallSettings
 from simulation.config import draft_critic
-from simulation.crew import Crew, Emit, Opened, run_to_end
+from simulation.crew import Crew, Emit, Opened
 from simulation.engines import Engines
 from simulation.entry import Entry
 from simulation.episode import RETRIED, Conditions, record_of
@@ -113,7 +113,7 @@ def _fork(store: Store, wanted: Wanted) -> Fork:
     _require_turn(parent, wanted.at_turn)
     before = parent.premise()
     changes = read_changes(wanted.sets, wanted.say, before)
-    start = asyncio.run(beginning(book, id_, wanted.at_turn))
+    start = run_to_end(beginning(book, id_, wanted.at_turn))
     premise = changed(before, changes, parent.cultures)
     return Fork(parent, wanted.at_turn, start, changes, premise)
 

@@ -5,7 +5,6 @@ Invariant: everything printed that a scenario or a model wrote passes through `p
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.actor import ReplyForm
+from agents.event_loop import run_to_end
 from agents.model import default_reply_form, open_model
 from agents.view import Conditioning
 from scenarios.casting import cast_scenario, named_cultures
@@ -152,7 +152,7 @@ def play(
         detail = f" ({ending['exit_detail']})" if ending["exit_detail"] else ""
         console.print(Text(printable(f"[the scene ends: {ending['exit_reason']}{detail}]"), "dim"))
 
-    asyncio.run(one())
+    run_to_end(one())
 
 
 def _stage(

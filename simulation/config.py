@@ -14,9 +14,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from agents.model import Model, Sampling, default_reply_form
+from agents.model import Model, Sampling, default_reply_form, shaping_options
 from agents.view import Conditioning
 from scenarios.scenario import Limits
+from scenarios.secrets import redacted
 from simulation.budget import BudgetConfig
 from simulation.draft import DraftCritic, InLoopConfig
 from simulation.engines import CacheConfig
@@ -106,7 +107,8 @@ class RunConfig(Section):
 
 
 OPERATIONAL = ("concurrency", "budget", "cache", "out", "critique", "label")
-"""Fields that may change between launches of a run: they do not shape any episode."""
+"""Fields that may change between launches of a run, as the model's `timeout_s` and the operational
+options of engines may: they do not shape any episode."""
 
 
 def draft_critic(config: RunConfig, judge: Model) -> DraftCritic | None:
@@ -131,9 +133,23 @@ def parse_config(data: Mapping[str, Any], where: str) -> RunConfig:
     return validated(RunConfig, data, where)
 
 
-def shaping(config: RunConfig, contents: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what shapes the episodes as plain data: the configuration and hashes of contents."""
+def resolve(config: RunConfig, contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with the hashes of its contents as plain data, which is what the
+    store keeps of it.
+    """
     return config.model_dump(mode="json", exclude=set(OPERATIONAL)) | {"contents": contents}
+
+
+def shaping(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what shapes the episodes: a resolved configuration without time limits and the
+    operational options of engines.
+    """
+    shaped = dict(resolved)
+    for part in ("model", "in_loop"):
+        if isinstance(settings := resolved.get(part), Mapping):
+            kept = {name: value for name, value in settings.items() if name != "timeout_s"}
+            shaped[part] = kept | {"options": shaping_options(settings.get("options", {}))}
+    return shaped
 
 
 def config_hash(resolved: Mapping[str, Any]) -> str:
@@ -150,5 +166,5 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            found.append(f"{prefix}{key}: {before!r:.60} -> {after!r:.60}")
+            found.append(redacted(f"{prefix}{key}: {before!r:.60} -> {after!r:.60}"))
     return found

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from agents.event_loop import heed_interrupts, ignore_interrupts
 from agents.model import Model, ModelUnavailable
 from simulation.budget import Budget
 from simulation.heartbeat import Heartbeat
@@ -25,8 +25,6 @@ FLUSH_RECORDS = 256
 """Finished records that are stored at once at most."""
 FLUSH_S = 0.5
 """Longest time in seconds that a finished record waits for others to be stored with it."""
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""What interrupts the work."""
 
 Item = TypeVar("Item")
 Emit = Callable[[Record], None]
@@ -40,15 +38,6 @@ class Opened(NamedTuple, Generic[Item]):
     models: Sequence[Model]
     """Models it needs, not yet started."""
     work: Work[Item]
-
-
-def run_to_end(work: Coroutine[Any, Any, str]) -> str:
-    """Do work and return why it ended; raise KeyboardInterrupt after a second Ctrl-C, which cancels
-    it."""
-    try:
-        return asyncio.run(work)
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
 
 
 class Crew(Generic[Item]):
@@ -176,13 +165,11 @@ class Crew(Generic[Item]):
         try:
             yield
         finally:
-            for number in SIGNALS:
-                asyncio.get_running_loop().remove_signal_handler(number)
+            ignore_interrupts()
 
     def _heed_signals(self) -> None:
         """Let Ctrl-C and SIGTERM interrupt this crew, whoever else has listened to them."""
-        for number in SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, self.interrupt)
+        heed_interrupts(self.interrupt)
 
     def interrupt(self) -> None:
         """Drain at the first call; stop what is in progress at the second."""

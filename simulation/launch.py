@@ -18,11 +18,12 @@ from typing import Any
 
 import yaml
 
+from agents.event_loop import run_to_end
 from scenarios.errors import UserError
 from simulation.budget import Budget
-from simulation.config import differences
-from simulation.crew import run_to_end
+from simulation.config import differences, shaping
 from simulation.engines import Engines
+from simulation.job import Tools
 from simulation.lock import locked
 from simulation.placement import Cluster
 from simulation.plan import Plan
@@ -35,7 +36,7 @@ from simulation.review.stage import (
     run_critique,
     run_labels,
 )
-from simulation.runner import Runner
+from simulation.runner import Playing, Runner
 from simulation.shard import recover
 from simulation.store import FILE, Store
 
@@ -59,42 +60,51 @@ def launch(
     when the model cannot be used and when the store cannot be written; KeyboardInterrupt after a
     second Ctrl-C.
     """
-    run = Path(plan.config.out) / plan.config.name
-    if fresh and run.exists():
-        set_aside(run)
-    run.mkdir(parents=True, exist_ok=True)
-    with locked(run):
-        settle_configuration(run, plan.config.name, plan.resolved, plan.hash)
-        recover(Store(run), cluster, utc_now())
-        return run_to_end(_stages(plan, run, limit, quiet, cluster))
+    return run_to_end(_launch(plan, limit, fresh, quiet, cluster))
 
 
-async def _stages(
-    plan: Plan, run: Path, limit: int | None, quiet: bool, cluster: Cluster | None
+async def _launch(
+    plan: Plan, limit: int | None, fresh: bool, quiet: bool, cluster: Cluster | None
 ) -> str:
-    """Play, then critique and label if the configuration says so; return why it ended."""
+    """See that the models can be used, and only then write into the run's folder and play."""
     config = plan.config
+    run = Path(config.out) / config.name
     engines = Engines(config.cache.opened(Path(config.out)))
-    budget = Budget(config.budget, time.monotonic)
+    budget, progress = Budget(config.budget, time.monotonic), Progress(quiet)
     review = Stage(
         run, config.name, Player(config.model.name, config.model.options), engines,
         Bounds(config.concurrency), budget, utc_now, quiet, cluster,
     )  # fmt: skip
-    for part in (config.critique, config.label):
-        if part:
-            prepare(review, part)
     try:
-        reason = played = await Runner(
-            plan, engines, run, Progress(quiet), utc_now, budget, cluster
-        ).run(limit)
-        some = has_candidates(Store(run))
-        if config.critique and some and reason in ("done", "limit"):
-            reason = await run_critique(review, config.critique)
-        if config.label and some and reason in ("done", "limit"):
-            reason = await run_labels(review, config.label)
-        return played if reason == "done" else reason
+        for part in (config.critique, config.label):
+            if part:
+                prepare(review, part)
+        playing = Playing(plan).open(Tools(engines, budget, utc_now, progress))
+        if cluster is None and (fresh or not (run / FILE).exists()):
+            for model in playing.models:
+                await model.start()
+        if fresh and run.exists():
+            set_aside(run)
+        run.mkdir(parents=True, exist_ok=True)
+        with locked(run):
+            settle_configuration(run, config.name, plan.resolved, plan.hash, "run", "episodes")
+            recover(Store(run), cluster, utc_now())
+            return await _stages(plan, review, progress, limit)
     finally:
         await engines.close()
+
+
+async def _stages(plan: Plan, review: Stage, progress: Progress, limit: int | None) -> str:
+    """Play, then critique and label if the configuration says so; return why it ended."""
+    config, run, engines = plan.config, review.run, review.engines
+    runner = Runner(plan, engines, run, progress, utc_now, review.budget, review.cluster)
+    reason = played = await runner.run(limit)
+    some = has_candidates(Store(run))
+    if config.critique and some and reason in ("done", "limit"):
+        reason = await run_critique(review, config.critique)
+    if config.label and some and reason in ("done", "limit"):
+        reason = await run_labels(review, config.label)
+    return played if reason == "done" else reason
 
 
 def set_aside(run: Path) -> Path:
@@ -108,38 +118,45 @@ def set_aside(run: Path) -> Path:
 
 
 def settle_configuration(
-    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str, kind: str = "run"
+    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str, kind: str, records: str
 ) -> None:
-    """Record the configuration of new work of a kind; refuse another one once there is one."""
+    """Record the configuration of work of a kind, whose results are rows of the table `records`.
+
+    Another configuration is refused once there are such rows.
+    """
     store = Store(run)
     store.create()
     stored = store.run(kind)
-    if stored is None:
-        text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
-        row = {
-            "run_id": name, "kind": kind, "config": text, "config_hash": resolved_hash,
-            "versions": json.dumps(versions()), "git_commit": _commit(), "created_at": utc_now(),
-        }  # fmt: skip
-        file = run / "config.yaml"
-        if file.exists():  # other work in the same store
-            file = run / f"config-{kind}.yaml"
-        try:
-            file.write_text(text, encoding="utf-8")
-        except OSError as error:
-            file.unlink(missing_ok=True)
-            raise UserError(
-                f"cannot write {file}: {error.strerror}; run the same command again once that is "
-                "mended"
-            ) from error
-        store.add("runs", row)
-    elif stored[1] != resolved_hash:
-        changed = differences(yaml.safe_load(stored[0]), resolved)
+    if stored and stored[1] == resolved_hash:
+        return
+    with store.reading() as con:
+        empty = con.execute(f"from {records} limit 1").fetchone() is None
+    if stored and not empty:
+        changed = differences(shaping(yaml.safe_load(stored[0])), shaping(resolved))
         raise UserError(
             f"{run / FILE} was made with another configuration:\n  "
             + "\n  ".join(changed)
             + "\nUndo the change, choose another name, or start over with --fresh (the old folder "
             "is kept under another name)"
         )
+    text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+    file, main = run / f"config-{kind}.yaml", run / "config.yaml"
+    if not file.exists() and (stored or not main.exists()):
+        file = main  # otherwise that of other work in the same store
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {file}: {error.strerror}; run the same command again once there is room"
+        ) from error
+    if stored:
+        with store.writing() as con:
+            con.execute("delete from runs where kind = ?", [kind])
+    store.add("runs", {
+        "run_id": name, "kind": kind, "config": text, "config_hash": resolved_hash,
+        "versions": json.dumps(versions()), "git_commit": _commit(), "created_at": utc_now(),
+    })  # fmt: skip
 
 
 def versions() -> dict[str, str]:

@@ -27,7 +27,7 @@ from scenarios.population import known_cultures, populated, sample_personas
 from scenarios.problem import SourceError
 from scenarios.scenario import Scenario
 from simulation.call import derived_seed
-from simulation.config import RunConfig, config_hash, shaping
+from simulation.config import RunConfig, config_hash, resolve, shaping
 from simulation.episode import Episode, content_of
 from simulation.policy import require_policies
 
@@ -42,7 +42,7 @@ class Plan:
     resolved: dict[str, Any]
     """The configuration with every default and the hashes of all contents, plain data."""
     hash: str
-    """Hash of `resolved`."""
+    """Hash of what in `resolved` shapes the episodes."""
     scenarios: tuple[Scenario, ...]
     personas: Mapping[str, Persona]
     cultures: Mapping[str, Culture]
@@ -94,8 +94,9 @@ def make_plan(config: RunConfig) -> Plan:
         "cultures": short_hash("".join(content_of(c)[0] for c in cultures.values())),
         "prompts": {name: load_template(name).hash for name in TEMPLATES},
     }
-    resolved = shaping(config, contents)
-    return Plan(config, resolved, config_hash(resolved), scenarios, personas, cultures, form)
+    resolved = resolve(config, contents)
+    hash_ = config_hash(shaping(resolved))
+    return Plan(config, resolved, hash_, scenarios, personas, cultures, form)
 
 
 def _require_people(

@@ -6,7 +6,6 @@ column but the clock's has its recorded value; memory does not grow with the sto
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agents.event_loop import run_to_end
 from scenarios.errors import UserError
 from scenarios.registry import CodeNotAllowed
 from simulation.branch import PARENT
@@ -90,7 +90,7 @@ def reproduce(
     target = _target(run, out) if out else None
     with progress.shown():
         for ids, book in _books(run, only, last):
-            records = asyncio.run(_checked(book, ids, account, progress))
+            records = run_to_end(_checked(book, ids, account, progress))
             if target and records:
                 target.append(records)
     return account

@@ -18,6 +18,7 @@ from scenarios.errors import UserError
 from scenarios.problem import Keys, Position, Problem
 from scenarios.registry import look_beside
 from scenarios.schema import parse_source
+from scenarios.secrets import redacted, refuse_secrets
 from scenarios.source import Source, load_yaml
 
 
@@ -96,14 +97,15 @@ def apply_override(data: dict[str, Any], override: str) -> None:
 
 def validated(kind: type[S], data: Mapping[str, Any], where: str = "") -> S:
     """Return a section of values from `where`. Raises UserError listing every fault, each with its
-    line and column where the values come from a file.
+    line and column where the values come from a file; and for a key or a password among them.
     """
+    refuse_secrets(data, where)
     placed = data if isinstance(data, Settings) else None
     source = placed.source if placed else Source(where, None, {(): Position(1, 1)}, {})
     value, problems, _ = parse_source(replace(source, data=dict(data)), kind)
     if value is not None:
         return value
-    raise UserError("\n".join(_told(one, where, placed) for one in problems))
+    raise UserError(redacted("\n".join(_told(one, where, placed) for one in problems)))
 
 
 def _told(problem: Problem, where: str, placed: Settings | None) -> str:

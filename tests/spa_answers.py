@@ -11,11 +11,11 @@ import duckdb
 from survey_models import Answerer
 
 from agents.model import Prompt
-from simulation.launch import settle_configuration, utc_now
+from simulation.launch import utc_now
 from simulation.record import Record
 from simulation.store import Store
-from training.spa.config import SpaConfig, protocol, protocol_hash
-from training.spa.questions import as_item, question_id, question_row
+from training.spa.config import SpaConfig
+from training.spa.questions import as_item, question_id, question_row, settle_questions
 
 NOW = utc_now()
 LIKES: dict[tuple[str, str], Mapping[str, float]] = {}
@@ -34,7 +34,7 @@ def configure(out: Path, **fields: Any) -> SpaConfig:
 def write(config: SpaConfig, topic: str, sizes: Sequence[int], first: int = 1, **row: Any) -> None:
     """Store questions on a topic with so many options each, as if a model had written them."""
     config.run.mkdir(parents=True, exist_ok=True)
-    settle_configuration(config.run, config.name, protocol(config), protocol_hash(config), "spa")
+    settle_questions(config)
     rows = [
         question_row(
             as_item(

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from survey_files import people, write_csv, write_dta, write_sav
 
-from eval.people.dialect import find_encoding, recognise
+from eval.people.dialect import recognise
 from scenarios.errors import UserError
+from scenarios.sheet import find_encoding
 
 
 def header(*names: str, rows: int = 3) -> dict[str, list[int]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.errors import UserError
-from simulation.config import config_hash, differences, load_config, parse_config, shaping
+from simulation.config import config_hash, differences, load_config, parse_config, resolve, shaping
 
 
 def write(folder: Path, text: str) -> Path:
@@ -46,9 +46,10 @@ def test_faults_are_named(tmp_path: Path, text: str, overrides: list[str], match
 
 def test_what_does_not_shape_episodes_does_not_change_the_hash() -> None:
     one = parse_config({"name": "a", "concurrency": 1, "budget": {"tokens": 9}}, "")
-    two = parse_config({"name": "a", "concurrency": 9}, "")
+    model = {"timeout_s": 9, "options": {"max_retries": 1, "prices": {}, "latency_s": 2}}
+    two = parse_config({"name": "a", "concurrency": 9, "model": model}, "")
     other = parse_config({"name": "a", "seed": 1}, "")
-    hashes = [config_hash(shaping(config, {})) for config in (one, two, other)]
+    hashes = [config_hash(shaping(resolve(config, {}))) for config in (one, two, other)]
     assert hashes[0] == hashes[1] != hashes[2]
 
 

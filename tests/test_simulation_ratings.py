@@ -442,6 +442,38 @@ def test_rows_are_counted_as_a_spreadsheet_does(unrated: Path, tmp_path: Path) -
     assert import_sheet(unrated, sheet, None) == (2, 0)
 
 
+@pytest.mark.parametrize(
+    ("encoding", "delimiter", "first"),
+    [
+        ("cp1252", ";", ""),
+        ("cp1252", "\t", ""),
+        ("utf-16", "\t", ""),
+        ("utf-16", ",", "sep=,\r\n"),
+        ("utf-8-sig", ";", "sep=;\r\n"),
+        ("utf-8", ";", '"sep=;"\n'),
+        ("utf-8-sig", ",", ""),
+    ],
+)
+def test_sheets_are_read_as_spreadsheet_programs_save_them(
+    unrated: Path, tmp_path: Path, encoding: str, delimiter: str, first: str
+) -> None:
+    row = exported(unrated, tmp_path, "--n", 1)[0]
+    row |= {"rating": "good", "annotator": "Jos\u00e9", "comment": "gut f\u00fcr mich; ja, sehr"}
+    row = {key: text.encode("cp1252", "replace").decode("cp1252") for key, text in row.items()}
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [*row], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerow(row)
+    sheet = tmp_path / "saved.csv"
+    sheet.write_bytes((first + stream.getvalue()).encode(encoding))
+    done = folkways("review", "import", unrated, sheet)
+    assert done.exit_code == 0 and "1 ratings stored" in done.output
+    assert ("Windows-1252" in done.output) == (encoding == "cp1252")
+    assert rows(unrated, "select annotator, comment, label from ratings") == [
+        ("Jos\u00e9", "gut f\u00fcr mich; ja, sehr", "good")
+    ]
+
+
 HEAD = "episode_id,role,dimension,rating,comment,annotator\n"
 
 
@@ -456,11 +488,11 @@ HEAD = "episode_id,role,dimension,rating,comment,annotator\n"
          "bad.csv: the sheet lacks the column annotator"),
         (HEAD.encode(), "bad.csv: no row has a rating"),
         (f"{HEAD}x,y\n,,,\n".encode(), "bad.csv: no row has a rating"),
-        (HEAD.replace(",", "\t").encode(), "bad.csv: the sheet lacks the column episode_id"),
-        (f"{HEAD}e,,quality,gut f\u00fcr mich,,".encode("latin-1"), "is no CSV sheet in UTF-8: "),
-        (HEAD.encode("utf-16"), "is no CSV sheet in UTF-8: "),
-        (b"PK\x03\x04\x14\x00\xff\xfe\x00", "is no CSV sheet in UTF-8: "),
-        (b"\x00\x00", "bad.csv: the sheet lacks the column episode_id"),
+        (HEAD.replace(",", "|").encode(), "bad.csv: the sheet lacks the column episode_id"),
+        (f"{HEAD}e,,quality,\u0081,,".encode("latin-1"), "is not a CSV sheet in UTF-8: "),
+        (b"\xff\xfee\x00p", "is not a CSV sheet in UTF-8: "),
+        (b"PK\x03\x04\x14\x00\xff\xfe\x00", "is a workbook, not a CSV sheet"),
+        (b"\x00\x00", "is not a CSV sheet: it holds zero bytes"),
         (f'{HEAD}"never closed'.encode(), "bad.csv: no row has a rating"),
     ],
 )  # fmt: skip

@@ -18,6 +18,7 @@ from scenarios.errors import UserError
 from scenarios.problem import Finding, SourceError
 from scenarios.registry import require_allowed
 from scenarios.schema import load_model
+from scenarios.secrets import refuse_secrets
 from scenarios.source import Source
 
 RESERVED = (CACHED, "parent")
@@ -88,6 +89,7 @@ def read_pool(
     a model that cannot be opened.
     """
     config, source = load_model(path, PoolConfig)
+    refuse_secrets(source.data, source.name)
     names = [endpoint.name for endpoint in config.endpoints]
     taken = [
         Finding(("endpoints", at, "name"), "this name is taken; choose another", repr(name))

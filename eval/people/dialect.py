@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Literal
 
 from eval.people.stat_file import read_header
 from scenarios.errors import UserError
+from scenarios.sheet import find_encoding
 
 Form = Literal["csv", "sav", "dta"]
 Study = Literal["wave-7", "time-series"]
@@ -105,23 +105,6 @@ def read_rows(dialect: Dialect) -> Iterator[list[str]]:
             )
         if row:
             yield row
-
-
-def find_encoding(path: Path) -> str:
-    """Return utf-16 where the file says so, utf-8 where all of it is, and latin-1 otherwise."""
-    with path.open("rb") as file:
-        decoder = getincrementaldecoder("utf-8")()
-        chunk = file.read(1 << 20)
-        if chunk[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return "utf-16"
-        try:
-            while chunk:
-                decoder.decode(chunk)
-                chunk = file.read(1 << 20)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "latin-1"
-    return "utf-8"
 
 
 def _form(path: Path) -> Form:

@@ -15,10 +15,10 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
+from agents.event_loop import run_to_end
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.config import config_hash
-from simulation.crew import run_to_end
 from simulation.engines import NO_CACHE, CacheConfig, Engines
 from simulation.launch import utc_now, versions
 from simulation.lock import locked

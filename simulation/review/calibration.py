@@ -6,7 +6,6 @@ Invariant: a case is made from the shipped files alone, so its episode has the s
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import yaml
 
 from agents.engines.fake import FakeModel
+from agents.event_loop import run_to_end
 from agents.model import Sampling
 from agents.template import short_hash
 from scenarios.culture import load_cultures
@@ -131,7 +131,7 @@ def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
         "calibration", FakeModel(AUTHOR), CallSettings(Sampling(), 60.0, 0), "json", "dimensions",
         personas, cultures, lambda: utc,
     )  # fmt: skip
-    log = asyncio.run(_play(stage, case.turns, conditions))
+    log = run_to_end(_play(stage, case.turns, conditions))
     state: Any = EMPTY | {"log": log, "exit": ["turn-limit", str(len(case.turns))]}
     episode = Episode(content, scenario, case.culture, "en", 0, 0)
     record = record_of(episode, conditions, stage, state, utc, 0.0)

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from agents.critic import CRITICS
 from agents.detector import DETECTORS
+from scenarios.sheet import find_encoding
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
@@ -166,6 +167,11 @@ def import_(
     stored, empty = import_sheet(run, file, annotator)
     left = f", {empty} rows left empty" if empty else ""
     typer.echo(printable(f"{file}: {stored} ratings stored{left}"))
+    if find_encoding(file) == "latin-1":
+        typer.echo(
+            "it is not in Unicode and was read as Windows-1252; if letters are wrong in "
+            "comments or names, save it as 'CSV UTF-8' and import it again"
+        )
 
 
 critics_app = typer.Typer(help="Look at the critics, and test them.", no_args_is_help=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
+from agents.event_loop import run_to_end
 from agents.model import ENGINES
 from scenarios.errors import UserError
 from scenarios.registry import require_allowed
 from simulation.budget import Budget, BudgetConfig
-from simulation.crew import run_to_end
 from simulation.engines import NO_CACHE, CacheConfig, Engines
 from simulation.launch import utc_now
 from simulation.lock import locked

@@ -20,6 +20,7 @@ from agents.critic import Labels, Scale
 from agents.critics import culture, meta, quality, social
 from agents.template import load_template
 from scenarios.errors import UserError
+from scenarios.sheet import Sheet, read_sheet
 from simulation.launch import utc_now
 from simulation.lock import locked
 from simulation.query import find_store
@@ -41,8 +42,6 @@ COLUMNS = (
 COMPUTED = re.compile(r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]|\d+(e\d+)?$")
 """Cells that a spreadsheet would take for a formula, or an episode's id for a number."""
 CAST = "select episode_id, role, culture_id from roles"
-LONGEST = 2**31 - 1
-"""Characters of a cell: a long scene has more than the 128 KiB that the reader allows otherwise."""
 
 
 def export_sheet(
@@ -90,7 +89,7 @@ def import_sheet(run: Path, file: Path, annotator: str | None) -> tuple[int, int
             for episode, role, origin in con.execute(CAST).fetchall():
                 cast[episode][role] = origin
         rows, empty, now = [], 0, utc_now()
-        for number, row in _read_rows(file):
+        for number, row in _sheet(file).rows:
             if not row["rating"].strip():
                 empty += 1
                 continue
@@ -133,27 +132,14 @@ def _harmless(text: str) -> str:
     return f"'{text}" if COMPUTED.match(text) else text
 
 
-def _read_rows(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows with their numbers in a spreadsheet, where a row can be many lines long."""
-    csv.field_size_limit(LONGEST)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            line = stream.readline()
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=";" if line.count(";") > line.count(",") else ",")
-            head = next(reader, [])
-            blank = dict.fromkeys(head, "")
-            rows = [(number, blank | dict(zip(head, cells, strict=False)))
-                    for number, cells in enumerate(reader, 2) if cells]  # fmt: skip
-    except OSError as error:
-        raise UserError(f"cannot read '{file}': {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"'{file}' is no CSV sheet in UTF-8: {error}") from error
+def _sheet(file: Path) -> Sheet:
+    """Return a sheet with the columns that a rating needs, or raise UserError."""
+    sheet = read_sheet(file)
     needed = ("episode_id", "role", "dimension", "rating", "comment", "annotator")
-    missing = [name for name in needed if name not in head]
+    missing = [name for name in needed if name not in sheet.head]
     if missing:
         raise UserError(f"{file}: the sheet lacks the column {missing[0]}")
-    return rows
+    return sheet
 
 
 def _rating(

@@ -83,16 +83,14 @@ def train(config: Study, say: Say, quiet: bool) -> str:
 def evaluate(config: Study, say: Say, quiet: bool) -> str:
     """Ask base model and adapters the survey, in the store of the experiment."""
     from eval.asking.condition import Planner
-    from eval.config import protocol, protocol_hash
-    from eval.evaluation import conduct, find_people
-    from simulation.launch import settle_configuration
+    from eval.evaluation import conduct, find_people, settle_survey
     from simulation.lock import locked
     from simulation.store import Store
 
     asked = asked_models(config)
     run = config.folder
     with locked(run):
-        settle_configuration(run, asked.name, protocol(asked), protocol_hash(asked), "survey")
+        settle_survey(run, asked)
         return conduct(Planner(asked, find_people(asked, run)), Store(run), quiet=quiet)
 
 

@@ -17,12 +17,11 @@ from eval.evaluation import conduct, count_questions
 from eval.item import Item
 from eval.people.source import nobody
 from scenarios.errors import UserError
-from simulation.launch import settle_configuration
 from simulation.lock import locked
 from simulation.placement import Cluster
 from simulation.store import FILE, Store
-from training.spa.config import SpaConfig, protocol, protocol_hash
-from training.spa.questions import load_questions
+from training.spa.config import SpaConfig
+from training.spa.questions import load_questions, settle_questions
 
 STAGE = "spa-collect"
 SIDES = ("unaware", "culture")
@@ -45,9 +44,7 @@ def collect(config: SpaConfig, *, quiet: bool = False, cluster: Cluster | None =
     """
     require_run(config)
     with locked(config.run):
-        settle_configuration(
-            config.run, config.name, protocol(config), protocol_hash(config), "spa"
-        )
+        settle_questions(config)
         store = Store(config.run)
         questions = chosen_questions(config, store)
         _require_same_words(store, questions)

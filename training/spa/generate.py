@@ -11,15 +11,17 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from agents.event_loop import run_to_end
+from agents.model import open_model
 from simulation.budget import Budget
-from simulation.crew import Crew, Opened, run_to_end
+from simulation.crew import Crew, Opened
 from simulation.engines import Engines, Lent
-from simulation.launch import set_aside, settle_configuration, utc_now
+from simulation.launch import set_aside, utc_now
 from simulation.lock import locked
 from simulation.progress import Progress
 from simulation.store import FILE, Store
-from training.spa.config import SpaConfig, protocol, protocol_hash
-from training.spa.questions import load_questions
+from training.spa.config import SpaConfig
+from training.spa.questions import load_questions, settle_questions
 from training.spa.topic import Topic
 from training.spa.writer import Writer
 
@@ -41,11 +43,13 @@ def generate(config: SpaConfig, *, fresh: bool = False, quiet: bool = False) -> 
     settings, and when the model cannot be used; KeyboardInterrupt after a second Ctrl-C.
     """
     run = config.run
+    if config.cache.mode != "replay-strict":
+        open_model(config.model.name, config.model.options)
     if fresh and run.exists():
         set_aside(run)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
-        settle_configuration(run, config.name, protocol(config), protocol_hash(config), "spa")
+        settle_questions(config)
         return run_to_end(_write_all(config, Store(run), quiet))
 
 

@@ -20,11 +20,10 @@ from agents.reply import sound
 from eval.asking.condition import NOBODY, Condition, Planner
 from eval.asking.method import method as known_method
 from eval.asking.voice import Voice, languages, load_voice
-from eval.config import ModelRef, parse_eval_config, protocol, protocol_hash
-from eval.evaluation import add_facts, find_people
+from eval.config import ModelRef, parse_eval_config
+from eval.evaluation import add_facts, find_people, settle_survey
 from scenarios.errors import UserError, unknown_name
 from simulation.call import KEPT_REPLY
-from simulation.launch import settle_configuration
 from simulation.lock import locked
 from simulation.record import Record
 from simulation.store import Store
@@ -195,7 +194,7 @@ def _planner(store: Store, run: Path, source: Source, homes: Sequence[str]) -> P
     data |= {"cultures": list(dict.fromkeys([*cultures, *homes]))}
     config = parse_eval_config(data, str(run))
     if stored is None:
-        settle_configuration(run, name, protocol(config), protocol_hash(config), "survey")
+        settle_survey(run, config)
     return Planner(config, find_people(config, run))
 
 

@@ -12,9 +12,18 @@ from typing import Any
 
 from eval.item import Item, load_items
 from scenarios.words import words
+from simulation.launch import settle_configuration
 from simulation.store import Store
+from training.spa.config import SpaConfig, protocol, protocol_hash
 
 STORED = "select question_id, topic, ask, options, paraphrases from spa_questions"
+
+
+def settle_questions(config: SpaConfig) -> None:
+    """Record what all questions of a run have in common; refuse another protocol."""
+    settle_configuration(
+        config.run, config.name, protocol(config), protocol_hash(config), "spa", "spa_attempts"
+    )
 
 
 def question_id(topic: str, number: int) -> str:

@@ -1,0 +1,89 @@
+"""Tables as spreadsheet programs save them: CSV in their own encodings and with their own
+separators.
+
+Invariant: a sheet is read whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from codecs import getincrementaldecoder
+from pathlib import Path
+from typing import NamedTuple
+
+from scenarios.errors import UserError
+
+LONGEST = 2**31 - 1
+"""Characters of a cell: a long scene has more than the 128 KiB that the reader allows otherwise."""
+_SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?[ \t;,]*(?:\r\n|\r|\n)')
+"""A first line by which some programs say how cells are separated."""
+
+
+class Sheet(NamedTuple):
+    """A table whose columns have names."""
+
+    head: list[str]
+    rows: list[tuple[int, dict[str, str]]]
+    """Each row that is not empty with its number in the spreadsheet, the first being the head's."""
+
+
+def find_encoding(path: Path) -> str:
+    """Return utf-16 where the file says so, utf-8 where all of it is, and latin-1 otherwise."""
+    with path.open("rb") as file:
+        decoder = getincrementaldecoder("utf-8")()
+        chunk = file.read(1 << 20)
+        if chunk[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            return "utf-16"
+        try:
+            while chunk:
+                decoder.decode(chunk)
+                chunk = file.read(1 << 20)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return "latin-1"
+    return "utf-8"
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Return a table that was saved as CSV or as text with tabs, in UTF-8, UTF-16 or Windows-1252.
+
+    Raises UserError for a file that cannot be read, for a workbook, and for what is no table.
+    """
+    advice = "save it as 'CSV UTF-8'"
+    try:
+        encoding = find_encoding(path)
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror}") from error
+    if data.startswith((b"PK", b"\xd0\xcf\x11\xe0")):
+        raise UserError(f"'{path}' is a workbook, not a CSV sheet; {advice}")
+    codec = {"utf-8": "utf-8-sig", "latin-1": "cp1252"}.get(encoding, encoding)
+    try:
+        text = data.decode(codec)
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{path}' is not a CSV sheet in UTF-8: {error}; {advice}") from error
+    if "\0" in text:
+        raise UserError(f"'{path}' is not a CSV sheet: it holds zero bytes; {advice}")
+    csv.field_size_limit(LONGEST)
+    said = _SEPARATOR.match(text)
+    before = text[: said.end()].count("\n") if said else 0
+    text = text[said.end() :] if said else text
+    first = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text), delimiter=said[1] if said else _separator(first))
+    try:
+        head = next(reader, [])
+        blank = dict.fromkeys(head, "")
+        rows = [
+            (number, blank | dict(zip(head, cells, strict=False)))
+            for number, cells in enumerate(reader, 2 + before)
+            if any(cells)
+        ]
+    except csv.Error as error:
+        raise UserError(f"'{path}' is not a CSV sheet: {error}; {advice}") from error
+    return Sheet(head, rows)
+
+
+def _separator(line: str) -> str:
+    return max(",;\t", key=line.count)
