@@ -75,7 +75,7 @@ def evaluate(
 def settle_survey(run: Path, config: EvalConfig) -> None:
     """Record what all answers of an evaluation have in common; refuse another protocol."""
     settle_configuration(
-        run, config.name, protocol(config), protocol_hash(config), "survey", "survey_replies"
+        run, config.name, protocol(config), protocol_hash(config), "survey", ("survey_replies",)
     )
 
 

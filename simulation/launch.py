@@ -10,7 +10,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -87,7 +87,7 @@ async def _launch(
             set_aside(run)
         run.mkdir(parents=True, exist_ok=True)
         with locked(run):
-            settle_configuration(run, config.name, plan.resolved, plan.hash, "run", "episodes")
+            settle_configuration(run, config.name, plan.resolved, plan.hash, "run", ("episodes",))
             recover(Store(run), cluster, utc_now())
             return await _stages(plan, review, progress, limit)
     finally:
@@ -118,9 +118,10 @@ def set_aside(run: Path) -> Path:
 
 
 def settle_configuration(
-    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str, kind: str, records: str
-) -> None:
-    """Record the configuration of work of a kind, whose results are rows of the table `records`.
+    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str, kind: str,
+    records: Sequence[str],
+) -> None:  # fmt: skip
+    """Record the configuration of work of a kind, whose results are rows of the tables `records`.
 
     Another configuration is refused once there are such rows.
     """
@@ -130,7 +131,7 @@ def settle_configuration(
     if stored and stored[1] == resolved_hash:
         return
     with store.reading() as con:
-        empty = con.execute(f"from {records} limit 1").fetchone() is None
+        empty = not any(con.execute(f"from {table} limit 1").fetchone() for table in records)
     if stored and not empty:
         changed = differences(shaping(yaml.safe_load(stored[0])), shaping(resolved))
         raise UserError(

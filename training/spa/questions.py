@@ -22,8 +22,9 @@ STORED = "select question_id, topic, ask, options, paraphrases from spa_question
 def settle_questions(config: SpaConfig) -> None:
     """Record what all questions of a run have in common; refuse another protocol."""
     settle_configuration(
-        config.run, config.name, protocol(config), protocol_hash(config), "spa", "spa_attempts"
-    )
+        config.run, config.name, protocol(config), protocol_hash(config), "spa",
+        ("spa_attempts", "spa_questions"),
+    )  # fmt: skip
 
 
 def question_id(topic: str, number: int) -> str:
