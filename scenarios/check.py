@@ -74,7 +74,7 @@ def _findings(
 ) -> Iterator[Finding]:
     if scene.id != path.stem:
         yield Finding(("id",), "not the file's name", show_value(scene.id), show_value(path.stem))
-    unknown = list(wrong_names(scene, personas, load_cultures()))
+    unknown = list(_once(wrong_names(scene, personas, load_cultures())))
     yield from unknown
     if scene.theme not in THEMES and (near := nearest(scene.theme, THEMES)):
         message = f"nearly the shipped theme '{near}'; keep it if it is a theme of your own"
@@ -82,7 +82,8 @@ def _findings(
     yield from _own_code(scene, path)
     yield from contradictions(scene)
     yield from leaks(scene)
-    if not any(at[0] in _PLOT and at[-1] not in _HARMLESS for at in wrong if at):
+    guessed = any(found.message.startswith("no such role") for found in unknown)
+    if not guessed and not any(at[0] in _PLOT and at[-1] not in _HARMLESS for at in wrong if at):
         yield from unreachable(scene)
     nobody = any("culture" in finding.path or "persona" in finding.path for finding in unknown)
     wanted = [at for at in wrong if at and at[0] in ("roles", "culture")]
@@ -93,6 +94,16 @@ def _findings(
     if parent and not wrong:
         for original in load_scenes([parent]):
             yield from deviations(original, scene, relatives(scene, path))
+
+
+def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the same fault in several places once, at the first, with their number."""
+    places: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        places[finding.message, finding.value].append(finding)
+    for first, *others in places.values():
+        more = f" (in {len(others) + 1} places)" if others else ""
+        yield first._replace(message=first.message + more)
 
 
 def _own_code(scene: Scenario, path: Path) -> Iterator[Finding]:

@@ -91,6 +91,12 @@ def test_files_that_are_no_scenario_are_told_so(text: str, message: str, tmp_pat
     assert errors(problems)
 
 
+def test_a_misspelt_role_is_told_once(tmp_path: Path) -> None:
+    text = SCENE.replace("  clerk:", "  clark:").replace("policy: addressed", "opens: clerk")
+    (problem,) = check(text, tmp_path)
+    assert "no such role, did you mean 'clark'? (in 2 places)" in problem.render("F")
+
+
 def test_wrong_encoding_is_told(tmp_path: Path) -> None:
     path = tmp_path / "the-scene.yaml"
     path.write_bytes(SCENE.encode("utf-16"))
