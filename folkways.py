@@ -95,6 +95,7 @@ def application() -> object:
         epilog="Every command takes --allow-code: run code that a scenario, a pool file or a store "
         "names. Without it, only names on the command line and in your configurations are run.",
     )
+    scenario_app.command("check")(commands.check)
     scenario_app.command("show")(commands.show)
     scenario_app.command("play")(commands.play)
     scenario_app.command("adapt")(author_commands.adapt)

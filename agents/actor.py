@@ -18,6 +18,7 @@ from agents.template import Template, load_template
 from agents.view import RoleView
 
 ReplyForm = Literal["json", "script"]
+Hearing = Literal["all", "some", "addressed", "nobody"]
 
 
 class Cue(NamedTuple):
@@ -29,6 +30,11 @@ class Cue(NamedTuple):
     """Acts that are allowed."""
     present: tuple[str, ...]
     """Names of all who are there, the role's own included."""
+    hearing: Hearing = "all"
+    """Who will perceive the act: all who are there, some of them, those of them whom the act is
+    addressed to, or nobody."""
+    hearers: tuple[str, ...] = ()
+    """Names of those who can perceive it."""
 
 
 class Asked(NamedTuple):
@@ -132,8 +138,7 @@ class JsonActor:
         self._pending.append(line)
 
     def ask(self, cue: Cue) -> Asked:
-        names = [name for name in cue.present if name != self.view.name]
-        return self._ending(self.template.cue(self.view, *cue), act_schema(cue.acts, names))
+        return self._ending(self.template.cue(self.view, *cue), act_schema(cue.acts, cue.hearers))
 
     def bid(self) -> Asked:
         return self._ending(self.template.bid(self.view), BID_SCHEMA)

@@ -181,7 +181,8 @@ def generated_data(
 
 
 def _phrases(rule: Any) -> dict[str, list[str]]:
-    return {key: list(getattr(rule, key)) for key in ("offers", "phrases") if getattr(rule, key)}
+    texts = {"offers": rule.offers, "phrases": rule.phrases, "not": rule.contrary}
+    return {key: list(phrases) for key, phrases in texts.items() if phrases}
 
 
 def _schema_of(section: str, value: Any) -> dict[str, Any]:

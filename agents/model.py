@@ -197,21 +197,25 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
     refuse_secrets({"model": name, "options": settings}, "")
     engine, _, rest = name.partition(":")
     spec = rest or engine
+    own = {key: value for key, value in (options or {}).items() if key != CONTEXT}
     if engine in ENGINES:
         factory = resolve("model", engine, ENGINES)
     else:
         factory, spec = resolve("model", name, ENGINES), name
     try:
-        model: Model = factory(spec, **(options or {}))
+        model: Model = factory(spec, **own)
     except TypeError as error:
         raise UserError(f"model '{name}': {error}") from error
     model.name = name
     return model
 
 
+CONTEXT = "context"
+"""Option of every engine: how many tokens the model's context holds, where that is not known."""
 OPERATIONAL = frozenset({
-    "compiled", "concurrency", "device", "gpu_memory_utilization", "kv_cache_gib", "latency_s",
-    "loading_s", "max_batch", "max_num_seqs", "max_retries", "prices", "startup_s", "timeout_s",
+    "compiled", "concurrency", "context", "device", "gpu_memory_utilization", "kv_cache_gib",
+    "latency_s", "loading_s", "max_batch", "max_num_seqs", "max_retries", "prices", "startup_s",
+    "timeout_s",
 })  # fmt: skip
 """Options of engines that may change: they shape no answer."""
 

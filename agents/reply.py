@@ -60,12 +60,15 @@ def sound(text: str) -> str:
 
 
 def act_schema(acts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """Return the JSON Schema of a reply in the form `json`; `names` can be addressed."""
+    """Return the JSON Schema of a reply in the form `json`; only `names` can be addressed."""
+    to: dict[str, Any] = {"type": "array", "items": {"type": "string", "enum": list(names)}}
+    if not names:  # an empty enum is no schema to many engines
+        to = {"type": "array", "items": {"type": "string"}, "maxItems": 0}
     return {
         "type": "object",
         "properties": {
             "action": {"type": "string", "enum": list(acts)},
-            "to": {"type": "array", "items": {"type": "string", "enum": list(names)}},
+            "to": to,
             "whisper": {"type": "boolean"},
             "text": {"type": "string"},
         },

@@ -174,9 +174,9 @@ def _fixed(scene: Scenario) -> Iterator[tuple[Keys, Any]]:
     yield ("relationships",), [list(tie.between) for tie in scene.relationships]
     yield from _parts("relationships", scene.relationships, {"type"})
     yield ("stop",), [rule.rule for rule in scene.stop]
-    yield from _parts("stop", scene.stop, {"phrases", "offers"})
+    yield from _parts("stop", scene.stop, {"phrases", "offers", "contrary"})
     yield ("phases",), [phase.id for phase in scene.phases]
-    hidden = {"brief": True, "until": {"rule": {"phrases", "offers"}}}
+    hidden = {"brief": True, "until": {"rule": {"phrases", "offers", "contrary"}}}
     yield from _parts("phases", scene.phases, hidden)
     yield ("events",), [event.id for event in scene.events]
     yield from _parts("events", scene.events, {"text": True, "when": {"says"}})

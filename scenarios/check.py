@@ -18,6 +18,7 @@ from scenarios.errors import UserError
 from scenarios.library import adapted, library
 from scenarios.overlap import NEAR_DUPLICATE, leaks, shingles, similarity
 from scenarios.persona import Persona
+from scenarios.placeholder import stray_braces
 from scenarios.pool import load_personas
 from scenarios.population import populated
 from scenarios.problem import Finding, Keys, Problem, Severity, nearest, show_value
@@ -82,6 +83,7 @@ def _findings(
     yield from _own_code(scene, path)
     yield from contradictions(scene)
     yield from leaks(scene)
+    yield from stray_braces(scene)
     guessed = any(found.message.startswith("no such role") for found in unknown)
     if not guessed and not any(at[0] in _PLOT and at[-1] not in _HARMLESS for at in wrong if at):
         yield from unreachable(scene)

@@ -6,7 +6,7 @@ Invariant: text from files is printed only after control characters have been ma
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,10 +24,11 @@ from scenarios.culture import (
 )
 from scenarios.descriptors import hofstede_words, map_words
 from scenarios.errors import UserError, unknown_name
-from scenarios.library import adapted, find_scenario, library, load_scenario
+from scenarios.library import adapted, library, load_scenario
+from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
 from scenarios.population import known_cultures, sample_personas
-from scenarios.problem import suggest
+from scenarios.problem import Problem, suggest
 from scenarios.schema import json_schema
 from scenarios.skeleton import MAX_ROLES, write_skeleton
 from scenarios.source import load_yaml
@@ -60,22 +61,20 @@ def _plain(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_none=True)
 
 
-@scenario_app.command("check")
-def check(
-    files: Annotated[
-        list[str] | None, typer.Argument(help="Files or ids of shipped scenarios; none for all.")
-    ] = None,
-    culture_file: Annotated[
-        list[Path] | None, typer.Option(help="Culture of your own that they name; repeat.")
-    ] = None,
+def report(
+    paths: Sequence[Path],
+    personas: Mapping[str, Persona] | None,
+    further: Callable[[Path], list[Problem]],
 ) -> None:
-    """Report every problem of scenario files; the exit status is 1 if there is an error."""
-    add_cultures(culture_file or ())
-    paths = [find_scenario(name) for name in files or library() | adapted()]
+    """Print every problem of scenario files, and what else there is to say of sound ones; exit
+    with 1 if there is an error.
+    """
     failed = warned = 0
     for path in paths:
         try:
-            problems = check_file(path)
+            problems = check_file(path, personas=personas)
+            if not any(problem.severity == "error" for problem in problems):
+                problems += further(path)
         except UserError as error:
             _print(f"{path}:1:1: error: {error}")
             failed += 1

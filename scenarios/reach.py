@@ -9,16 +9,17 @@ from collections.abc import Iterator
 
 import networkx as nx
 
+from scenarios.phrasing import doubtful_phrases
 from scenarios.problem import Finding, Keys, show_value
-from scenarios.scenario import Event, Scenario, StopRule, When
+from scenarios.scenario import Event, Scenario, StopRule, Until, When
 from scenarios.timeline import Timeline, never_applies, phases_of, timeline
 from scenarios.words import words
 
 _IDLE = {
     "agreement": ("offers", "window"),
     "deal": ("window",),
-    "walk-away": ("phrases", "offers", "window", "every"),
-    "staleness": ("roles", "phrases", "offers", "every"),
+    "walk-away": ("phrases", "contrary", "whole_line", "offers", "window", "every"),
+    "staleness": ("roles", "phrases", "contrary", "whole_line", "offers", "every"),
     "goal-reached": ("offers", "window"),
 }
 """Keys of a stop rule that the rule does not look at."""
@@ -36,6 +37,7 @@ def unreachable(scene: Scenario) -> Iterator[Finding]:
     for number, phase in enumerate(scene.phases):
         if phase.until and phase.until.rule:
             yield from _stop_rule(("phases", number, "until", "rule"), phase.until.rule, times)
+    yield from doubtful_phrases(scene)
 
 
 def _events(scene: Scenario, times: Timeline) -> Iterator[Finding]:
@@ -102,6 +104,23 @@ def _phases(scene: Scenario, times: Timeline) -> Iterator[Finding]:
         if phase.until is not None and not phase.until.model_dump(exclude_none=True):
             message = "an until without a condition never ends the phase"
             yield Finding((*path, "until"), message, severity="warning")
+        yield from _turns_at_once(scene, number)
+
+
+def _turns_at_once(scene: Scenario, number: int) -> Iterator[Finding]:
+    """Yield a count of acts where all act at once and their number may change: rounds are meant."""
+    phase = scene.phases[number]
+    if (phase.policy or scene.policy).name != "simultaneous" or not (phase.until or Until()).turns:
+        return
+    who = phase.who or tuple(scene.roles)
+    leaving = any("leave" in before.acts for before in scene.phases[: number + 1])
+    if leaving or any(scene.roles[role].enters for role in who if role in scene.roles):
+        message = (
+            "counts acts, and whoever has left makes none, so that others may act twice; write "
+            "rounds: 1 for one act each"
+        )
+        path: Keys = ("phases", number, "until", "turns")
+        yield Finding(path, message, severity="warning", key=True)
 
 
 def _why_unreached(scene: Scenario, times: Timeline, number: int) -> str:
@@ -126,8 +145,10 @@ def _roles(scene: Scenario, times: Timeline) -> Iterator[Finding]:
         yield Finding(("roles",), "no role is there from the start", key=True)
     opener = scene.roles.get(scene.opens or "")
     first = phases_of(scene)[0].who
-    if opener and opener.enters:
-        yield Finding(("opens",), "this role is not there from the start", show_value(scene.opens))
+    later = any(times.possible(begun) for begun in times.phases[1:])
+    if opener and opener.enters and not later:
+        message = f"this role is not there when the scene begins: it enters with '{opener.enters}'"
+        yield Finding(("opens",), message, show_value(scene.opens))
     elif opener and first is not None and scene.opens not in first:
         message = f"the first phase does not let '{scene.opens}' act"
         yield Finding(("opens",), message, severity="warning")
@@ -163,7 +184,8 @@ def _stop_rule(path: Keys, rule: StopRule, times: Timeline) -> Iterator[Finding]
     for key in _IDLE[rule.rule]:
         if key in rule.model_fields_set:
             message = f"has no effect on the rule '{rule.rule}'"
-            yield Finding((*path, key), message, severity="warning", key=True)
+            named = StopRule.model_fields[key].alias or key
+            yield Finding((*path, named), message, severity="warning", key=True)
     if rule.rule == "deal" and rule.offers and not rule.phrases:
         message = "offers have no effect without phrases that accept them"
         yield Finding((*path, "offers"), message, severity="warning", key=True)

@@ -13,7 +13,7 @@ from scenarios.consistency import inconsistencies
 from scenarios.culture import culture_meant
 from scenarios.persona import Persona
 from scenarios.problem import Finding, Keys, show_value, suggest
-from scenarios.scenario import POLICIES, Scenario
+from scenarios.scenario import POLICIES, POLICY_OPTIONS, Scenario
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -46,6 +46,11 @@ def wrong_names(
             message = f"unknown turn policy{suggest(policy.name, POLICIES)}"
             allowed = f"{', '.join(POLICIES)}, or an import path module:function"
             yield Finding(path, message, show_value(policy.name), allowed)
+        known = POLICY_OPTIONS.get(policy.name, tuple(policy.options))
+        for option in sorted(set(policy.options).difference(known)):
+            message = f"'{policy.name}' has no such option{suggest(option, known)}"
+            allowed = ", ".join(known) or "no option at all"
+            yield Finding((*path, "options", option), message, allowed=allowed, key=True)
     for path, tag in _languages(scene):
         if not _LANGUAGE_TAG.fullmatch(tag):
             yield Finding(
@@ -88,6 +93,12 @@ def contradictions(scene: Scenario) -> Iterator[Finding]:
         if event.when is not None and len(event.when.model_dump(exclude_none=True)) != 1:
             given = ", ".join(event.when.model_dump(exclude_none=True)) or "none"
             yield Finding((*path, "when"), f"needs exactly one key; {given} given", key=True)
+        if event.every and not (event.when and event.when.quiet):
+            message = "only an event with when: {quiet: N} can happen again"
+            yield Finding((*path, "every"), message, key=True)
+        elif event.every and event.ends:
+            message = "has no effect on an event that ends the scene"
+            yield Finding((*path, "every"), message, severity="warning", key=True)
 
 
 def _own_people(scene: Scenario) -> Iterator[Finding]:
@@ -138,6 +149,8 @@ def _role_references(scene: Scenario) -> Iterator[tuple[Keys, str]]:
         yield from _list(("stop", number, "roles"), rule.roles)
     for number, phase in enumerate(scene.phases):
         yield from _list(("phases", number, "who"), phase.who)
+        if not isinstance(phase.hears, str):
+            yield from _list(("phases", number, "hears"), phase.hears)
         if phase.until and phase.until.rule:
             yield from _list(("phases", number, "until", "rule", "roles"), phase.until.rule.roles)
     for number, event in enumerate(scene.events):

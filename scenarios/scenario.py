@@ -27,6 +27,9 @@ ACTIONS: tuple[Action, ...] = ("speak", "non-verbal", "leave", "none")
 POLICIES = (
     "round-robin", "random", "addressed", "bidding", "moderator", "network", "simultaneous"
 )  # fmt: skip
+POLICY_OPTIONS: dict[str, tuple[str, ...]] = dict.fromkeys(POLICIES, ())
+POLICY_OPTIONS["moderator"] = ("moderator",)
+"""Options that each shipped policy takes."""
 POLICY_PARAMETERS = ("stage", "ask", "rng", "options")
 """What a turn policy is called with."""
 THEMES = (
@@ -57,7 +60,9 @@ class Part(BaseModel):
     change.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, serialize_by_alias=True
+    )
     later: ClassVar[frozenset[str]] = frozenset()
     """Fields that came after the first release: left out of the data while they are empty, so that
     what was stored before keeps its hash."""
@@ -138,6 +143,7 @@ class Policy(Part):
     name: str = Field(min_length=1)
     """One of the shipped names or an import path `module:function`."""
     options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options of the policy: `moderator: ROLE` for moderator, none for the other shipped ones."""
 
 
 def _as_policy(value: Any) -> Any:
@@ -162,9 +168,11 @@ class StopRule(Part):
     """A way for the scene to end before its limits.
 
     With phrases the rule is decided by the words said; without them a referee call to the model
-    decides, asked after every `every` turns.
+    decides, asked after every `every` turns. A phrase that is negated or stands in a question does
+    not count; what a speaker says last on the matter does.
     """
 
+    later = frozenset({"not", "whole_line"})
     rule: Literal["agreement", "deal", "walk-away", "staleness", "goal-reached"]
     roles: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = ()
     """agreement: who must agree (default: all). deal: the parties. walk-away: whose leaving ends
@@ -175,8 +183,14 @@ class StopRule(Part):
     goal-reached: what, said by anyone, shows that the goal is reached. Whole words, letter case
     ignored.
     """
+    contrary: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field((), alias="not")
+    """What says the opposite of `phrases`, such as `no deal` or `innocent`; a phrase inside such
+    words does not count.
+    """
+    whole_line: bool = False
+    """Whether only a line that holds a phrase and nothing else counts."""
     offers: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
-    """deal: what counts as an offer."""
+    """deal: what counts as an offer; a question may be one."""
     window: int = Field(default=4, ge=2, le=50)
     """staleness: how many last turns are looked at; all of them must be empty or near-copies of
     earlier ones.
@@ -188,11 +202,18 @@ class StopRule(Part):
 class Until(Part):
     """When a phase is over; the first condition met ends it."""
 
+    later = frozenset({"rounds"})
     turns: int | None = Field(default=None, ge=1)
     """Acts within the phase."""
+    rounds: int | None = Field(default=None, ge=1)
+    """Rounds within the phase; a round is over once all who may act and are there have acted."""
     event: Slug | None = None
     """An event that has happened."""
     rule: StopRule | None = None
+    """A stop rule that is met; only what was said and done since the phase began counts."""
+
+
+Hears = Literal["all", "actors", "addressees", "nobody"]
 
 
 class Phase(Part):
@@ -206,12 +227,12 @@ class Phase(Part):
     policy: PolicyField | None = None
     acts: Annotated[tuple[Action, ...], BeforeValidator(_as_tuple)] = ACTIONS
     """Which acts are allowed."""
-    hears: Literal["all", "actors", "addressees"] = "all"
-    """Who perceives an act beside its author: everyone present, only those who may act, or only
-    those addressed.
+    hears: Hears | Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = "all"
+    """Who perceives an act beside its author: everyone present, only those who may act, only those
+    addressed (nobody where nobody is), nobody, or a list of roles. The log keeps every act.
     """
     until: Until | None = None
-    """Default: until the scene ends."""
+    """Default: until the scene ends. The scene ends with its last phase."""
 
 
 class When(Part):
@@ -232,6 +253,7 @@ class When(Part):
 class Event(Part):
     """Something that happens to the scene rather than through a role."""
 
+    later = frozenset({"every"})
     id: Slug
     at: int | None = Field(default=None, ge=1)
     """Before the act with this number (the first act is 1); mutually exclusive with `when`."""
@@ -240,6 +262,8 @@ class Event(Part):
     """What those present perceive."""
     audience: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] | None = None
     """Who perceives it; default everyone present."""
+    every: bool = False
+    """Whether it happens again each time its condition `quiet` is met anew."""
     ends: bool = False
     """Whether the scene ends with it."""
 
@@ -299,7 +323,9 @@ class Scenario(Part):
     an import path.
     """
     opens: RoleId | None = None
-    """Who acts first where the policy leaves it open; default the first role."""
+    """Who acts first, in the scene and in each phase, where the policy leaves it open; default the
+    first role.
+    """
     limits: Limits = Limits()
     stop: tuple[StopRule, ...] = ()
     phases: tuple[Phase, ...] = ()

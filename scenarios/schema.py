@@ -220,9 +220,9 @@ def known_keys(model: Any, path: Keys) -> set[str]:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return set()
     if not path:
-        return set(model.model_fields)
-    field = model.model_fields.get(str(path[0]))
-    return known_keys(field.annotation, path[1:]) if field else set()
+        return {field.alias or name for name, field in model.model_fields.items()}
+    fields = (f for name, f in model.model_fields.items() if (f.alias or name) == path[0])
+    return next((known_keys(field.annotation, path[1:]) for field in fields), set())
 
 
 def holds(data: Any, part: str | int) -> bool:

@@ -19,7 +19,7 @@ class Timeline:
     """Earliest times as numbers of acts, the first act being 1; infinite for never."""
 
     scene: Scenario
-    last: int
+    last: float
     """The act after which the scene is over at the latest."""
     events: dict[str, float]
     phases: list[float]
@@ -71,8 +71,8 @@ def phases_of(scene: Scenario) -> tuple[Phase, ...]:
 def timeline(scene: Scenario) -> Timeline:
     """Return the earliest times, found by relaxing them until none changes."""
     endings = (event.at for event in scene.events if event.ends and event.at)
-    last = min([scene.limits.turns, *endings])
     phases = phases_of(scene)
+    last = min([scene.limits.turns, *endings, sum(_longest(phase, scene) for phase in phases)])
     now = Timeline(scene, last, {}, [1, *[inf] * (len(phases) - 1)])
     while True:
         events: dict[str, float] = {}
@@ -86,6 +86,15 @@ def timeline(scene: Scenario) -> Timeline:
         if (events, begun) == (now.events, now.phases):
             return now
         now = Timeline(scene, last, events, begun)
+
+
+def _longest(phase: Phase, scene: Scenario) -> float:
+    """Return after how many acts a phase is over at the latest."""
+    if phase.until is None or phase.until.turns is None:
+        return inf
+    # Those who act at once all do, however few acts are wanted.
+    at_once = (phase.policy or scene.policy).name == "simultaneous"
+    return phase.until.turns + (len(phase.who or scene.roles) - 1 if at_once else 0)
 
 
 def _event_time(event: Event, now: Timeline) -> float:
@@ -111,6 +120,8 @@ def _phase_end(until: Until, start: float, now: Timeline) -> float:
     times = [inf]
     if until.turns is not None:
         times.append(start + until.turns)
+    if until.rounds is not None:
+        times.append(start + until.rounds)
     if until.event is not None:
         times.append(max(start, now.events.get(until.event, inf)))
     if until.rule is not None and never_applies(until.rule, now) is None:
@@ -138,7 +149,7 @@ def never_applies(rule: StopRule, now: Timeline) -> str | None:
         return f"{', '.join(sorted(set(named) - set(speaking)))} may never speak"
     if not speaking:
         return "none of its roles may ever speak"
-    if any(not words(phrase) for phrase in (*rule.phrases, *rule.offers)):
+    if any(not words(phrase) for phrase in (*rule.phrases, *rule.offers, *rule.contrary)):
         return "a phrase without a word cannot be said"
     if not rule.phrases and rule.every > now.scene.limits.turns:
         return f"the referee is asked every {rule.every} turns and there are fewer"

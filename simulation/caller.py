@@ -79,7 +79,7 @@ class Caller:
         BudgetSpent before a call that the budget does not admit.
         """
         actor = self.stage.actors[role]
-        asked = actor.ask(self.stage.cue())
+        asked = actor.ask(self.stage.cue(role))
         first = await self._draft(role, asked, 0)
         if self.critic is None or first.act is None:
             return first
@@ -176,7 +176,7 @@ class Caller:
         names = [self.stage.names[role] for role in roles]
         template = load_template("moderator")
         text = template.ask(
-            self.stage.scenario.setting, self.stage.public_lines, names,
+            self.stage.scenario.setting, self.stage.public_lines(role=moderator), names,
             self.stage.names[moderator] if moderator else None,
         )  # fmt: skip
         schema = _object("next", {"type": "string", "enum": names})
@@ -189,22 +189,24 @@ class Caller:
 
         return await self._question(text, schema, "moderate", template, read)
 
-    async def is_met(self, rule: StopRule, roles: list[str]) -> bool:
-        """Ask the referee about a stop rule, both ways round.
+    async def is_met(self, rule: StopRule, roles: list[str], since: int) -> bool:
+        """Ask the referee about a stop rule and the turns after a number, both ways round.
 
         Only a yes to "is it so?" with a no to "is it still open?" counts: a model that says yes to
         everything (acquiescence) decides nothing, and neither does an answer that cannot be read.
         """
-        if not await self._referee(rule, roles, negated=False):
+        if not await self._referee(rule, roles, since, negated=False):
             return False
-        return await self._referee(rule, roles, negated=True) is False
+        return await self._referee(rule, roles, since, negated=True) is False
 
-    async def _referee(self, rule: StopRule, roles: list[str], negated: bool) -> bool | None:
+    async def _referee(
+        self, rule: StopRule, roles: list[str], since: int, negated: bool
+    ) -> bool | None:
         template = load_template("referee")
         scenario, names = self.stage.scenario, [self.stage.names[role] for role in roles]
         text = template.ask(
             scenario.setting,
-            self.stage.public_lines,
+            self.stage.public_lines(since),
             rule.rule,
             names,
             scenario.roles[roles[0]].goal,

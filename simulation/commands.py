@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,28 +18,35 @@ from rich.text import Text
 from agents.actor import ReplyForm
 from agents.event_loop import run_to_end
 from agents.model import default_reply_form, open_model
-from agents.view import Conditioning
-from scenarios.casting import cast_scenario, named_cultures
-from scenarios.culture import load_cultures, named_culture
-from scenarios.library import find_scenario, load_scenario
-from scenarios.pool import load_personas
-from scenarios.population import populated
+from scenarios.casting import cast_scenario
+from scenarios.commands import report
+from scenarios.culture import add_cultures, load_cultures, named_culture
+from scenarios.errors import UserError
+from scenarios.library import adapted, find_scenario, library, load_scenario
+from scenarios.persona import Persona
+from scenarios.problem import Finding, Problem
 from scenarios.scenario import Scenario
+from scenarios.source import read_yaml
 from scenarios.terminal import printable
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import CallSettings
-from simulation.config import load_config, parse_config
+from simulation.config import RunConfig, load_config, parse_config
 from simulation.ending import say_ending
 from simulation.entry import Entry
 from simulation.episode import Conditions, Episode, play_episode
-from simulation.forecast import forecast
+from simulation.forecast import forecast, too_long
 from simulation.launch import launch, utc_now
 from simulation.live import entry_text
 from simulation.metrics import MetricsPort, serving
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
-from simulation.plan import make_plan
+from simulation.plan import make_plan, people_for, require_sound
 from simulation.policy import require_policies
 from simulation.stage import Stage
+
+CastSource = Annotated[str, typer.Option("--cast", help="Who may be cast: authored or sampled.")]
+Pools = Annotated[
+    list[str] | None, typer.Option("--pools", metavar="FILE", help="Cast from this pool as well.")
+]
 
 
 def run(
@@ -69,11 +76,51 @@ def run(
         typer.echo(f"calls              {sums.calls:,} at most")
         typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
         typer.echo(f"completion tokens  {sums.completion_tokens:,} at most")
+        for line in too_long(plan):
+            typer.echo(printable(f"warning: {line}"), err=True)
         return
     with serving(metrics, quiet):
         reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster)
     folder = Path(plan.config.out) / plan.config.name
     say_ending(folder, reason, "all episodes are stored")
+
+
+def check(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files or ids of shipped scenarios; none for all.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Warn of scenes too long for this model.")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(min=1, help="Tokens that the model's context holds.")
+    ] = None,
+    cast: CastSource = "authored",
+    pools: Pools = None,
+    culture_file: Annotated[
+        list[Path] | None, typer.Option(help="Culture of your own that they name; repeat.")
+    ] = None,
+) -> None:
+    """Report every problem of scenario files; the exit status is 1 if there is an error."""
+    add_cultures(culture_file or ())
+    options = {} if context is None else {"context": context}
+    chosen: dict[str, Any] = {"name": model or "openai:any", "options": options}
+
+    def further(path: Path) -> list[Problem]:
+        scene = load_scenario(str(path))
+        data = {"name": "check", "scenarios": [str(path)], "model": chosen}
+        data |= _casting(cast, pools) | {"cultures": [scene.culture or "GBR"]}
+        try:
+            lines = list(too_long(make_plan(parse_config(data, "--model"))))
+        except UserError:
+            return []  # it cannot be cast in this culture, which the check has said
+        finding = Finding(("limits",), "".join(lines).partition(": ")[2], severity="warning")
+        return [read_yaml(path).place(finding)] if lines else []
+
+    paths = [find_scenario(name) for name in files or library() | adapted()]
+    wanted = parse_config({"name": "check"} | _casting(cast, pools), "--cast")
+    people = people_for(wanted, ()) if cast != "authored" or pools else None
+    report(paths, people, further if model or context else lambda _: [])
 
 
 def show(
@@ -85,17 +132,17 @@ def show(
     conditioning: Annotated[
         str, typer.Option(help="none, name, dimensions, norms.")
     ] = "dimensions",
+    cast: CastSource = "authored",
+    pools: Pools = None,
 ) -> None:
     """Print exactly what each agent will be told."""
-    config = parse_config(
-        {"name": "show", "model": {"reply_form": form}, "conditioning": conditioning}, "--form"
-    )
-    form_, told = config.model.reply_form, config.conditioning
-    chosen = "json" if form_ == "auto" else form_
-    stage = _stage(load_scenario(scenario), culture, seed, chosen, told)
+    data = {"name": "show", "model": {"reply_form": form}, "conditioning": conditioning}
+    config = parse_config(data | _casting(cast, pools), "--form")
+    chosen = "json" if config.model.reply_form == "auto" else config.model.reply_form
+    stage = _stage(scenario, culture, seed, chosen, config)
     for name in stage.scenario.roles:
         if role in (None, name):
-            prompt = stage.actors[name].ask(stage.cue()).prompt
+            prompt = stage.actors[name].ask(stage.cue(name)).prompt
             Console(stderr=False).rule(Text(f"{name}: what {stage.names[name]} is told"))
             if isinstance(prompt, str):
                 typer.echo(printable(prompt))
@@ -111,12 +158,13 @@ def play(
     seed: Annotated[int, typer.Option(help="Seed of cast and sampling.")] = 0,
     turns: Annotated[int | None, typer.Option(min=1, help="Play so many turns at most.")] = None,
     form: Annotated[str, typer.Option(help="Reply form: auto, json or script.")] = "auto",
+    cast: CastSource = "authored",
+    pools: Pools = None,
 ) -> None:
     """Play one episode to the terminal, turn by turn; nothing is stored."""
-    config = parse_config(
-        {"name": "play", "model": {"name": model, "reply_form": form}}, "--form"
-    ).model
-    loaded = load_scenario(scenario)
+    data = {"name": "play", "model": {"name": model, "reply_form": form}}
+    whole = parse_config(data | _casting(cast, pools), "--form")
+    config, loaded = whole.model, load_scenario(scenario)
     require_policies(loaded, find_scenario(scenario))
     if turns is not None:
         limits = loaded.limits.model_copy(update={"turns": turns})
@@ -125,10 +173,11 @@ def play(
     reply_form = config.reply_form
     if reply_form == "auto":
         reply_form = default_reply_form(model)
-    people = populated(load_personas(), {culture_id, *named_cultures(loaded)}, seed)
+    people = _people(scenario, loaded, culture_id, seed, whole)
     console = Console(highlight=False)
-    console.print(Text(printable(loaded.title), style="bold"))
-    console.print(Text(printable(" ".join(loaded.setting.split()))), soft_wrap=False)
+    told = _stage(scenario, culture, seed, reply_form, whole).scenario
+    console.print(Text(printable(told.title), style="bold"))
+    console.print(Text(printable(" ".join(told.setting.split()))), soft_wrap=False)
 
     def watch(stage: Stage, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -155,10 +204,24 @@ def play(
     run_to_end(one())
 
 
-def _stage(
-    scenario: Scenario, culture: str | None, seed: int, form: ReplyForm, told: Conditioning
-) -> Stage:
+def _casting(source: str, pools: Sequence[str] | None) -> dict[str, Any]:
+    """Return what a run's configuration says of casting."""
+    return {"cast": {"source": source, "pools": list(pools or ())}}
+
+
+def _people(
+    name: str, scenario: Scenario, culture_id: str, seed: int, config: RunConfig
+) -> Mapping[str, Persona]:
+    """Return those who can be cast, as a run does. Raises UserError for a file with errors."""
+    wanted = config.model_copy(update={"cultures": (culture_id,), "seed": seed})
+    people = people_for(wanted, (scenario,))
+    require_sound(name, people)
+    return people
+
+
+def _stage(name: str, culture: str | None, seed: int, form: ReplyForm, config: RunConfig) -> Stage:
+    scenario = load_scenario(name)
     culture_id = (named_culture(culture).id if culture else None) or scenario.culture or "GBR"
-    people = populated(load_personas(), {culture_id, *named_cultures(scenario)}, seed)
+    people = _people(name, scenario, culture_id, seed, config)
     cast = cast_scenario(scenario, culture_id, people, random.Random(seed))
-    return Stage(scenario, cast, load_cultures(), scenario.language, form, told)
+    return Stage(scenario, cast, load_cultures(), scenario.language, form, config.conditioning)

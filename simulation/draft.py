@@ -81,7 +81,9 @@ class DraftCritic:
         if "model" not in self.config.critics:
             return None
         view = stage.actors[role].view
-        text = load_template("draft").ask(view, stage.public_lines, _shown(stage, view, act))
+        text = load_template("draft").ask(
+            view, stage.public_lines(role=role), _shown(stage, view, act)
+        )
         return asked_as(text, SCHEMA, self.form)
 
     def detect(self, stage: Stage, role: str, act: Act) -> str | None:

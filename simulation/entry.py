@@ -6,8 +6,9 @@ Invariant: an entry is plain JSON and never changes once it is in the log.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Literal, TypedDict
+
+from scenarios.words import contains
 
 _WORD = re.compile(r"\w+")
 
@@ -35,15 +36,12 @@ class Entry(TypedDict, total=False):
     cut: str | None
 
 
-@lru_cache(maxsize=4096)
-def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(rf"(?<!\w){re.escape(p)}(?!\w)" for p in phrases), re.IGNORECASE)
-
-
-def said(phrases: tuple[str, ...], turn: Entry) -> bool:
-    """Tell whether the turn speaks any of the phrases: whole words, letter case ignored."""
+def said(phrase: str, turn: Entry) -> bool:
+    """Tell whether the turn speaks the words of a phrase, whatever it says with them: whole words,
+    letter case ignored.
+    """
     text = turn["text"]
-    return bool(text and turn["action"] in ("speak", "leave") and _pattern(phrases).search(text))
+    return bool(text and turn["action"] in ("speak", "leave") and contains(text, phrase))
 
 
 def words(turn: Entry) -> frozenset[str]:

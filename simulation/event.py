@@ -1,6 +1,7 @@
 """Events and phases: what happens to a scene rather than through its roles.
 
-Invariant: what is due follows from the stage alone, and nothing happens twice.
+Invariant: what is due follows from the stage alone, and nothing happens twice but a repeated
+event.
 """
 
 from __future__ import annotations
@@ -8,35 +9,45 @@ from __future__ import annotations
 from scenarios.scenario import Event, When
 from simulation.entry import Entry
 from simulation.stage import Stage
-from simulation.stop import Referee, met
+from simulation.stop import Exit, Referee, phase_rule_met
 
 
-async def due(stage: Stage, referee: Referee, step: int, entries: list[Entry]) -> str | None:
-    """Let everything happen that is due before the next act; return the event that ends the scene.
+async def due(stage: Stage, referee: Referee, step: int, entries: list[Entry]) -> Exit | None:
+    """Let everything happen that is due before the next act; return why the scene ends by it.
 
     What happens is added to `entries`, and the stage has absorbed it. An event may bring in roles,
-    begin a phase or set off another event at once; each happens at most once, so this ends.
+    begin a phase or set off another event at once; each happens at most once before an act, so this
+    ends.
     """
-    ending: str | None = None
     asked, again = False, True
-    while again and ending is None:
+    while again:
         again = False
         for event in stage.scenario.events:
-            if event.id not in stage.happened and _is_due(event, stage):
+            if _is_due(event, stage):
                 entries += _fire(event, stage, step)
-                ending = event.id if event.ends else ending
+                if event.ends:
+                    return Exit("event", event.id)
                 again = True
-        over = _phase_over(stage)
-        if over is None:
-            over = not asked and await _rule_met(stage, referee)
-            asked = True
+        if stage.phase_index is None:
+            continue
+        if stage.in_last_phase:  # whether a rule ends it is seen as soon as an act is settled
+            if stage.phase_over():
+                return Exit("phases-over", stage.scenario.phases[-1].id)
+            continue
+        over = stage.phase_index < 0 or stage.phase_over()
+        if not over and not asked:
+            over, asked = await phase_rule_met(stage, referee), True
         if over:
             entries.append(_next_phase(stage, step))
             again = True
-    return ending
+    return None
 
 
 def _is_due(event: Event, stage: Stage) -> bool:
+    if event.id in stage.happened:
+        since = len(stage.turns) - stage.happened_at[event.id]
+        quiet = event.when.quiet if event.when and event.every else None
+        return quiet is not None and min(stage.quiet, since) >= quiet
     if event.at is not None:
         return len(stage.turns) + 1 >= event.at
     return event.when is not None and _holds(event.when, stage)
@@ -46,7 +57,7 @@ def _holds(when: When, stage: Stage) -> bool:
     if when.leaves is not None:
         return bool(stage.left) if when.leaves == "anyone" else when.leaves in stage.left
     if when.says is not None:
-        return bool(stage.turns_saying((when.says,)))
+        return bool(stage.turns_saying(when.says))
     if when.event is not None:
         return when.event in stage.happened
     if when.phase is not None:
@@ -75,29 +86,6 @@ def _fire(event: Event, stage: Stage, step: int) -> list[Entry]:
     }  # fmt: skip
     stage.absorb([happening])
     return [*entries, happening]
-
-
-def _phase_over(stage: Stage) -> bool | None:
-    """Tell whether the phase is over; None where only its rule can tell."""
-    if stage.phase_index is None or stage.phase_index + 1 >= len(stage.scenario.phases):
-        return False
-    if stage.phase_index < 0:
-        return True
-    until = stage.scenario.phases[stage.phase_index].until
-    if until is None:
-        return False
-    if until.turns is not None and len(stage.turns) - stage.phase_began >= until.turns:
-        return True
-    if until.event is not None and until.event in stage.happened:
-        return True
-    return None if until.rule else False
-
-
-async def _rule_met(stage: Stage, referee: Referee) -> bool:
-    until = stage.phase.until if stage.phase else None
-    if until is None or until.rule is None or len(stage.turns) == stage.phase_began:
-        return False
-    return await met(until.rule, stage, referee) is not None
 
 
 def _next_phase(stage: Stage, step: int) -> Entry:

@@ -7,8 +7,10 @@ called so.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from agents.context import context_length
 from agents.model import prompt_length
 from scenarios.casting import cast_scenario
 from scenarios.scenario import Scenario
@@ -20,6 +22,8 @@ CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for English text."""
 LINE_TOKENS = 30
 """A guess at the mean length of an act, name included."""
+CUE_TOKENS = 70
+"""A guess at what an own act takes up beside its words under `json`: the cue, and the keys."""
 
 
 class Forecast(NamedTuple):
@@ -48,14 +52,49 @@ def forecast(plan: Plan, limit: int | None) -> Forecast:
     return total
 
 
-def _one(plan: Plan, episode: Episode) -> Forecast:
-    scenario = episode.scenario
-    rng = random.Random(episode.seed)
-    cast = cast_scenario(scenario, episode.culture_id, plan.personas, rng)
-    stage = Stage(
-        scenario, cast, plan.cultures, episode.language, plan.form, plan.config.conditioning
+def too_long(plan: Plan) -> Iterator[str]:
+    """Yield a line for each scenario whose prompts are expected to outgrow the model's context;
+    none where the context is not known.
+    """
+    model = plan.config.model
+    context = context_length(model.name, model.options)
+    for scenario in plan.scenarios if context else ():
+        episode = next(e for e in plan.episodes() if e.scenario is scenario)
+        if found := _overflow(plan, episode, context or 0):
+            yield f"{scenario.id}: {found}"
+
+
+def _overflow(plan: Plan, episode: Episode, context: int) -> str | None:
+    """Return in words how the longest prompt of an episode outgrows a context, or None."""
+    turns, answer = episode.scenario.limits.turns, plan.config.model.max_tokens
+    header = max(_headers(plan, episode)) / CHARACTERS_PER_TOKEN
+    own = CUE_TOKENS / len(episode.scenario.roles) if plan.form == "json" else 0
+    needed = round(header + (turns - 1) * (LINE_TOKENS + own) + answer)
+    if needed <= context:
+        return None
+    fits = int((context - answer - header) / (LINE_TOKENS + own)) + 1
+    remedy = f"lower limits.turns to about {fits}" if fits > 1 else "shorten the texts"
+    return (
+        f"a prompt is expected to need {needed:,} tokens by turn {turns}, and the model's context "
+        f"holds {context:,}: {remedy}, or take a model that holds more"
     )
-    lengths = [prompt_length(actor.ask(stage.cue()).prompt) for actor in stage.actors.values()]
+
+
+def _headers(plan: Plan, episode: Episode) -> list[int]:
+    """Return how many characters each role's first prompt has."""
+    rng = random.Random(episode.seed)
+    cast = cast_scenario(episode.scenario, episode.culture_id, plan.personas, rng)
+    stage = Stage(
+        episode.scenario, cast, plan.cultures, episode.language, plan.form,
+        plan.config.conditioning,
+    )  # fmt: skip
+    return [
+        prompt_length(actor.ask(stage.cue(role)).prompt) for role, actor in stage.actors.items()
+    ]
+
+
+def _one(plan: Plan, episode: Episode) -> Forecast:
+    scenario, lengths = episode.scenario, _headers(plan, episode)
     header = sum(lengths) / len(lengths) / CHARACTERS_PER_TOKEN
     turns = scenario.limits.turns
     side = side_calls(scenario)

@@ -147,7 +147,7 @@ async def cue(context: Context, update: Update, choose: Chooser = choose) -> lis
         context.watch(stage, entries)
     candidates, policy = stage.candidates(), stage.policy.name
     if ending:
-        update["exit"] = ["event", ending]
+        update["exit"] = list(ending)
     elif not candidates and not update["exit"]:
         update["exit"] = ["empty-stage", "nobody who is there may act"]
     if update["exit"]:

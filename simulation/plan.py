@@ -20,7 +20,7 @@ from scenarios.casting import named_cultures, obstacles
 from scenarios.check import check_file
 from scenarios.culture import Culture, load_culture, load_cultures
 from scenarios.errors import UserError
-from scenarios.library import adapted, library, load_scenario
+from scenarios.library import adapted, find_scenario, library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
 from scenarios.population import known_cultures, populated, sample_personas
@@ -77,9 +77,11 @@ def make_plan(config: RunConfig) -> Plan:
     cultures = load_cultures()
     for culture_id in config.cultures:
         load_culture(culture_id)
-    personas = _personas(config, scenarios)
+    personas = people_for(config, scenarios)
     _require_people(config, scenarios, personas)
-    _require_sound(config, personas)
+    if not isinstance(config.scenarios, str):
+        for name in sorted(set(config.scenarios)):
+            require_sound(name, personas)
     for scenario in scenarios:
         require_policies(scenario)
     form = config.model.reply_form
@@ -116,14 +118,14 @@ def _require_people(
                 )
 
 
-def _require_sound(config: RunConfig, personas: Mapping[str, Persona]) -> None:
+def require_sound(name: str, personas: Mapping[str, Persona]) -> None:
     """Raise UserError for a user's scenario file that `scenario check` finds errors in."""
-    shipped = library() | adapted()
-    own = () if isinstance(config.scenarios, str) else set(config.scenarios) - shipped.keys()
-    for name in sorted(own):
-        problems = [p for p in check_file(Path(name), personas=personas) if p.severity == "error"]
-        if problems:
-            raise SourceError(name, problems)
+    path = find_scenario(name)
+    if path in (library() | adapted()).values():
+        return
+    problems = [p for p in check_file(path, personas=personas) if p.severity == "error"]
+    if problems:
+        raise SourceError(name, problems)
 
 
 def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
@@ -147,7 +149,8 @@ def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
     return kept
 
 
-def _personas(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, Persona]:
+def people_for(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, Persona]:
+    """Return those who can be cast under a configuration. Raises UserError for a bad pool."""
     personas = dict(load_personas())
     named = {part.persona for scene in scenarios for part in scene.roles.values() if part.persona}
     for path in config.cast.pools:

@@ -49,12 +49,15 @@ def _longest_silent(stage: Stage, roles: Sequence[str]) -> str:
     return min(roles, key=lambda role: (stage.last_act[role], role != stage.scenario.opens))
 
 
+def _opens(stage: Stage, role: str) -> Choice:
+    return Choice([role], "opens the phase" if stage.turns else "opens the scene")
+
+
 async def round_robin(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
-    """In the order of the scenario file, beginning with the one who opens."""
+    """In the order of the scenario file; the role that opens begins each phase."""
     candidates = stage.candidates()
-    if not stage.turns:
-        first = stage.scenario.opens
-        return Choice([first if first in candidates else candidates[0]], "opens the scene")
+    if (first := stage.opener()) or not stage.turns:
+        return _opens(stage, first or candidates[0])
     order = list(stage.scenario.roles)
     last = order.index(stage.turns[-1]["speaker"])
     following = order[last + 1 :] + order[: last + 1]
@@ -73,9 +76,12 @@ async def at_random(stage: Stage, ask: Asking, rng: random.Random, options: Opti
 async def addressed(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """Whoever was spoken to last, else the longest silent."""
     candidates = stage.candidates()
+    if first := stage.opener():
+        return _opens(stage, first)
     if stage.turns:
         last = stage.turns[-1]
-        spoken_to = [role for role in last["addressees"] if role in candidates]
+        heard = {*last["addressees"]} & {*last["audience"]}
+        spoken_to = [role for role in candidates if role in heard]
         if spoken_to and last["speaker"] not in spoken_to:
             by = stage.names[last["speaker"]]
             return Choice([_longest_silent(stage, spoken_to)], f"spoken to by {by}")
@@ -97,13 +103,17 @@ async def bidding(stage: Stage, ask: Asking, rng: random.Random, options: Option
 
 
 async def moderator(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
-    """The model picks, on behalf of the role in option `moderator` where there is one."""
+    """The model picks, on behalf of the role in option `moderator` while it is there; that role
+    acts first in each phase that lets it act.
+    """
     candidates = stage.candidates()
     last = stage.turns[-1]["speaker"] if stage.turns else None
     others = [role for role in candidates if role != last] or candidates
-    leader = str(options["moderator"]) if "moderator" in options else None
-    if leader is not None and not stage.turns and leader in candidates:
-        return Choice([leader], "leads the conversation and opens it")
+    leader = str(options["moderator"]) if options.get("moderator") in stage.present else None
+    if len(stage.turns) == stage.phase_began and leader in candidates:
+        return Choice([str(leader)], "leads the conversation and opens it")
+    if leader is None and (first := stage.opener()):
+        return _opens(stage, first)
     if len(others) == 1:
         return Choice(others, "the only one who can follow")
     role = await ask.next_speaker(others, leader)
@@ -116,6 +126,8 @@ async def moderator(stage: Stage, ask: Asking, rng: random.Random, options: Opti
 async def network(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """The longest silent neighbour, in the relationship graph, of the last to act."""
     candidates = stage.candidates()
+    if first := stage.opener():
+        return _opens(stage, first)
     if stage.turns:
         last = stage.turns[-1]["speaker"]
         near = [role for role in candidates if stage.ties.has_edge(last, role)]
@@ -160,7 +172,12 @@ def require_policies(scenario: Scenario, path: Path | None = None) -> None:
 
 
 async def choose(stage: Stage, ask: Asking, rng: random.Random) -> Choice:
-    """Return the choice of the policy in force. Raises UserError if it breaks its word."""
+    """Return the choice of the policy in force, nobody where nobody may act.
+
+    Raises UserError for a policy that breaks its word.
+    """
+    if not stage.candidates():
+        return Choice([], "nobody who is there may act")
     name = stage.policy.name
     policy: Policy = resolve_foreign("turn policy", name, POLICIES)
     choice = await policy(stage, ask, rng, stage.policy.options)

@@ -10,22 +10,41 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 
-from agents.actor import Actor, Cue, ReplyForm, new_actor
+from agents.actor import Actor, Cue, Hearing, ReplyForm, new_actor
 from agents.template import load_template
 from agents.view import Conditioning, display_names, role_view
 from scenarios.culture import Culture
 from scenarios.persona import Persona
+from scenarios.placeholder import filled
 from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
+from scenarios.statement import Sought, stance
 from simulation.entry import Entry, said, words
 
 NEAR_COPY = 0.8
 """Share of a turn's words that must stand in one earlier turn for it to count as a copy."""
 COMPARED_TURNS = 30
 """How many earlier turns a turn is compared with."""
+
+
+class Stated(NamedTuple):
+    """A turn that says something of the phrases that were looked for."""
+
+    turn: Entry
+    yes: bool
+    """Whether it says that it is so; otherwise it says that it is not."""
+
+
+class _PublicLine(NamedTuple):
+    """A line that everyone who was there could perceive."""
+
+    text: str
+    turns: int
+    """Number of its turn; of what happened, of the turn that follows."""
+    perceived: frozenset[str]
 
 
 class Stage:
@@ -42,8 +61,14 @@ class Stage:
         told: Mapping[str, Culture] | None = None,
     ) -> None:
         """`told` has the culture of those roles that are told of another than their persona's."""
-        self.scenario, self.cast, self.form, self.language = scenario, cast, form, language
         self.names = display_names(cast)
+        scenario = filled(scenario, self.names)
+        written_here = {person.id for person in scenario.personas}
+        cast = {
+            part: filled(person, self.names) if person.id in written_here else person
+            for part, person in cast.items()
+        }
+        self.scenario, self.cast, self.form, self.language = scenario, cast, form, language
         self.ties: nx.DiGraph[str] = scenario.graph()
         self.template = load_template(form)
         self.actors: dict[str, Actor] = {}
@@ -55,27 +80,47 @@ class Stage:
         self.present = [role for role, part in scenario.roles.items() if part.enters is None]
         self.left: list[str] = []
         self.happened: list[str] = []
-        """Ids of events that have happened."""
+        """Ids of events that have happened, once for each time."""
+        self.happened_at: dict[str, int] = {}
+        """Event to the number of turns when it last happened."""
         self.phase_index = -1 if scenario.phases else None
         self.phase_began = 0
         """Number of the last turn before the phase began."""
+        self.rounds = 0
+        """Rounds within the phase: all who may act and are there have acted."""
+        self._acted: set[str] = set()
+        """Roles that have acted in the round."""
         self.turns: list[Entry] = []
         self.quiet = 0
         """Acts in a row without a spoken word."""
         self.last_act = dict.fromkeys(scenario.roles, 0)
         """Role to the number of its last turn, 0 for none."""
-        self.public_lines: list[str] = []
-        """Lines that everyone present could perceive, for referee and moderator."""
+        self._public: list[_PublicLine] = []
         self.copies = 0
         """Turns in a row that were empty or near-copies of earlier ones, for staleness rules."""
         self._recent: deque[frozenset[str]] = deque(maxlen=COMPARED_TURNS)
-        self._saying: dict[tuple[str, ...], tuple[int, list[Entry]]] = {}
+        self._saying: dict[str, tuple[int, list[Entry]]] = {}
+        self._stances: dict[Sought, tuple[int, list[Stated]]] = {}
         self._cursor = 0
 
     @property
     def phase(self) -> Phase | None:
         """The current phase, or None in a scenario without phases."""
         return None if self.phase_index is None else self.scenario.phases[max(self.phase_index, 0)]
+
+    @property
+    def in_last_phase(self) -> bool:
+        """Whether the current phase is the last one."""
+        return self.phase_index is not None and self.phase_index + 1 == len(self.scenario.phases)
+
+    def phase_over(self) -> bool:
+        """Tell whether the turns, the rounds or an event have ended the phase."""
+        until = self.phase.until if self.phase else None
+        if until is None:
+            return False
+        turns = until.turns is not None and len(self.turns) - self.phase_began >= until.turns
+        rounds = until.rounds is not None and self.rounds >= until.rounds
+        return turns or rounds or until.event in self.happened
 
     @property
     def policy(self) -> Policy:
@@ -101,30 +146,77 @@ class Stage:
         may = self.phase.who if self.phase else None
         return [role for role in self.here() if may is None or role in may]
 
-    def cue(self) -> Cue:
+    def opener(self) -> str | None:
+        """Return the role that opens the phase, where it is there, may act and nobody has yet."""
+        if len(self.turns) > self.phase_began or self.scenario.opens not in self.candidates():
+            return None
+        return self.scenario.opens
+
+    def cue(self, role: str) -> Cue:
         """Return what a role whose turn it is now is told."""
-        present = tuple(self.names[role] for role in self.here())
-        return Cue(self.turns_left, self.acts, present)
+        present = tuple(self.names[other] for other in self.here())
+        hearers = self.hearers(role)
+        hearing: Hearing = "all" if len(hearers) >= len(present) - 1 else "some"
+        if self._hears == "addressees" and hearers:
+            hearing = "addressed"
+        elif not hearers and len(present) > 1:
+            hearing = "nobody"
+        names = tuple(self.names[other] for other in hearers)
+        return Cue(self.turns_left, self.acts, present, hearing, names)
+
+    @property
+    def _hears(self) -> str | tuple[str, ...]:
+        return self.phase.hears if self.phase else "all"
+
+    def hearers(self, speaker: str) -> list[str]:
+        """Return who can perceive an act, in the order of the scenario file."""
+        hears, around = self._hears, [role for role in self.here() if role != speaker]
+        if self.policy.name == "network":
+            around = [role for role in around if self.ties.has_edge(speaker, role)]
+        if hears == "actors":
+            hears = tuple(self.candidates())
+        if isinstance(hears, tuple):
+            return [role for role in around if role in hears]
+        return [] if hears == "nobody" else around
 
     def audience(self, speaker: str, addressees: Sequence[str], whisper: bool) -> list[str]:
-        """Return who perceives an act, in the order of the scenario file."""
-        hears = "addressees" if whisper else self.phase.hears if self.phase else "all"
-        around = [r for r in self.here() if r != speaker]
-        if self.policy.name == "network":
-            around = [r for r in around if self.ties.has_edge(speaker, r)]
-        if hears == "actors":
-            allowed = self.candidates()
-            return [r for r in around if r in allowed]
-        if hears == "addressees" and (addressees or whisper):
-            return [r for r in around if r in addressees]
+        """Return who perceives an act, in the order of the scenario file.
+
+        A whisper narrows what the phase lets others hear, and never widens it.
+        """
+        around = self.hearers(speaker)
+        if whisper or self._hears == "addressees":
+            return [role for role in around if role in addressees]
         return around
 
-    def turns_saying(self, phrases: tuple[str, ...]) -> list[Entry]:
-        """Return the turns that speak any of the phrases; each turn is searched once."""
-        seen, found = self._saying.get(phrases, (0, []))
-        found += [turn for turn in self.turns[seen:] if said(phrases, turn)]
-        self._saying[phrases] = (len(self.turns), found)
+    def turns_saying(self, phrase: str) -> list[Entry]:
+        """Return the turns that hold the words of a phrase; each turn is searched once."""
+        seen, found = self._saying.get(phrase, (0, []))
+        found += [turn for turn in self.turns[seen:] if said(phrase, turn)]
+        self._saying[phrase] = (len(self.turns), found)
         return found
+
+    def statements(self, sought: Sought, since: int = 0) -> list[Stated]:
+        """Return what turns after a number say of phrases, in order; each turn is read once."""
+        seen, found = self._stances.get(sought, (0, []))
+        for turn in self.turns[seen:]:
+            if turn["text"] and turn["action"] in ("speak", "leave"):
+                says = stance(turn["text"], sought, self._spoken_by(turn["speaker"]))
+                found += [] if says is None else [Stated(turn, says)]
+        self._stances[sought] = (len(self.turns), found)
+        return [one for one in found if one.turn["turn"] > since]
+
+    def _spoken_by(self, role: str) -> str:
+        return self.scenario.roles[role].language or self.language
+
+    def public_lines(self, since: int = 0, role: str | None = None) -> list[str]:
+        """Return the lines that everyone who was there could perceive, after a number of turns;
+        with a role, only those that it perceived.
+        """
+        return [
+            line.text for line in self._public
+            if line.turns > since and (role is None or role in line.perceived)
+        ]  # fmt: skip
 
     def catch_up(self, log: Sequence[Entry]) -> None:
         """Absorb the entries that were added to the log since the last time."""
@@ -143,20 +235,26 @@ class Stage:
                     self._absorb_happening(entry)
 
     def _absorb_turns(self, batch: Sequence[Entry]) -> None:
-        cue, lines = self.cue(), []
+        lines = []
         for entry in batch:
             if entry["action"] is not None:
                 spoken = self._spoken(entry)
                 line = self.template.line(spoken)
-                self.actors[entry["speaker"]].acted(cue, spoken, line)
+                self.actors[entry["speaker"]].acted(self.cue(entry["speaker"]), spoken, line)
                 lines.append((entry, line))
         for entry, line in lines:
             for role in entry["audience"]:
                 self.actors[role].perceive(line)
-            if set(entry["audience"]) >= set(self.present) - {entry["speaker"]}:
-                self.public_lines.append(line)
+            self._note_public(line, {entry["speaker"], *entry["audience"]}, entry["turn"])
         for entry in batch:
             self._count(entry)
+        self._acted |= {entry["speaker"] for entry in batch}
+        if self._acted >= set(self.candidates()):
+            self.rounds, self._acted = self.rounds + 1, set()
+
+    def _note_public(self, line: str, perceived: set[str], turns: int) -> None:
+        if perceived >= set(self.present):
+            self._public.append(_PublicLine(line, turns, frozenset(perceived)))
 
     def _count(self, entry: Entry) -> None:
         self.turns.append(entry)
@@ -173,10 +271,12 @@ class Stage:
     def _absorb_happening(self, entry: Entry) -> None:
         if entry["kind"] == "event":
             self.happened.append(entry["name"])
+            self.happened_at[entry["name"]] = len(self.turns)
         elif entry["kind"] == "phase":
             assert self.phase_index is not None
             self.phase_index += 1
             self.phase_began = len(self.turns)
+            self.rounds, self._acted = 0, set()
         else:
             self.present.append(entry["name"])
         if entry["text"] is None and entry["kind"] != "entrance":
@@ -187,8 +287,7 @@ class Stage:
         line = self.template.line(shown)
         for role in entry["audience"]:
             self.actors[role].perceive(line)
-        if set(entry["audience"]) >= set(self.present):
-            self.public_lines.append(line)
+        self._note_public(line, {*entry["audience"]}, len(self.turns) + 1)
 
     def _spoken(self, entry: Entry) -> dict[str, Any]:
         """Return a turn as the prompt templates see it: names in place of roles."""

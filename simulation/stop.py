@@ -1,7 +1,8 @@
 """Stop rules: agreement, deal, walk-away, staleness, goal reached; by words where the scenario
 gives phrases, else by asking a referee.
 
-Invariant: a rule that cannot be decided does not end a scene.
+Invariant: a rule that cannot be decided does not end a scene, and nobody is asked about a scene
+that everyone has left.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from scenarios.scenario import StopRule
+from scenarios.statement import Sought
 from simulation.stage import Stage
 
 
@@ -22,64 +24,88 @@ class Exit(NamedTuple):
 class Referee(Protocol):
     """The model call a stop rule may make."""
 
-    async def is_met(self, rule: StopRule, roles: list[str]) -> bool:
-        """Ask whether the rule is met for these roles; False where the answer cannot be read."""
+    async def is_met(self, rule: StopRule, roles: list[str], since: int) -> bool:
+        """Ask whether the rule is met for these roles by what came after a number of turns; False
+        where the answer cannot be read.
+        """
 
 
-def _met_by_words(rule: StopRule, stage: Stage) -> str | None:
-    """Return what met the rule, going by words and acts alone, or None."""
+def _sought(rule: StopRule) -> Sought:
+    return Sought(rule.phrases, rule.contrary, rule.whole_line)
+
+
+def _met_by_words(rule: StopRule, stage: Stage, since: int) -> str | None:
+    """Return what met the rule after a number of turns, going by words and acts, or None."""
     if rule.rule == "walk-away":
-        gone = [role for role in stage.left if not rule.roles or role in rule.roles]
-        return gone[0] if gone else None
+        gone = [turn["speaker"] for turn in stage.turns[since:] if turn["action"] == "leave"]
+        return next((role for role in gone if not rule.roles or role in rule.roles), None)
     if rule.rule == "staleness":
-        return f"nothing new in {stage.copies} turns" if stage.copies >= rule.window else None
+        copies = min(stage.copies, len(stage.turns) - since)
+        return f"nothing new in {copies} turns" if copies >= rule.window else None
+    if rule.rule == "deal":
+        return _dealt(rule, stage, since)
+    said = stage.statements(_sought(rule), since)
     if rule.rule == "goal-reached":
-        shown = stage.turns_saying(rule.phrases)
-        return shown[0]["speaker"] if shown else None
-    if rule.rule == "agreement":
-        agreed = {turn["speaker"] for turn in stage.turns_saying(rule.phrases)}
-        needed = _parties(rule, stage)
-        return ", ".join(needed) if needed and agreed >= set(needed) else None
-    return _dealt(rule, stage)
+        return next((one.turn["speaker"] for one in said if one.yes), None)
+    last = {one.turn["speaker"]: one.yes for one in said}
+    needed = _parties(rule, stage)
+    if not rule.roles and len(needed) < 2:
+        return None  # nobody is left to agree with
+    return ", ".join(needed) if all(last.get(role) for role in needed) else None
 
 
 def _parties(rule: StopRule, stage: Stage) -> list[str]:
     return list(rule.roles) or stage.here()
 
 
-def _dealt(rule: StopRule, stage: Stage) -> str | None:
+def _dealt(rule: StopRule, stage: Stage, since: int) -> str | None:
     """Return who dealt: one offers, and a later turn of another party who heard it accepts."""
-    parties = _parties(rule, stage)
-    for offer in stage.turns_saying(rule.offers) if rule.offers else ():
-        for reply in stage.turns_saying(rule.phrases):
-            between_parties = {offer["speaker"], reply["speaker"]} <= set(parties)
+    parties = set(_parties(rule, stage))
+    offers = stage.statements(Sought(rule.offers, rule.contrary, asking=True), since)
+    replies = stage.statements(_sought(rule), since)
+    for offer in (one.turn for one in offers if one.yes):
+        for reply in (one.turn for one in replies if one.yes):
+            between_parties = {offer["speaker"], reply["speaker"]} <= parties
             heard = reply["speaker"] in offer["audience"] and reply["turn"] > offer["turn"]
             if between_parties and heard:
                 return f"{offer['speaker']}, {reply['speaker']}"
     return None
 
 
-async def met(rule: StopRule, stage: Stage, referee: Referee) -> str | None:
-    """Return what met the rule, asking the referee where it has no phrases to go by, or None."""
-    count = len(stage.turns)
+async def met(rule: StopRule, stage: Stage, referee: Referee, since: int = 0) -> str | None:
+    """Return what met the rule after a number of turns, or None; the referee is asked where the
+    rule has no phrases to go by and somebody is there.
+    """
+    count = len(stage.turns) - since
     if rule.phrases or rule.rule in ("walk-away", "staleness"):
-        return _met_by_words(rule, stage)
-    if count < 2 or count % rule.every:
-        return None
+        return _met_by_words(rule, stage, since)
     roles = _parties(rule, stage)
+    if count < 2 or count % rule.every or not stage.present:
+        return None
     asked = [[role] for role in roles] if rule.rule == "goal-reached" else [roles]
     for group in asked:
-        if await referee.is_met(rule, group):
+        if await referee.is_met(rule, group, since):
             return ", ".join(group)
     return None
 
 
+async def phase_rule_met(stage: Stage, referee: Referee) -> bool:
+    """Tell whether the stop rule that ends the phase is met by what was said and done in it."""
+    until = stage.phase.until if stage.phase else None
+    if until is None or until.rule is None or len(stage.turns) == stage.phase_began:
+        return False
+    return await met(until.rule, stage, referee, stage.phase_began) is not None
+
+
 async def ended(stage: Stage, referee: Referee) -> Exit | None:
-    """Return why the scene ends after the turns so far, or None if it goes on."""
+    """Return why the scene ends after the turns so far, or None if it does not."""
     for rule in stage.scenario.stop:
         detail = await met(rule, stage, referee)
         if detail is not None:
             return Exit(rule.rule, detail)
+    last = stage.phase if stage.in_last_phase else None
+    if last and (stage.phase_over() or await phase_rule_met(stage, referee)):
+        return Exit("phases-over", last.id)
     if stage.turns_left <= 0:
         return Exit("turn-limit", str(stage.scenario.limits.turns))
     if len(stage.present) < 2 and not _someone_may_enter(stage):

@@ -17,6 +17,7 @@ import duckdb
 from rich.padding import Padding
 from rich.text import Text
 
+from scenarios.placeholder import filled
 from scenarios.terminal import printable
 from simulation.entry import Entry
 from simulation.live import COLOURS, entry_text
@@ -110,7 +111,9 @@ def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcri
         "left join cultures c on c.culture_id = e.culture_id where e.episode_id = ?",
         episode_id,
     )[0]
-    scenario = json.loads(head["data"])
+    names = con.execute("select role, name from roles where episode_id = ?", [episode_id])
+    scenario = filled(json.loads(head["data"]), dict(names.fetchall()))
+    head["title"] = scenario["title"]
     known = {field.name: head[field.name] for field in fields(Transcript) if field.name in head}
     return Transcript(
         **known,

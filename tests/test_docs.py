@@ -17,6 +17,7 @@ from simulation.config import RunConfig, load_config
 from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.policy import POLICIES
+from simulation.store import MIGRATIONS, SQL
 from training.experiment.config import load_clca
 from training.experiment.spa_config import load_spa_experiment
 from training.tuning.config import parse_train_config
@@ -178,10 +179,9 @@ def test_every_policy_and_exit_reason_is_documented() -> None:
     text = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
     for name in POLICIES:
         assert f"`{name}`" in text
-    tables = (ROOT / "simulation/sql/0001_tables.sql").read_text(encoding="utf-8")
-    reasons = re.search(r"exit_reason is 'Why it ended: ([^.]*)\.'", tables)
-    assert reasons is not None
-    for reason in reasons[1].split(", "):
+    migrations = [(SQL / name).read_text(encoding="utf-8") for name in MIGRATIONS]
+    reasons = re.findall(r"exit_reason is 'Why it ended: ([^.]*)\.'", " ".join(migrations))
+    for reason in reasons[-1].split(", "):
         assert f"`{reason}`" in text, reason
 
 

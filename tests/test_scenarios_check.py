@@ -108,7 +108,7 @@ UNUSUAL = {
     "quotes": 'Ann "Nan" O\'Hara',
     "emoji": "Zo\u00eb \U0001f389\U0001f469\u200d\U0001f680",
     "right to left": "\u05d3\u05d5\u05d3 \u05db\u05d4\u05df",
-    "template": "{{ x }} {% if y %}",
+    "role in braces": "kin of {visitor}",
     "comment": "#a: b",
 }
 

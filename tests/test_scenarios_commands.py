@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 from waiting_room import SCENE
 
+from folkways import application
 from scenarios.check import check_file
-from scenarios.commands import culture_app, persona_app, scenario_app
 from scenarios.errors import UserError
 from scenarios.library import adapted, library
 from scenarios.persona import PersonaPool
@@ -26,10 +27,7 @@ from scenarios.skeleton import MAX_ROLES
 from scenarios.source import load_yaml
 from scenarios.terminal import printable
 
-APP = typer.Typer()
-APP.add_typer(scenario_app, name="scenario")
-APP.add_typer(culture_app, name="culture")
-APP.add_typer(persona_app, name="persona")
+APP = cast(typer.Typer, application())
 
 
 def run(*arguments: str | Path) -> Result:

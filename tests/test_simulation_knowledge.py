@@ -29,7 +29,7 @@ def test_no_prompt_of_the_library_holds_what_another_role_alone_knows(name: str)
     for form in FORMS:
         stage = Stage(scene, cast, load_cultures(), scene.language, form, "norms")
         for role, actor in stage.actors.items():
-            prompt = text_of(actor.ask(stage.cue()).prompt)
+            prompt = text_of(actor.ask(stage.cue(role)).prompt)
             for other, part in scene.roles.items():
                 private = [part.goal, part.secret, *part.knows]
                 for text in filter(None, private):

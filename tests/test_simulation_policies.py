@@ -450,6 +450,30 @@ def test_what_was_cut_short_is_lost_whatever_critics_say(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(("failed", "lost"), [(0, False), (2, False), (3, True), (6, True)])
+def test_an_episode_whose_role_failed_too_often_is_cut_short(
+    con: duckdb.DuckDBPyConnection, policy: str, failed: int, lost: bool
+) -> None:
+    add_episodes(con, ["e", "whole"])
+    for id_ in ("e", "whole"):
+        good = [verdict(id_, name, (like, "not sure")) for name, (like, _) in CRITICS.items()]
+        insert(con, "verdicts", good + social(id_, "ada") + social(id_, "bela"))
+    insert(con, "turns", [
+        {"episode_id": "e", "turn": 3 + n, "step": 3 + n, "speaker": "ada", "action": None,
+         "text": None, "addressees": [], "audience": [], "whisper": False, "call": 3 + n,
+         "failure": "prompt-too-long"} if n < failed else
+        {"episode_id": "e", "turn": 3 + n, "step": 3 + n, "speaker": "ada", "action": "speak",
+         "text": "Aye.", "addressees": [], "audience": [], "whisper": False, "call": 3 + n}
+        for n in range(6)
+    ])  # fmt: skip
+    assert fates(con, policy) == {"e": "role-failure" if lost else "accepted", "whole": "accepted"}
+    counted = con.execute("select sum(cut_short)::int, sum(accepted)::int from funnel(?)", [policy])
+    assert counted.fetchall() == [(int(lost), 2 - int(lost))]
+    roles = con.execute("select role, turns, failures from failing_roles").fetchall()
+    assert roles == ([("ada", 7, failed)] if lost else [])
+
+
 def test_an_earlier_attempt_does_not_count(con: duckdb.DuckDBPyConnection) -> None:
     add_episodes(con, ["e"], content_hash="c", exit_reason="budget")
     add_episodes(con, ["e-2"], content_hash="c", attempt=2)

@@ -144,7 +144,7 @@ class FakeModel:
         if "anyOf" in schema:
             return self._fill(schema["anyOf"][0], rng, remark)
         if kind == "array":
-            wanted = rng.random() < 0.5 and schema["items"].get("enum") != []
+            wanted = rng.random() < 0.5 and schema.get("maxItems") != 0
             return [self._fill(schema["items"], rng)] if wanted else []
         if kind == "integer":
             return rng.randint(schema.get("minimum", 0), schema.get("maximum", 10))

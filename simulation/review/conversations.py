@@ -15,6 +15,7 @@ import duckdb
 
 from agents.conversation import Conversation, Line, Person
 from scenarios.culture import Culture
+from scenarios.placeholder import filled
 from simulation.query import read_rows
 
 Rows = list[dict[str, Any]]
@@ -46,7 +47,9 @@ def load_conversations(
     )
     found = {}
     for head in heads:
-        id_, scenario = head["episode_id"], json.loads(head["scenario"])
+        id_ = head["episode_id"]
+        names = {row["role"]: row["name"] for row in cast[id_]}
+        scenario = filled(json.loads(head["scenario"]), names)
         people = tuple(_person(row, scenario["roles"][row["role"]]) for row in cast[id_])
         found[id_] = Conversation(
             id_, scenario["title"], " ".join(scenario["setting"].split()),

@@ -54,7 +54,8 @@ def export_sheet(
     else:
         query = (
             "select episode_id from latest_episodes where turns > 0 "
-            "and exit_reason not in ('error', 'budget', 'model-failure') order by episode_id"
+            "and exit_reason not in ('error', 'budget', 'model-failure') "
+            "and episode_id not in (select episode_id from failing_roles) order by episode_id"
         )
     ids = [row[0] for row in con.execute(query).fetchall()]
     if n is not None and n < len(ids):

@@ -1,4 +1,4 @@
--- Reasoning apart from answers; choices that fell back on a default; what was cut from an act.
+-- Reasoning apart from answers; choices that fell back on a default; what was cut from an act; the end of the last phase.
 
 alter table calls add column reasoning varchar;
 alter table calls add column reasoning_tokens integer;
@@ -39,3 +39,4 @@ update turns set words = spoken_words(action, text) where words is distinct from
 comment on column turns.words is
     'Number of words said, 0 where nothing was: a word has a letter or a digit; in scripts written without spaces, of '
     'characters.';
+comment on column episodes.exit_reason is 'Why it ended: turn-limit, token-limit, wall-limit, agreement, deal, walk-away, staleness, goal-reached, phases-over, event, empty-stage, model-failure, budget, error.';

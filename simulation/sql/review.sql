@@ -49,6 +49,22 @@ comment on column latest_episodes.completed is
     'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
     'budget or the model''s failure.';
 
+create or replace view failing_roles as
+select t.episode_id, t.speaker as role, count(*)::integer as turns, count(t.failure)::integer as failures,
+    count(t.failure) / count(*) as failed_share
+from turns t
+semi join (from turns where failure is not null) f on f.episode_id = t.episode_id and f.speaker = t.speaker
+group by t.episode_id, t.speaker
+having 3 * count(t.failure) > count(*);
+comment on view failing_roles is
+    'Roles that failed to act in more than a third of their turns. Such an episode counts as cut short: what is left '
+    'of it is not the scene that was meant.';
+comment on column failing_roles.episode_id is 'The episode.';
+comment on column failing_roles.role is 'Role that failed to act.';
+comment on column failing_roles.turns is 'Its turns, failed ones included.';
+comment on column failing_roles.failures is 'Its turns that failed; the table turns says why.';
+comment on column failing_roles.failed_share is 'Share of its turns that failed, 0 to 1.';
+
 -- Verdicts -----------------------------------------------------------------------------------------------------------
 
 create or replace view last_verdicts as
@@ -151,6 +167,7 @@ select
     exists (from verdicts v where v.episode_id = e.episode_id) as reviewed,
     case
         when not e.completed then e.exit_reason
+        when e.episode_id in (select episode_id from failing_roles) then 'role-failure'
         when list_contains(o.outcomes, 'dropped') then 'dropped'
         when list_contains(o.outcomes, 'unreviewed') then 'unreviewed'
         when o.outcomes is not null then 'needs-review'
@@ -162,12 +179,14 @@ from latest_episodes e
 left join objections o using (episode_id);
 comment on macro table fates is
     'fates(policy): what a filter policy makes of every episode, with all reasons. Columns: episode_id, scenario_id, '
-    'culture_id, model, exit_reason, reviewed, fate (error, budget, model-failure, dropped, unreviewed, needs-review '
-    'or accepted), dropped_by, reasons, run_id, scenario_hash, conditioning. Policies: clca, strict, lenient, needs-review.';
+    'culture_id, model, exit_reason, reviewed, fate (error, budget, model-failure, role-failure, dropped, unreviewed, '
+    'needs-review or accepted), dropped_by, reasons, run_id, scenario_hash, conditioning. Policies: clca, strict, '
+    'lenient, needs-review.';
 
 create or replace macro funnel(policy) as table
 select
-    culture_id, scenario_id, model, count(*) as simulated, count(*) filter (is_cut_short(exit_reason)) as cut_short,
+    culture_id, scenario_id, model, count(*) as simulated,
+    count(*) filter (is_cut_short(exit_reason) or fate = 'role-failure') as cut_short,
     histogram(exit_reason) as endings, count(*) filter (fate = 'dropped') as dropped,
     list_histogram(flatten(list(dropped_by) filter (fate = 'dropped'))) as dropped_by,
     count(*) filter (fate = 'unreviewed') as unreviewed, count(*) filter (fate = 'needs-review') as needs_review,
@@ -189,8 +208,8 @@ comment on column episode_fates.model is 'The model as the user asked for it.';
 comment on column episode_fates.exit_reason is 'Why the scene ended.';
 comment on column episode_fates.reviewed is 'Whether any verdict on the episode exists.';
 comment on column episode_fates.fate is
-    'What became of it: error, budget, model-failure, dropped, unreviewed, needs-review or accepted; the first that '
-    'applies.';
+    'What became of it: error, budget, model-failure, role-failure (a role failed in more than a third of its turns), '
+    'dropped, unreviewed, needs-review or accepted; the first that applies.';
 comment on column episode_fates.dropped_by is 'Critics and detectors that drop it.';
 comment on column episode_fates.reasons is 'Every objection to it, in words.';
 comment on column episode_fates.run_id is 'The run.';
@@ -205,7 +224,7 @@ comment on column review_funnel.culture_id is 'The culture the scene was played 
 comment on column review_funnel.scenario_id is 'Id of the scenario.';
 comment on column review_funnel.model is 'The model as the user asked for it.';
 comment on column review_funnel.simulated is 'Episodes played.';
-comment on column review_funnel.cut_short is 'Lost: ended by an error, a spent budget or the model''s failure.';
+comment on column review_funnel.cut_short is 'Lost: ended by an error, a spent budget or the model''s failure, or a role failed in more than a third of its turns.';
 comment on column review_funnel.endings is 'Exit reasons of all episodes, with their number.';
 comment on column review_funnel.dropped is 'Dropped by the policy.';
 comment on column review_funnel.dropped_by is
