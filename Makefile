@@ -97,6 +97,7 @@ else
 		echo 'vLLM could not be installed; its tests will be skipped'; \
 	fi
 endif
+	@$(PIP) --upgrade --no-deps --target $(VENV)/duckdb-1.4 'duckdb==1.4.*'  # reads what we write
 	@touch $@
 
 clean:

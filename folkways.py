@@ -6,9 +6,11 @@ Invariant: no command runs with a package that another distribution has shadowed
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 PACKAGES = ("scenarios", "agents", "simulation", "training", "eval")
 ALLOW_CODE = "--allow-code"
@@ -35,22 +37,50 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"folkways: {problem}")
     import typer
 
-    from scenarios.errors import UserError
+    try:
+        try:
+            given = with_leave(sys.argv[1:] if arguments is None else arguments)
+            typer.main.get_command(application())(args=given, prog_name="folkways")
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _end_unread()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):
+            _end_unread()
+        raise
+    except KeyboardInterrupt:
+        _end("interrupted", 130)
+    except Exception as error:
+        words = _one_line(error)
+        if words is None:
+            raise
+        _end(words, 1)
+
+
+def _end(words: str, code: int) -> NoReturn:
     from scenarios.secrets import redacted
     from scenarios.terminal import printable
 
-    try:
-        given = with_leave(sys.argv[1:] if arguments is None else arguments)
-        typer.main.get_command(application())(args=given, prog_name="folkways")
-    except UserError as error:
-        print(printable(redacted(f"folkways: {error}")), file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        print("folkways: interrupted", file=sys.stderr)
-        sys.exit(130)
+    print(printable(redacted(f"folkways: {words}")), file=sys.stderr)
+    sys.exit(code)
+
+
+def _end_unread() -> NoReturn:
+    """End well where nobody reads on, as in `folkways sql ... | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def _one_line(error: Exception) -> str | None:
+    """Return what to say of an error that the user can do something about, None for a defect."""
+    from scenarios.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    from simulation.connection import fault_of
+
+    return fault_of(error)
 
 
 def with_leave(arguments: list[str]) -> list[str]:
@@ -74,6 +104,7 @@ def application() -> object:
     from scenarios.commands import culture_app, persona_app, scenario_app
     from simulation import (
         commands,
+        copy_commands,
         reading_commands,
         replay_commands,
         shard_commands,
@@ -104,9 +135,11 @@ def application() -> object:
     app.add_typer(culture_app, name="culture")
     app.add_typer(persona_app, name="persona")
     app.command("run", cls=OnCluster)(commands.run)
-    app.command("sql")(reading_commands.sql)
+    app.command("sql", cls=reading_commands.SqlCommand)(reading_commands.sql)
     app.command("schema")(reading_commands.schema)
     app.command("view")(reading_commands.view)
+    app.command("snapshot")(copy_commands.snapshot)
+    app.command("salvage")(copy_commands.salvage)
     app.command("status")(status_commands.status)
     app.command("merge")(shard_commands.merge)
     app.command("pack")(shard_commands.pack)

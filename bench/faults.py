@@ -1,5 +1,5 @@
 """Faults, measured: the same episodes against sound endpoints and against failing ones, and what
-became of them; then a full disk, a jumping clock and a poisoned scene.
+became of them; then a full disk, a jumping clock, a poisoned scene and a reader that holds the log.
 
 Every run is a process of its own, its three endpoints are another, and every turn in the log is
 held against what the endpoints say they sent. Run it with: python bench/faults.py [EPISODES]
@@ -40,6 +40,8 @@ REQUESTS_PER_MINUTE = 600
 """Of each endpoint while the clock jumps."""
 FULL = 2**17
 """Bytes that every file may have on the full disk: enough for some episodes more."""
+HELD_S = 120.0
+"""How long a reader holds the log."""
 SERVER = Path(__file__).with_name("faulty_server.py")
 
 
@@ -279,6 +281,33 @@ def jumping(path: Path) -> None:
     print(asyncio.run(runner.run()))
 
 
+def held_log(folder: Path, episodes: int) -> None:
+    """Let a reader of another program hold the log almost from the first for two minutes."""
+    held_s = HELD_S if episodes > 50 else HELD_S / 10
+    with endpoints(0, LATENCY_S) as ports:
+        path = write_run(folder, "held", ports, episodes)
+        log = path.with_suffix("") / "log.duckdb"
+        command = [sys.executable, __file__, "--holding", str(log), str(held_s)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as reader:
+            ran, entries = folkways_run(path), journal(ports)
+            held, _ = reader.communicate()
+    said = ran.told.count(f"held by process {reader.pid} ")
+    found = audit(path.with_suffix(""), episodes, entries)
+    told_of("a reader holds the log", ran, found, f"; {held.strip()}, named {said} time(s)")
+
+
+def holding(log: Path, seconds: float) -> None:
+    """Hold a log as a reader for so many seconds, beginning as soon as there is one."""
+    while True:
+        try:
+            with duckdb.connect(str(log), read_only=True):
+                time.sleep(seconds)
+            print(f"held for {seconds:.0f} s")
+            return
+        except duckdb.Error:
+            time.sleep(0.01)
+
+
 def poison(folder: Path, episodes: int) -> None:
     """Play a scene that always breaks beside a sound one."""
     with endpoints(0) as ports:
@@ -291,6 +320,8 @@ def poison(folder: Path, episodes: int) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--jumping"]:
         jumping(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--holding"]:
+        holding(Path(sys.argv[2]), float(sys.argv[3]))
     else:
         wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
         with tempfile.TemporaryDirectory() as name:
@@ -298,3 +329,4 @@ if __name__ == "__main__":
             full_disk(Path(name), wanted)
             jumping_clock(Path(name), min(wanted, 200))
             poison(Path(name), min(wanted, 200))
+            held_log(Path(name), wanted)

@@ -251,7 +251,9 @@ class ClusterCrew(Crew[Item]):
             if not fresh:
                 return
             keep = self.cluster.keep
-            await asyncio.to_thread(clear, self.store, self.shelf, fresh, utc_now(), keep=keep)
+            await asyncio.to_thread(
+                clear, self.store, self.shelf, fresh, utc_now(), keep=keep, live=True
+            )
             for one in fresh:
                 self._merged.add(one.shard)
                 self._written |= set(one.items)

@@ -15,16 +15,19 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from agents.event_loop import heed_interrupts, ignore_interrupts
 from agents.model import Model, ModelUnavailable
+from scenarios.errors import UserError
 from simulation.budget import Budget
 from simulation.heartbeat import Heartbeat
 from simulation.progress import Progress
 from simulation.record import Record
-from simulation.store import Store
+from simulation.store import SET_ASIDE, Store
 
 FLUSH_RECORDS = 256
 """Finished records that are stored at once at most."""
 FLUSH_S = 0.5
 """Longest time in seconds that a finished record waits for others to be stored with it."""
+SETTLE_S = 30.0
+"""Seconds that the end of the work waits for whoever holds the store."""
 
 Item = TypeVar("Item")
 Emit = Callable[[Record], None]
@@ -49,6 +52,7 @@ class Crew(Generic[Item]):
     ) -> None:  # fmt: skip
         self.models, self.work = opened
         self.store, self.budget = store, budget
+        store.say = progress.note
         self.progress, self.concurrency = progress, concurrency
         self.draining = False
         self.heartbeat = Heartbeat(store.path.parent, progress, budget, self.models)
@@ -88,6 +92,7 @@ class Crew(Generic[Item]):
                 self._finished.put_nowait(None)
                 await writer
                 ended(reason)
+                await asyncio.to_thread(self.store.settle, SETTLE_S)
             except BaseException:
                 reason = "error"
                 raise
@@ -95,6 +100,7 @@ class Crew(Generic[Item]):
                 await self.heartbeat.stop(reason)
                 for model in self.models:
                     await model.close()
+        self._say_what_was_set_aside()
         return reason
 
     def launch_row(
@@ -156,7 +162,16 @@ class Crew(Generic[Item]):
             records = [record for record in batch if record is not None]
             last = len(records) < len(batch)
             if records:
-                await asyncio.to_thread(self.store.append, records)
+                await asyncio.to_thread(self.store.keep, records)
+
+    def _say_what_was_set_aside(self) -> None:
+        """Raise UserError where a finished record could not be stored."""
+        if reasons := self.store.set_aside:
+            raise UserError(
+                f"{len(reasons)} of the finished {self.progress.noun} could not be stored and are "
+                f"kept in '{self.store.path.parent / SET_ASIDE}'; the others are stored. The first "
+                f"reason: {reasons[0]}"
+            )
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

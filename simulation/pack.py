@@ -15,7 +15,7 @@ import duckdb
 
 from scenarios.errors import UserError
 from simulation.lock import locked
-from simulation.query import find_store
+from simulation.query import connect, find_store
 from simulation.shard import FACTS, MANIFEST, Manifest, Shelf, merge_shards
 from simulation.store import FILE, Store
 
@@ -47,7 +47,7 @@ def pack(run: Path, place: str, per_shard: int) -> Iterator[Manifest]:
     if shelf.manifests():
         raise UserError(f"'{place}' holds shards already; choose a folder that is empty or missing")
     name = secrets.token_hex(4)
-    with locked(path.parent), duckdb.connect(str(path), read_only=True) as con:
+    with locked(path.parent), connect(path, settings={}, ours=True) as con:
         shelf.connect(con)
         tables = [row for row in con.execute(TABLES).fetchall() if row[0] not in BOOKKEEPING]
         try:

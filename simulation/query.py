@@ -5,26 +5,31 @@ Invariant: no query changes the store, reaches another file or the network, or c
 
 from __future__ import annotations
 
-import re
-import time
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, NamedTuple
 
 import duckdb
 from duckdb import StatementType
 
 from scenarios.errors import UserError
+from simulation.connection import Settings, StoreHeld, open_read_only
+from simulation.lock import holder, locked
 from simulation.shard_reader import is_shelf, open_shards
-from simulation.store import FILE, STORE_VERSION, read_meta
+from simulation.snapshot import snapshot
+from simulation.spill import spills_of
+from simulation.store import FILE, PATIENCE_S, STORE_VERSION, Store, read_meta
 
-LOCK_WAIT_S = 10.0
-"""How long a reader waits for the writer of a live run to let go of the file."""
+LOCK_WAIT_S = 2.0
+"""How long a reader waits for the writer of a live run to be between two transactions."""
 READING = (StatementType.SELECT, StatementType.EXPLAIN, StatementType.MULTI)
 """Statements that only read. To DuckDB `describe`, `summarize` and `show` are SELECT, and `pivot`
 is MULTI."""
-SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+SETTINGS: Settings = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
@@ -37,10 +42,6 @@ NEAR = """
 select episode_id from episodes where jaro_winkler_similarity(episode_id, $1) > 0.7
 order by jaro_winkler_similarity(episode_id, $1) desc, episode_id limit 3
 """
-
-
-class StoreHeld(UserError):
-    """Another process has the store open for writing and did not let go of it in time."""
 
 
 class Result(NamedTuple):
@@ -79,16 +80,16 @@ def open_reader(
     """Open the store of a run for reading; `target` is the only other file a query may touch, and
     `memory` (such as 512MB) what DuckDB may take, most of the machine's without it.
 
-    A live run cannot write while the connection is open, so close it soon. Waits up to `wait_s`
-    seconds for a writer to let go of the file. Raises UserError for a missing run, for a locked,
-    foreign or damaged file, and for a store whose version is not the current one.
+    A live run is read from a snapshot, which waits up to `wait_s` seconds for its writer to be
+    between two transactions. Raises UserError for a missing run, for a foreign or damaged file, and
+    for a store whose version is not the current one.
     """
     path = find_store(run)
     shards = path.is_dir()
-    con = open_shards(path, SETTINGS) if shards else _connect(path, wait_s)
+    con = open_shards(path, SETTINGS) if shards else connect(path, wait_s)
     try:
         if memory is not None:
-            con.execute("set memory_limit = ?", [memory])
+            _bound_memory(con, memory)
         if shards:
             con.execute("set allowed_directories = ?", [[f"{path.resolve()}/"]])
         else:
@@ -113,15 +114,20 @@ def run_query(con: duckdb.DuckDBPyConnection, sql: str) -> Result:
     return Result(names, types, _rows(con))
 
 
-def write_parquet(run: Path, sql: str, target: Path) -> int:
+def part_of(target: Path) -> Path:
+    """Return the file that is written before it takes the place of `target`."""
+    return target.resolve().with_name(f"{target.name}.part")
+
+
+def write_parquet(run: Path, sql: str, target: Path, memory: str | None = None) -> int:
     """Write what a query returns to the Parquet file `target`, and return the number of rows.
 
     An existing file is replaced only once all rows are written. Raises UserError as `open_reader`
     and `run_query` do, and where the file cannot be written.
     """
-    part = target.resolve().with_name(f"{target.name}.part")
+    part = part_of(target)
     try:
-        with open_reader(run, part) as con:
+        with open_reader(run, part, memory=memory) as con:
             if check_statement(con, sql) == StatementType.EXPLAIN:
                 raise UserError("an explanation is no table; give a query to write as Parquet")
             con.sql(sql).write_parquet(str(part))
@@ -185,22 +191,33 @@ def _runs_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{FILE}")) if folder.is_dir() else []
 
 
-def _connect(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
-    patience = time.monotonic() + wait_s
-    while True:
-        try:
-            return duckdb.connect(str(path), read_only=True, config=SETTINGS)
-        except duckdb.Error as error:
-            message = str(error).splitlines()[0]
-            if "lock on file" not in message:
-                raise UserError(f"cannot open '{path}' as a store: {message}") from error
-            if time.monotonic() > patience:
-                holder = re.search(r"\(PID (\d+)\)", message)
-                who = f"process {holder[1]}" if holder else "another process"
-                raise StoreHeld(
-                    f"'{path}' is held by {who}; wait for it or end it, then try again ({message})"
-                ) from error
-            time.sleep(0.05)
+def connect(
+    path: Path, wait_s: float = LOCK_WAIT_S, settings: Settings = SETTINGS, *, ours: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """Open a store for reading: its file, or a snapshot while somebody writes the run, holds the
+    file or has something beside it that cannot be brought in.
+
+    `ours` says that the caller has locked the run. Raises UserError where it cannot be opened.
+    """
+    if spills_of(path) and not ours and holder(path.parent) is None:
+        with suppress(UserError), locked(path.parent):
+            Store(path.parent).settle(PATIENCE_S)
+    if (ours or holder(path.parent) is None) and not spills_of(path):
+        with suppress(StoreHeld):
+            return open_read_only(path, 0.0, settings)
+    with snapshot(path, wait_s) as copy:
+        temporary = {"temp_directory": str(Path(gettempdir()) / f"folkways-{os.getpid()}")}
+        return open_read_only(copy, 0.0, settings | temporary)
+
+
+def _bound_memory(con: duckdb.DuckDBPyConnection, memory: str) -> None:
+    try:
+        con.execute("set memory_limit = ?", [memory])
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"'{memory}' is no amount of memory: {reason}; write 512MB or 2GB"
+        ) from error
 
 
 def _check_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:

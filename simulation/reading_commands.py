@@ -6,20 +6,19 @@ what a model wrote cannot steer the terminal.
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import Annotated, TextIO, cast
+from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
+from typer.core import TyperCommand
 
 from scenarios.errors import UserError
 from scenarios.terminal import printable
-from simulation.query import find_episode, open_reader, run_query, write_parquet
+from simulation.child import in_child
+from simulation.output import console_for, output, refuse_to_overwrite
+from simulation.query import find_episode, open_reader, part_of, run_query, write_parquet
 from simulation.result import print_table, write_csv, write_json
 from simulation.schema import load_schema, print_schema
 from simulation.shell import run_shell
@@ -27,14 +26,27 @@ from simulation.transcript import load_transcript, render_page, render_text
 
 SHOWN = 100
 """Rows that a table shows unless told otherwise."""
-WIDTH = 160
-"""Width of tables that are not printed to a terminal, in characters."""
-IN_MEMORY = 64 * 2**20
-"""Bytes of output kept in memory; the rest waits in a temporary file."""
 EPISODES = """
 select e.episode_id, s.title, e.culture_id, e.model, e.turns, e.exit_reason, e.started_at
 from episodes e join scenarios s using (scenario_hash) order by e.started_at desc, e.episode_id
 """
+
+
+class SqlCommand(TyperCommand):
+    """The command `sql`, whose query may begin with a dash, as comments do."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, having put such a query behind all options."""
+        given = list(args)
+        for place, word in enumerate(given):
+            if word == "--":
+                break
+            if place and word.startswith("-") and any(character.isspace() for character in word):
+                given = [*given[:place], *given[place + 1 :], "--", word]
+                break
+        rest: list[str] = super().parse_args(ctx, given)
+        return rest
+
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
@@ -51,28 +63,46 @@ def sql(
     parquet: Annotated[
         Path | None, typer.Option("--parquet", help="Write all rows to this Parquet file.")
     ] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Read the query from here.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Stop a query after so many seconds.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", help="What queries may take, such as 2GB.")
+    ] = None,
     rows: Rows = SHOWN,
     force: Force = False,
 ) -> None:
     """Query a run with SQL, read-only. Without a query, open a shell on the terminal."""
     if as_csv + as_json + (parquet is not None) > 1:
         raise UserError("--csv, --json and --parquet exclude each other; give one of them")
-    if query is None and sys.stdin.isatty() and not (as_csv or as_json or parquet):
-        run_shell(run, console_for(sys.stdout), rows or None)
+    if query is not None and file is not None:
+        raise UserError("there is a query, and --file names another; give one of them")
+    if query is None and file is None and sys.stdin.isatty() and not (as_csv or as_json or parquet):
+        run_shell(run, rows or None, timeout, memory)
         return
-    statement = sys.stdin.read() if query is None or query == "-" else query
+    statement = _statement(query, file)
+
+    def work(stream: TextIO) -> None:
+        if parquet:
+            count = write_parquet(run, statement, parquet, memory)
+            stream.write(f"{printable(str(parquet))}: {count:,} row{'' if count == 1 else 's'}\n")
+            return
+        with closing(open_reader(run, memory=memory)) as con:
+            result = run_query(con, statement)
+            if as_csv or as_json:
+                (write_csv if as_csv else write_json)(result, stream)
+            else:
+                print_table(result, console_for(stream), rows or None)
+
     if parquet:
         refuse_to_overwrite(parquet, force)
-        count = write_parquet(run, statement, parquet)
-        typer.echo(printable(f"{parquet}: {count:,} row{'' if count == 1 else 's'}"))
-        return
-    raw = as_csv or as_json
-    with output(raw) as stream, closing(open_reader(run)) as con:
-        result = run_query(con, statement)
-        if raw:
-            (write_csv if as_csv else write_json)(result, stream)
-        else:
-            print_table(result, console_for(stream), rows or None)
+    try:
+        with output(as_csv or as_json) as stream:
+            in_child(work, stream, timeout)
+    finally:
+        if parquet:
+            part_of(parquet).unlink(missing_ok=True)
 
 
 def schema(
@@ -82,8 +112,13 @@ def schema(
     ] = None,
 ) -> None:
     """Print the views, macros and tables of a run with their comments."""
-    with output() as stream, closing(open_reader(run)) as con:
-        print_schema(load_schema(con, names or ()), console_for(stream))
+
+    def work(stream: TextIO) -> None:
+        with closing(open_reader(run)) as con:
+            print_schema(load_schema(con, names or ()), console_for(stream))
+
+    with output() as stream:
+        in_child(work, stream)
 
 
 def view(
@@ -104,47 +139,34 @@ def view(
     """Print the transcript of an episode, or write it as a web page."""
     if html:
         refuse_to_overwrite(html, force)
-    with output() as stream, closing(open_reader(run)) as con:
-        console = console_for(stream)
-        if listed:
-            print_table(run_query(con, EPISODES), console, rows or None)
-            return
-        transcript = load_transcript(con, find_episode(con, episode))
-        if html:
-            _write(html, render_page(transcript, private))
-            console.print(printable(str(html)), markup=False, soft_wrap=True)
-            return
-        for part in render_text(transcript, private):
-            console.print(part)
+
+    def work(stream: TextIO) -> None:
+        with closing(open_reader(run)) as con:
+            console = console_for(stream)
+            if listed:
+                print_table(run_query(con, EPISODES), console, rows or None)
+                return
+            transcript = load_transcript(con, find_episode(con, episode))
+            if html:
+                _write(html, render_page(transcript, private))
+                console.print(printable(str(html)), markup=False, soft_wrap=True)
+                return
+            for part in render_text(transcript, private):
+                console.print(part)
+
+    with output() as stream:
+        in_child(work, stream)
 
 
-@contextmanager
-def output(raw: bool = False) -> Iterator[TextIO]:
-    """Give a stream whose text is printed at the end of the block, unless that ends in an error.
-
-    `raw` text is made harmless where it goes to a terminal.
-    """
-    with SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8", newline="") as spool:
-        stream = cast(TextIO, spool)
-        yield stream
-        stream.seek(0)
-        if raw and sys.stdout.isatty():
-            sys.stdout.writelines(printable(line) for line in stream)
-        else:
-            shutil.copyfileobj(stream, sys.stdout)
-        sys.stdout.flush()
-
-
-def console_for(stream: TextIO) -> Console:
-    """Return a console for `stream` that behaves as standard output would."""
-    width = shutil.get_terminal_size((WIDTH, 50)).columns
-    return Console(file=stream, force_terminal=sys.stdout.isatty(), width=width, highlight=False)
-
-
-def refuse_to_overwrite(path: Path, force: bool) -> None:
-    """Raise UserError for a file that is there, unless the user insists."""
-    if path.exists() and not force:
-        raise UserError(f"'{path}' exists already; choose another name, or overwrite with --force")
+def _statement(query: str | None, file: Path | None) -> str:
+    """Return the query, wherever it is given."""
+    if file is None:
+        return sys.stdin.read() if query is None or query == "-" else query
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise UserError(f"cannot read '{file}': {reason}") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -23,8 +23,8 @@ from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig
 from simulation.query import read_rows
+from simulation.rows import SHARED_KEYS
 from simulation.stage import Stage
-from simulation.store import SHARED_KEYS
 
 PLAYED = {
     "episodes": "attempt", "roles": "rowid", "turns": "turn", "happenings": "rowid",

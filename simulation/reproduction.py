@@ -24,7 +24,8 @@ from simulation.query import find_episode, open_reader, read_rows
 from simulation.record import Record
 from simulation.recorded import PLAYED, Book, Recorded, read_book
 from simulation.replay import Changed, Replay, branch_of, replay_from
-from simulation.store import DERIVED, SHARED_KEYS, Store
+from simulation.rows import DERIVED, SHARED_KEYS
+from simulation.store import Store
 
 CHUNK = 256
 """Episodes that are read from the store, and written to another, at once."""

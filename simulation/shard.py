@@ -10,6 +10,7 @@ Invariant: a shard without `shard.json` does not exist, and a shard is merged wh
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,7 +25,8 @@ from scenarios.errors import UserError
 from simulation.job import shards_of
 from simulation.placement import Cluster
 from simulation.record import Record
-from simulation.store import SHARED_KEYS, STORE_VERSION, Store, insert_rows, schema_sql
+from simulation.rows import SHARED_KEYS, insert_rows
+from simulation.store import STORE_VERSION, Store, schema_sql
 
 MANIFEST = "shard.json"
 FACTS = "facts"
@@ -255,26 +257,30 @@ def recover(store: Store, cluster: Cluster | None, now: datetime) -> int:
 
 
 def clear(
-    store: Store, shelf: Shelf, manifests: Sequence[Manifest], now: datetime, *, keep: bool
-) -> int:
+    store: Store, shelf: Shelf, manifests: Sequence[Manifest], now: datetime, *, keep: bool,
+    live: bool = False,
+) -> int:  # fmt: skip
     """Merge shards, and take those that were new off their shelf unless they are to be kept."""
-    fresh, _ = merge_shards(store, shelf, manifests, now)
+    fresh, _ = merge_shards(store, shelf, manifests, now, live=live)
     for manifest in manifests if fresh and not keep else ():
         shelf.remove(manifest.shard)
     return fresh
 
 
 def merge_shards(
-    store: Store, shelf: Shelf, manifests: Iterable[Manifest], now: datetime
+    store: Store, shelf: Shelf, manifests: Iterable[Manifest], now: datetime, *, live: bool = False
 ) -> tuple[int, int]:
     """Bring shards into a store, each once however often they are given; return how many were new,
     and the rows.
 
     `now` is the time, naive UTC. An episode that the store has already is left out: somebody else
-    may have played it. Raises UserError when the store cannot be written.
+    may have played it. While somebody holds the store it is waited for; what is `live`, and can be
+    nowhere yet, goes into a spill. Raises UserError when the store cannot be written.
     """
     wanted = list(manifests)
-    with store.writing() as con:
+    if not wanted:
+        return 0, 0
+    with store.storing(None if live else math.inf) as (_, con):
         shelf.connect(con)
         stored = {row[0] for row in con.execute("select shard_id from merged_shards").fetchall()}
         fresh = [manifest for manifest in wanted if manifest.shard not in stored]

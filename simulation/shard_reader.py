@@ -12,8 +12,9 @@ from pathlib import Path
 import duckdb
 
 from scenarios.errors import UserError
+from simulation.rows import SHARED_KEYS
 from simulation.shard import MANIFEST, Shelf
-from simulation.store import SHARED_KEYS, schema_sql, views_sql
+from simulation.store import schema_sql, views_sql
 
 
 def is_shelf(folder: Path) -> bool:

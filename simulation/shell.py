@@ -1,20 +1,26 @@
 """An interactive shell for SQL on a run's store.
 
-Invariant: the store is open only while a statement runs, so that a live run can write in between.
+Invariant: the store is open only while a statement runs, in a process of its own, so that whatever
+becomes of that, the shell is there.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TextIO
 
+import duckdb
 from rich.console import Console
 from rich.text import Text
 
 from scenarios.errors import UserError
 from scenarios.terminal import printable
+from simulation.child import in_child
+from simulation.output import console_for, output
 from simulation.query import open_reader, run_query
 from simulation.result import print_table
 from simulation.schema import load_schema, print_schema
@@ -25,31 +31,45 @@ COMMANDS = """.schema [NAME ...]  tables, views and macros with their comments
 VIEWS = "select view_name, comment from duckdb_views() where not internal order by view_oid"
 
 
-def run_shell(run: Path, console: Console, limit: int | None) -> None:
+def run_shell(run: Path, limit: int | None, timeout_s: float | None, memory: str | None) -> None:
     """Read statements from the terminal and print what they return, until `.quit` or Ctrl-D.
 
-    `limit` is the number of rows to show. Raises UserError where the store cannot be opened.
+    `limit` is the number of rows to show; a statement may take `timeout_s` seconds and so much
+    `memory`. Raises UserError where the store cannot be opened.
     """
-    open_reader(run).close()
+    console = console_for(sys.stdout)
+    with output() as stream:
+        in_child(lambda _: open_reader(run, memory=memory).close(), stream, timeout_s)
     _load_history()
     console.print(Text(f"{COMMANDS}\nAnything else is SQL and ends with a semicolon.", style="dim"))
     for statement in _statements(console):
         if statement in (".quit", ".exit"):
             return
+
+        def work(stream: TextIO, statement: str = statement) -> None:
+            with closing(open_reader(run, memory=memory)) as con:
+                _answer(con, statement, console_for(stream), limit)
+
         try:
-            with closing(open_reader(run)) as con:
-                if statement == ".views":
-                    print_table(run_query(con, VIEWS), console, None)
-                elif statement.split()[0] == ".schema":
-                    print_schema(load_schema(con, statement.split()[1:]), console)
-                elif statement.startswith("."):
-                    console.print(Text(COMMANDS))
-                else:
-                    print_table(run_query(con, statement), console, limit)
+            with output() as stream:
+                in_child(work, stream, timeout_s)
         except UserError as error:
             console.print(Text(printable(str(error)), style="red"))
         except KeyboardInterrupt:
             console.print(Text("interrupted"))
+
+
+def _answer(
+    con: duckdb.DuckDBPyConnection, statement: str, console: Console, limit: int | None
+) -> None:
+    if statement == ".views":
+        print_table(run_query(con, VIEWS), console, None)
+    elif statement.split()[0] == ".schema":
+        print_schema(load_schema(con, statement.split()[1:]), console)
+    elif statement.startswith("."):
+        console.print(Text(COMMANDS))
+    else:
+        print_table(run_query(con, statement), console, limit)
 
 
 def _statements(console: Console) -> Iterator[str]:

@@ -30,7 +30,7 @@ from simulation.heartbeat import (
 )  # fmt: skip
 from simulation.lock import FILE as LOCK
 from simulation.lock import holder
-from simulation.query import StoreHeld, find_store, open_reader, read_rows
+from simulation.query import find_store, open_reader, read_rows
 from simulation.store import FILE
 
 SILENT_S = 15.0
@@ -193,11 +193,8 @@ def read_stored(run: Path, wait_s: float = STORE_WAIT_S) -> tuple[Stored | None,
     """Return what the store holds, or None and why it could not be read just now."""
     if _begun(run) and not (run / FILE).exists():
         return None, f"there is no store ({FILE}) yet"
-    try:
-        with closing(open_reader(run, wait_s=wait_s)) as con:
-            return _stored(con), None
-    except StoreHeld as error:
-        return None, str(error)
+    with closing(open_reader(run, wait_s=wait_s)) as con:
+        return _stored(con), None
 
 
 def _stored(con: duckdb.DuckDBPyConnection) -> Stored:

@@ -23,7 +23,8 @@ from rich.text import Text
 from scenarios.errors import UserError
 from scenarios.terminal import printable
 from simulation.heartbeat import Used
-from simulation.reading_commands import RunPath, console_for, output
+from simulation.output import console_for, output
+from simulation.reading_commands import RunPath
 from simulation.status import Process, Stage, Status, Stored, read_status, read_stored
 
 WATCH_S = 2.0

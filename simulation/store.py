@@ -1,26 +1,34 @@
 """The writing side of a run's store: one DuckDB file, opened for each short transaction.
 
+While somebody else holds the file, what is finished goes into a spill beside it.
+
 Invariant: an episode's rows arrive in one transaction, and no episode id arrives twice; between
-transactions the file is closed, so that readers can open it while a run is live.
+transactions the file is closed, so that readers can open it while a run is live; whoever holds it,
+nothing that is handed over is lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from agents.template import short_hash
 from scenarios.errors import UserError
+from scenarios.terminal import printable
 from scenarios.words import sql_patterns
+from simulation.connection import StoreHeld, make_file, open_writer
 from simulation.record import Record
+from simulation.rows import SHARED_KEYS, Row, insert_rows
+from simulation.snapshot import snapshot
+from simulation.spill import FOLDER, absorb_all, spills_of
 
-Row = Mapping[str, Any]
 FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
 SQL = Path(__file__).with_name("sql")
@@ -33,8 +41,6 @@ MACROS = "words"
 """File of macros that need no table, and that tables are filled with."""
 VIEWS = ("review", "views", "survey", "spa")
 """Files of views and macros, in the order in which they build on each other."""
-DERIVED = {"turns": {"words": "spoken_words(action, text)"}}
-"""Columns that are computed from others when a row is stored."""
 POLICIES = {
     "clca": "the published rule, drops what quality or meta calls bad and is very confident of.",
     "strict": "drops whatever a critic objects to or a detector flags.",
@@ -52,106 +58,170 @@ OBJECTION = {
 }
 """Columns of a policy, with their meanings."""
 STORE_VERSION = len(MIGRATIONS)
-SHARED_KEYS = {
-    "cultures": "culture_hash",
-    "scenarios": "scenario_hash",
-    "personas": "persona_hash",
-    "templates": "template_hash",
-    "survey_conditions": "condition_id",
-}
-"""Tables whose rows several episodes share, with their keys."""
 WRITE_FAULTS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
 """What DuckDB raises when the file cannot be written."""
-BUSY = (duckdb.IOException, duckdb.ResourceInUseException)
-"""What DuckDB raises while another process has the file, or another thread of ours is closing it.
-"""
-LOCK_WAIT_S = 30.0
-"""How long a writer waits for readers to let go of the file."""
+UNSTORABLE = (
+    duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException,
+    duckdb.InvalidTypeException, ValueError, TypeError, OverflowError,
+)  # fmt: skip
+"""What is raised for a value that no column can hold; it has no bearing on other records."""
+PATIENCE_S = 2.0
+"""Seconds that a transaction waits for whoever holds the file before it goes into a spill."""
+SET_ASIDE = "set-aside.jsonl"
+"""File in a run's folder of the records that could not be stored, one a line, with the reason."""
+_held: dict[Path, set[str]] = {}
+"""Who holds a file, as it was found and said since it was last free."""
+
+
+def _say(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Store:
-    """Writes records into the store of a run directory."""
+    """Writes records into the store of a run directory, which the caller has locked."""
 
     def __init__(self, run: Path) -> None:
         self.path = run / FILE
+        self.say: Callable[[str], None] = _say
+        """Told who holds the file, once, and when it can be written again."""
+        self.set_aside: list[str] = []
+        """Why records could not be stored, one reason for each."""
         self._known: set[str] = set()
         """Keys of shared rows that are stored already."""
+        self._spill: Store | None = None
 
     def create(self) -> None:
         """Make the file with its tables and views, or bring an older one up to date.
 
-        A file that could not be made whole is taken away again, or it would stand in the way of the
-        next attempt.
+        A new file appears whole or not at all. An older one is waited for while somebody holds it.
         """
-        is_new = not self.path.exists()
+        if self.path.exists():
+            with self.reading() as con:
+                if _wanted().items() <= _meta_of(con, self.path).items():
+                    return
+            with self.writing() as con:
+                _bring_up_to_date(con, self.path)
+            return
+        part = self.path.with_name(f".{FILE}.part")
         try:
-            self._create()
-        except UserError:
-            if is_new:
-                self.path.unlink(missing_ok=True)
-                self.path.with_name(f"{FILE}.wal").unlink(missing_ok=True)
-            raise
-
-    def _create(self) -> None:
-        macros, views = macros_sql(), views_sql()
-        with _Connection(self.path) as con:
-            empty = not con.execute("from duckdb_tables() limit 1").fetchall()
-            meta = {} if empty else read_meta(con, self.path)
-            wanted = {
-                "application": "folkways",
-                "store_version": str(STORE_VERSION),
-                "views": short_hash(macros + views),
-            }
-            if meta == wanted:
-                return
-            con.execute("begin")
-            con.execute(macros)
-            for migration in MIGRATIONS[int(meta.get("store_version", 0)) :]:
-                con.execute((SQL / migration).read_text(encoding="utf-8"))
-            con.execute(views)
-            con.executemany("insert or replace into meta values (?, ?)", list(wanted.items()))
-            con.execute("commit")
+            _remove(part)
+            make_file(part)
+            with _faults_said(self.path), open_writer(part, 0.0) as con:
+                _bring_up_to_date(con, part)
+            part.replace(self.path)
+        except (OSError, duckdb.Error) as error:
+            raise UserError(_cannot_write(self.path, error)) from error
+        finally:
+            _remove(part)
 
     def append(self, records: Sequence[Record]) -> None:
-        """Store finished records in one transaction. Raises UserError when the disk is full."""
-        tables: dict[str, list[Row]] = {}
-        for record in records:
-            for table, rows in record.rows.items():
-                tables.setdefault(table, []).extend(rows)
-        fresh = self._fresh_shared(records)
-        self._insert(fresh | tables)
-        self._known.update(row[SHARED_KEYS[table]] for table, rows in fresh.items() for row in rows)
+        """Store finished records in one transaction, in a spill while somebody holds the file.
+
+        Raises UserError when the disk is full.
+        """
+        with self.storing() as (store, con):
+            store._insert(con, records)
+
+    def keep(self, records: Sequence[Record]) -> None:
+        """Store finished records as `append` does, but for those that no table can hold: each of
+        these is set aside in a file, and an error takes the place of an episode."""
+        try:
+            self.append(records)
+        except UNSTORABLE as error:
+            if len(records) > 1:
+                middle = len(records) // 2
+                self.keep(records[:middle])
+                self.keep(records[middle:])
+                return
+            self._set_aside(records[0], error)
 
     def add(self, table: str, row: Row) -> None:
         """Store one row of a table that belongs to no episode, such as `runs` or `launches`."""
-        self._insert({table: [row]})
+        self.append([Record({table: [dict(row)]}, "")])
+
+    def settle(self, wait_s: float) -> None:
+        """Bring in what waits in spills, waiting so long for whoever holds the file; say where it
+        stays if that is not enough."""
+        if not spills_of(self.path):
+            return
+        try:
+            with self.writing(wait_s):
+                pass
+        except StoreHeld as held:
+            self.say(
+                f"'{self.path}' is still held by {held.holder}; what it has not got is safe in "
+                f"'{self.path.parent / FOLDER}', and the next command brings it in"
+            )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection for reading beside the writer of this process."""
-        with _Connection(self.path) as con:
+        """Give a connection for reading beside the writer of this process.
+
+        Where somebody else holds the file, it is one to a snapshot.
+        """
+        try:
+            con = self._open(self._patience())
+        except StoreHeld:
+            with snapshot(self.path, 0.0) as copy:
+                con = duckdb.connect(str(copy))
+        with self._opened(con):
             yield con
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection for writing. Raises UserError when the disk is full."""
-        with _Connection(self.path) as con:
+    def storing(
+        self, wait_s: float | None = None
+    ) -> Iterator[tuple[Store, duckdb.DuckDBPyConnection]]:
+        """Give a store and a connection to write what is new: this one, or a spill where somebody
+        holds it for longer than `wait_s` seconds, PATIENCE_S if not given.
+
+        Raises UserError when the disk is full.
+        """
+        try:
+            con = self._open(self._patience() if wait_s is None else wait_s)
+        except StoreHeld:
+            with self._spilling().storing() as found:
+                yield found
+            return
+        with self._opened(con):
+            yield self, con
+
+    @contextlib.contextmanager
+    def writing(self, wait_s: float = math.inf) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for writing, with what waited in spills brought in.
+
+        Raises StoreHeld where somebody else has the file for longer than `wait_s` seconds, and
+        UserError when the disk is full.
+        """
+        con = self._open(wait_s)
+        with self._opened(con):
             yield con
 
     def episodes(self) -> list[tuple[str, int, str]]:
         """Return content hash, attempt and exit reason of every stored episode."""
-        with _Connection(self.path) as con:
+        with self.reading() as con:
             query = "select content_hash, attempt, exit_reason from episodes order by attempt"
             return con.execute(query).fetchall()
 
     def run(self, kind: str = "run") -> tuple[str, str] | None:
         """Return the stored configuration of a kind of work as YAML with its hash, or None where
         there is none."""
-        with _Connection(self.path) as con:
+        with self.reading() as con:
             row: tuple[str, str] | None = con.execute(
                 "select config, config_hash from runs where kind = ?", [kind]
             ).fetchone()
             return row
+
+    def _insert(self, con: duckdb.DuckDBPyConnection, records: Sequence[Record]) -> None:
+        tables: dict[str, list[Row]] = {}
+        for record in records:
+            for table, some in record.rows.items():
+                tables.setdefault(table, []).extend(some)
+        fresh = self._fresh_shared(records)
+        con.execute("begin")
+        for table, rows in (fresh | tables).items():
+            insert_rows(con, table, rows)
+        con.execute("commit")
+        self._known.update(row[SHARED_KEYS[table]] for table, rows in fresh.items() for row in rows)
 
     def _fresh_shared(self, records: Sequence[Record]) -> dict[str, list[Row]]:
         fresh: dict[str, dict[str, Row]] = {}
@@ -163,53 +233,79 @@ class Store:
                         fresh.setdefault(table, {})[key] = row
         return {table: list(rows.values()) for table, rows in fresh.items()}
 
-    def _insert(self, tables: Mapping[str, Sequence[Row]]) -> None:
-        with _Connection(self.path) as con:
-            con.execute("begin")
-            for table, rows in tables.items():
-                insert_rows(con, table, rows)
-            con.execute("commit")
+    def _open(self, wait_s: float) -> duckdb.DuckDBPyConnection:
+        """Open the file for writing, and bring in what waits in spills; say who holds it."""
+        try:
+            con = open_writer(self.path, min(wait_s, PATIENCE_S))
+        except StoreHeld as held:
+            self._tell(held, wait_s > PATIENCE_S)
+            if wait_s <= PATIENCE_S:
+                raise
+            con = open_writer(self.path, wait_s - PATIENCE_S)
+        try:
+            with _faults_said(self.path):
+                rows = absorb_all(con, self.path)
+        except BaseException:
+            con.close()
+            raise
+        self._spill = None
+        if _held.pop(self.path.resolve(), None) and rows:
+            self.say(f"'{self.path}' can be written again: {rows:,} rows that waited are in it now")
+        return con
 
+    @contextlib.contextmanager
+    def _opened(self, con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Close a connection at the end of a block, and say what kept it from being written."""
+        try:
+            with _faults_said(self.path):
+                yield
+        finally:
+            with contextlib.suppress(duckdb.Error):  # what went wrong is being raised already
+                con.close()
 
-_statements: dict[str, tuple[str, list[str]]] = {}
+    def _patience(self) -> float:
+        """Return how long to wait for the file: no longer where it is known to be held."""
+        return 0.0 if self.path.resolve() in _held else PATIENCE_S
 
+    def _tell(self, held: StoreHeld, waits: bool) -> None:
+        """Say once who holds the file."""
+        told = _held.setdefault(self.path.resolve(), set())
+        if held.holder not in told:
+            told.add(held.holder)
+            kept = f"what is finished is kept in '{self.path.parent / FOLDER}' until it is free"
+            then = "waiting for it to let go" if waits else f"the work continues, and {kept}"
+            self.say(f"'{self.path}' is held by {held.holder}: {then}")
 
-def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Row]) -> None:
-    """Insert rows, whole columns at a time: a hundred times faster than one row after the other."""
-    if rows:
-        statement, columns = _insert_statement(con, table)
-        con.execute(statement, [[_bound(row.get(column)) for row in rows] for column in columns])
+    def _spilling(self) -> Store:
+        """Return the store that keeps what this one cannot get now."""
+        if self._spill is None or not self._spill.path.exists():
+            run = self.path.parent / FOLDER / f"spill-{secrets.token_hex(4)}"
+            try:
+                run.mkdir(parents=True)
+            except OSError as error:
+                raise UserError(_cannot_write(self.path, error)) from error
+            self._spill = Store(run)
+            self._spill.create()
+        return self._spill
 
+    def _set_aside(self, record: Record, error: Exception) -> None:
+        """Keep a record that no table can hold in a file, and an error in the place of its episode.
 
-def _bound(value: Any) -> Any:
-    """Return a value as it is bound: mappings as JSON, lest all rows of a column get all keys."""
-    return json.dumps(value) if isinstance(value, dict) else value
-
-
-def _insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, list[str]]:
-    """Return the statement that inserts columns given as lists, and the columns' names."""
-    if table not in _statements:
-        described = con.execute(
-            "select column_name, data_type from duckdb_columns() where table_name = ? "
-            "order by column_index",
-            [table],
-        ).fetchall()
-        derived = DERIVED.get(table, {})
-        given = [(name, data_type) for name, data_type in described if name not in derived]
-        values = ", ".join(f'{_unnested(data_type)} as "{name}"' for name, data_type in given)
-        computed = "".join(f', {formula} as "{name}"' for name, formula in derived.items())
-        ignore = "or ignore " if table in SHARED_KEYS else ""
-        statement = f"insert {ignore}into {table} by name select *{computed} from (select {values})"
-        _statements[table] = statement, [name for name, _ in given]
-    return _statements[table]
-
-
-def _unnested(data_type: str) -> str:
-    if data_type.startswith("ENUM"):
-        data_type = "action"
-    if data_type.startswith("MAP"):
-        return f"cast(unnest(?::varchar[])::json as {data_type})"
-    return f"unnest(?::{data_type}[])"
+        Raises UserError where the file cannot be written.
+        """
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        whole = {"reason": reason, "outcome": record.outcome, "rows": record.rows}
+        try:
+            with (self.path.parent / SET_ASIDE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(whole | {"shared": record.shared}, default=str) + "\n")
+        except OSError as fault:
+            raise UserError(_cannot_write(self.path, fault)) from fault
+        self.set_aside.append(reason)
+        if "episodes" in record.rows:
+            told = {"exit_reason": "error", "exit_detail": f"not stored: {reason}", "turns": 0}
+            row = record.episode | told
+            with contextlib.suppress(*UNSTORABLE):
+                self.append([Record({"episodes": [row]}, "error", record.shared)])
 
 
 def schema_sql() -> str:
@@ -244,34 +340,56 @@ def policy_sql(name: str) -> str:
     return (SQL / f"policy_{name}.sql").read_text(encoding="utf-8")
 
 
-class _Connection:
-    """A connection for the time of a block, which waits while a reader is in the way."""
+def _wanted() -> dict[str, str]:
+    """Return what a store says of itself that is as this version makes it."""
+    return {
+        "application": "folkways",
+        "store_version": str(STORE_VERSION),
+        "views": short_hash(macros_sql() + views_sql()),
+    }
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def __enter__(self) -> duckdb.DuckDBPyConnection:
-        patience = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                self.con = duckdb.connect(str(self.path))
-                return self.con
-            except BUSY as error:
-                locked = "lock" in str(error).lower()
-                locked |= isinstance(error, duckdb.ResourceInUseException)
-                if not locked or time.monotonic() > patience:
-                    reason = str(error).strip().splitlines()[0]
-                    raise UserError(f"cannot open {self.path}: {reason}") from error
-                time.sleep(0.05)
+def _meta_of(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
+    empty = not con.execute("from duckdb_tables() limit 1").fetchall()
+    return {} if empty else read_meta(con, path)
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        with contextlib.suppress(duckdb.Error):  # what went wrong is in `error` already
-            self.con.close()
-        if isinstance(error, WRITE_FAULTS):
-            raise UserError(
-                f"cannot write {self.path}: {str(error).splitlines()[0]}. Nothing that was stored "
-                "before is lost; see that the disk has room, and run the same command again"
-            ) from error
+
+def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make what tables and views a store lacks, in one transaction."""
+    meta, wanted = _meta_of(con, path), _wanted()
+    con.execute("begin")
+    con.execute(macros_sql())
+    for migration in MIGRATIONS[int(meta.get("store_version", 0)) :]:
+        con.execute((SQL / migration).read_text(encoding="utf-8"))
+    con.execute(views_sql())
+    con.executemany("insert or replace into meta values (?, ?)", list(wanted.items()))
+    con.execute("commit")
+
+
+@contextlib.contextmanager
+def _faults_said(path: Path) -> Iterator[None]:
+    """Say in one line what kept a store from being written."""
+    try:
+        yield
+    except WRITE_FAULTS as error:
+        raise UserError(_cannot_write(path, error)) from error
+
+
+def _cannot_write(path: Path, error: BaseException) -> str:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    if isinstance(error, OSError):
+        reason = error.strerror or reason
+    return (
+        f"cannot write {path}: {reason}. Nothing that was stored before is lost; see that the disk "
+        "has room, and run the same command again"
+    )
+
+
+def _remove(path: Path) -> None:
+    """Remove a database and its write-ahead log, where they are."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
 
 
 def read_meta(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:

@@ -23,7 +23,8 @@ from folkways import application
 from scenarios.errors import UserError
 from simulation.query import open_reader
 from simulation.review.funnel import choose_policy, fates_of
-from simulation.store import FILE, OBJECTION, POLICIES, SQL, Store, insert_rows
+from simulation.rows import insert_rows
+from simulation.store import FILE, OBJECTION, POLICIES, SQL, Store
 
 SURE = ("not sure", "confident", "very confident")
 ROLES = ("ada", "bela")

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -263,3 +264,90 @@ def test_the_shell_answers_statements_and_commands(run: Path, tmp_path: Path) ->
     listener.join(timeout=30)
     os.close(leader)
     assert "select count(*) as n" in (tmp_path / "folkways/sql_history").read_text()
+
+
+ENDLESS = "select count(*) from range(1000000) a, range(1000000) b where a.range > 2 * b.range"
+DEAF = "select len(list_transform(range(2000000), lambda x: list_sum(range(x))))"
+"""It looks for no interruption before its one row is there."""
+
+
+def started(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SHELL, *map(str, arguments)], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def child_of(process: subprocess.Popen[str]) -> str:
+    """Return the PID of the process in which a query runs, once there is one."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    patience = time.monotonic() + 60
+    while not (found := children.read_text().split()):
+        assert time.monotonic() < patience and process.poll() is None
+        time.sleep(0.05)
+    return found[0]
+
+
+@pytest.mark.parametrize("query", [ENDLESS, DEAF])
+def test_ctrl_c_ends_a_query_with_130(run: Path, query: str) -> None:
+    process = started("sql", run, query)
+    child_of(process)
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in errors and output == ""
+
+
+@pytest.mark.parametrize("query", [ENDLESS, DEAF])
+def test_a_query_that_takes_too_long_is_stopped(run: Path, query: str) -> None:
+    process = started("sql", run, query, "--timeout", "0.5")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and errors.count("\n") == 1
+    assert "stopped after 0.5 s" in errors and "--timeout" in errors
+
+
+def test_memory_is_bounded_on_request(run: Path) -> None:
+    query = "select list(range) from range(100000000)"
+    _, errors = started("sql", run, query, "--memory", "50MB").communicate(timeout=60)
+    assert "memory" in errors and "Traceback" not in errors
+    process = started("sql", run, "select 1", "--memory", "much")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "'much' is no amount of memory" in errors
+
+
+def test_a_query_may_begin_with_a_dash_or_lie_in_a_file(run: Path, tmp_path: Path) -> None:
+    process = started("sql", run, "-- how many\nselect count(*) as n from episodes", "--csv")
+    assert process.communicate(timeout=60) == ("n\n10\n", "")
+    (tmp_path / "q.sql").write_text("select 2 as two")
+    process = started("sql", run, "--csv", "--file", tmp_path / "q.sql")
+    assert process.communicate(timeout=60) == ("two\n2\n", "")
+    for wrong in (["select 1", "--file", tmp_path / "q.sql"], ["--file", tmp_path / "no.sql"]):
+        process = started("sql", run, *wrong)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1 and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("sql", "from range(1000000)", "--csv"), ("schema",), ("view", "--list"), ("review",),
+     ("status", "--json")],
+)  # fmt: skip
+def test_a_reader_that_stops_early_is_no_error(run: Path, command: tuple[str, ...]) -> None:
+    name, *rest = command
+    process = started(name, run, *rest)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(timeout=60) == 0
+    process.stderr.close()
+
+
+def test_no_process_is_left_when_a_command_is_killed(run: Path) -> None:
+    process = started("sql", run, ENDLESS)
+    child = Path(f"/proc/{child_of(process)}")
+    process.kill()
+    process.communicate()
+    patience = time.monotonic() + 60
+    while child.exists() and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not child.exists()

@@ -22,9 +22,9 @@ from simulation.budget import BudgetConfig
 from simulation.ending import say_ending
 from simulation.engines import CacheConfig
 from simulation.metrics import MetricsPort, serving
+from simulation.output import console_for, output, refuse_to_overwrite
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.query import open_reader
-from simulation.reading_commands import console_for, output, refuse_to_overwrite
 from simulation.review.calibrate import calibrate, print_report
 from simulation.review.funnel import print_funnel
 from simulation.review.job import Bounds
