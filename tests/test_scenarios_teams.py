@@ -29,7 +29,7 @@ roles:
   ann: {brief: A villager., goal: You want the village to name nobody tonight.}
   bob:
     brief: A villager.
-    goal: You want the village to name the miller.
+    goal: You hope that the miller is blamed for it.
     secret: The axe is yours.
   cleo:
     brief: A villager.
@@ -67,7 +67,7 @@ def test_members_are_told_of_their_team_and_nobody_else_is(form: str) -> None:
     assert "team" not in told["cleo"]
     goal = "find out who did it before the morning comes"
     assert all(goal in text for text in told.values()), "everyone knows a public goal"
-    assert "name the miller" in told["bob"] and "name the miller" not in told["ann"]
+    assert "the miller is blamed" in told["bob"] and "the miller is blamed" not in told["ann"]
 
 
 def test_a_scene_with_a_theme_of_its_own_and_no_norms_is_sound(tmp_path: Path) -> None:
