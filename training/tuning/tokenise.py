@@ -11,9 +11,10 @@ system message (Mistral) get its content in front of the first user message inst
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from agents.chat import fold_system
@@ -78,6 +79,8 @@ class ChatForm:
     """What stands between the header and the content of a chat's last turn."""
     end: str = ""
     """What follows the content, up to the end-of-turn token."""
+    replaced: bool = False
+    """Whether the template is TRL's for training, since the model's own keeps no prefix."""
 
     def arrange(self, messages: Sequence[Message]) -> list[Message]:
         """Return the messages as the template gets them: white space around contents and a last
@@ -154,6 +157,22 @@ def find_form(tokenizer: Any, model: str) -> ChatForm:
         )
     if not tokenizer.is_fast:
         raise UserError(f"the tokenizer of '{model}' does not tell where tokens are; no fast one")
+    form, reason = _fitting(tokenizer)
+    if form:
+        return form
+    if (training := _training_tokenizer(tokenizer)) is not None:
+        form, _ = _fitting(training)
+    if form:
+        return replace(form, replaced=True)
+    raise UserError(
+        f"the chat template of '{model}' cannot be trained on: {reason}; put one that can into a "
+        "copy of the model's folder, as chat_template.jinja: TRL ships some for families of models "
+        "(trl/chat_templates/*_training.jinja), and takes the place of templates it knows by itself"
+    )
+
+
+def _fitting(tokenizer: Any) -> tuple[ChatForm | None, str]:
+    """Return the form of a tokenizer's template, None with the reason where there is none."""
     reasons = []
     for folds in (False, True):
         try:
@@ -162,14 +181,28 @@ def find_form(tokenizer: Any, model: str) -> ChatForm:
             chat = form.arrange(PROBE)
             text, _ = form.spans(chat)
             if all(message["content"] in text for message in chat):
-                return form
+                return form, ""
             reasons.append("the system message is dropped")
         except Unfit as reason:
             reasons.append(str(reason))
-    raise UserError(
-        f"the chat template of '{model}' cannot be trained on: {reasons[0]}; and with the system "
-        f"message in front of the user's: {reasons[1]}"
-    )
+    return None, f"{reasons[0]}; and with the system message in front of the user's: {reasons[1]}"
+
+
+def _training_tokenizer(tokenizer: Any) -> Any | None:
+    """Return a copy of a tokenizer with the template that TRL puts in place of its own for
+    training, None where TRL does not know its own.
+    """
+    from jinja2 import TemplateError
+    from trl.chat_template_utils import get_training_chat_template
+
+    try:
+        template = get_training_chat_template(tokenizer)
+    except (ValueError, TemplateError):
+        return None
+    other = copy.deepcopy(tokenizer) if template else None
+    if other is not None:
+        other.chat_template = template
+    return other
 
 
 def encode_rows(
