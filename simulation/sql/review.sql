@@ -10,11 +10,28 @@ comment on macro is_cut_short is
     'is_cut_short(exit_reason): whether an episode was broken off by an error, a spent budget or the model''s failure, so '
     'that it says nothing of the scene.';
 
+create or replace view failing_roles as
+select t.episode_id, t.speaker as role, count(*)::integer as turns, count(t.failure)::integer as failures,
+    count(t.failure) / count(*) as failed_share
+from turns t
+semi join (from turns where failure is not null) f on f.episode_id = t.episode_id and f.speaker = t.speaker
+group by t.episode_id, t.speaker
+having 3 * count(t.failure) > count(*);
+comment on view failing_roles is
+    'Roles that failed to act in more than a third of their turns. Such an episode counts as cut short: what is left '
+    'of it is not the scene that was meant.';
+comment on column failing_roles.episode_id is 'The episode.';
+comment on column failing_roles.role is 'Role that failed to act.';
+comment on column failing_roles.turns is 'Its turns, failed ones included.';
+comment on column failing_roles.failures is 'Its turns that failed; the table turns says why.';
+comment on column failing_roles.failed_share is 'Share of its turns that failed, 0 to 1.';
+
 create or replace view latest_episodes as
 select
     e.episode_id, e.scenario_id, s.title, s.theme, e.culture_id, e.language, e.model, e.reply_form, e.policy,
     e.replicate, e.seed, e.exit_reason, e.exit_detail, e.turns, e.attempt, e.started_at, e.wall_s, e.run_id,
-    e.scenario_hash, coalesce(e.conditioning, 'unknown') as conditioning, not is_cut_short(e.exit_reason) as completed
+    e.scenario_hash, coalesce(e.conditioning, 'unknown') as conditioning, not is_cut_short(e.exit_reason)
+        and e.episode_id not in (select episode_id from failing_roles) as completed
 from episodes e
 left join scenarios s using (scenario_hash)
 where not exists (from episodes later where later.content_hash = e.content_hash and later.attempt > e.attempt)
@@ -47,23 +64,7 @@ comment on column latest_episodes.scenario_hash is 'Row of the table scenarios: 
 comment on column latest_episodes.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column latest_episodes.completed is
     'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
-    'budget or the model''s failure.';
-
-create or replace view failing_roles as
-select t.episode_id, t.speaker as role, count(*)::integer as turns, count(t.failure)::integer as failures,
-    count(t.failure) / count(*) as failed_share
-from turns t
-semi join (from turns where failure is not null) f on f.episode_id = t.episode_id and f.speaker = t.speaker
-group by t.episode_id, t.speaker
-having 3 * count(t.failure) > count(*);
-comment on view failing_roles is
-    'Roles that failed to act in more than a third of their turns. Such an episode counts as cut short: what is left '
-    'of it is not the scene that was meant.';
-comment on column failing_roles.episode_id is 'The episode.';
-comment on column failing_roles.role is 'Role that failed to act.';
-comment on column failing_roles.turns is 'Its turns, failed ones included.';
-comment on column failing_roles.failures is 'Its turns that failed; the table turns says why.';
-comment on column failing_roles.failed_share is 'Share of its turns that failed, 0 to 1.';
+    'budget or the model''s failure, or a role failed in more than a third of its turns.';
 
 -- Verdicts -----------------------------------------------------------------------------------------------------------
 
@@ -166,8 +167,8 @@ select
     e.episode_id, e.scenario_id, e.culture_id, e.model, e.exit_reason,
     exists (from verdicts v where v.episode_id = e.episode_id) as reviewed,
     case
-        when not e.completed then e.exit_reason
-        when e.episode_id in (select episode_id from failing_roles) then 'role-failure'
+        when is_cut_short(e.exit_reason) then e.exit_reason
+        when not e.completed then 'role-failure'
         when list_contains(o.outcomes, 'dropped') then 'dropped'
         when list_contains(o.outcomes, 'unreviewed') then 'unreviewed'
         when o.outcomes is not null then 'needs-review'
