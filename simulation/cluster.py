@@ -130,6 +130,11 @@ class ClusterCrew(Crew[Item]):
                 f"cannot use the Ray cluster '{cluster.address}': {str(error).splitlines()[0]}; "
                 "start one with `ray start --head`, or give --ray without an address"
             ) from error
+        if not own and os.environ.get("RAY_AUTH_MODE", "disabled") == "disabled":
+            self.progress.note(
+                "this Ray cluster asks for no token: whoever reaches it can run code on it; "
+                "docs/scale.md says how to start it with one"
+            )
         has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         local = any(name.partition(":")[0] in LOCAL_ENGINES for name in self.job.models)
         gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from simulation.budget import Budget
 from simulation.crew import Crew, Opened
 from simulation.engines import Engines
-from simulation.placement import Cluster
+from simulation.placement import Cluster, prepare_ray
 from simulation.progress import Progress
 from simulation.store import Store
 
@@ -52,10 +52,11 @@ def hire(
 ) -> Crew[Item]:  # fmt: skip
     """Return who does a job: this process, or the workers of a cluster.
 
-    Raises UserError where Ray is wanted and not installed.
+    Raises UserError where Ray is wanted and not installed, or its token cannot be kept.
     """
     if cluster is None:
         return Crew(job.open(tools), store, tools.budget, progress, concurrency)
+    prepare_ray(cluster)
     from simulation.cluster import ClusterCrew
 
     responses = tools.engines.responses

@@ -5,8 +5,11 @@ Invariant: nothing heavy is imported, and Ray not at all.
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,6 +36,14 @@ KeepShards = Annotated[
 ]
 ADDRESS = re.compile(r"auto|local|ray://\S+|[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 """What may follow `--ray` and is meant by it."""
+OWN = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What Ray reads as it is imported, for a cluster of this machine's own: it asks whoever calls it
+for a token, and takes the loopback address for this machine's, as it does on macOS and Windows
+anyway. On Linux it would put the address of a network interface in place of 127.0.0.1."""
+TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""Variables that say the token, or its file; without them it is in TOKEN_FILE."""
+TOKEN_FILE = Path(".ray", "auth_token")
+"""From the user's home: where Ray keeps its token."""
 
 
 class OnCluster(TyperCommand):
@@ -78,3 +89,35 @@ def cluster_of(
     if not ADDRESS.fullmatch(ray):
         raise UserError(f"--ray: '{ray}' is no address; write auto, HOST:PORT or ray://HOST:PORT")
     return Cluster(ray, workers, shards, keep)
+
+
+def prepare_ray(cluster: Cluster) -> None:
+    """Set up Ray for a cluster of this machine's own, before it is imported: on the loopback
+    address, with a token that nobody else can read.
+
+    Nothing that the environment says is changed, and nothing is for another cluster. Raises
+    UserError where the token cannot be kept.
+    """
+    if cluster.address != "local":
+        return
+    for name, value in OWN.items():
+        os.environ.setdefault(name, value)
+    if os.environ["RAY_AUTH_MODE"] == "token" and not any(os.environ.get(name) for name in TOKENS):
+        _keep_token(Path.home() / TOKEN_FILE)
+
+
+def _keep_token(file: Path) -> None:
+    """Make the file of Ray's token, or see to it that only its owner can read it."""
+    try:
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        if file.exists():
+            file.chmod(0o600)
+        else:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(secrets.token_hex(32))
+    except OSError as error:
+        raise UserError(
+            f"cannot keep Ray's token in '{file}': {error.strerror}; name another file in "
+            "RAY_AUTH_TOKEN_PATH"
+        ) from error

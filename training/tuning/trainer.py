@@ -72,13 +72,11 @@ def build_trainer(model: Any, tokenizer: Any, arguments: Any, config: TrainConfi
                   examples: Examples, callback: Any) -> Any:  # fmt: skip
     """Return TRL's trainer with a new adapter on the model."""
     import datasets
-    import huggingface_hub.constants
     import torch
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
     datasets.disable_progress_bars()
-    huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL reports every trainer it makes
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tie_word_embeddings")  # the preset says so
         trainer = SFTTrainer(
