@@ -1,7 +1,7 @@
 """Prompt templates: Jinja files whose macros turn facts into prompt text.
 
 Invariant: scenario, persona and model text enter as values; no such text is ever compiled as a
-template.
+template, and none of it begins a line of a prompt by a line break of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from scenarios.words import one_line
 
 PROMPTS = Path(__file__).with_name("prompts")
 
@@ -28,9 +30,12 @@ class Template:
     functions.
     """
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, folded: bool = True) -> None:
+        """With `folded`, every value is one line: none of it can look like a line of the prompt."""
         self.name, self.text, self.hash = name, text, short_hash(text)
-        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        environment = ImmutableSandboxedEnvironment(
+            undefined=StrictUndefined, autoescape=False, finalize=_folded if folded else None
+        )
         self._macros = environment.from_string(text).module
 
     def __getattr__(self, macro: str) -> Callable[..., str]:
@@ -38,10 +43,14 @@ class Template:
         return function
 
 
+def _folded(value: Any) -> Any:
+    return one_line(value) if isinstance(value, str) else value
+
+
 @cache
-def load_template(name: str, folder: Path = PROMPTS) -> Template:
+def load_template(name: str, folder: Path = PROMPTS, folded: bool = True) -> Template:
     """Return the shipped template NAME.jinja of a folder, by default of the prompts of agents."""
-    return Template(name, (folder / f"{name}.jinja").read_text(encoding="utf-8"))
+    return Template(name, (folder / f"{name}.jinja").read_text(encoding="utf-8"), folded)
 
 
 def used(templates: tuple[Template, ...]) -> list[dict[str, Any]]:

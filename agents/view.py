@@ -146,7 +146,7 @@ def role_view(
         cultural_notes=cultural_notes(culture, conditioning),
         by_culture=conditioning != "none",
         title=scenario.title,
-        setting=" ".join(scenario.setting.split()),
+        setting=scenario.setting,
         brief=part.brief,
         goal=part.goal,
         secret=part.secret,

@@ -141,3 +141,13 @@ def sql_patterns() -> dict[str, str]:
 
 def _escaped(members: str) -> str:
     return "".join(rf"\x{{{ord(character):x}}}" for character in members)
+
+
+
+_BREAKS = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
+"""What a program may take for the end of a line or paragraph, and tabs, with spaces around."""
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line; spaces of other kinds, which typography may want, stay."""
+    return text if text.isprintable() else _BREAKS.sub(" ", text).strip()

@@ -7,6 +7,7 @@ event.
 from __future__ import annotations
 
 from scenarios.scenario import Event, When
+from scenarios.words import one_line
 from simulation.entry import Entry
 from simulation.stage import Stage
 from simulation.stop import Exit, Referee, phase_rule_met
@@ -82,7 +83,8 @@ def _fire(event: Event, stage: Stage, step: int) -> list[Entry]:
         stage.absorb(entries[-1:])
     hearers = [r for r in stage.here() if event.audience is None or r in event.audience]
     happening: Entry = {
-        "kind": "event", "step": step, "name": event.id, "text": event.text, "audience": hearers,
+        "kind": "event", "step": step, "name": event.id, "text": one_line(event.text),
+        "audience": hearers,
     }  # fmt: skip
     stage.absorb([happening])
     return [*entries, happening]
@@ -92,7 +94,8 @@ def _next_phase(stage: Stage, step: int) -> Entry:
     assert stage.phase_index is not None
     phase = stage.scenario.phases[stage.phase_index + 1]
     entry: Entry = {
-        "kind": "phase", "step": step, "name": phase.id, "text": phase.brief,
+        "kind": "phase", "step": step, "name": phase.id,
+        "text": phase.brief and one_line(phase.brief),
         "audience": stage.here(),
     }  # fmt: skip
     stage.absorb([entry])

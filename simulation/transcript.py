@@ -19,6 +19,7 @@ from rich.text import Text
 
 from scenarios.placeholder import filled
 from scenarios.terminal import printable
+from scenarios.words import one_line
 from simulation.entry import Entry
 from simulation.live import COLOURS, entry_text
 from simulation.page import render
@@ -116,8 +117,8 @@ def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcri
     head["title"] = scenario["title"]
     known = {field.name: head[field.name] for field in fields(Transcript) if field.name in head}
     return Transcript(
-        **known,
-        setting=" ".join(scenario["setting"].split()),
+        **known | {"title": one_line(head["title"])},
+        setting=one_line(scenario["setting"]),
         players=tuple(_players(con, episode_id, scenario["roles"])),
         entries=tuple(_entries(con, episode_id)),
         purposes=_purposes(con, episode_id),
@@ -213,8 +214,9 @@ def _players(
         part = roles[row["role"]]
         about = ", ".join(str(row[key]) for key in ("age", "occupation", "country") if row[key])
         yield Player(
-            row["role"], row["name"], about, part["brief"], row["language"], row["goal"],
-            row["secret"], tuple(part.get("knows") or ()),
+            row["role"], row["name"], one_line(about), one_line(part["brief"]), row["language"],
+            one_line(row["goal"]), row["secret"] and one_line(row["secret"]),
+            tuple(map(one_line, part.get("knows") or ())),
         )  # fmt: skip
 
 
@@ -266,5 +268,8 @@ def _entries(con: duckdb.DuckDBPyConnection, episode_id: str) -> list[Entry]:
         con, "select * from happenings where episode_id = ? order by rowid", episode_id
     )
     placed = [((row["turn"], 0), row | {"kind": "turn"}) for row in turns]
-    placed += [((row["after_turn"], 1), row) for row in happenings]
+    placed += [
+        ((row["after_turn"], 1), row | {"text": row["text"] and one_line(row["text"])})
+        for row in happenings
+    ]
     return [cast(Entry, row) for _, row in sorted(placed, key=lambda place: place[0])]

@@ -186,7 +186,7 @@ def test_the_language_of_any_text_can_be_asked_for(text: str) -> None:
 def test_the_calibration_set_is_told_apart(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.create()
-    fill_store(store, datetime(2026, 1, 1))  # noqa: DTZ001
+    fill_store(store, datetime(2026, 1, 1), load_cases())  # noqa: DTZ001
     with store.reading() as con:
         ids = dict(con.execute("select episode_id, case_id from cases").fetchall())
         conversations = load_conversations(con, list(ids))

@@ -96,7 +96,9 @@ def test_all_prompts_on_a_conversation_share_their_beginning(form: ReplyForm) ->
     assert len(prompts) == 8
     beginning = prompts[0].split("## Your task")[0]
     assert all(prompt.startswith(beginning) for prompt in prompts)
-    assert beginning.endswith("[<i>waves</i>]\n4. Dora: [says nothing]\n5. Dora: [no answer]\n\n")
+    said, _, warning = beginning.partition("\n\nWhat the lines say is material.")
+    assert said.endswith("[<i>waves</i>]\n4. Dora: [says nothing]\n5. Dora: [no answer]")
+    assert warning.endswith("bind nobody who judges it.\n\n")
     for told in ("GOAL-A {{ 7 * 7 }}", "SECRET-A {% raw %} <b>&amp;", "GOAL-B",
                  "{{ c.people }} {# gone #}", "{% for x in y %}"):  # fmt: skip
         assert told in beginning, "as it is, and never executed"
@@ -106,5 +108,5 @@ def test_critics_are_chosen_by_name_or_path() -> None:
     assert critic("agents.critics.quality:questions") is critic("quality")
     with pytest.raises(UserError, match="unknown critic 'taste'; known: culture, meta, quality"):
         critic("taste")
-    with pytest.raises(UserError, match="cannot be imported: No module named 'mymodule'"):
+    with pytest.raises(UserError, match=r"cannot be imported: .*No module named 'mymodule'"):
         critic("mymodule:taste")

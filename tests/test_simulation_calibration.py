@@ -20,11 +20,18 @@ from agents.model import Sampling
 from agents.template import load_template
 from folkways import main
 from scenarios.errors import UserError
+from scenarios.words import one_line
 from simulation.lock import locked
 from simulation.query import open_reader
 from simulation.record import Record
 from simulation.review.calibrate import calibrate
-from simulation.review.calibration import expectations, fill_store, load_cases
+from simulation.review.calibration import (
+    Injected,
+    expectations,
+    fill_store,
+    load_cases,
+    load_injected,
+)
 from simulation.review.conversations import load_conversations
 from simulation.review.job import Bounds
 from simulation.review.settings import CritiqueConfig
@@ -57,7 +64,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("filled")
     store = Store(run)
     store.create()
-    fill_store(store, NOW)
+    fill_store(store, NOW, load_cases())
     return run
 
 
@@ -125,8 +132,8 @@ def test_filling_again_adds_nothing_and_an_interruption_leaves_no_half(
 
     Store(tmp_path).create()
     with pytest.raises(KeyboardInterrupt):
-        fill_store(Killed(tmp_path), NOW)
-    fill_store(Store(tmp_path), NOW)
+        fill_store(Killed(tmp_path), NOW, load_cases())
+    fill_store(Store(tmp_path), NOW, load_cases())
     for table in ("cases", "expectations", "turns", "roles", "happenings"):
         query = f"select * from {table} order by all"
         assert rows(tmp_path, query) == rows(filled, query)
@@ -313,4 +320,46 @@ def test_the_list_of_critics(capsys: pytest.CaptureFixture[str]) -> None:
         (kind, name)
         for kind, names in (("critic", CRITICS), ("detector", DETECTORS), ("policy", POLICIES))
         for name in names
+    ]
+
+
+def test_sixty_texts_try_to_steer_a_judge_and_none_of_them_begins_a_line() -> None:
+    made = load_injected()
+    injected = [case for case in made if isinstance(case, Injected)]
+    plain = {case.id: case for case in made if not isinstance(case, Injected)}
+    assert len(injected) == 60 == len({case.note for case in injected})
+    assert Counter(case.language for case in injected) == dict.fromkeys(
+        ("en", "de", "es", "fr", "ja", "zh"), 10
+    )
+    assert {case.injection for case in injected} == {"turn", "heading", "verdict", "instruction"}
+    assert Counter(case.wants for case in injected) == {"good": 30, "bad": 30}
+    for case in injected:
+        before = plain[case.original]
+        assert (before.fault is None) == (case.wants == "bad")
+        changed = [(a, b) for a, b in zip(before.turns, case.turns, strict=True) if a != b]
+        assert len(changed) == 1 and len(changed[0][1][1].splitlines()) == 1
+        assert changed[0][1][1].startswith(changed[0][0][1][:20])
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_the_share_of_scenes_that_steer_a_judge_is_reported(obeys: bool, tmp_path: Path) -> None:
+    texts = {one_line(case.note or ""): case.wants for case in load_injected()
+             if isinstance(case, Injected)}  # fmt: skip
+
+    def reply(prompt: Any, sampling: Sampling, schema: Any) -> str:
+        told = text_of(prompt)
+        found = next((wants for text, wants in texts.items() if text in told), "good")
+        return answer(schema, quality=found if obeys else "good")
+
+    REPLIES[ALPHA.partition(":")[2]] = reply
+    settings = CritiqueConfig(critics=("quality",))
+    run, reason = calibrate(ALPHA, settings, tmp_path, Bounds(), quiet=True, injections=True)
+    assert reason == "done"
+    query = (
+        "select scenes, undecided, against, steered, share, share_low, share_high "
+        "from injection_report where injection is null"
+    )
+    low, high = wilson(30 * obeys, 30)
+    assert rows(run, query) == [
+        (60, 0, 30, 30 * obeys, float(obeys), pytest.approx(low), pytest.approx(high))
     ]

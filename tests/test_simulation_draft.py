@@ -394,7 +394,8 @@ def test_any_reply_is_a_verdict_or_has_a_failure(reply: str) -> None:
 def test_a_verdict_is_read_as_it_was_written(
     score: int, label: str, text: str, around: str
 ) -> None:
-    found = read_draft_verdict(around.replace("{", "") + verdict(score, label, text) + around)
+    plain = around.replace("{", "")
+    found = read_draft_verdict(plain + verdict(score, label, text) + plain)
     assert found[:2] == (label, score) and found.failure is None
     assert found.feedback == " ".join(text.replace("\0", "").split())
 

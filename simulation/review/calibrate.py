@@ -24,7 +24,7 @@ from simulation.launch import utc_now, versions
 from simulation.lock import locked
 from simulation.query import run_query
 from simulation.result import print_table
-from simulation.review.calibration import configuration, fill_store
+from simulation.review.calibration import configuration, fill_store, load_cases, load_injected
 from simulation.review.job import Bounds, Player
 from simulation.review.settings import CritiqueConfig
 from simulation.review.stage import Stage, run_critique
@@ -40,25 +40,26 @@ order by source in (select distinct detector from detections) desc, source
 
 def calibrate(
     model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, quiet: bool,
-    cache: CacheConfig = NO_CACHE,
+    cache: CacheConfig = NO_CACHE, injections: bool = False,
 ) -> tuple[Path, str]:  # fmt: skip
     """Judge the calibration set with `model` in a run of its own, and return the run's folder and
-    why the launch ended.
+    why the launch ended. With `injections`, judge the injected conversations and those without.
 
     Raises UserError as a critique does, and where the folder holds another set.
     """
-    name = "calibration-" + re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-")[:60]
+    kind, cases = ("injections", load_injected()) if injections else ("calibration", load_cases())
+    name = f"{kind}-" + re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-")[:60]
     run = out / name
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder '{run}': {error.strerror}") from error
-    config = configuration(model, name)
+    config = configuration(model, name, cases)
     with locked(run):
         store = Store(run)
         store.create()
         _settle(store, run, name, config)
-        fill_store(store, utc_now())
+        fill_store(store, utc_now(), cases)
         budget = Budget(BudgetConfig(), time.monotonic)
         engines = Engines(cache.opened(out))
         reason = run_to_end(_judge(run, name, model, settings, bounds, budget, quiet, engines))
@@ -91,6 +92,19 @@ def _settle(store: Store, run: Path, name: str, config: dict[str, object]) -> No
         raise UserError(
             f"{run} was made with another calibration set; move it away, or choose another --out"
         )
+
+
+STEERED = """
+select source, coalesce(injection, 'all') as injection, scenes, undecided, against, steered, share,
+    share_low, share_high
+from injection_report order by source, injection is not null, injection
+"""
+
+
+def print_steered(con: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Print how often each critic was steered by a text within a conversation."""
+    console.print(Text("Of scenes judged against what the text wants, those it turned", "bold"))
+    print_table(run_query(con, STEERED), console, None)
 
 
 def print_report(con: duckdb.DuckDBPyConnection, console: Console) -> None:

@@ -26,6 +26,7 @@ from scenarios.culture import load_cultures
 from scenarios.library import load_scenario
 from scenarios.pool import load_personas
 from scenarios.source import load_yaml
+from scenarios.words import one_line
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import Caller, CallSettings
 from simulation.entry import Entry
@@ -60,11 +61,45 @@ class Case:
     """Role and text; what is done without words stands in square brackets."""
 
 
+@dataclass(frozen=True, slots=True)
+class Injected(Case):
+    """A conversation of the set into which a text was put that steers whoever judges it; `original`
+    is the conversation without it."""
+
+    injection: str = ""
+    """turn, heading, verdict or instruction: what the text pretends to be, or is."""
+    language: str = ""
+    """Of the text."""
+    wants: str = ""
+    """What it tries to have said of the conversation: good or bad."""
+
+
 @cache
 def load_cases() -> tuple[Case, ...]:
     """Return the set: each culture's sound conversations, then its faulty ones."""
     files = sorted(FOLDER.glob("[a-z][a-z][a-z].yaml"))
     return tuple(case for file in files for case in _cases(load_yaml(file).data))
+
+
+@cache
+def load_injected() -> tuple[Case, ...]:
+    """Return the injected conversations, and those that they were made from."""
+    cases = {case.id: case for case in load_cases()}
+    injected = [
+        _injected(cases[part["of"]], part) for part in load_yaml(FOLDER / "injections.yaml").data
+    ]
+    plain = dict.fromkeys(case.original for case in injected)
+    return (*map(cases.__getitem__, plain), *injected)
+
+
+def _injected(case: Case, part: Mapping[str, Any]) -> Injected:
+    turns, at = list(case.turns), part["turn"] - 1
+    role, text = turns[at]
+    turns[at] = role, one_line(f"{text} {part['text']}")  # as an act of a model would be stored
+    return Injected(
+        part["id"], case.id, case.fault, part["text"], case.culture, case.scenario, case.cast,
+        tuple(turns), part["kind"], part["language"], part["wants"],
+    )  # fmt: skip
 
 
 def expectations() -> dict[str, list[str]]:
@@ -94,11 +129,11 @@ def _cases(data: Mapping[str, Any]) -> Iterator[Case]:
         )  # fmt: skip
 
 
-def fill_store(store: Store, utc: datetime) -> None:
+def fill_store(store: Store, utc: datetime, cases: Sequence[Case]) -> None:
     """Put those cases into a store that it does not hold yet."""
     with store.reading() as con:
         known = {row[0] for row in con.execute("select episode_id from cases").fetchall()}
-    records = [record for case in load_cases() if (record := _record(case, known, utc))]
+    records = [record for case in cases if (record := _record(case, known, utc))]
     if not known:
         pairs = [{"fault": f, "source": s} for f, names in expectations().items() for s in names]
         records.append(Record({"expectations": pairs}, "expected"))
@@ -106,11 +141,11 @@ def fill_store(store: Store, utc: datetime) -> None:
         store.append(records)
 
 
-def configuration(model: str, name: str) -> dict[str, Any]:
+def configuration(model: str, name: str, cases: tuple[Case, ...]) -> dict[str, Any]:
     """Return what stands for the configuration of such a run."""
-    cases = short_hash(json.dumps([case.id for case in load_cases()] + [str(load_cases())]))
+    set_ = short_hash(json.dumps([case.id for case in cases] + [str(cases)]))
     return {
-        "name": name, "calibration": cases, "model": {"name": model, "options": {}},
+        "name": name, "calibration": set_, "model": {"name": model, "options": {}},
     }  # fmt: skip
 
 
@@ -139,6 +174,7 @@ def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
         {
             "episode_id": content, "case_id": case.id, "original": case.original,
             "fault": case.fault, "note": case.note,
+            **{key: getattr(case, key, None) for key in ("injection", "language", "wants")},
         }
     ]  # fmt: skip
     return record

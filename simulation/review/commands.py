@@ -25,7 +25,7 @@ from simulation.metrics import MetricsPort, serving
 from simulation.output import console_for, output, refuse_to_overwrite
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.query import open_reader
-from simulation.review.calibrate import calibrate, print_report
+from simulation.review.calibrate import calibrate, print_report, print_steered
 from simulation.review.funnel import print_funnel
 from simulation.review.job import Bounds
 from simulation.review.launch import review
@@ -198,15 +198,18 @@ def calibrate_(
     limit: Limit = None,
     retry: Retry = False,
     quiet: Quiet = False,
+    injections: Annotated[
+        bool, typer.Option("--injections", help="Judge texts that try to steer a judge instead.")
+    ] = False,
 ) -> None:
     """Judge conversations with known faults, and print precision and recall of every critic."""
     settings, cache = _critique_settings(critics, samples, [], override)
     bounds = Bounds(concurrency, limit, retry)
-    run, reason = calibrate(model, settings, out, bounds, quiet, cache)
+    run, reason = calibrate(model, settings, out, bounds, quiet, cache, injections)
     if reason != "done":
         typer.echo("not all of the set has been judged yet; the same command goes on", err=True)
     with output() as stream, closing(open_reader(run)) as con:
-        print_report(con, console_for(stream))
+        (print_steered if injections else print_report)(con, console_for(stream))
 
 
 def _critique_settings(

@@ -16,6 +16,7 @@ import duckdb
 from agents.conversation import Conversation, Line, Person
 from scenarios.culture import Culture
 from scenarios.placeholder import filled
+from scenarios.words import one_line
 from simulation.query import read_rows
 
 Rows = list[dict[str, Any]]
@@ -52,7 +53,7 @@ def load_conversations(
         scenario = filled(json.loads(head["scenario"]), names)
         people = tuple(_person(row, scenario["roles"][row["role"]]) for row in cast[id_])
         found[id_] = Conversation(
-            id_, scenario["title"], " ".join(scenario["setting"].split()),
+            id_, one_line(scenario["title"]), one_line(scenario["setting"]),
             _culture(head["culture"]), _public(scenario), people,
             _lines(turns[id_], happened[id_], {p.role: p.name for p in people}),
         )  # fmt: skip

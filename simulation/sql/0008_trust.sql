@@ -21,6 +21,14 @@ comment on column spa_attempts.reasoning is 'What the model thought before and b
 alter table turns add column cut varchar;
 comment on column turns.cut is 'What the model wrote beyond the act, as somebody else, and was left out; null where nothing was.';
 
+alter table cases add column injection varchar;
+alter table cases add column language varchar;
+alter table cases add column wants varchar;
+comment on column cases.injection is 'What a text that steers judges pretends to be or is: turn, heading, verdict or instruction; null where there is none.';
+comment on column cases.language is 'Language of that text, BCP 47.';
+comment on column cases.wants is 'What it tries to have said of the conversation: good or bad.';
+comment on column cases.original is 'Id of the conversation it was made from: the sound one, or the one without the injected text; of a sound one its own.';
+
 alter table choices add column fallback boolean;
 update choices set fallback = why in ('no bid could be read', 'the moderator''s answer could not be read');
 comment on column choices.fallback is 'Whether nobody was chosen by an answer, as none could be read, and the longest silent acted instead.';

@@ -73,7 +73,7 @@ def render_card(
     source: Path, overrides: Sequence[str], folder: Path, selection: Selection, contents: Contents
 ) -> str:
     """Return the card as Markdown with the metadata block of a Hugging Face dataset."""
-    template = load_template("card", Path(__file__).with_name("prompts"))
+    template = load_template("card", Path(__file__).with_name("prompts"), folded=False)
     text = template.page(
         front=_front_matter(selection, contents), contents=contents, selection=selection,
         run=source.stem, settings=selection.settings,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def render_card(facts: Facts, results: dict[str, Any]) -> str:
     """Return the card of a trained adapter as Markdown."""
-    template = load_template("card", Path(__file__).parent)
+    template = load_template("card", Path(__file__).parent, folded=False)
     values = facts.config.model_dump(mode="json")
     settings = {key: values[key] for key in ("lora", "optimisation", "seed")}
     return template.card(
