@@ -118,10 +118,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Models remember nothing of other tests."""
-    yield
+    """Models remember nothing of other tests, nor of what a fixture asked."""
     ASKED.clear()
     TRIES.clear()
+    yield
 
 
 def test_every_question_is_asked_once_and_stored(undisturbed: Path) -> None:

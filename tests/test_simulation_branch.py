@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from scenes import text_of
 
 from folkways import main
 from scenarios.errors import UserError
+from scenarios.registry import Code, CodeNotAllowed, allow_code, set_code
 from simulation.branch import SETTABLE, Changes
 from simulation.branching import Branched, Wanted, branch
 from simulation.budget import BudgetConfig
@@ -31,6 +33,14 @@ from simulation.reproduction import reproduce
 
 ROOT = Path(__file__).parent.parent
 GOAL = "You want to keep the zebra in the cellar."
+
+
+@pytest.fixture(autouse=True)
+def leave() -> Iterator[None]:
+    """The stores of these tests name models by import path; the user knows them."""
+    allow_code()
+    yield
+    set_code(Code())
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +79,7 @@ def started(run: Path, episode: str, at: int, *sets: str, **given: Any) -> Branc
 
 
 def turns(run: Path, episode: str) -> list[tuple[Any, ...]]:
-    columns = "* exclude (episode_id, words)"
+    columns = "* exclude (episode_id, words, cut)"
     return rows(run, f"select {columns} from turns where episode_id = '{episode}' order by turn")
 
 
@@ -108,6 +118,16 @@ def test_a_branch_shares_exactly_the_first_turns(scene: str, at: int, copy: Path
         (4, 1, 1)
     ]  # fmt: skip
     assert reproduce(copy, quiet=True).faults == []
+
+
+def test_a_model_that_a_store_names_by_import_path_needs_leave(copy: Path) -> None:
+    set_code(Code())
+    before = rows(copy, "select count(*) from episodes")
+    with pytest.raises(CodeNotAllowed, match="review_runs:player' is code, and is run only with"):
+        started(copy, parent(copy), 2)
+    assert rows(copy, "select count(*) from episodes") == before
+    with pytest.raises(CodeNotAllowed, match="review_runs:director' is code"):
+        started(copy, parent(copy), 2, model="review_runs:alpha")  # which the user has named
 
 
 def test_a_changed_goal_is_told_only_after_the_turn(copy: Path) -> None:
@@ -360,7 +380,7 @@ def test_a_transcript_says_where_a_branch_comes_from(
 ) -> None:
     id_ = parent(copy)
     with pytest.raises(SystemExit) as ended:
-        main(["branch", str(copy), id_, "--at", "2", "--say", "So be it.", "--quiet"])
+        main(["branch", str(copy), id_, "--at", "2", "--say", "So be it.", "--quiet", "--allow-code"])
     assert ended.value.code == 0
     one = capsys.readouterr().out.split()[0]
     with pytest.raises(SystemExit):
