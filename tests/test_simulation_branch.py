@@ -380,7 +380,8 @@ def test_a_transcript_says_where_a_branch_comes_from(
 ) -> None:
     id_ = parent(copy)
     with pytest.raises(SystemExit) as ended:
-        main(["branch", str(copy), id_, "--at", "2", "--say", "So be it.", "--quiet", "--allow-code"])
+        said = ["--at", "2", "--say", "So be it."]
+        main(["branch", str(copy), id_, *said, "--quiet", "--allow-code"])
     assert ended.value.code == 0
     one = capsys.readouterr().out.split()[0]
     with pytest.raises(SystemExit):
