@@ -36,7 +36,7 @@ from simulation.entry import Entry
 from simulation.episode import Conditions, Episode, play_episode
 from simulation.forecast import forecast, too_long
 from simulation.launch import launch, utc_now
-from simulation.live import entry_text
+from simulation.live import entry_text, heard_by_some
 from simulation.metrics import MetricsPort, serving
 from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.plan import make_plan, people_for, require_sound
@@ -179,9 +179,13 @@ def play(
     console.print(Text(printable(told.title), style="bold"))
     console.print(Text(printable(" ".join(told.setting.split()))), soft_wrap=False)
 
+    log: list[Entry] = []
+    present = [role for role, part in told.roles.items() if part.enters is None]
+
     def watch(stage: Stage, entries: Sequence[Entry]) -> None:
+        log.extend(entries)
         for entry in entries:
-            console.print(entry_text(entry, stage.names))
+            console.print(entry_text(entry, stage.names, heard_by_some(log, present)))
 
     async def one() -> None:
         engine = open_model(model)

@@ -7,8 +7,8 @@ nor become markup, script or a link.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,7 @@ from scenarios.placeholder import filled
 from scenarios.terminal import printable
 from scenarios.words import one_line
 from simulation.entry import Entry
-from simulation.live import COLOURS, entry_text
+from simulation.live import COLOURS, entry_text, heard_by_some, heard_text
 from simulation.page import render
 from simulation.query import read_rows
 
@@ -94,6 +94,8 @@ class Transcript:
     """Turn to the intent behind it; turns without a label are missing."""
     opinions: tuple[Opinion, ...]
     """Verdicts, where critics have judged."""
+    heard: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """Turn to the roles that heard it, where not everyone there did."""
     origin: str | None = None
     """Of a branch, where it comes from and what was changed."""
 
@@ -113,16 +115,20 @@ def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcri
         episode_id,
     )[0]
     names = con.execute("select role, name from roles where episode_id = ?", [episode_id])
-    scenario = filled(json.loads(head["data"]), dict(names.fetchall()))
-    head["title"] = scenario["title"]
-    known = {field.name: head[field.name] for field in fields(Transcript) if field.name in head}
+    told = dict(names.fetchall())
+    scenario = filled(json.loads(head["data"]), told)
+    head["title"] = filled(head["title"], told)
+    known = {each.name: head[each.name] for each in fields(Transcript) if each.name in head}
+    entries = tuple(_entries(con, episode_id))
+    present = [role for role, part in scenario["roles"].items() if not part.get("enters")]
     return Transcript(
         **known | {"title": one_line(head["title"])},
         setting=one_line(scenario["setting"]),
         players=tuple(_players(con, episode_id, scenario["roles"])),
-        entries=tuple(_entries(con, episode_id)),
+        entries=entries,
         purposes=_purposes(con, episode_id),
         opinions=tuple(_opinions(con, episode_id)),
+        heard=heard_by_some(entries, present),
         origin=_origin(con, episode_id),
     )
 
@@ -147,7 +153,7 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
                 )
     yield Text()
     for entry in transcript.entries:
-        yield entry_text(entry, transcript.names)
+        yield entry_text(entry, transcript.names, transcript.heard)
         if entry["kind"] == "turn" and (purpose := transcript.purposes.get(entry["turn"])):
             yield Padding(Text(printable(_told(purpose)), "dim italic"), (0, 0, 0, 8), expand=False)
     yield Text(printable(f"\n[the scene ends: {_ending(transcript)}]"), style="dim")
@@ -166,6 +172,7 @@ def render_page(transcript: Transcript, private: bool = True) -> str:
         private=private,
         private_facts=_private,
         told=_told,
+        heard_text=heard_text,
         subject=_subject,
         judged=_judged,
         ending=_ending(transcript),

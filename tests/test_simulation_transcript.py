@@ -17,12 +17,14 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from review_runs import scene_file
 from rich.console import Console
 from sample_store import DINNER, sample_run
 
 from folkways import main
 from scenarios.terminal import printable
 from simulation.entry import Entry
+from simulation.live import heard_by_some
 from simulation.query import find_episode, open_reader
 from simulation.transcript import (
     Opinion,
@@ -162,6 +164,39 @@ def test_the_terminal_shows_private_things_apart_and_then_the_scene(dinner: Tran
         "quality: good (very confident). Natural.",
     ]
     assert "1 Keiko Mori" in scene and "Wants him to eat. (expected: A mother feeds" in scene
+
+
+def test_acts_that_not_everyone_there_heard_say_who_did(tmp_path: Path) -> None:
+    run = sample_run(
+        tmp_path,
+        f"update turns set audience = [] where episode_id = '{DINNER}' and turn = 1",
+        f"update turns set audience = ['mother'] where episode_id = '{DINNER}' and turn = 7",
+    )
+    with open_reader(run) as con:
+        sealed = load_transcript(con, DINNER)
+        heard = con.execute(
+            "select turn, audience from turns where episode_id = ? and turn in (1, 7)", [DINNER]
+        ).fetchall()
+    assert sealed.heard == dict(heard) == {1: [], 7: ["mother"]}, "a whisper says it by itself"
+    text, page = printed(sealed), " ".join(Page(render_page(sealed)).text.split())
+    assert "1 Keiko Mori" in text and text.count("heard by") == page.count("heard by") == 2
+    assert "(heard by nobody): " in text and "(heard by nobody)" in page
+    assert "(heard by Keiko Mori)" in text and "(heard by Keiko Mori)" in page
+
+
+def test_who_is_not_there_yet_or_has_left_is_not_missed() -> None:
+    def turn(number: int, speaker: str, *audience: str, **given: Any) -> Entry:
+        plain = {"action": "speak", "addressees": [], "whisper": False, "failure": None}
+        return Entry(kind="turn", turn=number, speaker=speaker, audience=[*audience],
+                     **(plain | given))  # type: ignore[typeddict-item]  # fmt: skip
+
+    come = Entry(kind="entrance", name="c", audience=["a", "b"])
+    log = [
+        turn(1, "a", "b"), come, turn(2, "a", "b"), turn(3, "b", "a", "c"),
+        turn(4, "b", "a", action="leave"), turn(5, "a", "c"), turn(6, "c", failure="timeout"),
+        turn(7, "c", "a", action="leave"), turn(8, "a"),
+    ]  # fmt: skip
+    assert heard_by_some(log, ["a", "b"]) == {2: ["b"], 4: ["a"]}
 
 
 def test_private_things_can_be_left_out(dinner: Transcript) -> None:
@@ -308,6 +343,16 @@ def test_the_command_writes_a_page_and_does_not_overwrite(
     assert folkways(capsys, *command, "--force")[0] == 0
     code, _, errors = folkways(capsys, "view", run, "--html", tmp_path / "no" / "page.html")
     assert code == 1 and "cannot write" in errors
+
+
+def test_a_scene_that_is_played_tells_who_hears(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phases = [{"id": "sealed", "hears": "nobody"}]
+    file = scene_file(tmp_path, 3, id="bids", phases=phases, limits={"turns": 2})
+    play = ("scenario", "play", file, "--model", "fake", "--form", "json")
+    code, out, errors = folkways(capsys, *play)
+    assert code == 0 and out.count("(heard by nobody)") == 2, errors
 
 
 def test_an_empty_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
