@@ -7,12 +7,12 @@ decides nothing, but an adapter that does not fit is an error.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from agents.embedded import require_packages
 from scenarios.errors import UserError
+from scenarios.file import read_json
 
 CONFIG = "adapter_config.json"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -40,7 +40,7 @@ def adapter_hash(path: str) -> str:
 
 def lora_rank(folder: Path) -> int:
     """Return the room that vLLM has to make for an adapter. Raises UserError for another kind."""
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_json(folder / CONFIG, dict[str, Any])
     rank = config.get("r")
     if config.get("peft_type") != "LORA" or not isinstance(rank, int):
         raise UserError(f"adapter '{folder}' is no LoRA adapter; vLLM takes no other kind")

@@ -246,6 +246,7 @@ def _connect(path: Path, strict: bool) -> sqlite3.Connection:
 
 def _prepare(con: sqlite3.Connection, path: Path, strict: bool) -> None:
     """Make the tables of a new file. Raises ModelUnavailable for a file that is something else."""
+    con.execute("pragma trusted_schema = off")
     if not strict and not con.execute("select 1 from sqlite_master").fetchone():
         con.execute("pragma journal_mode = wal")
         con.executescript(TABLES.read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ from agents.engines.tokens import first_line, load_tokenizer
 from agents.template import short_hash
 from eval.report.abilities import Measured, changes, read_measured, read_results, table_lines
 from scenarios.errors import UserError
+from scenarios.file import read_json, write_whole
 from simulation.config import differences
 
 PACKAGES = ("lm_eval", "torch", "transformers", "peft")
@@ -139,11 +140,11 @@ def _read_record(out: Path, setting: Setting) -> dict[str, Any]:
     if not out.exists():
         return {}
     try:
-        record = json.loads(out.read_text(encoding="utf-8"))
+        record = read_json(out, dict[str, Any])
         before = record["setting"]
         for each in record["models"]:
             read_measured(each)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"{out} is no file of measured abilities; name another with --out"
         ) from error
@@ -161,11 +162,9 @@ def _write_record(
     moved: list[dict[str, Any]] | None = None,
 ) -> None:  # fmt: skip
     record = {"setting": setting.plain(), "changes": moved or [], "models": models}
-    beside = out.with_name(f"{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        beside.replace(out)
+        write_whole(out.parent, out, json.dumps(record, indent=1) + "\n")
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error.strerror}") from error
 

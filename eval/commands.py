@@ -148,7 +148,7 @@ def report(
     from simulation.launch import utc_now
 
     for path in write_report(run, utc_now(), draws):
-        typer.echo(str(path))
+        typer.echo(printable(str(path)))
 
 
 @wvs_app.command()
@@ -162,4 +162,4 @@ def export(
     from eval.report.harness import export_harness
 
     for path in export_harness(folder, chosen(preset), countries.split(",")):
-        typer.echo(str(path))
+        typer.echo(printable(str(path)))

@@ -27,9 +27,10 @@ from simulation.crew import Crew, Opened
 from simulation.handout import GIVEN_UP_AFTER, Handout
 from simulation.job import Job, shards_of
 from simulation.launch import utc_now
+from simulation.manifest import Manifest
 from simulation.placement import Cluster
 from simulation.progress import Progress
-from simulation.shard import Manifest, Shelf, clear
+from simulation.shard import SHARDS_AT, Shelf, clear
 from simulation.store import Store
 from simulation.worker import Done, Worker
 
@@ -107,6 +108,7 @@ class ClusterCrew(Crew[Item]):
                 await asyncio.to_thread(self.shelf.tidy)
             finally:
                 await asyncio.to_thread(ray.shutdown)
+        (self.store.path.parent / SHARDS_AT).unlink(missing_ok=True)  # all of them are merged
         if self._handout.given_up:
             raise UserError(
                 f"{self._handout.given_up} {self.progress.noun} were left undone: over each of "

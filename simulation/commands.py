@@ -71,7 +71,8 @@ def run(
     plan = make_plan(load_config(config, overrides))
     if dry_run:
         sums = forecast(plan, limit)
-        typer.echo(f"model              {plan.config.model.name}, reply form {plan.form}")
+        model = f"model              {plan.config.model.name}, reply form {plan.form}"
+        typer.echo(printable(model))
         typer.echo(f"episodes           {sums.episodes:,}")
         typer.echo(f"calls              {sums.calls:,} at most")
         typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
@@ -143,7 +144,7 @@ def show(
     for name in stage.scenario.roles:
         if role in (None, name):
             prompt = stage.actors[name].ask(stage.cue(name)).prompt
-            Console(stderr=False).rule(Text(f"{name}: what {stage.names[name]} is told"))
+            Console(stderr=False).rule(Text(printable(f"{name}: what {stage.names[name]} is told")))
             if isinstance(prompt, str):
                 typer.echo(printable(prompt))
             else:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from scenarios.errors import UserError
+from simulation.wall import connect, literal
 
 STORAGE_VERSION = "v1.4.0"
 """Oldest DuckDB that can read the stores that are made."""
 RETRY_S = 0.02
 _PID = re.compile(r"\(PID (\d+)\)")
 _OURS = ("different configuration", "already attached", "already open")
-Settings = dict[str, str | bool | int | float | list[str]]
+FOLDER = "spilled"
+"""Folder in a run's folder of stores that wait to be brought into the run's."""
 
 
 class StoreHeld(UserError):
@@ -35,31 +39,28 @@ def make_file(path: Path) -> None:
         con.execute(f"attach {literal(str(path))} as made (storage_version '{STORAGE_VERSION}')")
 
 
-def literal(text: str) -> str:
-    """Return text as an SQL literal, for statements that take no parameters."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def open_writer(path: Path, wait_s: float) -> duckdb.DuckDBPyConnection:
-    """Open a file for writing, waiting so many seconds while somebody else has it.
+def open_writer(
+    path: Path, wait_s: float, folders: Sequence[str] = (), **reach: Any
+) -> duckdb.DuckDBPyConnection:
+    """Open a file for writing, waiting so many seconds while somebody else has it. What waits
+    beside it can be read, and what `folders` and `reach` name, as `wall.connect` takes them.
 
     Raises StoreHeld after that, and UserError where it cannot be opened.
     """
-    return _open(path, wait_s, read_only=False, settings={})
+    spilled = str(path.parent.resolve() / FOLDER)
+    return _open(path, wait_s, folders=[spilled, *folders], **reach)
 
 
-def open_read_only(path: Path, wait_s: float, settings: Settings) -> duckdb.DuckDBPyConnection:
-    """Open a file for reading, as `open_writer` does."""
-    return _open(path, wait_s, read_only=True, settings=settings)
+def open_read_only(path: Path, wait_s: float, **reach: Any) -> duckdb.DuckDBPyConnection:
+    """Open a file for reading, as `open_writer` does, but for what waits beside it."""
+    return _open(path, wait_s, read_only=True, **reach)
 
 
-def _open(
-    path: Path, wait_s: float, *, read_only: bool, settings: Settings
-) -> duckdb.DuckDBPyConnection:
+def _open(path: Path, wait_s: float, **reach: Any) -> duckdb.DuckDBPyConnection:
     patience = time.monotonic() + wait_s
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=settings)
+            return connect(path, **reach)
         except duckdb.Error as error:
             holder = holder_of(error)
             if holder is None:

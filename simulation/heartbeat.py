@@ -20,10 +20,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from agents.engines.endpoint import EndpointState
 from agents.model import Model
+from scenarios.errors import UserError
+from scenarios.file import read_json, write_whole
 from simulation.budget import Budget
 from simulation.progress import Progress
 
@@ -149,7 +151,7 @@ class Heartbeat:
         name: str = MAIN, clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        self.file, self.name = run / FOLDER / f"{name}.json", name
+        self.run, self.file, self.name = run, run / FOLDER / f"{name}.json", name
         self.progress, self.budget, self.models = progress, budget, models
         self._clock, self._wall = clock, wall
         self._before = (budget.prompt_tokens, budget.completion_tokens, budget.cost)
@@ -164,7 +166,7 @@ class Heartbeat:
             self._earlier = [buried(s) for s in old.stages if s.stage != self.progress.stage]
         self._began_at = self._now()
         self._first = self._sample()
-        with suppress(OSError):
+        with suppress(OSError, UserError):
             self.file.parent.mkdir(exist_ok=True)
         self.write(self.beat())
         self._task = asyncio.create_task(self._go_on())
@@ -191,11 +193,9 @@ class Heartbeat:
 
     def write(self, beat: Beat, last: bool = False) -> None:
         """Replace the file; after the last beat a belated one is dropped."""
-        with self._writing, suppress(OSError):
+        with self._writing, suppress(OSError, UserError):
             if not self._over:
-                part = self.file.with_suffix(".part")
-                part.write_text(beat.model_dump_json(), encoding="utf-8")
-                os.replace(part, self.file)
+                write_whole(self.run, self.file, beat.model_dump_json())
             self._over |= last
 
     def _stage(self, end_reason: str | None) -> StageBeat:
@@ -260,6 +260,6 @@ def buried(stage: StageBeat) -> StageBeat:
 def read_beat(file: Path) -> Beat | None:
     """Return a heartbeat, or None where there is none that can be read."""
     try:
-        return Beat.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError):
+        return read_json(file, Beat)
+    except (FileNotFoundError, UserError):
         return None

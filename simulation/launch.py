@@ -20,6 +20,7 @@ import yaml
 
 from agents.event_loop import run_to_end
 from scenarios.errors import UserError
+from scenarios.file import parse_yaml, write_whole
 from simulation.budget import Budget
 from simulation.config import differences, shaping
 from simulation.engines import Engines
@@ -133,7 +134,8 @@ def settle_configuration(
     with store.reading() as con:
         empty = not any(con.execute(f"from {table} limit 1").fetchone() for table in records)
     if stored and not empty:
-        changed = differences(shaping(yaml.safe_load(stored[0])), shaping(resolved))
+        before = parse_yaml(stored[0], f"the configuration in {run / FILE}")
+        changed = differences(shaping(before), shaping(resolved))
         raise UserError(
             f"{run / FILE} was made with another configuration:\n  "
             + "\n  ".join(changed)
@@ -145,9 +147,8 @@ def settle_configuration(
     if not file.exists() and (stored or not main.exists()):
         file = main  # otherwise that of other work in the same store
     try:
-        file.write_text(text, encoding="utf-8")
+        write_whole(run, file, text)
     except OSError as error:
-        file.unlink(missing_ok=True)
         raise UserError(
             f"cannot write {file}: {error.strerror}; run the same command again once there is room"
         ) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from scenarios.errors import UserError
+from scenarios.file import inside
 
 FILE = "run.lock"
 PATIENCE_S = 0.2
@@ -26,6 +27,7 @@ def locked(run: Path) -> Iterator[None]:
 
     Raises UserError with the PID of whoever holds it, and where the folder cannot be written.
     """
+    inside(run, run / FILE)
     try:
         opened = (run / FILE).open("a+", encoding="utf-8")
     except OSError as error:

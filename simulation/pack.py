@@ -15,12 +15,12 @@ import duckdb
 
 from scenarios.errors import UserError
 from simulation.lock import locked
-from simulation.query import connect, find_store
-from simulation.shard import FACTS, MANIFEST, Manifest, Shelf, merge_shards
+from simulation.manifest import MANIFEST, Manifest, shard_tables
+from simulation.query import find_store, open_store
+from simulation.shard import FACTS, Shelf, merge_shards, readable
 from simulation.store import FILE, Store
+from simulation.wall import connect, quoted
 
-BOOKKEEPING = ("meta", "merged_shards")
-"""Tables that describe a store rather than what is in it."""
 TABLES = """
 select table_name, list_contains(list(column_name), 'episode_id') as by_episode
 from duckdb_columns() join duckdb_tables() using (table_name) group by table_name order by all
@@ -47,11 +47,15 @@ def pack(run: Path, place: str, per_shard: int) -> Iterator[Manifest]:
     if shelf.manifests():
         raise UserError(f"'{place}' holds shards already; choose a folder that is empty or missing")
     name = secrets.token_hex(4)
-    with locked(path.parent), connect(path, settings={}, ours=True) as con:
-        shelf.connect(con)
-        tables = [row for row in con.execute(TABLES).fetchall() if row[0] not in BOOKKEEPING]
+    if path.is_dir():
+        raise UserError(f"'{path}' is a folder of shards already; give a run")
+    shelf.make()
+    with locked(path.parent), open_store(path, ours=True, **shelf.reach()) as con:
+        tables = [row for row in con.execute(TABLES).fetchall() if row[0] in shard_tables()]
         try:
-            queries = {table: f"from {table}" for table, by_episode in tables if not by_episode}
+            queries = {
+                table: f"from {quoted(table)}" for table, by_episode in tables if not by_episode
+            }
             yield _write(con, shelf, f"{name}-000000", FACTS, queries, (0, 0, 0, 0, None))
             count = con.execute("select count(*) from episodes").fetchall()[0][0]
             for number, start in enumerate(range(0, count, per_shard), start=1):
@@ -61,8 +65,8 @@ def pack(run: Path, place: str, per_shard: int) -> Iterator[Manifest]:
                     [per_shard, start],
                 )
                 queries = {
-                    table: f"select * from {table} semi join chosen using (episode_id) "
-                    f"order by {table}.rowid"
+                    table: f"select * from {quoted(table)} semi join chosen using (episode_id) "
+                    f"order by {quoted(table)}.rowid"
                     for table, by_episode in tables
                     if by_episode
                 }
@@ -129,8 +133,7 @@ def _require_configurations(
 
     `known` are the runs in the store by id, each with the hash of its configuration and its kind.
     """
-    with duckdb.connect() as con:
-        shelf.connect(con)
+    with connect(**shelf.reach()) as con, readable(shelf):
         files = {
             table: [shelf.path(one.shard, table) for one in manifests if table in one.rows]
             for table in ("runs", "episodes")
@@ -154,7 +157,7 @@ def _require_configurations(
                 f"'{shelf.place}' cannot be merged into {run}: a store holds one {kind}, not "
                 f"'{other}' and '{run_id}'; choose a folder of its own"
             )
-    if lost := sorted({run_id for (run_id,) in played} - known.keys()):
+    if lost := sorted({str(run_id) for (run_id,) in played} - known.keys()):
         raise UserError(
             f"the shards in '{shelf.place}' lack the configuration of their run "
             f"'{lost[0]}', and {run} does not hold it: merge them into that run, or merge what "

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agents.cache import CACHED
+from scenarios.terminal import printable
 from simulation.entry import Entry
 from simulation.metrics import served
 from simulation.record import Record
@@ -93,7 +94,7 @@ class Progress:
     def note(self, text: str) -> None:
         """Print one line."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
     def line(self) -> str:
         """Return the state as one line."""
@@ -113,7 +114,7 @@ class Progress:
             parts.append(f"${self.cost:.4f}")
         if self.outcomes:
             parts.append(", ".join(f"{what} {n}" for what, n in self.outcomes.most_common()))
-        return " | ".join(parts)
+        return printable(" | ".join(parts))
 
     @contextmanager
     def shown(self) -> Iterator[None]:

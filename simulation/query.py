@@ -6,7 +6,7 @@ Invariant: no query changes the store, reaches another file or the network, or c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,24 +17,16 @@ import duckdb
 from duckdb import StatementType
 
 from scenarios.errors import UserError
-from simulation.connection import Settings, StoreHeld, open_read_only
+from simulation.connection import StoreHeld, open_read_only
 from simulation.lock import holder, locked
 from simulation.shard_reader import is_shelf, open_shards
 from simulation.snapshot import snapshot
 from simulation.spill import spills_of
+from simulation.statement import check_statement
 from simulation.store import FILE, PATIENCE_S, STORE_VERSION, Store, read_meta
 
 LOCK_WAIT_S = 2.0
 """How long a reader waits for the writer of a live run to be between two transactions."""
-READING = (StatementType.SELECT, StatementType.EXPLAIN, StatementType.MULTI)
-"""Statements that only read. To DuckDB `describe`, `summarize` and `show` are SELECT, and `pivot`
-is MULTI."""
-SETTINGS: Settings = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "python_enable_replacements": "false",
-}
-"""Settings made before the file is opened: nothing is fetched, no Python variable is a table."""
 FAULTY_SQL = (duckdb.ParserException, duckdb.CatalogException, duckdb.BinderException)
 CHUNK = 5000
 """Rows fetched at a time."""
@@ -86,17 +78,26 @@ def open_reader(
     """
     path = find_store(run)
     shards = path.is_dir()
-    con = open_shards(path, SETTINGS) if shards else connect(path, wait_s)
+    reach = [str(target.resolve())] if target else []
+    con = open_shards(path, reach) if shards else open_store(path, wait_s, paths=reach)
     try:
         if memory is not None:
             _bound_memory(con, memory)
-        if shards:
-            con.execute("set allowed_directories = ?", [[f"{path.resolve()}/"]])
-        else:
-            _check_version(con, path)
-        con.execute("set allowed_paths = ?", [[str(target.resolve())] if target else []])
-        con.execute("set enable_external_access = false")
         con.execute("set lock_configuration = true")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def open_store(
+    path: Path, wait_s: float = LOCK_WAIT_S, *, ours: bool = False, **reach: Any
+) -> duckdb.DuckDBPyConnection:
+    """Open a store for reading; `reach` is what else is in reach, as `wall.connect` takes it, and
+    `ours` says that the caller has locked the run. Raises UserError as `open_reader` does."""
+    con = _connect(path, wait_s, ours, reach)
+    try:
+        _check_version(con, path)
     except BaseException:
         con.close()
         raise
@@ -105,8 +106,8 @@ def open_reader(
 
 def run_query(con: duckdb.DuckDBPyConnection, sql: str) -> Result:
     """Run a single reading statement. Raises UserError for anything else and for faulty SQL."""
-    check_statement(con, sql)
     try:
+        check_statement(con, sql)
         description = con.execute(sql).description or []
     except duckdb.Error as error:
         raise _explained(error) from error
@@ -142,24 +143,6 @@ def write_parquet(run: Path, sql: str, target: Path, memory: str | None = None) 
     return int(counted[0][0])
 
 
-def check_statement(con: duckdb.DuckDBPyConnection, sql: str) -> StatementType:
-    """Return the type of the statement. Raises UserError unless it is one, and only reads."""
-    try:
-        statements = con.extract_statements(sql)
-    except duckdb.Error as error:
-        raise _explained(error) from error
-    if len(statements) != 1:
-        raise UserError(f"give one SQL statement; found {len(statements) or 'none'}")
-    kind = statements[0].type
-    if kind not in READING:
-        found = kind.name.lower().replace("_", " ")
-        raise UserError(
-            f"a store can only be read: found {found}; allowed are select, with, from, values, "
-            "describe, summarize, show, explain and pivot"
-        )
-    return kind
-
-
 def read_rows(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> list[dict[str, Any]]:
     """Return the rows of a query of our own as dictionaries."""
     cursor = con.execute(query, list(values))
@@ -191,8 +174,8 @@ def _runs_in(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{FILE}")) if folder.is_dir() else []
 
 
-def connect(
-    path: Path, wait_s: float = LOCK_WAIT_S, settings: Settings = SETTINGS, *, ours: bool = False
+def _connect(
+    path: Path, wait_s: float, ours: bool, reach: Mapping[str, Any]
 ) -> duckdb.DuckDBPyConnection:
     """Open a store for reading: its file, or a snapshot while somebody writes the run, holds the
     file or has something beside it that cannot be brought in.
@@ -204,10 +187,10 @@ def connect(
             Store(path.parent).settle(PATIENCE_S)
     if (ours or holder(path.parent) is None) and not spills_of(path):
         with suppress(StoreHeld):
-            return open_read_only(path, 0.0, settings)
+            return open_read_only(path, 0.0, **reach)
     with snapshot(path, wait_s) as copy:
-        temporary = {"temp_directory": str(Path(gettempdir()) / f"folkways-{os.getpid()}")}
-        return open_read_only(copy, 0.0, settings | temporary)
+        temporary = str(Path(gettempdir()) / f"folkways-{os.getpid()}")
+        return open_read_only(copy, 0.0, temp_directory=temporary, **reach)
 
 
 def _bound_memory(con: duckdb.DuckDBPyConnection, memory: str) -> None:

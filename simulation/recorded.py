@@ -6,19 +6,18 @@ files that may have changed since.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
 import duckdb
-import yaml
 
 from agents.actor import ReplyForm
 from agents.view import Conditioning
 from scenarios.culture import Culture
 from scenarios.errors import UserError
+from scenarios.file import checked, parse_json, parse_yaml
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig
@@ -220,21 +219,21 @@ def with_roles(scenario: Scenario, changes: Mapping[str, Mapping[str, Any]]) -> 
 
 @cache
 def _config(text: str) -> RunConfig:
-    resolved = yaml.safe_load(text)
-    resolved.pop("contents")
-    return RunConfig.model_validate(resolved)
+    resolved = parse_yaml(text, "the configuration of a stored run")
+    resolved.pop("contents", None)
+    return checked(resolved, RunConfig, "the configuration of a stored run")
 
 
 @cache
 def _scenario(data: str) -> Scenario:
-    return Scenario.model_validate(json.loads(data))
+    return parse_json(data, Scenario, "a stored scenario")
 
 
 @cache
 def _persona(data: str) -> Persona:
-    return Persona.model_validate(json.loads(data))
+    return parse_json(data, Persona, "a stored persona")
 
 
 @cache
 def _culture(data: str) -> Culture:
-    return Culture.model_validate(json.loads(data))
+    return parse_json(data, Culture, "a stored culture")

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scenarios.terminal import printable
+from scenarios.terminal import guard, printable
 from simulation.query import Result
 
 NARROW = 10
@@ -31,6 +31,8 @@ LONGEST = 1000
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 PLAIN = ("VARCHAR", *WHOLE)
 """Types whose values CSV and JSON have just as they are."""
+QUOTED = "\r\n;\t"
+"""Characters for which CSV quotes a value, besides the comma and the quote."""
 NUMBERS = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")
 
 
@@ -57,13 +59,16 @@ def print_table(result: Result, console: Console, limit: int | None) -> None:
 
 
 def write_csv(result: Result, stream: TextIO) -> None:
-    """Write all rows as CSV with a head: null empty, lists and maps as JSON, times as ISO 8601."""
-    writer = csv.writer(_Lines(stream), lineterminator="\r\n")
-    writer.writerow(result.columns)
+    """Write all rows as CSV with a head: null empty, lists and maps as JSON, times as ISO 8601.
+
+    Text that a spreadsheet would compute has an apostrophe before it.
+    """
+    writer = csv.writer(_Lines(stream), lineterminator=QUOTED)
+    writer.writerow(map(guard, result.columns))
     plain = [kind in PLAIN for kind in result.types]
     for row in result.rows:
         cells = zip(plain, row, strict=True)
-        writer.writerow([value if easy else _csv_cell(value) for easy, value in cells])
+        writer.writerow([_csv_cell(value, easy) for easy, value in cells])
 
 
 def write_json(result: Result, stream: TextIO) -> None:
@@ -107,20 +112,22 @@ def as_json(value: Any) -> Any:
 class _Lines:
     """Ends the lines of a CSV writer in a line feed alone.
 
-    The writer quotes a value for the characters of its own line end only, so its line end has to be
-    the long one lest a carriage return break a row.
+    The writer quotes a value for the characters of its own line end only, so its line end has to
+    name all that break a row or a cell for some reader.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def write(self, line: str) -> None:
-        self.stream.write(line.removesuffix("\r\n") + "\n")
+        self.stream.write(line.removesuffix(QUOTED) + "\n")
 
 
-def _csv_cell(value: Any) -> str:
-    plain = as_json(value)
-    return plain if isinstance(plain, str) else "" if plain is None else _dump(plain)
+def _csv_cell(value: Any, easy: bool) -> Any:
+    plain = value if easy else as_json(value)
+    if isinstance(plain, str):
+        return guard(plain)
+    return plain if easy else "" if plain is None else _dump(plain)
 
 
 def _dump(value: Any) -> str:

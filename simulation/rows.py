@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 
+from simulation.wall import quoted
+
 Row = Mapping[str, Any]
 DERIVED = {"turns": {"words": "spoken_words(action, text)"}}
 """Columns that are computed from others when a row is stored."""
@@ -47,8 +49,8 @@ def _insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, 
         ).fetchall()
         derived = DERIVED.get(table, {})
         given = [(name, data_type) for name, data_type in described if name not in derived]
-        values = ", ".join(f'{_unnested(data_type)} as "{name}"' for name, data_type in given)
-        computed = "".join(f', {formula} as "{name}"' for name, formula in derived.items())
+        values = ", ".join(f"{_unnested(data_type)} as {quoted(name)}" for name, data_type in given)
+        computed = "".join(f", {formula} as {quoted(name)}" for name, formula in derived.items())
         ignore = "or ignore " if table in SHARED_KEYS else ""
         statement = f"insert {ignore}into {table} by name select *{computed} from (select {values})"
         _statements[table] = statement, [name for name, _ in given]

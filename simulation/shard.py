@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,13 +25,15 @@ import duckdb
 import fsspec  # type: ignore[import-untyped]
 
 from scenarios.errors import UserError
+from scenarios.file import LARGEST, inside, parse_json, read_bytes, remove, write_whole
 from simulation.job import shards_of
+from simulation.manifest import MANIFEST, Manifest, read_manifest
 from simulation.placement import Cluster
 from simulation.record import Record
 from simulation.rows import SHARED_KEYS, insert_rows
-from simulation.store import STORE_VERSION, Store, schema_sql
+from simulation.store import WRITE_FAULTS, Store, schema_sql
+from simulation.wall import connect, quoted
 
-MANIFEST = "shard.json"
 FACTS = "facts"
 """Stage of a shard that holds what belongs to no episode, such as the run's configuration."""
 OF_RUNS = ("runs", "launches")
@@ -37,27 +42,6 @@ SHARDS_AT = "shards.url"
 """File in a run's folder that names the URL of its shards, where they are elsewhere."""
 MERGED_AT_ONCE = 64
 """Shards that one transaction merges."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a shard holds."""
-
-    shard: str
-    worker: str
-    stage: str
-    items: list[int]
-    """Numbers of the items of the worker's launch that are whole in it."""
-    records: int
-    outcomes: dict[str, int]
-    turns: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None
-    rows: dict[str, int]
-    """Rows by table."""
-    store_version: int = STORE_VERSION
-    application: str = "folkways"
 
 
 class Shelf:
@@ -75,10 +59,11 @@ class Shelf:
     def __reduce__(self) -> tuple[type[Shelf], tuple[str]]:
         return Shelf, (self.place,)
 
-    def connect(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Have a connection read and write here."""
-        if not self.local:
-            con.register_filesystem(self.fs)
+    def reach(self) -> dict[str, Any]:
+        """Return what a connection of `wall.connect` needs to read and write here."""
+        if self.local:
+            return {"folders": [str(Path(self.root).resolve())]}
+        return {"folders": [self.fs.unstrip_protocol(self.root)], "filesystem": self.fs}
 
     def path(self, shard: str, table: str) -> str:
         """Return where DuckDB finds a table of a shard."""
@@ -88,28 +73,37 @@ class Shelf:
     def write(self, name: str, value: Any) -> None:
         """Write a small file of JSON, whole or not at all."""
         target, data = f"{self.root}/{name}", json.dumps(value).encode()
-        if not self.local:  # an object is put whole
+        if self.local:
+            write_whole(Path(self.root), Path(target), data)
+        else:  # an object is put whole
             self.fs.pipe_file(target, data)
-            return
-        part = Path(f"{target}.part")
-        part.write_bytes(data)
-        part.replace(target)
 
-    def read(self, name: str) -> Any:
-        """Return what a file of JSON holds, or None where there is none."""
+    def read(self, name: str) -> bytes | None:
+        """Return what a small file holds, or None where there is none."""
+        target = f"{self.root}/{name}"
+        if self.local:
+            path = Path(target)
+            return read_bytes(inside(Path(self.root), path)) if path.exists() else None
         try:
-            return json.loads(self.fs.cat_file(f"{self.root}/{name}"))
+            data: bytes = self.fs.cat_file(target, end=LARGEST)
         except FileNotFoundError:
             return None
+        return data
 
     def make(self, shard: str = "") -> None:
         """Make the folder of a shard, or of all."""
+        if self.local and shard:
+            inside(Path(self.root), Path(self.root) / shard)
         self.fs.makedirs(f"{self.root}/{shard}", exist_ok=True)
 
     def remove(self, name: str) -> None:
         """Remove a shard or a mark."""
         target = f"{self.root}/{name}"
-        if self.fs.exists(target):
+        if not re.fullmatch(r"[A-Za-z0-9-]+(\.json)?", name):
+            raise UserError(f"'{name}' is not the name of a shard; nothing is removed")
+        if self.local:
+            remove(Path(self.root), Path(target))
+        elif self.fs.exists(target):
             self.fs.rm(target, recursive=True)
 
     def tidy(self) -> None:
@@ -130,7 +124,9 @@ class Shelf:
         closed: dict[str, set[str]] = {}
         for name in names:
             if name.endswith(".json"):
-                closed[name.removesuffix(".json")] = set(self.read(name) or ())
+                mark = self.read(name)
+                listed = parse_json(mark or b"[]", list[str], f"{self.place}/{name}")
+                closed[name.removesuffix(".json")] = set(listed)
             elif not name.endswith(".part"):
                 shards.append(name)
         found = []
@@ -139,26 +135,21 @@ class Shelf:
             if not writer or worker not in (None, writer) or name not in closed.get(writer, {name}):
                 continue
             if data := self.read(f"{name}/{MANIFEST}"):
-                found.append(_manifest(data, f"{self.place}/{name}"))
+                found.append(read_manifest(data, name, f"{self.place}/{name}/{MANIFEST}"))
+                self._check_links(name)
         return found
+
+    def _check_links(self, shard: str) -> None:
+        """Raise UserError where a table of a shard is a link to a file elsewhere."""
+        for entry in os.scandir(f"{self.root}/{shard}") if self.local else ():
+            if entry.is_symlink():
+                inside(Path(self.root), Path(entry.path))
 
     def close(self, worker: str) -> list[Manifest]:
         """Return the shards of a worker, and see to it that these stay all."""
         found = self.manifests(worker)
         self.write(f"{worker}.json", [manifest.shard for manifest in found])
         return found
-
-
-def _manifest(data: dict[str, Any], where: str) -> Manifest:
-    version = data.get("store_version")
-    if data.get("application") != "folkways" or not isinstance(version, int):
-        raise UserError(f"{where} is no shard of folkways")
-    if version != STORE_VERSION:
-        raise UserError(
-            f"{where} was written by a folkways with store version {version}; this one has "
-            f"{STORE_VERSION}: merge it with the version that wrote it"
-        )
-    return Manifest(**data)
 
 
 @dataclass(slots=True)
@@ -183,8 +174,7 @@ class ShardWriter:
 
     def __post_init__(self) -> None:
         """Make the store's tables in memory: their columns have the types that shards have."""
-        self._con = duckdb.connect()
-        self.shelf.connect(self._con)
+        self._con = connect(**self.shelf.reach())
         self._con.execute(schema_sql())
 
     def append(
@@ -238,22 +228,45 @@ class ShardWriter:
 def recover(store: Store, cluster: Cluster | None, now: datetime) -> int:
     """Merge what workers left on the shelf of a run, and return how many shards that were.
 
-    None of them writes any more: whoever is still there after its launch is closed. Raises
-    UserError where the shelf cannot be read, or the store not written.
+    None of them writes any more: whoever is still there after its launch is closed. Shards outside
+    the run's folder are taken off their shelf only if this launch names it. Raises UserError where
+    a shelf cannot be read, or the store not written.
     """
     run = store.path.parent
-    note = run / SHARDS_AT
+    kept = bool(cluster and cluster.keep)
+    places = {str(run.resolve() / "shards"): kept} if (run / "shards").is_dir() else {}
+    if noted := _noted(run, cluster):
+        places[noted] = True
     if cluster and cluster.shards:
-        note.write_text(shards_of(run, cluster), encoding="utf-8")
-    places = [str(run.resolve() / "shards")] if (run / "shards").is_dir() else []
-    if note.exists():
-        places.append(note.read_text(encoding="utf-8"))
+        named = shards_of(run, cluster)
+        write_whole(run, run / SHARDS_AT, named)
+        places[named] = kept
     merged = 0
-    for shelf in map(Shelf, places):
-        for worker in sorted({manifest.worker for manifest in shelf.manifests()}):
+    for place, keep in places.items():
+        shelf = Shelf(place)
+        for worker in () if keep else sorted({one.worker for one in shelf.manifests()}):
             shelf.close(worker)
-        merged += clear(store, shelf, shelf.manifests(), now, keep=bool(cluster and cluster.keep))
+        merged += clear(store, shelf, shelf.manifests(), now, keep=keep)
     return merged
+
+
+def _noted(run: Path, cluster: Cluster | None) -> str | None:
+    """Return where an earlier launch that was cut short left shards, if this one does not say so.
+
+    Raises UserError for a place on another machine: a file in a folder decides on no connection.
+    """
+    note = run / SHARDS_AT
+    if not note.exists():
+        return None
+    place = read_bytes(inside(run, note)).decode(errors="replace").strip()
+    if cluster and cluster.shards and place == shards_of(run, cluster):
+        return None
+    if len(place) > 4096 or not Shelf(place).local:
+        raise UserError(
+            f"{note} says that shards of this run are at '{place[:200]}'; add --ray --shards with "
+            f"that place, or bring them in with `folkways merge {run} URL` and remove {SHARDS_AT}"
+        )
+    return place
 
 
 def clear(
@@ -280,8 +293,8 @@ def merge_shards(
     wanted = list(manifests)
     if not wanted:
         return 0, 0
-    with store.storing(None if live else math.inf) as (_, con):
-        shelf.connect(con)
+    waiting = store.storing(None if live else math.inf, **shelf.reach())
+    with waiting as (_, con), readable(shelf, WRITE_FAULTS):
         stored = {row[0] for row in con.execute("select shard_id from merged_shards").fetchall()}
         fresh = [manifest for manifest in wanted if manifest.shard not in stored]
         rows = 0
@@ -297,6 +310,19 @@ def merge_shards(
     return len(fresh), rows
 
 
+@contextmanager
+def readable(shelf: Shelf, others: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what DuckDB says of files that are not what their manifest says into UserError; `others`
+    are errors that somebody else sees to."""
+    try:
+        yield
+    except others:
+        raise
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot read the shards in '{shelf.place}': {reason}") from error
+
+
 def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Manifest]) -> int:
     files: dict[str, list[str]] = {}
     for manifest in manifests:
@@ -310,8 +336,9 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
     rows = 0
     for table, paths in files.items():
         shared = table in SHARED_KEYS or table == "runs"
-        columns = [name for _, name, *_ in con.execute(f"pragma table_info('{table}')").fetchall()]
-        listed = ", ".join(f'"{name}"' for name in columns)
+        described = con.execute("select name from pragma_table_info(?)", [table]).fetchall()
+        columns = [name for (name,) in described]
+        listed = ", ".join(map(quoted, columns))
         kept, values = "", [paths]
         if twice and "episode_id" in columns:
             kept = "where not list_contains(?, episode_id)"
@@ -319,7 +346,7 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
         elif table == "launches":
             kept = f"except select {listed} from launches order by started_at"
         done = con.execute(
-            f"insert {'or ignore ' if shared else ''}into {table} ({listed}) "
+            f"insert {'or ignore ' if shared else ''}into {quoted(table)} ({listed}) "
             f"select {listed} from read_parquet(?) {kept}",
             values,
         ).fetchone()
@@ -328,7 +355,7 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
 
 
 def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return not con.execute(f"select 1 from {table} limit 1").fetchall()
+    return not con.execute(f"select 1 from {quoted(table)} limit 1").fetchall()
 
 
 def _twice(con: duckdb.DuckDBPyConnection, files: Sequence[str]) -> list[str]:

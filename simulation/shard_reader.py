@@ -6,15 +6,19 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import atexit
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
 from scenarios.errors import UserError
+from simulation.manifest import MANIFEST
 from simulation.rows import SHARED_KEYS
-from simulation.shard import MANIFEST, Shelf
+from simulation.shard import Shelf
 from simulation.store import schema_sql, views_sql
+from simulation.wall import connect, literal, quoted
 
 
 def is_shelf(folder: Path) -> bool:
@@ -22,10 +26,9 @@ def is_shelf(folder: Path) -> bool:
     return folder.is_dir() and next(folder.glob(f"*/{MANIFEST}"), None) is not None
 
 
-def open_shards(
-    folder: Path, settings: Mapping[str, str | bool | int | float | list[str]]
-) -> duckdb.DuckDBPyConnection:
-    """Open a folder of shards for reading, as they are at this moment.
+def open_shards(folder: Path, reach: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
+    """Open a folder of shards for reading, as they are at this moment; `reach` are other
+    files that may be written.
 
     Raises UserError where one cannot be read, or was written by another version.
     """
@@ -34,12 +37,17 @@ def open_shards(
     for manifest in shelf.manifests():
         for table in manifest.rows:
             files.setdefault(table, []).append(shelf.path(manifest.shard, table))
-    con = duckdb.connect(config=dict(settings))
+    temporary = TemporaryDirectory(prefix="folkways-")
+    atexit.register(temporary.cleanup)
+    tables = [path for paths in files.values() for path in paths]
+    con = connect(paths=[*tables, *reach], temp_directory=temporary.name)
     try:
         con.execute(schema_sql())
         for table, paths in files.items():
             if table in SHARED_KEYS:
-                con.execute(f"insert or ignore into {table} by name from read_parquet(?)", [paths])
+                con.execute(
+                    f"insert or ignore into {quoted(table)} by name from read_parquet(?)", [paths]
+                )
             else:
                 _stand_in(con, table, paths)
         con.execute(views_sql())
@@ -63,18 +71,13 @@ def _stand_in(con: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> N
         "order by column_index",
         [table],
     ).fetchall()
-    chosen = ", ".join(f'held."{name}"::{kind} as "{name}"' for name, kind, _ in columns)
-    listed = ", ".join(_quoted(path) for path in paths)
-    con.execute(f"drop table {table}")
+    chosen = ", ".join(f"held.{quoted(n)}::{kind} as {quoted(n)}" for n, kind, _ in columns)
+    listed, name = ", ".join(map(literal, paths)), quoted(table)
+    con.execute(f"drop table {name}")
     con.execute(
-        f"create view {table} as select {chosen}, held.file_row_number as rowid "
-        f"from read_parquet([{listed}]) held"
+        f"create view {name} as select {chosen}, held.file_row_number as rowid "
+        f"from read_parquet([{listed}], hive_partitioning = false) held"
     )
-    con.execute(f"comment on view {table} is {_quoted(meaning or '')}")
-    for name, _, comment in columns:
-        con.execute(f'comment on column {table}."{name}" is {_quoted(comment or "")}')
-
-
-def _quoted(text: str) -> str:
-    """Return text as an SQL literal: a view cannot hold bound parameters."""
-    return "'" + text.replace("'", "''") + "'"
+    con.execute(f"comment on view {name} is {literal(meaning or '')}")
+    for column, _, comment in columns:
+        con.execute(f"comment on column {name}.{quoted(column)} is {literal(comment or '')}")

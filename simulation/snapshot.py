@@ -21,6 +21,7 @@ from scenarios.errors import UserError
 from simulation import file_copy
 from simulation.connection import cannot_open
 from simulation.spill import absorb, spills_of
+from simulation.wall import connect
 
 TRIES = 3
 PREFIX = ".snapshot-"
@@ -65,7 +66,8 @@ def _take(path: Path, target: Path, wait_s: float) -> None:
         folder = target.parent / str(number) / spill.parent.name
         folder.mkdir(parents=True)
         copy_file(spill, folder / spill.name, wait_s)
-    with duckdb.connect(str(target)) as con:  # brings its write-ahead log in as well
+    home = str(target.parent.resolve())
+    with connect(target, folders=[home]) as con:  # brings its write-ahead log in as well
         for copied in sorted(target.parent.glob(f"*/*/{path.name}")):
             absorb(con, copied)
 

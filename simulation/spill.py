@@ -8,7 +8,6 @@ Invariant: a spill is brought in whole and once.
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from pathlib import Path
 
 import duckdb
 
-from simulation.connection import literal
+from scenarios.file import remove
+from simulation.connection import FOLDER
+from simulation.wall import literal, quoted
 
-FOLDER = "spilled"
 STAGE = "spill"
 """What the table merged_shards calls it."""
 _TABLES = """
@@ -49,7 +49,7 @@ def absorb_all(con: duckdb.DuckDBPyConnection, path: Path) -> int:
     with _absorbing:
         for spill in spills_of(path):
             rows += absorb(con, spill)
-            shutil.rmtree(spill.parent)
+            remove(path.parent, spill.parent)
         if (path.parent / FOLDER).is_dir() and not any((path.parent / FOLDER).iterdir()):
             (path.parent / FOLDER).rmdir()
     return rows
@@ -95,6 +95,7 @@ def _bring(
     ignore, kept = "or ignore " if keyed else "", ""
     if by_episode and twice:
         kept = "where episode_id is null or not list_contains($1, episode_id)"
-    query = f'insert {ignore}into "{table}" by name select * from spill."{table}" {kept}'
+    name = quoted(table)
+    query = f"insert {ignore}into {name} by name select * from spill.{name} {kept}"
     done = con.execute(query, [twice] if kept else []).fetchone()
     return int(done[0]) if done else 0

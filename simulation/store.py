@@ -12,25 +12,31 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from agents.template import short_hash
 from scenarios.errors import UserError
+from scenarios.file import inside
 from scenarios.terminal import printable
 from scenarios.words import sql_patterns
-from simulation.connection import StoreHeld, make_file, open_writer
+from simulation.connection import FOLDER, StoreHeld, make_file, open_writer
 from simulation.record import Record
 from simulation.rows import SHARED_KEYS, Row, insert_rows
 from simulation.snapshot import snapshot
-from simulation.spill import FOLDER, absorb_all, spills_of
+from simulation.spill import absorb_all, spills_of
+from simulation.wall import connect
 
 FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
+BESIDE = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
+"""Endings of what DuckDB writes beside the file."""
 SQL = Path(__file__).with_name("sql")
 MIGRATIONS = (
     "0001_tables.sql", "0002_review.sql", "0003_survey.sql", "0004_spa.sql", "0005_experiment.sql",
@@ -95,6 +101,8 @@ class Store:
 
         A new file appears whole or not at all. An older one is waited for while somebody holds it.
         """
+        for ending in ("", *BESIDE):
+            inside(self.path.parent, self.path.with_name(f"{FILE}{ending}"))
         if self.path.exists():
             with self.reading() as con:
                 if _wanted().items() <= _meta_of(con, self.path).items():
@@ -163,36 +171,40 @@ class Store:
             con = self._open(self._patience())
         except StoreHeld:
             with snapshot(self.path, 0.0) as copy:
-                con = duckdb.connect(str(copy))
+                con = connect(copy)
         with self._opened(con):
             yield con
 
     @contextlib.contextmanager
     def storing(
-        self, wait_s: float | None = None
+        self, wait_s: float | None = None, **reach: Any
     ) -> Iterator[tuple[Store, duckdb.DuckDBPyConnection]]:
         """Give a store and a connection to write what is new: this one, or a spill where somebody
-        holds it for longer than `wait_s` seconds, PATIENCE_S if not given.
+        holds it for longer than `wait_s` seconds, PATIENCE_S if not given. `reach` is what else
+        the connection may read, as `wall.connect` takes it.
 
         Raises UserError when the disk is full.
         """
         try:
-            con = self._open(self._patience() if wait_s is None else wait_s)
+            con = self._open(self._patience() if wait_s is None else wait_s, **reach)
         except StoreHeld:
-            with self._spilling().storing() as found:
+            with self._spilling().storing(**reach) as found:
                 yield found
             return
         with self._opened(con):
             yield self, con
 
     @contextlib.contextmanager
-    def writing(self, wait_s: float = math.inf) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection for writing, with what waited in spills brought in.
+    def writing(
+        self, wait_s: float = math.inf, **reach: Any
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection for writing, with what waited in spills brought in; `reach` is what
+        else it may read.
 
         Raises StoreHeld where somebody else has the file for longer than `wait_s` seconds, and
         UserError when the disk is full.
         """
-        con = self._open(wait_s)
+        con = self._open(wait_s, **reach)
         with self._opened(con):
             yield con
 
@@ -233,15 +245,15 @@ class Store:
                         fresh.setdefault(table, {})[key] = row
         return {table: list(rows.values()) for table, rows in fresh.items()}
 
-    def _open(self, wait_s: float) -> duckdb.DuckDBPyConnection:
+    def _open(self, wait_s: float, **reach: Any) -> duckdb.DuckDBPyConnection:
         """Open the file for writing, and bring in what waits in spills; say who holds it."""
         try:
-            con = open_writer(self.path, min(wait_s, PATIENCE_S))
+            con = open_writer(self.path, min(wait_s, PATIENCE_S), **reach)
         except StoreHeld as held:
             self._tell(held, wait_s > PATIENCE_S)
             if wait_s <= PATIENCE_S:
                 raise
-            con = open_writer(self.path, wait_s - PATIENCE_S)
+            con = open_writer(self.path, wait_s - PATIENCE_S, **reach)
         try:
             with _faults_said(self.path):
                 rows = absorb_all(con, self.path)
@@ -280,6 +292,7 @@ class Store:
         """Return the store that keeps what this one cannot get now."""
         if self._spill is None or not self._spill.path.exists():
             run = self.path.parent / FOLDER / f"spill-{secrets.token_hex(4)}"
+            inside(self.path.parent, run)
             try:
                 run.mkdir(parents=True)
             except OSError as error:
@@ -296,7 +309,8 @@ class Store:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         whole = {"reason": reason, "outcome": record.outcome, "rows": record.rows}
         try:
-            with (self.path.parent / SET_ASIDE).open("a", encoding="utf-8") as file:
+            aside = inside(self.path.parent, self.path.parent / SET_ASIDE)
+            with aside.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(whole | {"shared": record.shared}, default=str) + "\n")
         except OSError as fault:
             raise UserError(_cannot_write(self.path, fault)) from fault
@@ -306,6 +320,11 @@ class Store:
             row = record.episode | told
             with contextlib.suppress(*UNSTORABLE):
                 self.append([Record({"episodes": [row]}, "error", record.shared)])
+
+
+def tables() -> list[str]:
+    """Return the names of all tables."""
+    return re.findall(r"^create table (\w+)", schema_sql(), re.MULTILINE)
 
 
 def schema_sql() -> str:
@@ -403,7 +422,10 @@ def read_meta(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
         meta = {}
     if meta.get("application") != "folkways":
         raise UserError(f"{path} is a DuckDB file, but not a folkways store")
-    version = int(meta["store_version"])
+    try:
+        version = int(meta["store_version"])
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} is a folkways store without a version; it is damaged") from error
     if version > STORE_VERSION:
         raise UserError(
             f"{path} has store version {version}, made by a newer folkways; this one reads up to "

@@ -14,20 +14,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple, TextIO, cast
 
-import duckdb
-
 from scenarios.errors import UserError
 from simulation.child import in_child
-from simulation.connection import Settings, literal
+from simulation.connection import FOLDER
 from simulation.snapshot import NoCopy, copy_file
-from simulation.spill import FOLDER, spills_of
+from simulation.spill import spills_of
 from simulation.store import FILE, SET_ASIDE, Store
+from simulation.wall import connect, literal, quoted
 
 VECTOR = 2048
 """Rows that are given up together at least, DuckDB's own step."""
 PIECE_S = 600.0
 """Seconds that reading a piece may take."""
-SETTINGS: Settings = {"autoinstall_known_extensions": "false", "threads": 1}
 TABLES = """
 select t.table_name, t.estimated_size, list(c.column_name order by c.column_index)
 from duckdb_tables() t join duckdb_columns() c using (table_oid) where t.table_name <> 'meta'
@@ -102,7 +100,7 @@ def _open_somehow(damaged: _Damaged, say: Callable[[str], None]) -> Sequence[Any
     """Return the tables of a damaged store, without its write-ahead log if it must be."""
 
     def work(stream: TextIO) -> None:
-        with duckdb.connect(str(damaged.path), read_only=True, config=SETTINGS) as con:
+        with connect(damaged.path, read_only=True, threads="1") as con:
             json.dump(con.execute(TABLES).fetchall(), stream)
 
     logs = [*damaged.path.parent.glob(f"{FILE}.*")]
@@ -135,13 +133,14 @@ def _salvage_table(
     with store.reading() as con:
         known = con.execute(KNOWN, [table]).fetchall()
     keyed = any(in_key for _, in_key in known)
-    chosen = [f'"{name}"' for name, _ in known if name in columns]
+    chosen = [quoted(name) for name, _ in known if name in columns]
     pieces = list(_read(damaged, table, ", ".join(chosen), 0, count)) if chosen and count else []
     if not pieces:
         return Salvaged(table, 0, count)
-    with store.writing() as con:
+    with store.writing(folders=[str(damaged.pieces.resolve())]) as con:
         done = con.execute(
-            f'insert {"or ignore " if keyed else ""}into "{table}" by name from read_parquet(?)',
+            f"insert {'or ignore ' if keyed else ''}into {quoted(table)} by name "
+            "from read_parquet(?)",
             [[str(piece) for piece in pieces]],
         ).fetchone()
     for piece in pieces:
@@ -154,11 +153,12 @@ def _read(damaged: _Damaged, table: str, columns: str, first: int, last: int) ->
     """Write rows of a table to files, in ever smaller pieces where they cannot be read, and yield
     the files."""
     piece = damaged.pieces / f"{table}-{first}-{last}.parquet"
+    pieces = str(damaged.pieces.resolve())
 
     def work(stream: TextIO) -> None:
-        with duckdb.connect(str(damaged.path), read_only=True, config=SETTINGS) as con:
+        with connect(damaged.path, read_only=True, threads="1", folders=[pieces]) as con:
             con.execute(
-                f'copy (select {columns} from "{table}" where rowid >= ? and rowid < ?) '
+                f"copy (select {columns} from {quoted(table)} where rowid >= ? and rowid < ?) "
                 f"to {literal(str(piece))} (format parquet)",
                 [first, last],
             )

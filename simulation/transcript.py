@@ -6,7 +6,6 @@ nor become markup, script or a link.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -17,6 +16,7 @@ import duckdb
 from rich.padding import Padding
 from rich.text import Text
 
+from scenarios.file import parse_json
 from scenarios.placeholder import filled
 from scenarios.terminal import printable
 from scenarios.words import one_line
@@ -24,6 +24,7 @@ from simulation.entry import Entry
 from simulation.live import COLOURS, entry_text, heard_by_some, heard_text
 from simulation.page import render
 from simulation.query import read_rows
+from simulation.stored_scenario import read_scenario
 
 PAGE = Path(__file__).with_name("page.html.jinja")
 
@@ -114,9 +115,9 @@ def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcri
         "left join cultures c on c.culture_id = e.culture_id where e.episode_id = ?",
         episode_id,
     )[0]
-    names = con.execute("select role, name from roles where episode_id = ?", [episode_id])
-    told = dict(names.fetchall())
-    scenario = filled(json.loads(head["data"]), told)
+    query = "select role, name from roles where episode_id = ?"
+    told = dict(con.execute(query, [episode_id]).fetchall())
+    scenario = read_scenario(head["data"], told, list(told))
     head["title"] = filled(head["title"], told)
     known = {each.name: head[each.name] for each in fields(Transcript) if each.name in head}
     entries = tuple(_entries(con, episode_id))
@@ -261,8 +262,9 @@ def _origin(con: duckdb.DuckDBPyConnection, episode_id: str) -> str | None:
     rows = read_rows(con, "select * from branches where episode_id = ?", episode_id)
     if not rows:
         return None
-    at, changes = rows[0]["at_turn"], json.loads(rows[0]["changes"])
-    words = [f"{name} is: {value}" for name, value in changes.get("set", {}).items()]
+    at = rows[0]["at_turn"]
+    changes = parse_json(rows[0]["changes"], dict[str, Any], "the changes of a stored branch")
+    words = [f"{name} is: {value}" for name, value in dict(changes.get("set") or {}).items()]
     words += [f"a person wrote turn {at + 1}"] if "say" in changes else []
     told = "; ".join(words) or "another seed"
     return f"branch of {rows[0]['parent_id']} after turn {at}; {told}"

@@ -17,9 +17,10 @@ from simulation.budget import Budget, BudgetConfig
 from simulation.engines import Engines
 from simulation.job import Job, Tools
 from simulation.launch import utc_now
+from simulation.manifest import Manifest
 from simulation.progress import Progress
 from simulation.record import Record
-from simulation.shard import Finished, Manifest, ShardWriter, Shelf
+from simulation.shard import Finished, ShardWriter, Shelf
 
 SHARD_S = 1.0
 """Longest time in seconds that a finished item waits for others to be written with it; it waits

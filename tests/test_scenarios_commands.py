@@ -25,7 +25,7 @@ from scenarios.pool import load_personas, read_pool
 from scenarios.schema import json_schema
 from scenarios.skeleton import MAX_ROLES
 from scenarios.source import load_yaml
-from scenarios.terminal import printable
+from scenarios.terminal import guard, printable, unguard
 
 APP = cast(typer.Typer, application())
 
@@ -204,6 +204,15 @@ def test_a_sample_is_a_pool_file(tmp_path: Path) -> None:
         ("\x9b2J\x7f\x85", "\\x9b2J\\x7f\\x85"),
         ("\u202egnp.exe\u2066", "\\u202egnp.exe\\u2066"),
         ("\ud800", "\\ud800"),
+        ("a\u200eb\u200fc\u061cd", "abcd"),
+        ("flag" + "".join(chr(0xE0000 + ord(c)) for c in "rm -rf") + "\U000e007f", "flag"),
+        ("e" + "\u0301" * 50 + "!", "e" + "\u0301" * 8 + "!"),
+        ("e" + "\u0301\u200d" * 20, "e" + "\u0301\u200d" * 8),
+        ("\u2764" + "\ufe0f" * 30, "\u2764" + "\ufe0f" * 8),
+        ("\u0e1b\u0e34\u0e48\u0e19", "\u0e1b\u0e34\u0e48\u0e19"),
+        ("\u3002" * 40 + "\U0001f389" * 40, "\u3002" * 40 + "\U0001f389" * 40),
+        ("\x1b]8;;file:///x\x1b\\a\x1b]0;b\x07", "\\x1b]8;;file:///x\\x1b\\a\\x1b]0;b\\x07"),
+        ("\ufff9a\ufffab\ufffb", "ab"),
         ("\u05d3\u05d5\u05d3 \U0001f389", "\u05d3\u05d5\u05d3 \U0001f389"),
     ],
 )
@@ -217,5 +226,28 @@ def test_what_is_printable_stays_and_nothing_else_comes_out(text: str) -> None:
     assert printable(shown) == shown
     shown.encode("utf-8")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
-    if text.isprintable():
+    if text.isprintable() and not re.search(r"[^\w\s\x00-\x7f]{9}", text):
         assert shown == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1+1", "-1+1", "@sum(1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1",
+     "\ufeff=1", "\u200b=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a", "=cmd|' /C calc'!A0",
+     "-", "+", "=", "'=1", "''=1", "=HYPERLINK(1)", "- a list", "-5 o'clock", "\ttext", "+49 30 1"],
+)  # fmt: skip
+def test_a_cell_that_a_spreadsheet_would_compute_is_guarded(text: str) -> None:
+    assert guard(text) == f"'{text}" and unguard(guard(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "a=1", "1", "-1", "+1", "-1.5e-7", ".5", "1.", "'", "'tis", "[1]", "\u00e9", " a"],
+)
+def test_other_cells_and_numbers_stay(text: str) -> None:
+    assert guard(text) == text == unguard(text)
+
+
+@given(st.text())
+def test_the_guard_can_be_undone(text: str) -> None:
+    assert unguard(guard(text)) == text

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 
 import folkways
 from scenarios.errors import UserError
+from simulation.manifest import Manifest
 from simulation.placement import Cluster, cluster_of
 from simulation.query import open_reader
-from simulation.shard import Manifest, Shelf
+from simulation.shard import Shelf
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """

@@ -25,6 +25,7 @@ from rich.console import Console
 from sample_store import sample_run
 
 from folkways import main
+from scenarios.terminal import unguard
 from simulation.query import Result, open_reader, run_query
 from simulation.result import print_table, write_csv, write_json
 
@@ -103,7 +104,19 @@ def test_csv_and_json_bring_back_any_text(rows: list[tuple[Any, ...]]) -> None:
     stream = io.StringIO(newline="")
     write_csv(result(), stream)
     read = [*csv.reader(io.StringIO(stream.getvalue(), newline=""))][1:]
-    assert [(a, b, json.loads(c)) for a, b, c in read] == [(a, b or "", c) for a, b, c in rows]
+    assert [(unguard(a), unguard(b), json.loads(c)) for a, b, c in read] == [
+        (a, b or "", c) for a, b, c in rows
+    ]
+
+
+def test_csv_guards_what_a_spreadsheet_would_compute() -> None:
+    rows = [("=1+1", -1, -0.5, ["=1"], "-7"), ("a;=1", 2, 1.0, [], "@x")]
+    kinds = ["VARCHAR", "INTEGER", "DOUBLE", "VARCHAR[]", "VARCHAR"]
+    stream = io.StringIO(newline="")
+    write_csv(Result(["=1+1", "b", "c", "d", "e"], kinds, iter(rows)), stream)
+    assert stream.getvalue() == (
+        "'=1+1,b,c,d,e\n'=1+1,-1,-0.5,\"[\"\"=1\"\"]\",-7\n\"a;=1\",2,1.0,[],'@x\n"
+    )
 
 
 def test_a_table_says_how_many_rows_it_shows(con: duckdb.DuckDBPyConnection) -> None:

@@ -14,12 +14,13 @@ import folkways
 from scenarios.errors import UserError
 from simulation.config import RunConfig
 from simulation.launch import launch
+from simulation.manifest import Manifest
 from simulation.pack import merge, pack
 from simulation.placement import Cluster
 from simulation.plan import make_plan
 from simulation.query import open_reader
 from simulation.record import Record
-from simulation.shard import Finished, Manifest, ShardWriter, Shelf, merge_shards, recover
+from simulation.shard import Finished, ShardWriter, Shelf, merge_shards, recover
 from simulation.store import FILE, MIGRATIONS, Store
 
 NOW = datetime(2026, 3, 2, 8)  # noqa: DTZ001

@@ -19,11 +19,12 @@ from review_runs import played as play_scenes
 from review_runs import scene_file
 
 from scenarios.errors import UserError
+from simulation.connection import FOLDER
 from simulation.lock import locked
 from simulation.pack import pack
 from simulation.query import open_reader
 from simulation.record import Record
-from simulation.spill import FOLDER, spills_of
+from simulation.spill import spills_of
 from simulation.store import FILE, SET_ASIDE, Store
 
 ROOT = Path(__file__).parent.parent

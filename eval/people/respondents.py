@@ -16,6 +16,7 @@ import duckdb
 from eval.item import MISSING, Item
 from eval.people.column import Column, load_columns
 from scenarios.errors import UserError
+from simulation.wall import connect
 
 FORMAT = "1"
 """Version of the layout."""
@@ -134,7 +135,7 @@ def open_respondents(path: Path) -> duckdb.DuckDBPyConnection:
     if not path.is_file():
         raise UserError(f"{path}: no such file; load a file of the survey, or draw a sample, first")
     try:
-        con = duckdb.connect(str(path), read_only=True)
+        con = connect(path, read_only=True)
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be opened as a file of respondents: {reason}") from error

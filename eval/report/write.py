@@ -7,20 +7,19 @@ store gives the same figures.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
 import duckdb
-import yaml
 
 from eval.people.source import MARGINALS, SYNTHETIC
 from eval.report.compute import compute
 from eval.report.results import Results
 from eval.report.table import Section
 from scenarios.errors import UserError
+from scenarios.file import parse_yaml
 from simulation.query import open_reader, read_rows
 
 PLOTTED = ("js_distance", "w1", "culturespa")
@@ -86,7 +85,7 @@ def load_results(
     answered = con.execute("select count(*) from survey_replies").fetchone()
     if not found or not answered or not answered[0]:
         raise UserError(f"{run} holds no answers to a survey; ask some: folkways eval wvs run")
-    protocol = yaml.safe_load(found[0]["config"])
+    protocol = parse_yaml(found[0]["config"], f"the configuration of the evaluation in {run}")
     count = con.execute("select count(*) from survey_items").fetchone()
     assert count is not None
     people = {row[0] for row in con.execute("select country from survey_people").fetchall()}
@@ -103,7 +102,7 @@ def load_results(
         synthetic=protocol["people"] == SYNTHETIC or bool(made_up),
         countries=tuple(sorted(people)),
         without=tuple(row[0] for row in asked if row[0] not in people),
-        versions=json.loads(found[0]["versions"]),
+        versions=parse_yaml(found[0]["versions"], f"versions in {run}"),
         draws=draws,
     )  # fmt: skip
     compute(con, results, protocol["seed"], only)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from agents.event_loop import run_to_end
 from scenarios.errors import UserError
+from scenarios.terminal import printable
 from simulation.budget import Budget, BudgetConfig
 from simulation.config import config_hash
 from simulation.engines import NO_CACHE, CacheConfig, Engines
@@ -129,7 +130,7 @@ def _print_confusion(con: duckdb.DuckDBPyConnection, console: Console) -> None:
     table.add_column("fault", no_wrap=True)
     table.add_column("cases", justify="right")
     for source in sources:
-        table.add_column(source, justify="right")
+        table.add_column(Text(printable(source)), justify="right")
     table.add_column("detectors")
     for fault in dict.fromkeys(row[0] for row in rows):
         mine = {row[1]: row for row in rows if row[0] == fault}
@@ -137,7 +138,8 @@ def _print_confusion(con: duckdb.DuckDBPyConnection, console: Console) -> None:
         seen = [
             f"{name} {mine[name][3]}" for name in sorted(detectors & set(mine)) if mine[name][3]
         ]
-        table.add_row(fault, str(next(iter(mine.values()))[2]), *cells, ", ".join(seen))
+        row = [fault, str(next(iter(mine.values()))[2]), *cells, ", ".join(seen)]
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
     console.print(Text("* the critic should find this fault", "dim"))
 

@@ -5,7 +5,6 @@ Invariant: a conversation is made from stored data alone, as it was when the epi
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -15,9 +14,11 @@ import duckdb
 
 from agents.conversation import Conversation, Line, Person
 from scenarios.culture import Culture
-from scenarios.placeholder import filled
+from scenarios.file import parse_json
+from scenarios.persona import Persona
 from scenarios.words import one_line
 from simulation.query import read_rows
+from simulation.stored_scenario import read_scenario
 
 Rows = list[dict[str, Any]]
 
@@ -50,10 +51,10 @@ def load_conversations(
     for head in heads:
         id_ = head["episode_id"]
         names = {row["role"]: row["name"] for row in cast[id_]}
-        scenario = filled(json.loads(head["scenario"]), names)
+        scenario = read_scenario(head["scenario"], names, list(names))
         people = tuple(_person(row, scenario["roles"][row["role"]]) for row in cast[id_])
         found[id_] = Conversation(
-            id_, one_line(scenario["title"]), one_line(scenario["setting"]),
+            id_, one_line(scenario.get("title") or ""), one_line(scenario["setting"]),
             _culture(head["culture"]), _public(scenario), people,
             _lines(turns[id_], happened[id_], {p.role: p.name for p in people}),
         )  # fmt: skip
@@ -70,14 +71,14 @@ def by_episode(rows: Rows) -> defaultdict[str, Rows]:
 
 @lru_cache(maxsize=512)
 def _culture(data: str) -> Culture:
-    return Culture.model_validate_json(data)
+    return parse_json(data, Culture, "a stored culture")
 
 
 def _person(row: Mapping[str, Any], part: Mapping[str, Any]) -> Person:
-    persona = json.loads(row["persona"])
+    persona = parse_json(row["persona"], Persona, "a stored persona")
     return Person(
-        row["role"], row["name"], persona["age"], persona["occupation"], persona["place"],
-        _culture(row["culture"]), row["language"], part["brief"], persona["background"],
+        row["role"], row["name"], persona.age, persona.occupation, persona.place,
+        _culture(row["culture"]), row["language"], part["brief"], persona.background,
         row["goal"], row["secret"],
     )  # fmt: skip
 

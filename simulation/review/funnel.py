@@ -15,8 +15,9 @@ from rich.text import Text
 
 from scenarios.errors import UserError, unknown_name
 from scenarios.terminal import printable
-from simulation.query import check_statement, read_rows, run_query
+from simulation.query import read_rows, run_query
 from simulation.result import print_table
+from simulation.statement import check_statement
 from simulation.store import OBJECTION, POLICIES
 
 OWN = "own"

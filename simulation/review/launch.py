@@ -6,16 +6,16 @@ Invariant: one process at a time writes a run, and a review never changes its co
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from agents.event_loop import run_to_end
 from agents.model import ENGINES
 from scenarios.errors import UserError
+from scenarios.file import checked, parse_yaml
 from scenarios.registry import require_allowed
 from simulation.budget import Budget, BudgetConfig
+from simulation.config import ModelConfig
 from simulation.engines import NO_CACHE, CacheConfig, Engines
 from simulation.launch import utc_now
 from simulation.lock import locked
@@ -26,6 +26,14 @@ from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.review.stage import Stage, run_critique, run_labels
 from simulation.shard import recover
 from simulation.store import FILE, Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """What a review needs of the configuration on record."""
+
+    name: str
+    model: ModelConfig
 
 
 def review(
@@ -49,11 +57,12 @@ def review(
         if stored is None:
             raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
         recover(store, cluster, utc_now())
-        config: dict[str, Any] = yaml.safe_load(stored[0])
+        text = parse_yaml(stored[0], f"the configuration in {folder / FILE}")
+        config = checked(text, _Played, f"the configuration in {folder / FILE}")
         if not (settings.models if isinstance(settings, CritiqueConfig) else settings.model):
-            require_allowed("model", config["model"]["name"], ENGINES)
+            require_allowed("model", config.model.name, ENGINES)
         stage = Stage(
-            folder, config["name"], Player(config["model"]["name"], config["model"]["options"]),
+            folder, config.name, Player(config.model.name, config.model.options),
             Engines(cache.opened(folder.resolve().parent)), bounds,
             Budget(budget, time.monotonic), utc_now, quiet, cluster,
         )  # fmt: skip

@@ -21,6 +21,7 @@ from agents.critics import culture, meta, quality, social
 from agents.template import load_template
 from scenarios.errors import UserError
 from scenarios.sheet import Sheet, read_sheet
+from scenarios.terminal import guard, unguard
 from simulation.launch import utc_now
 from simulation.lock import locked
 from simulation.query import find_store
@@ -39,8 +40,8 @@ COLUMNS = (
     "episode_id", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
     "title", "culture", "goal", "secret", "transcript",
 )  # fmt: skip
-COMPUTED = re.compile(r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]|\d+(e\d+)?$")
-"""Cells that a spreadsheet would take for a formula, or an episode's id for a number."""
+NUMERIC = re.compile(r"\d+(e\d+)?")
+"""Ids of episodes that a spreadsheet would take for numbers."""
 CAST = "select episode_id, role, culture_id from roles"
 
 
@@ -130,7 +131,7 @@ def _scale(scale: Scale) -> str:
 
 def _harmless(text: str) -> str:
     """Return a cell that a spreadsheet shows and does not compute."""
-    return f"'{text}" if COMPUTED.match(text) else text
+    return f"'{text}" if NUMERIC.fullmatch(text) else guard(text)
 
 
 def _sheet(file: Path) -> Sheet:
@@ -140,7 +141,10 @@ def _sheet(file: Path) -> Sheet:
     missing = [name for name in needed if name not in sheet.head]
     if missing:
         raise UserError(f"{file}: the sheet lacks the column {missing[0]}")
-    return sheet
+    rows = [
+        (number, {name: unguard(cell) for name, cell in row.items()}) for number, row in sheet.rows
+    ]
+    return Sheet(sheet.head, rows)
 
 
 def _rating(

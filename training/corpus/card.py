@@ -17,6 +17,7 @@ import yaml
 
 from agents.template import short_hash
 from scenarios.errors import UserError
+from scenarios.file import parse_yaml, read_bytes
 from scenarios.terminal import printable
 from simulation.query import read_rows
 from simulation.review.funnel import AGREEMENT, BY_CULTURE
@@ -94,10 +95,13 @@ class Contents:
 def read_facts(con: duckdb.DuckDBPyConnection) -> RunFacts:
     """Return what the card says of a run whose episodes have been chosen."""
     run = read_rows(con, "select run_id, config, versions from runs where kind = 'run'")
-    config = (yaml.safe_load(run[0]["config"]) or {}) if run else {}
+    config, versions = (
+        parse_yaml(run[0][name], f"{name} of the stored run") if run else {}
+        for name in ("config", "versions")
+    )
     return RunFacts(
         run[0]["run_id"] if run else "unknown", config.get("conditioning", "unknown"),
-        yaml.safe_load(run[0]["versions"]) if run else {},
+        versions,
         read_rows(con, PLAYERS), read_rows(con, JUDGES), read_rows(con, LABELLERS),
         dict(con.execute(CULTURES).fetchall()), read_rows(con, BY_CULTURE),
         read_rows(con, AGREEMENT),
@@ -135,9 +139,11 @@ def read_front_matter(folder: Path) -> dict[str, Any]:
     Raises UserError for a folder that holds no corpus.
     """
     try:
-        text = (folder / CARD).read_text(encoding="utf-8")
-        known: dict[str, Any] = yaml.safe_load(text.split("---\n", 2)[1])["folkways"]
-    except (OSError, IndexError, KeyError, TypeError, yaml.YAMLError) as error:
+        text = read_bytes(folder / CARD).decode()
+        known: dict[str, Any] = parse_yaml(text.split("---\n", 2)[1], CARD)["folkways"]
+        if not isinstance(known, dict):
+            raise TypeError(known)
+    except (OSError, UnicodeDecodeError, IndexError, KeyError, TypeError, UserError) as error:
         raise UserError(
             f"'{folder}' holds no corpus of folkways; folkways export RUN FOLDER makes one"
         ) from error

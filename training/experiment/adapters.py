@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.template import short_hash
+from scenarios.file import read_json
 from simulation.launch import utc_now
 from simulation.store import Store
 from training.experiment.arm import JOINT
@@ -72,7 +73,7 @@ def _note(config: Study, made: Made, now: datetime) -> None:
     with store.reading() as con:
         if con.execute("select 1 from adapters where adapter = ?", [name]).fetchone():
             return
-    found: dict[str, Any] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_json(folder / RESULTS, dict[str, Any])
     rows = found["rows"]
     settings = (folder / "config.yaml").read_text(encoding="utf-8")
     store.add("adapters", {

@@ -7,7 +7,6 @@ cannot be made is listed with the reason.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from agents.embedded import model_folder
 from agents.template import short_hash
 from scenarios.errors import UserError
+from scenarios.file import inside, read_json, remove, write_whole
 from training.corpus.export import made_whole
 from training.corpus.length import load_length
 from training.experiment.study import CORPORA, Study
@@ -43,6 +43,14 @@ class Made:
     """Why there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """What SIZE holds."""
+
+    rows: int
+    tokens: int
+
+
 class Shelf:
     """Keeps corpora, each made once."""
 
@@ -58,13 +66,13 @@ class Shelf:
         mark = short_hash(json.dumps(made_of, ensure_ascii=False))[:8]
         folder = self.home / CORPORA / f"{arm}-{culture}-{mark}"
         if not (folder / SIZE).is_file():
-            shutil.rmtree(folder, ignore_errors=True)  # a launch ended before its size was noted
+            remove(self.home, folder)  # a launch ended before its size was noted
             make(folder)
             rows = list(read_rows(folder))
             size = {"rows": len(rows), "tokens": sum(map(self.tokens, rows))}
-            (folder / SIZE).write_text(json.dumps(size), encoding="utf-8")
-        size = json.loads((folder / SIZE).read_text(encoding="utf-8"))
-        return Made(arm, culture, str(folder.relative_to(self.home)), **size)
+            write_whole(self.home, folder / SIZE, json.dumps(size))
+        kept = read_json(folder / SIZE, _Size)
+        return Made(arm, culture, str(folder.relative_to(self.home)), kept.rows, kept.tokens)
 
     def tokens(self, row: Row) -> int:
         """Return the tokens of a row's messages."""
@@ -112,14 +120,17 @@ def list_corpora(config: Study, made: list[Made], say: Callable[[str], None]) ->
         if each.arm == config.main and each.folder is None:
             raise UserError(f"{each.culture}: there is nothing to train on: {each.reason}")
     text = json.dumps([asdict(each) for each in made], indent=1) + "\n"
-    (config.folder / LIST).write_text(text, encoding="utf-8")
+    write_whole(config.folder, config.folder / LIST, text)
     return made
 
 
 def read_corpora(folder: Path) -> list[Made]:
     """Return the corpora in the folder of an experiment. Raises UserError where there are none."""
     try:
-        text = (folder / LIST).read_text(encoding="utf-8")
+        made = read_json(folder / LIST, list[Made])
     except FileNotFoundError as error:
         raise UserError(f"{folder} has no corpora yet; run the stage corpora") from error
-    return [Made(**each) for each in json.loads(text)]
+    for each in made:
+        if each.folder is not None:
+            inside(folder, folder / each.folder)
+    return made

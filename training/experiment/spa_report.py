@@ -6,15 +6,16 @@ Invariant: every figure is a query on the store's public views, or was measured 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from eval.report.number import DASH, chance, interval, number
 from eval.report.results import Results
 from eval.report.table import Row, Section, Table, new_table
+from scenarios.file import read_json
 from simulation.query import read_rows
 from training.experiment.adapters import trained
 from training.experiment.arm import JOINT
@@ -90,7 +91,7 @@ def _funnel(con: duckdb.DuckDBPyConnection) -> list[Table]:
 def _abilities(config: SpaExperiment) -> list[Table]:
     """Return what the harness measured, each adapter beside the base model."""
     try:
-        found = json.loads((config.folder / ABILITIES).read_text(encoding="utf-8"))
+        found = read_json(config.folder / ABILITIES, dict[str, Any])
     except FileNotFoundError:
         return []
     called = {config.model: "base"} | {

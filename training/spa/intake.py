@@ -14,8 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agents.reply import sound
 from eval.asking.condition import NOBODY, Condition, Planner
 from eval.asking.method import method as known_method
@@ -23,6 +21,7 @@ from eval.asking.voice import Voice, languages, load_voice
 from eval.config import ModelRef, parse_eval_config
 from eval.evaluation import add_facts, find_people, settle_survey
 from scenarios.errors import UserError, unknown_name
+from scenarios.file import parse_yaml
 from simulation.call import KEPT_REPLY
 from simulation.lock import locked
 from simulation.record import Record
@@ -185,7 +184,7 @@ def _planner(store: Store, run: Path, source: Source, homes: Sequence[str]) -> P
         data: dict[str, Any] = {"items": "culturespa-259", "orders": "forward"}
         cultures = [*CULTURES]
     else:
-        data = yaml.safe_load(stored[0])
+        data = parse_yaml(stored[0], f"the configuration of the evaluation in {run}")
         with store.reading() as con:
             told = con.execute("select distinct country from survey_people order by 1").fetchall()
         cultures = [country for (country,) in told]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import yaml
 
 from scenarios.errors import UserError
+from scenarios.file import inside, parse_yaml, read_bytes, read_json, remove, write_whole
 from simulation.config import differences
 
 RECORD = "record.yaml"
@@ -32,16 +31,6 @@ WRITING = ("No space left", "Disk quota", "File too large", "PytorchStreamWriter
 """What libraries that do not raise OSError say when a file cannot be written."""
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a file so that a reader finds all of it or what was there before."""
-    beside = file.with_name(f"{file.name}.part")
-    with beside.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    beside.replace(file)
-
-
 def seal(checkpoint: Path) -> None:
     """Write the list of a checkpoint's files, which makes it whole."""
     sizes = {
@@ -49,15 +38,18 @@ def seal(checkpoint: Path) -> None:
         for file in sorted(checkpoint.rglob("*"))
         if file.is_file() and file.name != LIST
     }
-    write_whole(checkpoint / LIST, json.dumps(sizes, indent=1))
+    write_whole(checkpoint, checkpoint / LIST, json.dumps(sizes, indent=1))
 
 
 def is_whole(checkpoint: Path) -> bool:
     """Return whether a checkpoint can be loaded."""
     try:
-        sizes = json.loads((checkpoint / LIST).read_text(encoding="utf-8"))
-        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
+        sizes = read_json(checkpoint / LIST, dict[str, int])
+        return all(
+            inside(checkpoint, checkpoint / name).stat().st_size == size
+            for name, size in sizes.items()
+        )
+    except (OSError, UserError, ValueError):
         return False
 
 
@@ -85,7 +77,7 @@ def remove_unfinished(folder: Path) -> list[str]:
     notes = []
     for path in checkpoints(folder):
         if not is_whole(path):
-            shutil.rmtree(path)
+            remove(folder, path)
             notes.append(f"{path} was not written to its end; it is skipped and removed")
     return notes
 
@@ -109,16 +101,15 @@ def settle_record(folder: Path, record: Mapping[str, Any]) -> None:
             "start over with --fresh"
         )
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
-    write_whole(folder / RECORD, text)
+    write_whole(folder, folder / RECORD, text)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
     """Return what shaped an adapter; empty where the folder does not say."""
     try:
-        stored = yaml.safe_load((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        return parse_yaml(read_bytes(folder / RECORD).decode(), str(folder / RECORD))
+    except (OSError, UnicodeDecodeError, UserError):
         return {}
-    return stored if isinstance(stored, dict) else {}
 
 
 def could_not_write(error: BaseException) -> bool:

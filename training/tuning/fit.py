@@ -25,6 +25,7 @@ import yaml
 from agents.embedded import require_packages
 from agents.engines.transformers import PATIENT_THREADS
 from scenarios.errors import UserError
+from scenarios.file import write_whole
 from simulation.lock import locked
 from training.tuning.base import (
     Base,
@@ -41,7 +42,6 @@ from training.tuning.checkpoint import (
     remove_unfinished,
     settle_record,
     step_of,
-    write_whole,
 )
 from training.tuning.config import TrainConfig, preset_note, shaping
 from training.tuning.memory import require_memory
@@ -207,7 +207,7 @@ def _claimed(
         if setting.writes:
             settle_record(folder, record)
             text = yaml.safe_dump(setting.config.model_dump(mode="json"), sort_keys=False)
-            write_whole(folder / "config.yaml", text)
+            write_whole(folder, folder / "config.yaml", text)
             for note in remove_unfinished(folder):
                 progress.note(note)
         setting.wait()

@@ -6,7 +6,6 @@ than its own.
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 from pathlib import Path
@@ -16,6 +15,7 @@ from agents.adapter import CONFIG, adapter_folder, merge_adapter
 from agents.embedded import check_model_folder, require_packages
 from agents.engines.tokens import first_line, load_tokenizer
 from scenarios.errors import UserError
+from scenarios.file import read_json
 from training.tuning.base import Base, Precision, find_base, load_base
 from training.tuning.checkpoint import could_not_write, read_record
 
@@ -56,7 +56,7 @@ def merge(adapter: Path, out: Path, base: str | None = None) -> Path:
 def _find(folder: Path, name: str | None) -> Base:
     """Return the base of an adapter. Raises UserError where the named one is another."""
     record = read_record(folder)
-    settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    settings = read_json(folder / CONFIG, dict[str, Any])
     wanted = name or record.get("model") or settings.get("base_model_name_or_path")
     if not wanted:
         raise UserError(f"adapter '{folder}' does not say its base model; name it with --base")

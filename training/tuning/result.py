@@ -7,7 +7,6 @@ estimated.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -15,14 +14,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scenarios.file import remove, write_whole
 from training.tuning.base import Base, Precision
 from training.tuning.card import render_card
-from training.tuning.checkpoint import FOLDER, RESULTS, write_whole
+from training.tuning.checkpoint import FOLDER, RESULTS
 from training.tuning.config import TrainConfig
 from training.tuning.plot import plot_loss
 from training.tuning.rows import Corpus, Job
 from training.tuning.tokenise import Tally
-from training.tuning.watch import METRICS
+from training.tuning.watch import read_metrics
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 PACKAGES = (
@@ -55,21 +55,15 @@ def write_result(
     metrics = read_metrics(folder)
     results = _results(facts, metrics, trained)
     plot_loss(metrics, f"{facts.config.name}: {facts.job.name}", folder / "loss.svg")
-    write_whole(folder / "README.md", render_card(facts, results))
+    write_whole(folder, folder / "README.md", render_card(facts, results))
     (staged / WEIGHTS).replace(folder / WEIGHTS)
     settings = json.loads((staged / SETTINGS).read_text(encoding="utf-8"))
     settings["base_model_name_or_path"] = facts.base.findable
     if isinstance(settings["target_modules"], list):  # PEFT writes a set, in any order
         settings["target_modules"].sort()
-    write_whole(folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n")
-    write_whole(folder / RESULTS, json.dumps(results, indent=2) + "\n")
-    shutil.rmtree(staged)
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the logged lines."""
-    text = (folder / METRICS).read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines() if line]
+    write_whole(folder, folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n")
+    write_whole(folder, folder / RESULTS, json.dumps(results, indent=2) + "\n")
+    remove(folder, staged)
 
 
 def _results(

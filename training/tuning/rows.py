@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from agents.model import Message
 from scenarios.errors import UserError
+from scenarios.file import parse_yaml, read_bytes
 from training.tuning.config import TrainConfig
 
 TRAIN, VALIDATION = "train.jsonl", "validation.jsonl"
@@ -118,9 +117,9 @@ def _job(name: str, wanted: Sequence[str], corpus: Corpus, found: tuple[str, ...
 
 def _card_hash(folder: Path) -> str | None:
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8")
-        return str(yaml.safe_load(text.split("---\n", 2)[1])["folkways"]["hash"])
-    except (OSError, IndexError, KeyError, TypeError, yaml.YAMLError):
+        text = read_bytes(folder / "README.md").decode()
+        return str(parse_yaml(text.split("---\n", 2)[1], "README.md")["folkways"]["hash"])
+    except (OSError, UnicodeDecodeError, IndexError, KeyError, TypeError, UserError):
         return None
 
 
@@ -140,7 +139,7 @@ def _read(file: Path, digest: Any) -> tuple[ChatRow, ...]:
 def _row(line: bytes, where: str, fallback: str) -> ChatRow:
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not one JSON object a line: {error}; {NEXT}") from error
     messages = data.get("messages") if isinstance(data, dict) else None
     if not isinstance(messages, list):
@@ -149,6 +148,9 @@ def _row(line: bytes, where: str, fallback: str) -> ChatRow:
     if fault:
         raise UserError(f"{where}: {fault}")
     culture, task = data.get("culture_id"), data.get("task")
+    for name, value in (("culture_id", culture), ("task", task)):
+        if value is not None and not isinstance(value, str):
+            raise UserError(f"{where}: {name} is not text: {value!r:.60}")
     chat: tuple[Message, ...] = tuple(
         {"role": each["role"], "content": each["content"]} for each in messages
     )

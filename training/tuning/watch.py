@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.errors import UserError
-from training.tuning.checkpoint import last_whole, seal, step_of, write_whole
+from scenarios.file import inside, parse_json, read_bytes, write_whole
+from training.tuning.checkpoint import last_whole, seal, step_of
 from training.tuning.progress import FitProgress
 
 METRICS = "metrics.jsonl"
@@ -47,9 +48,10 @@ class Watch:
         """Drop lines logged after the step that a launch starts from."""
         file = self.folder / METRICS
         if self.writes and file.is_file():
-            lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line]
-            kept = [line for line in lines if step and json.loads(line)["step"] <= step]
-            write_whole(file, "".join(f"{line}\n" for line in kept))
+            kept = [
+                json.dumps(row) for row in read_metrics(self.folder) if step and row["step"] <= step
+            ]
+            write_whole(self.folder, file, "".join(f"{line}\n" for line in kept))
 
     def log(self, step: int, logs: dict[str, float]) -> None:
         """Log what the trainer reports after a step. Raises UserError for numbers that are none."""
@@ -65,7 +67,7 @@ class Watch:
         if "loss" in row:
             row["tokens"] = self.tokens
         if self.writes:
-            with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            with inside(self.folder, self.folder / METRICS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         self.progress.loss = row.get("loss", self.progress.loss)
         self.progress.validation = row.get("validation_loss", self.progress.validation)
@@ -147,3 +149,14 @@ def as_callback(watch: Watch) -> Any:
             watch.sealed(state.global_step)
 
     return Callback()
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the logged lines. Raises UserError for a line that is none."""
+    file = folder / METRICS
+    lines = read_bytes(file).splitlines()
+    found = [parse_json(line, dict[str, Any], f"{file}:{n}") for n, line in enumerate(lines, 1)
+             if line.strip()]  # fmt: skip
+    if any(not isinstance(row.get("step"), int) for row in found):
+        raise UserError(f"{file}: a line has no step")
+    return found

@@ -1,0 +1,77 @@
+"""The manifest of a shard: what a worker, this machine's or somebody else's, says is in it.
+
+Invariant: nothing of a manifest is used before it is checked; its names are plain words, its tables
+are the store's own, its counts are bounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from scenarios.errors import UserError
+from scenarios.file import parse_json
+from simulation.store import STORE_VERSION, tables
+
+MANIFEST = "shard.json"
+BOOKKEEPING = ("meta", "merged_shards")
+"""Tables that describe a store rather than what is in it: no shard has them."""
+NAME = r"^[A-Za-z0-9-]+$"
+Name = Annotated[str, Field(pattern=NAME, max_length=100)]
+Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a shard holds."""
+
+    shard: Name
+    worker: Name
+    stage: Annotated[str, Field(max_length=100)]
+    items: list[Count]
+    """Numbers of the items of the worker's launch that are whole in it."""
+    records: Count
+    outcomes: dict[str, Count]
+    turns: Count
+    prompt_tokens: Count
+    completion_tokens: Count
+    cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
+    rows: dict[str, Count]
+    """Rows by table."""
+    store_version: Count = STORE_VERSION
+    application: str = "folkways"
+
+
+@lru_cache(maxsize=1)
+def shard_tables() -> frozenset[str]:
+    """Return the tables that a shard may have."""
+    return frozenset(tables()) - frozenset(BOOKKEEPING)
+
+
+def read_manifest(data: bytes, shard: str, where: str) -> Manifest:
+    """Return the manifest that a shard's file holds.
+
+    Raises UserError for a foreign or malformed one, for another version's, and for one that names
+    another shard, another worker or an unknown table.
+    """
+    head = parse_json(data, dict[str, Any], where)
+    version = head.get("store_version")
+    if head.get("application") != "folkways" or not isinstance(version, int):
+        raise UserError(f"{where} is no shard of folkways")
+    if version != STORE_VERSION:
+        raise UserError(
+            f"{where} was written by a folkways with store version {version}; this one has "
+            f"{STORE_VERSION}: merge it with the version that wrote it"
+        )
+    found = parse_json(data, Manifest, where)
+    if found.shard != shard or found.worker != shard.rpartition("-")[0]:
+        raise UserError(
+            f"{where} says that it is the shard '{found.shard}' of the worker '{found.worker}', "
+            f"which a folder '{shard}' is not; a shard keeps the name under which it was written"
+        )
+    if unknown := sorted(found.rows.keys() - shard_tables()):
+        raise UserError(f"{where} has rows for '{unknown[0]}', which is not a table of a shard")
+    return found
