@@ -27,7 +27,7 @@ SURVEY = {
 }  # fmt: skip
 SPA = {
     "name": "spa", "topics": ["corruption", "security"], "per_topic": 12, "model": FAKE,
-    "cultures": ["DEU", "CHN"], "readouts": ["logprobs"],
+    "cultures": ["DEU", "CHN"],
 }  # fmt: skip
 TRAIN: dict[str, Any] = {
     "name": "trained", "model": "tiny", "corpus": "lessons", "out": "adapters",
@@ -56,7 +56,8 @@ CASES = (
     Case("run", ("run", "trial.yaml", "--quiet"), "fresh", store=TRIAL),
     Case("critique", ("critique", TRIAL, *QUIET), "run", store=TRIAL),
     Case("label", ("label", TRIAL, *QUIET), "run", store=TRIAL),
-    Case("export", ("export", TRIAL, "corpus", "--preset", "no-filter"), "run", folder="corpus"),
+    Case("export", ("export", TRIAL, "corpus", "--preset", "dialogue-only", "--policy", "none"),
+         "run", folder="corpus"),
     Case("pack", ("pack", TRIAL, "packed", "--episodes", "2"), "run", folder="packed"),
     Case("merge", ("merge", "again", "packed"), "pack", store="again"),
     Case("eval wvs run", ("eval", "wvs", "run", "survey.yaml", "--quiet"), "fresh",

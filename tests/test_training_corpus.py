@@ -182,7 +182,7 @@ def test_without_a_filter_every_episode_that_ended_is_in(run: Path, tmp_path: Pa
             "(select min(episode_id) from episodes)"
         )
     found = lines(exported(changed, tmp_path / "c", tasks={"dialogue": None}, policy="none"))
-    ended = rows(changed, "select episode_id from episodes where exit_reason <> 'budget'")
+    ended = rows(changed, "select episode_id from conversations where completed")
     assert episodes_of(found) == {episode for (episode,) in ended}
     assert len(accepted(run, "clca")) < len(ended)
 

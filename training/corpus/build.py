@@ -1,18 +1,20 @@
 """From the store to candidate rows, a few episodes at a time.
 
 Invariant: the store is open only while some episodes are copied, so that a live run can go on
-writing, and no more than those episodes are ever in memory.
+writing, and no more than those episodes are ever in memory; what was collected before a process was
+killed is collected once.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 from scenarios.errors import UserError
-from simulation.query import open_reader
+from simulation.query import find_store, open_reader
 from training.corpus.candidates import Candidates
 from training.corpus.card import RunFacts, read_facts
 from training.corpus.config import CorpusConfig
@@ -34,14 +36,15 @@ ROWS = 500
 
 def collect(
     run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int],
-    progress: ExportProgress,
+    progress: ExportProgress, at_once: int = EPISODES,
 ) -> tuple[RunFacts, Ledger]:  # fmt: skip
-    """Add the rows of all episodes that the configuration chooses to the candidates; return what
-    the card says of the run, and the account so far.
+    """Add the rows of all episodes that the configuration chooses to the candidates, so many
+    episodes at once; return what the card says of the run, and the account so far.
 
     Raises UserError where there is nothing to make rows of.
     """
     ledger = Ledger()
+    made_of = hashlib.sha256(f"{_state(run)} {at_once} {config.model_dump_json()}".encode())
     with closing(open_reader(run)) as con:
         choose_episodes(con, config, ledger)
         require_accepted(con, config)
@@ -49,22 +52,37 @@ def collect(
         count = 0
         for episodes in chosen_episodes(con, config):
             candidates.visit(episodes)
+            made_of.update("\n".join(episodes).encode())
             count += len(episodes)
     progress.begin("episodes read", count)
-    scenes = progress.counted(_scenes(run, config, candidates))
-    rows = (row for scene in scenes for row in _accounted(scene, config, ledger, facts))
-    while some := list(islice(rows, ROWS)):
-        candidates.add(some, length)
+    done, noted = candidates.resume(made_of.hexdigest())
+    progress.done = min(done * at_once, count)
+    for task, reason, rows in noted.get("dropped", ()):
+        ledger.drop(task, reason, rows)
+    facts.failed, facts.idle = noted.get("failed", 0), noted.get("idle", 0)
+    for chunk in candidates.chunks(at_once, done):
+        scenes = progress.counted(_scenes(run, config, chunk, candidates.folder / COPY))
+        found = (row for scene in scenes for row in _accounted(scene, config, ledger, facts))
+        with candidates.chunk() as note:
+            while some := list(islice(found, ROWS)):
+                candidates.add(some, length)
+            note({"failed": facts.failed, "idle": facts.idle, "dropped": ledger.noted()})
     _require_rows(candidates, config, ledger)
     return facts, ledger
 
 
-def _scenes(run: Path, config: CorpusConfig, candidates: Candidates) -> Iterator[Scene]:
-    """Yield the episodes to be visited."""
+def _scenes(run: Path, config: CorpusConfig, episodes: list[str], copy: Path) -> Iterator[Scene]:
+    """Yield some of the episodes to be visited."""
     labels = any(task in config.tasks for task in SCENE_ROWS)
-    drafts = PREFERENCE in config.tasks
-    for episodes in candidates.chunks(EPISODES):
-        yield from copied_scenes(run, episodes, candidates.folder / COPY, labels, drafts)
+    return copied_scenes(run, episodes, copy, labels, drafts=PREFERENCE in config.tasks)
+
+
+def _state(run: Path) -> list[tuple[str, int, int]]:
+    """Return the names of the files of a run with sizes and times: they change when it does."""
+    path = find_store(run)
+    files = path.glob("*/*") if path.is_dir() else path.parent.glob(f"{path.name}*")
+    found = [(file, file.stat()) for file in sorted(files) if file.is_file()]
+    return [(str(file.relative_to(path.parent)), at.st_size, at.st_mtime_ns) for file, at in found]
 
 
 def _accounted(
@@ -76,7 +94,7 @@ def _accounted(
     for task in config.tasks:
         for found in _rows(scene, task, config):
             if isinstance(found, str):
-                ledger.dropped[task, found] += 1
+                ledger.drop(task, found)
             else:
                 yield found
 

@@ -2,14 +2,17 @@
 they came, and what is decided about them in a DuckDB table.
 
 Invariant: rows are only ever marked, never deleted, so that all of them can be accounted for; no
-text is held in memory, however many there are.
+text is held in memory, however many there are; what a process that was killed has left is whole up
+to the last mark it set.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +27,16 @@ MEMORY = "512MB"
 FETCHED = 1000
 """Rows read at a time."""
 TABLES = """
-create sequence numbers;
-create table visits (place integer, episode varchar);
-create table candidates (
+create sequence if not exists numbers;
+create or replace table visits (place integer, episode varchar);
+create table if not exists candidates (
     number integer default nextval('numbers'), split varchar default 'train', reason varchar,
     id varchar, likeness varchar, draw varchar, task varchar, family varchar, culture varchar,
     focal varchar[], people varchar[], tokens integer, start bigint, size integer);
-create table kept (number integer, copy integer, split varchar, task varchar, tokens integer,
-    reason varchar, place bigint);
+create or replace table kept (number integer, copy integer, split varchar, task varchar,
+    tokens integer, reason varchar, place bigint);
+create table if not exists collected (made_of varchar, chunks integer, size bigint, note json);
+update candidates set split = 'train', reason = null;
 """
 COLUMNS = {
     "id": "varchar", "likeness": "varchar", "draw": "varchar", "task": "varchar",
@@ -73,7 +78,37 @@ class Candidates:
         self.con.execute("set memory_limit = ?", [MEMORY])
         self.con.execute(TABLES)
         self._path = folder / TEXTS
-        self._texts = self._path.open("wb")
+        self._texts = self._path.open("ab")
+
+    def resume(self, made_of: str) -> tuple[int, dict[str, Any]]:
+        """Return how many chunks of episodes are collected already, and what was noted with the
+        last; what was made of something else is dropped."""
+        found = self.con.execute(
+            "select chunks, size, note from collected where made_of = ?", [made_of]
+        ).fetchall()
+        if not found or self._path.stat().st_size < found[0][1]:
+            self.con.execute("delete from candidates; delete from collected")
+            self.con.execute("insert into collected values (?, 0, 0, '{}')", [made_of])
+            found = [(0, 0, "{}")]
+        chunks, size, note = found[0]
+        self._texts.truncate(size)
+        self._texts.seek(size)
+        return chunks, json.loads(note)
+
+    @contextmanager
+    def chunk(self) -> Iterator[Callable[[Any], None]]:
+        """Add the rows of a chunk of episodes, all of them or none; what the block calls is given
+        what is to be noted with them."""
+        notes: list[Any] = [{}]
+        self.con.execute("begin")
+        yield notes.append
+        self._texts.flush()
+        os.fsync(self._texts.fileno())
+        self.con.execute(
+            "update collected set chunks = chunks + 1, size = ?, note = ?",
+            [self._texts.tell(), json.dumps(notes[-1])],
+        )
+        self.con.execute("commit")
 
     def visit(self, episodes: Sequence[str]) -> None:
         """Note episodes that rows are to be made of, in this order."""
@@ -84,10 +119,10 @@ class Candidates:
                 [episodes, episodes],
             )
 
-    def chunks(self, size: int) -> Iterator[list[str]]:
-        """Yield the episodes to be visited, so many at a time."""
+    def chunks(self, size: int, first: int = 0) -> Iterator[list[str]]:
+        """Yield the episodes to be visited, so many at a time, from a chunk on."""
         query = "select episode from visits where place >= ? and place < ? order by place"
-        start = 0
+        start = first * size
         while found := self.con.execute(query, [start, start + size]).fetchall():
             yield [episode for (episode,) in found]
             start += size

@@ -1,21 +1,25 @@
 """Making a corpus: rows collected, split, mixed, written, with a card, in one folder.
 
-Invariant: the folder has the whole corpus or nothing of it, the card last.
+Invariant: the folder has the whole corpus or nothing of it but PART, the card last.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scenarios.errors import UserError
+from scenarios.file import read_json, remove, write_whole
+from simulation.lock import FILE as LOCK
+from simulation.lock import locked
 from simulation.store import WRITE_FAULTS
-from training.corpus.build import collect
+from training.corpus.build import EPISODES, collect
 from training.corpus.candidates import Candidates
-from training.corpus.card import CARD, Contents, RunFacts, by_culture, render_card
+from training.corpus.card import CARD, Contents, by_culture, render_card
 from training.corpus.config import CorpusConfig
 from training.corpus.formats import FORMATS, write_files
 from training.corpus.ledger import Ledger
@@ -26,21 +30,30 @@ from training.corpus.split import hold_out
 
 WORK = "work"
 """Folder of what is needed only while a corpus is made."""
+PART = ".making"
+"""Folder in the folder of a corpus in which its files are made."""
+MOVING = "moving.json"
+"""In that one: the names of the files, while they are moved into place."""
 
 
-def export_corpus(run: Path, folder: Path, config: CorpusConfig, quiet: bool = True) -> Contents:
-    """Write the corpus of a run into a folder and return what it came to.
+def export_corpus(
+    run: Path, folder: Path, config: CorpusConfig, quiet: bool = True, at_once: int = EPISODES
+) -> Contents:
+    """Write the corpus of a run into a folder, so many episodes at once, and return what it came
+    to.
 
     Raises UserError for a folder that is not empty, a run that gives no row, and a disk that is
-    full; nothing is left in the folder then.
+    full; nothing is left in the folder then. What an export that was killed has collected is taken
+    up if it was made of the same, and dropped otherwise.
     """
     length, progress = load_length(config.tokenizer), ExportProgress(quiet)
-    with made_whole(folder) as part, progress.shown():
+    with made_whole(folder, keep=WORK) as part, progress.shown():
         work = part / WORK
-        work.mkdir()
+        work.mkdir(exist_ok=True)
         candidates = Candidates(work, config.seed)
         try:
-            facts, contents = _choose(run, config, candidates, length, progress)
+            facts, ledger = collect(run, config, candidates, length, progress, at_once)
+            contents = _choose(config, candidates, ledger)
             progress.begin("rows written", sum(contents.ledger.kept.values()))
             write_files(
                 FORMATS[config.format], lambda split: progress.counted(candidates.read(split)), part
@@ -53,12 +66,8 @@ def export_corpus(run: Path, folder: Path, config: CorpusConfig, quiet: bool = T
     return contents
 
 
-def _choose(
-    run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int],
-    progress: ExportProgress,
-) -> tuple[RunFacts, Contents]:  # fmt: skip
-    """Collect the rows and choose those that are kept."""
-    facts, ledger = collect(run, config, candidates, length, progress)
+def _choose(config: CorpusConfig, candidates: Candidates, ledger: Ledger) -> Contents:
+    """Choose the rows that are kept."""
     candidates.drop_duplicates()
     held_out = hold_out(candidates.con, config.validation, config.seed)
     mix(candidates.con, config.weighted, config.by, config.repeat)
@@ -67,7 +76,7 @@ def _choose(
     candidates.account(ledger)
     _require_splits(config, ledger)
     rows = by_culture(candidates.con)
-    return facts, Contents(candidates.corpus_hash(), ledger, held_out, rows)
+    return Contents(candidates.corpus_hash(), ledger, held_out, rows)
 
 
 def _require_splits(config: CorpusConfig, ledger: Ledger) -> None:
@@ -85,28 +94,72 @@ def _require_splits(config: CorpusConfig, ledger: Ledger) -> None:
 
 
 @contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder to write in; its files are in `folder` only once the block has ended well."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+def made_whole(folder: Path, keep: str = "") -> Iterator[Path]:
+    """Give a folder to write in; its files are in `folder` only once the block has ended well.
+
+    What a process that was killed has left there is cleared away, but for the folder `keep` of what
+    is needed only while files are made. Raises UserError where anything else is there, or where
+    another process is making files.
+    """
+    part = folder / PART
+    if not _is_free(folder):
         raise UserError(f"'{folder}' is there and is not an empty folder; choose another name")
-    fresh, part = not folder.exists(), None
+    fresh = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))
-        yield part
-        for path in sorted(part.iterdir(), key=lambda path: path.name == CARD):
-            path.rename(folder / path.name)
-        part.rmdir()
-    except BaseException as error:
-        if part is not None:
+        part.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write '{folder}': {error.strerror}") from error
+    with locked(part):
+        try:
+            _clear(folder, keep)
+            yield part
+            _move(part, folder)
+            shutil.rmtree(part)
+        except BaseException as error:
             shutil.rmtree(part, ignore_errors=True)
-        if fresh:
-            with suppress(OSError):
-                folder.rmdir()
-        if isinstance(error, (OSError, *WRITE_FAULTS)):
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"cannot write '{folder}': {reason}. Nothing is left there; see that the disk has "
-                "room, and export again"
-            ) from error
-        raise
+            if fresh:
+                with suppress(OSError):
+                    folder.rmdir()
+            if isinstance(error, (OSError, *WRITE_FAULTS)):
+                reason = str(error).splitlines()[0]
+                raise UserError(
+                    f"cannot write '{folder}': {reason}. Nothing is left there; see that the disk "
+                    "has room, and export again"
+                ) from error
+            raise
+
+
+def _is_free(folder: Path) -> bool:
+    """Return whether nothing is in a folder but what a process that was killed has left."""
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    return {path.name for path in folder.iterdir()} <= {PART, *_moving(folder / PART)}
+
+
+def _moving(part: Path) -> list[str]:
+    """Return the names of the files that were being moved into place."""
+    return read_json(part / MOVING, list[str]) if (part / MOVING).is_file() else []
+
+
+def _clear(folder: Path, keep: str) -> None:
+    """Take away what a process that was killed has left, before anything is made again."""
+    part = folder / PART
+    for name in _moving(part):
+        remove(folder, folder / name)
+    for path in part.iterdir():
+        if path.name not in (keep, LOCK):
+            remove(part, path)
+
+
+def _move(part: Path, folder: Path) -> None:
+    """Move files into place, the card last; their names are on disk first, so that whoever finds
+    some of them knows that they are not all."""
+    paths = [path for path in part.iterdir() if path.name != LOCK]
+    for path in paths:
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+    write_whole(part, part / MOVING, json.dumps([path.name for path in paths]))
+    for path in sorted(paths, key=lambda path: path.name == CARD):
+        path.rename(folder / path.name)

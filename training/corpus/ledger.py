@@ -14,6 +14,7 @@ REASONS = {
     "error": "the episode ended in an error",
     "budget": "a budget ended the episode",
     "model-failure": "the model's failures ended the episode",
+    "role-failure": "a role failed to act in more than a third of its turns",
     "dropped": "the policy drops the episode",
     "unreviewed": "not judged yet by a critic that the policy needs",
     "needs-review": "set aside by the policy for people to read",
@@ -30,7 +31,9 @@ REASONS = {
     "tokens": "beyond the number of tokens asked for",
 }
 """Why a row is not in the corpus; of several reasons the first."""
-FATES = ("error", "budget", "model-failure", "dropped", "unreviewed", "needs-review")
+FATES = (
+    "error", "budget", "model-failure", "role-failure", "dropped", "unreviewed", "needs-review",
+)  # fmt: skip
 """Those that are about the episode; the names are the store's."""
 
 
@@ -46,6 +49,17 @@ class Ledger:
     """Task and split."""
     tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Tokens of what is kept."""
+    _collected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of what is dropped: what was so while rows were collected."""
+
+    def drop(self, task: str, reason: str, rows: int = 1) -> None:
+        """Account for rows that an episode does not give."""
+        self.dropped[task, reason] += rows
+        self._collected[task, reason] += rows
+
+    def noted(self) -> list[tuple[str, str, int]]:
+        """Return what `drop` was told, for `drop` to be told again in another process."""
+        return [(*key, rows) for key, rows in self._collected.items()]
 
     def reasons(self, task: str) -> dict[str, int]:
         """Return why rows of a task were dropped, with their number."""
