@@ -6,6 +6,7 @@ are the store's own, its counts are bounded.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
@@ -19,6 +20,8 @@ from simulation.store import STORE_VERSION, tables
 MANIFEST = "shard.json"
 BOOKKEEPING = ("meta", "merged_shards")
 """Tables that describe a store rather than what is in it: no shard has them."""
+RESUME = "the same `folkways pack` again writes the rest"
+"""What can be done about a run of which shards are missing."""
 NAME = r"^[A-Za-z0-9-]+$"
 Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
@@ -41,8 +44,20 @@ class Manifest:
     cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     rows: dict[str, Count]
     """Rows by table."""
+    parts: Count | None = None
+    """Shards of the whole that `pack` makes of a run, this one counted; null for a worker's."""
     store_version: Count = STORE_VERSION
     application: str = "folkways"
+
+
+def missing(manifests: Iterable[Manifest]) -> str:
+    """Return what a pack that did not end has left out, empty where every run is whole."""
+    packs: dict[str, list[Manifest]] = {}
+    for one in manifests:
+        if one.parts is not None:
+            packs.setdefault(one.worker, []).append(one)
+    short = [found for found in packs.values() if len(found) < (found[0].parts or 0)]
+    return " and ".join(f"{len(found)} of the {found[0].parts} shards of a run" for found in short)
 
 
 @lru_cache(maxsize=1)

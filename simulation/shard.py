@@ -96,6 +96,13 @@ class Shelf:
             inside(Path(self.root), Path(self.root) / shard)
         self.fs.makedirs(f"{self.root}/{shard}", exist_ok=True)
 
+    def settle(self, shard: str) -> None:
+        """See to it that the tables of a shard are on disk, before its manifest says that they
+        are."""
+        for entry in os.scandir(f"{self.root}/{shard}") if self.local else ():
+            with open(entry.path, "rb") as file:
+                os.fsync(file.fileno())
+
     def remove(self, name: str) -> None:
         """Remove a shard or a mark."""
         target = f"{self.root}/{name}"

@@ -7,18 +7,27 @@ read.
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
 
 from scenarios.errors import UserError
-from simulation.manifest import MANIFEST
+from scenarios.terminal import printable
+from simulation.manifest import MANIFEST, RESUME, missing
 from simulation.rows import SHARED_KEYS
 from simulation.shard import Shelf
 from simulation.store import schema_sql, views_sql
 from simulation.wall import connect, literal, quoted
+
+
+@cache
+def _warn(text: str) -> None:
+    """Say something on stderr, once in the life of this process."""
+    print(printable(f"folkways: warning: {text}"), file=sys.stderr)
 
 
 def is_shelf(folder: Path) -> bool:
@@ -34,7 +43,10 @@ def open_shards(folder: Path, reach: Sequence[str] = ()) -> duckdb.DuckDBPyConne
     """
     shelf = Shelf(str(folder.resolve()))
     files: dict[str, list[str]] = {}
-    for manifest in shelf.manifests():
+    manifests = shelf.manifests()
+    if short := missing(manifests):
+        _warn(f"'{folder}' holds {short}, and what follows is of these alone; {RESUME}")
+    for manifest in manifests:
         for table in manifest.rows:
             files.setdefault(table, []).append(shelf.path(manifest.shard, table))
     temporary = TemporaryDirectory(prefix="folkways-")

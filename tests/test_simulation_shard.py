@@ -271,7 +271,7 @@ def test_what_cannot_be_merged_is_refused(run: Path, shards: str, tmp_path: Path
     with pytest.raises(UserError, match="no shards"):
         merge(tmp_path / "run", str(tmp_path), NOW)
     with pytest.raises(UserError, match="holds shards already"):
-        list(pack(run, shards, 5))
+        list(pack(run, shards, 4))
     with pytest.raises(UserError, match="cannot use shards at 'nowhere://x'"):
         Shelf("nowhere://x")
     manifest = next(Path(shards).glob("*/shard.json"))

@@ -1,0 +1,125 @@
+"""A pack that was killed is known to be no whole run, and resumed by the same command."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import folkways
+from scenarios.errors import UserError
+from simulation.config import RunConfig
+from simulation.launch import launch, utc_now
+from simulation.manifest import MANIFEST
+from simulation.pack import merge, pack
+from simulation.plan import make_plan
+from simulation.shard import Shelf
+
+ROOT = Path(__file__).parent.parent
+KILLED = """
+import os, sys
+from pathlib import Path
+from simulation.pack import pack
+
+for number, _ in enumerate(pack(Path(sys.argv[1]), sys.argv[2], 2), start=1):
+    if number == int(sys.argv[3]):
+        os.kill(os.getpid(), 9)
+"""
+"""Packs two episodes a shard, and is killed after so many shards."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of six episodes: four shards."""
+    out = tmp_path_factory.mktemp("runs")
+    config = {
+        "name": "trial", "scenarios": ["soup-before-dusk"], "cultures": ["MEX", "JPN"],
+        "replicates": 3, "model": {"name": "fake"}, "out": str(out),
+    }  # fmt: skip
+    assert launch(make_plan(RunConfig.model_validate(config)), limit=None, fresh=False,
+                  quiet=True) == "done"  # fmt: skip
+    return out / "trial"
+
+
+def killed(run: Path, place: Path, shards: int) -> None:
+    line = [sys.executable, "-c", KILLED, str(run), str(place), str(shards)]
+    assert subprocess.run(line, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+
+
+def content(place: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*.*")}
+
+
+def asked(*words: object) -> tuple[str, str]:
+    """Return what a command prints, on stdout and on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "folkways", *map(str, words)], cwd=ROOT, capture_output=True,
+        text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return done.stdout, done.stderr
+
+
+def test_a_killed_pack_is_resumed_to_the_same_shards(run: Path, tmp_path: Path) -> None:
+    calm, out = tmp_path / "calm", tmp_path / "out"
+    assert len(list(pack(run, str(calm), 2))) == 4
+    for shards, stored in ((1, 1), (3, 3)):
+        killed(run, out, shards)
+        assert len(Shelf(str(out)).manifests()) == stored
+    half = next(out.glob("*-000003")) if list(out.glob("*-000003")) else None
+    assert half is None, "the fourth was not begun"
+    (out / next(calm.glob("*-000003")).name).mkdir()
+    (out / next(calm.glob("*-000003")).name / "turns.parquet").write_bytes(b"PAR1 cut")
+    assert len(list(pack(run, str(out), 2))) == 4
+    assert content(out) == content(calm)
+
+
+def test_whoever_reads_a_part_is_told_so(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    killed(run, out, 3)
+    told, warned = asked("sql", out, "select count(*) as n from episodes", "--csv")
+    assert told.split() == ["n", "4"]
+    assert warned.count("warning: ") == 1 and "holds 3 of the 4 shards of a run" in warned
+    assert "the same `folkways pack` again writes the rest" in warned
+    list(pack(run, str(out), 2))
+    assert asked("sql", out, "select count(*) as n from episodes", "--csv") == ("n\n6\n", "")
+
+
+def test_a_part_is_merged_only_if_that_is_wanted(run: Path, tmp_path: Path) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    killed(run, out, 3)
+    with pytest.raises(UserError, match=r"holds 3 of the 4 shards of a run; .*--partial merges"):
+        merge(again, str(out), utc_now())
+    assert not again.exists()
+    words = ["merge", str(again), str(out), "--partial"]
+    done = CliRunner().invoke(folkways.application(), words, catch_exceptions=False)
+    assert done.exit_code == 0 and ": 3 new shards, " in done.output
+    list(pack(run, str(out), 2))
+    assert merge(again, str(out), utc_now())[0] == 1, "the rest is brought in"
+
+
+def test_a_part_without_its_first_shard_is_a_part(run: Path, tmp_path: Path) -> None:
+    list(pack(run, str(tmp_path), 2))
+    shutil.rmtree(next(tmp_path.glob("*-000000")))
+    with pytest.raises(UserError, match="holds 3 of the 4 shards"):
+        merge(tmp_path / "again", str(tmp_path), utc_now())
+
+
+def test_shards_of_something_else_are_left_alone(run: Path, tmp_path: Path) -> None:
+    list(pack(run, str(tmp_path), 2))
+    before = content(tmp_path)
+    with pytest.raises(UserError, match=r"holds shards already, .*of another size; choose"):
+        list(pack(run, str(tmp_path), 3))
+    assert content(tmp_path) == before
+
+
+def test_workers_shards_and_those_of_before_are_no_part(run: Path, tmp_path: Path) -> None:
+    """They do not say how many there are."""
+    list(pack(run, str(tmp_path / "out"), 2))
+    for file in (tmp_path / "out").glob(f"*/{MANIFEST}"):
+        file.write_text(file.read_text().replace('"parts": 4', '"parts": null'))
+    shutil.rmtree(next((tmp_path / "out").glob("*-000003")))
+    assert merge(tmp_path / "again", str(tmp_path / "out"), utc_now())[0] == 3
