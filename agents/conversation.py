@@ -12,6 +12,15 @@ from scenarios.culture import Culture
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """A secret of a team."""
+
+    secret: str
+    members: tuple[str, ...]
+    """Roles that are told it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """One member of the cast."""
 
@@ -28,6 +37,8 @@ class Person:
     background: str
     goal: str
     secret: str | None
+    shared: tuple[Shared, ...] = ()
+    """Secrets of the teams the role is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +55,8 @@ class Line:
     to: tuple[str, ...] = ()
     """Names of those spoken to."""
     whisper: bool = False
-    heard: bool = True
-    """Whether anybody but the speaker perceived it."""
+    audience: tuple[str, ...] | None = None
+    """Roles beside the speaker that perceived it; null: everyone."""
     step: int | None = None
     """Number of the round of choosing; acts of one step are simultaneous."""
 
@@ -65,7 +76,7 @@ class Conversation:
     culture: Culture
     """The culture the scene was played in."""
     public: tuple[str, ...]
-    """What everyone was told: setting, briefs, texts of events and phases."""
+    """What everyone was told: setting, briefs, public goals, texts of events and phases."""
     people: tuple[Person, ...]
     """In the order of the scenario file."""
     lines: tuple[Line, ...]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import yaml
 
-from agents.conversation import Conversation, Line, Person
+from agents.conversation import Conversation, Line, Person, Shared
 from agents.language import speaks
 from scenarios.words import is_unspaced, parts, words
 
@@ -126,21 +126,36 @@ def wrong_language(
 def secret_leak(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
-    """Turns, heard by others, that hold the secret's own words: the rule of the view secret_leaks.
+    """Turns that hold a secret's own words and are heard by somebody who was not told it: the rule
+    of the view secret_leaks. A role's own secret was told to nobody else, a team's to its members.
 
     Three-word sequences (five characters in scripts without spaces) count that not everybody was
     told and that hold no word which changes with the speaker. Paraphrases go unnoticed.
     """
-    secret = parts(person.secret or "")
-    size = CHARACTER_GRAM if any(map(is_unspaced, secret)) else GRAM
-    telling = [g for g in _sequences(secret, size) if not _person_words() & set(g)]
-    known = _row(parts(" ".join(conversation.public)))
-    own = [sequence for sequence in map(_row, telling) if sequence not in known]
-    enough = min(LEAKED_SEQUENCES, -(-len(own) // 2))
-    for line in spoken if own else ():
+    own = Shared(person.secret or "", (person.role,))
+    secrets = [
+        ({*each.members}, _telling(each.secret, conversation.public))
+        for each in (own, *person.shared)
+    ]
+    everyone = {each.role for each in conversation.people} - {person.role}
+    for line in spoken:
+        audience = everyone if line.audience is None else {*line.audience}
         said = _row(parts(line.text or ""))
-        if line.heard and sum(sequence in said for sequence in own) >= enough:
-            yield line
+        for members, telling in secrets:
+            enough = min(LEAKED_SEQUENCES, -(-len(telling) // 2))
+            found = sum(sequence in said for sequence in telling)
+            if telling and found >= enough and not audience <= members:
+                yield line
+                break
+
+
+def _telling(text: str, public: Sequence[str]) -> list[str]:
+    """Return the sequences of a secret that give it away."""
+    secret = parts(text)
+    size = CHARACTER_GRAM if any(map(is_unspaced, secret)) else GRAM
+    known = _row(parts(" ".join(public)))
+    own = [g for g in _sequences(secret, size) if not _person_words() & set(g)]
+    return [sequence for sequence in map(_row, own) if sequence not in known]
 
 
 def too_short(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:

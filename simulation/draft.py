@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from agents.actor import Asked, ReplyForm
-from agents.conversation import Conversation, Line, Person
+from agents.conversation import Conversation, Line, Person, Shared
 from agents.critic import asked_as
 from agents.detector import DETECTORS
 from agents.model import Model, Sampling
@@ -139,16 +139,19 @@ def _conversation(stage: Stage, role: str, act: Act) -> Conversation:
     scene = stage.scenario
     public = (
         scene.setting, *(part.brief for part in scene.roles.values()),
+        *(part.goal for part in scene.roles.values() if part.public_goal),
         *(event.text for event in scene.events),
         *(phase.brief for phase in scene.phases if phase.brief),
     )  # fmt: skip
     lines = [
         Line(turn["turn"], turn["speaker"], stage.names[turn["speaker"]], turn["action"],
-             turn["text"])
+             turn["text"], audience=tuple(turn["audience"]))
         for turn in stage.turns[-SEEN:]
     ]  # fmt: skip
     number = len(stage.turns) + 1
-    lines.append(Line(number, role, stage.names[role], act.action, act.text))
+    audience = tuple(stage.audience(role, act.to, act.whisper))
+    name = stage.names[role]
+    lines.append(Line(number, role, name, act.action, act.text, audience=audience))
     views = {name: actor.view for name, actor in stage.actors.items()}
     people = tuple(_person(name, view, stage) for name, view in views.items())
     culture = views[role].culture
@@ -158,7 +161,12 @@ def _conversation(stage: Stage, role: str, act: Act) -> Conversation:
 def _person(role: str, view: RoleView, stage: Stage) -> Person:
     persona = view.persona
     language = stage.scenario.roles[role].language or stage.language
+    shared = tuple(
+        Shared(team.secret, team.roles)
+        for team in stage.scenario.teams_of(role).values()
+        if team.secret
+    )
     return Person(
         role, view.name, persona.age, persona.occupation, persona.place, view.culture, language,
-        view.brief, persona.background, view.goal, view.secret,
+        view.brief, persona.background, view.goal, view.secret, shared,
     )  # fmt: skip

@@ -19,6 +19,14 @@ from scenarios.placeholder import filled
 class _Part:
     brief: str
     knows: list[str] | None = None
+    goal: str | None = None
+    public_goal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Team:
+    roles: list[str]
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,7 @@ class _Scenario:
     title: str | None = None
     events: list[_Event] | None = field(default=None)
     phases: list[_Phase] | None = field(default=None)
+    teams: dict[str, _Team] | None = field(default=None)
 
 
 def read_scenario(data: str, names: Mapping[str, str], roles: list[str]) -> dict[str, Any]:

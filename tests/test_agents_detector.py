@@ -133,7 +133,7 @@ def test_a_leak_is_told_by_its_owner_aloud_and_to_somebody() -> None:
     people = person("ada", secret=BOAT), person("bela")
     aside = {"whisper": True, "to": ("Bela",)}
     assert "secret-leak" in flagged(talk(act(1, "ada", BOAT, **aside), people=people))
-    unheard = talk(SENTENCES[0], act(3, "ada", BOAT, heard=False, **aside), people=people)
+    unheard = talk(SENTENCES[0], act(3, "ada", BOAT, audience=(), **aside), people=people)
     assert "secret-leak" not in flagged(unheard)
     assert "secret-leak" in flagged(talk(act(1, "ada", BOAT, "leave"), people=people))
     shown = talk(SENTENCES[0], act(3, "ada", BOAT, "non-verbal"), people=people)
@@ -250,6 +250,44 @@ def test_leaks_agree_with_the_view_secret_leaks(
     assert {role for role in ROLES if leaks.get(role)} == {
         one.role for one in detect(conversation) if one.detector == "secret-leak" and one.flagged
     }
+
+
+HID = "{bela} hid the silver key of the tower under three loose bricks."
+TEAMS = {
+    "roles": {"dora": {"goal": "{ada} wants the silver key of the tower.", "public_goal": True}},
+    "teams": {"thieves": {"roles": ["ada", "bela"], "secret": HID}},
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "audience", "leaked"),
+    [
+        ("Bela hid the silver key under three loose bricks.", ["cleo"], True),
+        ("Bela hid the silver key under three loose bricks.", ["bela", "cleo"], True),
+        ("Bela hid the silver key under three loose bricks.", ["bela"], False),  # of the team
+        ("Bela hid the silver key under three loose bricks.", [], False),
+        ("The silver key of the tower", ["cleo"], False),  # of a goal that all are told
+        ("Bela hid the... the tower under three", ["cleo"], True),  # the name counts
+    ],
+)
+def test_a_secret_of_a_team_is_given_away_to_outsiders_only(
+    con: duckdb.DuckDBPyConnection, line: str, audience: list[str], leaked: bool
+) -> None:
+    con.execute("begin")
+    con.execute("update scenarios set data = json_merge_patch(data, ?::json)", [json.dumps(TEAMS)])
+    names = dict(con.execute("select role, name from roles").fetchall())
+    con.execute("update turns set text = 'Aye.'")
+    con.execute("update turns set text = ?, audience = ? where speaker = 'ada'",
+                [line.replace("Bela", names["bela"]), audience])  # fmt: skip
+    query = "select role, secret, leaked from secret_leaks where team = 'thieves' order by role"
+    seen = con.execute(query).fetchall()
+    own = con.execute("select count(*) from secret_leaks where team is null").fetchall()
+    (conversation,) = load_conversations(con, ["0" * 16]).values()
+    con.execute("rollback")
+    secret = HID.replace("{bela}", names["bela"])
+    assert seen == [("ada", secret, leaked), ("bela", secret, False)] and own == [(len(ROLES),)]
+    assert [one.role for one in detect(conversation) if one.detector == "secret-leak" and
+            one.flagged] == ["ada"] * leaked  # fmt: skip
 
 
 def test_both_leave_out_the_same_words(con: duckdb.DuckDBPyConnection) -> None:

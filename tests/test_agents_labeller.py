@@ -47,7 +47,7 @@ LABEL = {
 acts = st.builds(
     lambda role, action, text, **fields: act(0, role, text, action, **fields),
     st.sampled_from(["ada", "bela"]), st.sampled_from(ACTIONS), st.text(max_size=20),
-    whisper=st.booleans(), heard=st.booleans(),
+    whisper=st.booleans(), audience=st.sampled_from([None, ()]),
     to=st.sampled_from([(), ("Ada",), ("Bela",)]),
 ) | st.builds(lambda text: act(None, None, text, None), st.text(max_size=20))  # fmt: skip
 

@@ -59,7 +59,7 @@ def stage(form: str) -> Stage:
 @pytest.mark.parametrize("form", ["json", "script"])
 def test_members_are_told_of_their_team_and_nobody_else_is(form: str) -> None:
     scene = stage(form)
-    told = {role: str(scene.actors[role].ask(scene.cue()).prompt) for role in scene.scenario.roles}
+    told = {role: str(one.ask(scene.cue(role)).prompt) for role, one in scene.actors.items()}
     secret = "took the shepherd after the second bell"
     assert [secret in told[role] for role in ("ann", "bob", "cleo")] == [True, True, False]
     assert f"team with {scene.names['bob']}" in told["ann"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from agents.conversation import Conversation, Line, Person
+from agents.conversation import Conversation, Line, Person, Shared
 from scenarios.culture import Culture
 from scenarios.file import parse_json
 from scenarios.persona import Persona
@@ -52,7 +52,7 @@ def load_conversations(
         id_ = head["episode_id"]
         names = {row["role"]: row["name"] for row in cast[id_]}
         scenario = read_scenario(head["scenario"], names, list(names))
-        people = tuple(_person(row, scenario["roles"][row["role"]]) for row in cast[id_])
+        people = tuple(_person(row, scenario) for row in cast[id_])
         found[id_] = Conversation(
             id_, one_line(scenario.get("title") or ""), one_line(scenario["setting"]),
             _culture(head["culture"]), _public(scenario), people,
@@ -74,17 +74,25 @@ def _culture(data: str) -> Culture:
     return parse_json(data, Culture, "a stored culture")
 
 
-def _person(row: Mapping[str, Any], part: Mapping[str, Any]) -> Person:
+def _person(row: Mapping[str, Any], scenario: Mapping[str, Any]) -> Person:
     persona = parse_json(row["persona"], Persona, "a stored persona")
+    part = scenario["roles"][row["role"]]
+    shared = tuple(
+        Shared(team["secret"], tuple(team["roles"]))
+        for team in (scenario.get("teams") or {}).values()
+        if team.get("secret") and row["role"] in team["roles"]
+    )
     return Person(
         row["role"], row["name"], persona.age, persona.occupation, persona.place,
         _culture(row["culture"]), row["language"], part["brief"], persona.background,
-        row["goal"], row["secret"],
+        row["goal"], row["secret"], shared,
     )  # fmt: skip
 
 
 def _public(scenario: Mapping[str, Any]) -> tuple[str, ...]:
     texts = [scenario["setting"], *(part["brief"] for part in scenario["roles"].values())]
+    known = [part for part in scenario["roles"].values() if part.get("public_goal")]
+    texts += [part["goal"] for part in known if part.get("goal")]
     texts += [event["text"] for event in scenario.get("events") or ()]
     return (*texts, *(phase["brief"] for phase in scenario.get("phases") or () if phase["brief"]))
 
@@ -105,5 +113,5 @@ def _act(row: Mapping[str, Any], names: Mapping[str, str]) -> Line:
     return Line(
         row["turn"], row["speaker"], names[row["speaker"]], row["action"], row["text"],
         tuple(names[role] for role in row["addressees"] if role in names), row["whisper"],
-        bool(row["audience"]), row["step"],
+        tuple(row["audience"]), row["step"],
     )  # fmt: skip

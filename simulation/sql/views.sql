@@ -517,33 +517,59 @@ comment on column failures.run_id is 'The run.';
 
 -- Measures -----------------------------------------------------------------------------------------------------------
 
+create or replace macro names_filled(line, people) as case
+    when contains(line, '{') then list_reduce(list_prepend(line, people), lambda filled, one:
+        replace(filled, '{' || split_part(one, '=', 1) || '}', substr(one, instr(one, '=') + 1)))
+    else line end;
+comment on macro names_filled is
+    'names_filled(line, people): a text of a scenario with the names of roles in the place of {role}; people: role=name.';
+
 create or replace view secret_leaks as
-with secrets as (
+with teams as (
+    select scenario_hash, team, data -> '$.teams' -> team ->> 'secret' as secret,
+        (data -> '$.teams' -> team -> 'roles')::varchar[] as members
+    from (select scenario_hash, data, unnest(json_keys(data, '$.teams')) as team from scenarios)
+), people as (
+    -- Only where a text names a role: what is cut into sequences depends on the cast there alone.
+    select episode_id, list(role || '=' || name order by role) as people
+    from roles join episodes using (episode_id) join scenarios using (scenario_hash)
+    where contains(data::varchar, '{') and regexp_matches(data::varchar, '\{[a-z][a-z0-9_]*\}')
+    group by episode_id
+), held as (
+    select r.episode_id, e.scenario_hash, r.role, r.name, null as team, r.secret, [r.role] as members, p.people
+    from roles r join episodes e using (episode_id) left join people p using (episode_id) where r.secret is not null
+    union all
+    select r.episode_id, e.scenario_hash, r.role, r.name, t.team, names_filled(t.secret, p.people), t.members, p.people
+    from teams t join episodes e using (scenario_hash)
+    join roles r on r.episode_id = e.episode_id and list_contains(t.members, r.role)
+    left join people p on p.episode_id = e.episode_id
+    where t.secret is not null
+), secrets as (
     select *, list_transform(sequences, lambda words: ltrim(words)) as probes
     from (
-        select scenario_hash, secret, list_filter(
+        select scenario_hash, secret, people, list_filter(
             word_sequences(secret, case when regexp_matches(secret, unspaced_scripts()) then 5 else 3 end),
             lambda words: not contains(known, words) and not list_has_any(string_split(words, ' '), person_words())
         ) as sequences
         from (
-            select distinct scenario_hash, secret
-            from roles join episodes using (episode_id) where secret is not null
-        )
-        join (
-            select scenario_hash, folded(concat_ws(
+            select scenario_hash, secret, people, folded(names_filled(concat_ws(
                 ' ', data ->> '$.setting', data ->> '$.roles.*.brief', data ->> '$.events[*].text',
-                data ->> '$.phases[*].brief'
-            )) as known
-            from scenarios
-        ) using (scenario_hash)
+                data ->> '$.phases[*].brief', list_transform(
+                    list_filter(
+                        json_extract(data, '$.roles.*'),
+                        lambda part: json_extract_string(part, '$.public_goal') = 'true'),
+                    lambda part: json_extract_string(part, '$.goal'))
+            ), people)) as known
+            from (select distinct scenario_hash, secret, people from held) join scenarios using (scenario_hash)
+        )
     )
 ), lines as (
-    select t.episode_id, r.role, t.turn, t.text, t.audience, s.sequences, s.probes, folded(t.text) as line
+    select t.episode_id, h.role, h.team, t.turn, t.text, t.audience, s.sequences, s.probes, folded(t.text) as line
     from turns t
-    join roles r on r.episode_id = t.episode_id and r.role = t.speaker
-    join episodes e on e.episode_id = t.episode_id
-    join secrets s on s.scenario_hash = e.scenario_hash and s.secret = r.secret
-    where r.secret is not null and t.action in ('speak', 'leave') and t.text is not null and t.audience <> []
+    join held h on h.episode_id = t.episode_id and h.role = t.speaker
+    join secrets s on s.scenario_hash = h.scenario_hash and s.secret = h.secret
+        and s.people is not distinct from h.people
+    where t.action in ('speak', 'leave') and t.text is not null and not list_has_all(h.members, t.audience)
         and s.sequences <> []
 ), found as (
     select *, len(list_filter(sequences, lambda words: contains(line, words))) as said,
@@ -552,22 +578,23 @@ with secrets as (
     -- A search that does not begin with a space is twice as fast, and few lines pass it.
     where len(list_filter(probes, lambda words: contains(line, words))) > 0
 ), told as (
-    select episode_id, role, max(said) as said, min(turn) filter (said >= enough) as turn,
+    select episode_id, role, team, max(said) as said, min(turn) filter (said >= enough) as turn,
         arg_min(text, turn) filter (said >= enough) as evidence,
         arg_min(audience, turn) filter (said >= enough) as heard_by
     from found
-    group by episode_id, role
+    group by episode_id, role, team
 )
 select
-    l.episode_id, l.scenario_id, l.culture_id, l.model, r.role, r.name, r.secret, len(s.sequences) as sequences,
+    l.episode_id, l.scenario_id, l.culture_id, l.model, h.role, h.name, h.secret, len(s.sequences) as sequences,
     coalesce(t.said, 0) as most_said, case when s.sequences <> [] then t.turn is not null end as leaked, t.turn,
-    t.evidence, t.heard_by, l.run_id, l.scenario_hash, l.conditioning
-from roles r
+    t.evidence, t.heard_by, l.run_id, l.scenario_hash, l.conditioning, h.team
+from held h
 join latest_episodes l using (episode_id)
-join secrets s on s.scenario_hash = l.scenario_hash and s.secret = r.secret
-left join told t on t.episode_id = r.episode_id and t.role = r.role;
+join secrets s on s.scenario_hash = h.scenario_hash and s.secret = h.secret and s.people is not distinct from h.people
+left join told t on t.episode_id = h.episode_id and t.role = h.role and t.team is not distinct from h.team;
 comment on view secret_leaks is
-    'Whether a role gave away its own secret, by its own words. The secret is cut into every three words in a row '
+    'Whether a role gave away its own secret, or that of a team it is in, by its own words; a row for each secret it '
+    'has. What only members of the team perceive gives nothing away. The secret is cut into every three words in a row '
     '(every five characters where it is written without spaces), letter case and punctuation ignored; sequences '
     'that everyone is told anyway, and those with a word that changes with the speaker (your job, my job), are '
     'left out. A turn that others perceived leaks if it holds at least three of the sequences, or half of them '
@@ -576,7 +603,7 @@ comment on column secret_leaks.episode_id is 'The episode.';
 comment on column secret_leaks.scenario_id is 'Id of the scenario.';
 comment on column secret_leaks.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column secret_leaks.model is 'The model as the user asked for it.';
-comment on column secret_leaks.role is 'Role that has the secret.';
+comment on column secret_leaks.role is 'Role that has the secret, alone or with its team.';
 comment on column secret_leaks.name is 'Name of the person in that role.';
 comment on column secret_leaks.secret is 'The secret.';
 comment on column secret_leaks.sequences is 'Number of word sequences looked for; 0: nothing to look for.';
@@ -588,6 +615,7 @@ comment on column secret_leaks.heard_by is 'Roles that perceived it.';
 comment on column secret_leaks.run_id is 'The run.';
 comment on column secret_leaks.scenario_hash is 'Row of the table scenarios: the version that was played.';
 comment on column secret_leaks.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
+comment on column secret_leaks.team is 'Team that shares the secret; null where the role alone has it.';
 
 create or replace view leak_rates as
 select
@@ -596,11 +624,11 @@ select
     run_id, scenario_hash, conditioning
 from secret_leaks
 group by run_id, culture_id, model, scenario_id, scenario_hash, conditioning;
-comment on view leak_rates is 'How often roles gave away their own secret; see secret_leaks.';
+comment on view leak_rates is 'How often roles gave away a secret; see secret_leaks.';
 comment on column leak_rates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column leak_rates.model is 'The model as the user asked for it.';
 comment on column leak_rates.scenario_id is 'Id of the scenario.';
-comment on column leak_rates.roles_with_secret is 'Roles with a secret, over all episodes.';
+comment on column leak_rates.roles_with_secret is 'Roles with a secret, over all episodes; a role with two counts twice.';
 comment on column leak_rates.testable is 'Of these, roles whose secret has words to look for.';
 comment on column leak_rates.leaked is 'Roles that gave theirs away.';
 comment on column leak_rates.leak_rate is 'leaked / testable, 0 to 1.';
