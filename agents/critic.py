@@ -109,7 +109,8 @@ def ask(
     template = load_template(name)
     scene = load_template("review").scene(conversation, True)
     person = next((p for p in conversation.people if p.role == role), None)
-    text = f"{scene}\n\n{template.ask(conversation, person, **facts)}"
+    warning = load_template("review").warning()
+    text = f"{scene}\n\n{warning}\n\n{template.ask(conversation, person, **facts)}"
     schema = verdict_schema(scales, len(conversation.turns))
     return Question(name, role, scales, asked_as(text, schema, form), template)
 

@@ -125,7 +125,7 @@ def test_a_verdict_out_of_its_scale_is_refused(fields: dict[str, Any], failure: 
 
 def test_a_reply_that_copies_the_conversation_is_told_apart() -> None:
     shown = content(question("quality").asked.prompt)
-    lines = shown.split("## What was said and done\n")[1].split("\n\n## Your task")[0]
+    lines = shown.split("## What was said and done\n")[1].split("\n\nWhat the lines")[0]
     for reply in (lines, lines[:120], "Good morning to you all, dear friends of the bakery!"):
         assert refused(reply)[0] == "copied"
     assert refused("Answer: they all say good morning and then they drink their tea")[0] != "copied"
