@@ -20,12 +20,14 @@ from agents.event_loop import run_to_end
 from agents.model import CallFailed, Model, ScoresUnavailable
 from eval.asking.condition import Condition, Planner
 from eval.asking.job import Surveying
-from eval.asking.remaining import open_sheets, with_tries
+from eval.asking.remaining import open_sheets, unanswered_questions, with_tries
 from eval.asking.seat import Seat, open_engine, seats_by_engine
 from eval.config import EvalConfig, protocol, protocol_hash
 from eval.people.source import People, gather_people
 from scenarios.errors import UserError
 from simulation.budget import Budget
+from simulation.crew import Incomplete
+from simulation.ending import unanswered
 from simulation.engines import Engines
 from simulation.job import Tools, hire
 from simulation.launch import set_aside, settle_configuration, utc_now
@@ -180,15 +182,19 @@ class _Work:
 async def _ask_all(work: _Work) -> str:
     """Ask what one engine holds after the other; return why it ended."""
     config = work.planner.config
-    responses = config.cache.opened(Path(config.out))
+    responses, unfinished = config.cache.opened(Path(config.out)), None
     for seats in seats_by_engine(config.models):
         engines = Engines(responses)
         try:
             reason = await _ask(work, seats, engines)
+        except Incomplete as error:
+            unfinished, reason = unfinished or error, "done"
         finally:
             await engines.close()
         if reason != "done":
             return reason
+    if unfinished:
+        raise unfinished
     return "done"
 
 
@@ -220,7 +226,11 @@ async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
         row = crew.launch_row(config.name, work.stage, started, utc_now(), reason, told)
         store.add("launches", row)
 
-    return await crew.run(with_tries(store, todo), len(todo), ended)
+    def missing() -> str | None:
+        left = unanswered_questions(store, list(chain(*chosen)))
+        return unanswered(store.path.parent, left)
+
+    return await crew.run(with_tries(store, todo), len(todo), ended, missing)
 
 
 def _as_texts(chosen: Sequence[Condition]) -> list[Condition]:

@@ -25,7 +25,7 @@ from simulation.config import draft_critic
 from simulation.crew import Crew, Emit, Opened
 from simulation.engines import Engines
 from simulation.entry import Entry
-from simulation.episode import RETRIED, Conditions, record_of
+from simulation.episode import Conditions, record_of
 from simulation.graph import Context, broken_off
 from simulation.launch import utc_now
 from simulation.lock import locked
@@ -34,6 +34,7 @@ from simulation.query import find_episode, find_store
 from simulation.record import Record
 from simulation.recorded import Premise, Recorded, read_book
 from simulation.replay import Beginning, beginning
+from simulation.retry import RETRIED, endings, unfinished
 from simulation.stage import Stage
 from simulation.store import FILE, Store
 
@@ -197,14 +198,17 @@ class _Launch:
             row = crew.launch_row(conditions.run_id, "branch", started, self.utc(), reason, told)
             self.store.add("launches", row)
 
-        return await crew.run(iter(todo), len(todo), ended)
+        hashes = [one.content_hash for one in self.branches()]
+        return await crew.run(
+            iter(todo), len(todo), ended, lambda: unfinished(self.store, hashes)
+        )
 
     def _todo(self) -> Iterator[Branch]:
-        stored = {key: (attempt, reason) for key, attempt, reason in self.store.episodes()}
+        stored = endings(self.store)
         for one in self.branches():
-            attempt, reason = stored.get(one.content_hash, (0, ""))
-            if attempt == 0 or reason in RETRIED:
-                yield replace(one, attempt=attempt + 1)
+            last = stored.get(one.content_hash)
+            if last is None or last.is_open():
+                yield replace(one, attempt=last.attempt + 1 if last else 1)
 
 
 async def play_branch(

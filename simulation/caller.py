@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from agents.actor import Asked, prompt_hash
+from agents.health import Watched
 from agents.model import Message, Model, Prompt, Sampling, with_room
 from agents.prose import read_number, read_role, read_yes_no
 from agents.reply import Act, NotAllowed, Unreadable
@@ -71,6 +72,11 @@ class Caller:
         self.step = 0
         self.side_rows: list[Row] = []
         """Rows of calls that made no act, as bids do, since they were last taken."""
+
+    @property
+    def model_works(self) -> bool:
+        """Whether the model has answered anybody, as far as that is watched."""
+        return not isinstance(self.model, Watched) or self.model.works
 
     async def act(self, role: str) -> Acted:
         """Return the role's act, or why there is none, with the rows of the calls made.

@@ -58,6 +58,9 @@ def run(
     model: Annotated[str | None, typer.Option(help="Play with this model.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old run is set aside.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Also play what failed too often to be tried again.")
+    ] = False,
     quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
     ray: Ray = None,
     workers: Workers = None,
@@ -81,7 +84,9 @@ def run(
             typer.echo(printable(f"warning: {line}"), err=True)
         return
     with serving(metrics, quiet):
-        reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster)
+        reason = launch(
+            plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster, retry=retry
+        )
     folder = Path(plan.config.out) / plan.config.name
     say_ending(folder, reason, "all episodes are stored")
 

@@ -43,6 +43,10 @@ class Opened(NamedTuple, Generic[Item]):
     work: Work[Item]
 
 
+class Incomplete(UserError):
+    """All has been tried, and some of it is to be tried again."""
+
+
 class Crew(Generic[Item]):
     """Works with models on items, within one budget, until done, drained or out of budget."""
 
@@ -55,20 +59,25 @@ class Crew(Generic[Item]):
         store.say = progress.note
         self.progress, self.concurrency = progress, concurrency
         self.draining = False
+        self._unavailable: ModelUnavailable | None = None
         self.heartbeat = Heartbeat(store.path.parent, progress, budget, self.models)
         self._before = (budget.prompt_tokens, budget.completion_tokens, budget.cost)
         self._finished: asyncio.Queue[Record | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def run(self, items: Iterator[Item], count: int, ended: Callable[[str], None]) -> str:
+    async def run(
+        self, items: Iterator[Item], count: int, ended: Callable[[str], None],
+        missing: Callable[[], str | None] = lambda: None,
+    ) -> str:  # fmt: skip
         """Do `count` items and return why the work ended: done, drained, or the spent budget.
 
-        `ended` is called with that reason, and with stopped, model-unavailable or error where an
-        exception ends the work. Raises UserError when a model cannot be used or the store cannot be
-        written, and CancelledError after a second interrupt; finished records are stored in every
-        case.
+        `ended` is called with that reason, and with incomplete, stopped, model-unavailable or error
+        where an exception ends the work; `missing` is asked at the end of work that is done, and
+        says what of it is not, if anything. Raises Incomplete then, UserError when a model cannot
+        be used or the store cannot be written, and CancelledError after a second interrupt;
+        finished records are stored in every case.
         """
-        reason = "done"
+        reason, left = "done", None
         self.heartbeat.start()
         writer = asyncio.create_task(self._write())
         try:
@@ -91,6 +100,9 @@ class Crew(Generic[Item]):
             try:
                 self._finished.put_nowait(None)
                 await writer
+                await asyncio.to_thread(self.store.settle, SETTLE_S)
+                left = missing() if reason == "done" else None
+                reason = "incomplete" if left else reason
                 ended(reason)
                 await asyncio.to_thread(self.store.settle, SETTLE_S)
             except BaseException:
@@ -101,6 +113,8 @@ class Crew(Generic[Item]):
                 for model in self.models:
                     await model.close()
         self._say_what_was_set_aside()
+        if left:
+            raise Incomplete(left)
         return reason
 
     def launch_row(
@@ -129,11 +143,23 @@ class Crew(Generic[Item]):
                 )
                 waiting.discard(writer)
                 for task in done - {writer}:
-                    task.result()
+                    self._look_at(task)
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._unavailable:
+            raise self._unavailable
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        """Let the others finish what they can where a model is down; raise any other exception."""
+        error = task.exception()
+        if not isinstance(error, ModelUnavailable):
+            task.result()
+            return
+        self.draining = True
+        self.progress.state = "draining"
+        self._unavailable = self._unavailable or error
 
     async def _work(self, items: Iterator[Item]) -> None:
         for item in items:

@@ -5,10 +5,12 @@ Invariant: whatever kind of work it was, the same ending has the same words and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
 
+from agents.health import REMEDIES
 from scenarios.terminal import printable
 
 ENDINGS = {
@@ -16,6 +18,19 @@ ENDINGS = {
     "drained": "interrupted; the same command goes on where this one stopped",
 }
 """Why a launch ended, in words; a budget is named."""
+
+
+def unanswered(run: Path, failures: Mapping[str, int]) -> str | None:
+    """Return what is to be said of questions that are to be asked again, given by what has failed
+    them; None where there are none."""
+    if not failures:
+        return None
+    kinds = ", ".join(f"{kind} {count}" for kind, count in failures.items())
+    remedy = REMEDIES.get(max(failures, key=lambda kind: failures[kind]))
+    return (
+        f"{run}: {sum(failures.values())} questions have no answer because calls failed ({kinds})"
+        f"{f'; {remedy}' if remedy else ''}; the same command asks them again"
+    )
 
 
 def say_ending(run: Path, reason: str, done: str) -> None:

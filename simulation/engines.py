@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from agents.cache import CachedModel, recall, recall_scores
+from agents.health import Watched
 from agents.model import Completion, Model, Prompt, Sampling, open_model
 from agents.responses import Responses
 from simulation.section import Section
@@ -46,13 +47,14 @@ class CacheConfig(Section):
 NO_CACHE = CacheConfig()
 
 
-class Lent:
+class Lent(Watched):
     """A model that outlives the stage it is lent to: it starts once, and closing it does
     nothing.
     """
 
     def __init__(self, model: Model) -> None:
-        self.model, self.name, self.started = model, model.name, False
+        super().__init__(model)
+        self.started = False
 
     @property
     def engine(self) -> Model | None:
@@ -62,26 +64,16 @@ class Lent:
     async def start(self) -> None:
         """Start the model, unless it has been."""
         if not self.started:
-            await self.model.start()
+            await super().start()
             self.started = True
-
-    async def complete(
-        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
-    ) -> Completion:
-        """Pass the call on."""
-        return await self.model.complete(prompt, sampling, schema)
-
-    async def score(
-        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
-    ) -> list[float]:
-        """Pass the call on."""
-        return await self.model.score(prompt, options, floor)
 
     async def recall(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion | None:
         """Pass the question on."""
-        return await recall(self.model, prompt, sampling, schema)
+        kept = await recall(self.model, prompt, sampling, schema)
+        self.works |= kept is not None and bool(kept.text.strip())
+        return kept
 
     async def recall_scores(
         self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf

@@ -33,9 +33,6 @@ from simulation.graph import Context, State, broken_off, play
 from simulation.record import Record, Row
 from simulation.stage import Stage
 
-RETRIED = ("error", "budget")
-"""Exit reasons after which a rerun of the same command plays the episode again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Episode:

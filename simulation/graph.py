@@ -24,6 +24,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
+from agents.health import FAULTS
 from simulation.budget import BudgetSpent
 from simulation.call import Row, derived_seed
 from simulation.caller import Acted, Caller
@@ -90,6 +91,8 @@ class Context:
     began: float
     """Reading of the clock when the episode began, seconds."""
     clock: Callable[[], float] = time.monotonic
+    failed_as: str | None = None
+    """In a replay, the recorded reason of an exit after failures in a row."""
     last: State | None = None
     """The state at the start of the latest node, for the record of an episode that breaks off."""
     since: Update = field(default_factory=dict)
@@ -253,10 +256,16 @@ def _limit_reached(context: Context) -> Exit | None:
         return Exit("token-limit", str(limits.tokens))
     if limits.wall_s is not None and context.clock() - context.began >= limits.wall_s:
         return Exit("wall-limit", f"{limits.wall_s:g} s")
-    last = context.stage.turns[-MAX_FAILURES:]
-    if len(last) == MAX_FAILURES and all(one["failure"] for one in last):
-        return Exit("model-failure", last[-1]["failure"])
-    return None
+    last = [turn["failure"] or "" for turn in context.stage.turns[-MAX_FAILURES:]]
+    return _failed(context, last) if len(last) == MAX_FAILURES and all(last) else None
+
+
+def _failed(context: Context, last: list[str]) -> Exit:
+    """Return whose failures in a row end the scene: a model's only where it is known to work."""
+    faults = [failure for failure in last if failure in FAULTS]
+    endpoints = bool(faults) or not context.caller.model_works
+    reason = context.failed_as or ("endpoint-failure" if endpoints else "model-failure")
+    return Exit(reason, (faults or last)[-1] if reason == "endpoint-failure" else last[-1])
 
 
 def take(context: Context) -> list[Row]:

@@ -23,6 +23,7 @@ from scenarios.errors import UserError
 from scenarios.file import parse_yaml, write_whole
 from simulation.budget import Budget
 from simulation.config import differences, shaping
+from simulation.crew import Incomplete
 from simulation.engines import Engines
 from simulation.job import Tools
 from simulation.lock import locked
@@ -53,19 +54,20 @@ def utc_now() -> datetime:
 
 def launch(
     plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False,
-    cluster: Cluster | None = None,
+    cluster: Cluster | None = None, retry: bool = False,
 ) -> str:  # fmt: skip
     """Play a plan in its run folder, here or on a cluster, and return why the launch ended.
 
-    Raises UserError when another process writes the run, when the stored configuration differs,
-    when the model cannot be used and when the store cannot be written; KeyboardInterrupt after a
-    second Ctrl-C.
+    `retry` also plays episodes that failed too often to be tried again by themselves. Raises
+    Incomplete when some are to be played again, UserError when another process writes the run, when
+    the stored configuration differs, when the model cannot be used and when the store cannot be
+    written; KeyboardInterrupt after a second Ctrl-C.
     """
-    return run_to_end(_launch(plan, limit, fresh, quiet, cluster))
+    return run_to_end(_launch(plan, limit, fresh, quiet, cluster, retry))
 
 
 async def _launch(
-    plan: Plan, limit: int | None, fresh: bool, quiet: bool, cluster: Cluster | None
+    plan: Plan, limit: int | None, fresh: bool, quiet: bool, cluster: Cluster | None, retry: bool
 ) -> str:
     """See that the models can be used, and only then write into the run's folder and play."""
     config = plan.config
@@ -90,21 +92,29 @@ async def _launch(
         with locked(run):
             settle_configuration(run, config.name, plan.resolved, plan.hash, "run", ("episodes",))
             recover(Store(run), cluster, utc_now())
-            return await _stages(plan, review, progress, limit)
+            return await _stages(plan, review, progress, limit, retry)
     finally:
         await engines.close()
 
 
-async def _stages(plan: Plan, review: Stage, progress: Progress, limit: int | None) -> str:
+async def _stages(
+    plan: Plan, review: Stage, progress: Progress, limit: int | None, retry: bool
+) -> str:
     """Play, then critique and label if the configuration says so; return why it ended."""
+    unfinished: Incomplete | None = None
     config, run, engines = plan.config, review.run, review.engines
     runner = Runner(plan, engines, run, progress, utc_now, review.budget, review.cluster)
-    reason = played = await runner.run(limit)
+    try:
+        reason = played = await runner.run(limit, retry)
+    except Incomplete as error:
+        unfinished, reason, played = error, "done", "done"
     some = has_candidates(Store(run))
     if config.critique and some and reason in ("done", "limit"):
         reason = await run_critique(review, config.critique)
     if config.label and some and reason in ("done", "limit"):
         reason = await run_labels(review, config.label)
+    if unfinished:
+        raise unfinished
     return played if reason == "done" else reason
 
 

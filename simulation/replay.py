@@ -212,7 +212,8 @@ def _context(
     caller.tokens = start.tokens
     timed_out = row["turns"] if row["exit_reason"] == "wall-limit" else math.inf
     clock = lambda: math.inf if len(stage.turns) >= timed_out else 0.0  # noqa: E731
-    return Context(stage, caller, None, 0.0, clock), shared, log
+    failed_as = row["exit_reason"] if row["exit_reason"].endswith("-failure") else None
+    return Context(stage, caller, None, 0.0, clock, failed_as), shared, log
 
 
 def _conditions(recorded: Recorded, log: _Log) -> Conditions:

@@ -6,7 +6,7 @@ continues it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +16,12 @@ from simulation.caller import CallSettings
 from simulation.config import draft_critic
 from simulation.crew import Emit, Opened
 from simulation.engines import Engines
-from simulation.episode import RETRIED, Conditions, Episode, play_episode
+from simulation.episode import Conditions, Episode, play_episode
 from simulation.job import Tools, hire
 from simulation.placement import Cluster
 from simulation.plan import Plan
 from simulation.progress import Progress
+from simulation.retry import endings, unfinished
 from simulation.store import Store
 
 
@@ -74,13 +75,15 @@ class Runner:
         concurrency = plan.config.concurrency
         self.crew = hire(Playing(plan), tools, self.store, progress, concurrency, cluster)
 
-    async def run(self, limit: int | None = None) -> str:
-        """Play what is not stored yet, `limit` episodes at most, and return why the launch ended.
+    async def run(self, limit: int | None = None, retry: bool = False) -> str:
+        """Play what is not done yet, `limit` episodes at most, and return why the launch ended.
 
-        done, limit, drained, or the budget that ran out. Raises as `Crew.run` does.
+        done, limit, drained, or the budget that ran out. `retry` also plays what has failed too
+        often. Raises as `Crew.run` does.
         """
         started = self.utc()
-        todo, self.progress.total, left_out = self._todo(limit)
+        todo, self.progress.total, left_out = self._todo(limit, retry)
+        hashes = [episode.content_hash for episode in (todo if left_out else self.plan.episodes())]
 
         def ended(reason: str) -> None:
             reason = "limit" if reason == "done" and left_out else reason
@@ -88,20 +91,18 @@ class Runner:
             row = self.crew.launch_row(name, "run", started, self.utc(), reason)
             self.store.add("launches", row)
 
-        reason = await self.crew.run(todo, self.progress.total, ended)
+        reason = await self.crew.run(
+            iter(todo), len(todo), ended, lambda: unfinished(self.store, hashes)
+        )
         return "limit" if reason == "done" and left_out else reason
 
-    def _todo(self, limit: int | None) -> tuple[Iterator[Episode], int, bool]:
+    def _todo(self, limit: int | None, retry: bool) -> tuple[list[Episode], int, bool]:
         """Return the episodes to play, how many they are, and whether the limit left some out."""
-        stored: dict[str, tuple[int, str]] = {
-            content_hash: (attempt, reason)
-            for content_hash, attempt, reason in self.store.episodes()
-        }
-        todo = []
+        stored, todo = endings(self.store), list[Episode]()
         for episode in self.plan.episodes():
-            attempt, reason = stored.get(episode.content_hash, (0, ""))
-            if attempt == 0 or reason in RETRIED:
-                todo.append(replace(episode, attempt=attempt + 1))
+            last = stored.get(episode.content_hash)
+            if last is None or last.is_open(retry):
+                todo.append(replace(episode, attempt=last.attempt + 1 if last else 1))
         self.progress.already = len(self.plan) - len(todo)
         kept = todo if limit is None else todo[:limit]
-        return iter(kept), len(kept), len(kept) < len(todo)
+        return kept, len(kept), len(kept) < len(todo)

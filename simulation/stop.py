@@ -80,8 +80,8 @@ async def met(rule: StopRule, stage: Stage, referee: Referee, since: int = 0) ->
     if rule.phrases or rule.rule in ("walk-away", "staleness"):
         return _met_by_words(rule, stage, since)
     roles = _parties(rule, stage)
-    if count < 2 or count % rule.every or not stage.present:
-        return None
+    if count < 2 or count % rule.every or not roles or _is_empty(stage):
+        return None  # a scene that is over, or has nobody in it, needs no referee
     asked = [[role] for role in roles] if rule.rule == "goal-reached" else [roles]
     for group in asked:
         if await referee.is_met(rule, group, since):
@@ -108,12 +108,13 @@ async def ended(stage: Stage, referee: Referee) -> Exit | None:
         return Exit("phases-over", last.id)
     if stage.turns_left <= 0:
         return Exit("turn-limit", str(stage.scenario.limits.turns))
-    if len(stage.present) < 2 and not _someone_may_enter(stage):
+    if _is_empty(stage):
         return Exit("empty-stage", ", ".join(stage.left))
     return None
 
 
-def _someone_may_enter(stage: Stage) -> bool:
-    return any(
+def _is_empty(stage: Stage) -> bool:
+    """Return whether too few are left for a scene, and nobody may enter."""
+    return len(stage.present) < 2 and not any(
         part.enters and part.enters not in stage.happened for part in stage.scenario.roles.values()
     )

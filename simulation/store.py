@@ -208,12 +208,6 @@ class Store:
         with self._opened(con):
             yield con
 
-    def episodes(self) -> list[tuple[str, int, str]]:
-        """Return content hash, attempt and exit reason of every stored episode."""
-        with self.reading() as con:
-            query = "select content_hash, attempt, exit_reason from episodes order by attempt"
-            return con.execute(query).fetchall()
-
     def run(self, kind: str = "run") -> tuple[str, str] | None:
         """Return the stored configuration of a kind of work as YAML with its hash, or None where
         there is none."""

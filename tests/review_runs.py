@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from agents.model import Prompt, Sampling
 from agents.template import load_template
 from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
+from simulation.crew import Incomplete
 from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.review.job import Bounds
@@ -159,7 +161,8 @@ def played(folder: Path, *scenes: str, **fields: Any) -> Path:
         "model": {"name": "review_runs:player"},
     } | fields  # fmt: skip
     plan = make_plan(RunConfig.model_validate(data))
-    assert launch(plan, limit=None, fresh=False, quiet=True) in ("done", "budget-tokens")
+    with suppress(Incomplete):
+        assert launch(plan, limit=None, fresh=False, quiet=True) in ("done", "budget-tokens")
     return folder / "trial"
 
 

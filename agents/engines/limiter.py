@@ -27,9 +27,9 @@ RISE = 0.2
 """By how much an answer raises the bound once it has been found."""
 SOON = 0.25
 """Share of the time limit that an answer may take and still raise the bound."""
-UNANSWERED = 8
-"""Requests in a row, the last ones alone at the endpoint, after which it is taken to be dead: those
-that wait are failed, and one at a time goes on trying."""
+UNANSWERED = 6
+"""Requests in a row, the last ones alone at the endpoint, after which it is taken to be dead: one
+at a time goes on trying, and the others fail at once."""
 LONGEST_HOLD_S = 120.0
 """Seconds that an endpoint may ask everybody to wait; after a longer time the call fails."""
 OVERLOADED = (429, 503, 529)
@@ -71,6 +71,8 @@ class Limiter:
         if not self._line and self._has_room():
             self._in_flight += 1
             return
+        if self._is_dead:
+            raise self._dead()
         place = asyncio.get_running_loop().create_future()
         self._line.append(place)
         try:
@@ -105,17 +107,23 @@ class Limiter:
         """Take note of a request that was not answered in time."""
         self._unanswered += 1
         self._lower()
-        if self._unanswered >= UNANSWERED and self.bound == 1:
-            while self._line:
-                place = self._line.popleft()
-                if not place.done():
-                    place.set_exception(Unanswered(f"the last {self._unanswered} had no answer"))
+        while self._is_dead and self._line:
+            place = self._line.popleft()
+            if not place.done():
+                place.set_exception(self._dead())
         self.left()
 
     def left(self) -> None:
         """Take note that a request is over that says nothing of what the endpoint can take."""
         self._in_flight -= 1
         self._move_up()
+
+    @property
+    def _is_dead(self) -> bool:
+        return self._unanswered >= UNANSWERED and self.bound == 1
+
+    def _dead(self) -> Unanswered:
+        return Unanswered(f"the last {self._unanswered} requests had no answer")
 
     def _lower(self) -> None:
         self._is_found = True

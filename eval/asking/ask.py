@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from agents.actor import prompt_hash
 from agents.cache import CACHED, NotKept, recall, recall_scores
 from agents.deadline import time_limit
+from agents.health import FAULTS
 from agents.model import CUT_IN_REASONING, CallFailed, Completion, Model, Prompt, prompt_length
 from agents.reply import sound
 from eval.asking.condition import Question, Sheet
@@ -29,8 +30,11 @@ from simulation.call import CHARACTERS_PER_TOKEN, KEPT_REPLY, derived_seed
 from simulation.crew import Emit
 from simulation.record import Record
 
-AGAIN = ("timeout", "server-error")
+AGAIN = FAULTS
 """Problems after which the next launch asks again."""
+TRIES = 3
+"""How often a question is asked whose answers cannot be read: an endpoint may answer it so for
+good."""
 FORMS = ("{}", " {}")
 """How a reply may begin that names an option: its number, bare or after a space. The probabilities
 of the two, which are different tokens, are added."""

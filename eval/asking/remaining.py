@@ -7,23 +7,36 @@ is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from eval.asking.ask import AGAIN, Asked, Todo
+from eval.asking.ask import AGAIN, TRIES, Asked, Todo
 from eval.asking.condition import Condition, Planner, Sheet
 from eval.asking.seat import Seat
 from simulation.store import Store
 
-DONE = """
-select item_id, arrangement, sample, max(attempt) as tries,
-    not coalesce(list_contains(?, arg_max(coalesce(problem, ''), attempt)), false) as stands
-from survey_replies where condition_id = ? and country = ? and respondent_id is not distinct from ?
+LAST = """
+with last as (
+    select condition_id, country, respondent_id, item_id, arrangement, sample,
+        max(attempt) as tries, coalesce(arg_max(coalesce(problem, ''), attempt), '') as problem
+    from survey_replies where list_contains($conditions, condition_id) group by all
+), judged as (
+    select *, not list_contains($again, problem) or (problem = 'bad-response' and tries >= $most)
+        as stands
+    from last
+)
+"""
+"""The latest answer to each question, and whether it stands."""
+DONE = f"""{LAST}
+select item_id, arrangement, sample, tries, stands from judged
+where country = $country and respondent_id is not distinct from $respondent
+"""
+COUNTS = f"""{LAST}
+select country, respondent_id, count(*) from judged
+where stands and sample < $samples and item_id in (select unnest($items::varchar[]))
 group by all
 """
-COUNTS = """
-select country, respondent_id, count(distinct (item_id, arrangement, sample)) from survey_replies
-where condition_id = ? and not list_contains(?, coalesce(problem, '')) and sample < ?
-    and item_id in (select unnest(?::varchar[]))
-group by all
+LEFT = f"""{LAST}
+select problem, count(*) from judged where not stands group by all order by 2 desc, 1
 """
 
 
@@ -58,8 +71,8 @@ def _open(
         for condition in chosen:
             alike = (condition.method_name, condition.style, condition.language)
             place = places.setdefault(alike, len(places))
-            asked = [condition.id, list(AGAIN), planner.samples(condition), items]
-            rows = con.execute(COUNTS, asked).fetchall()
+            told = {"samples": planner.samples(condition), "items": items}
+            rows = con.execute(COUNTS, _about(condition.id) | told).fetchall()
             answered = {(country, respondent): n for country, respondent, n in rows}
             wanted = planner.questions(condition)
             for number, sheet in enumerate(planner.sheets(condition)):
@@ -77,9 +90,22 @@ def with_tries(store: Store, sheets: Sequence[tuple[int, Sheet]]) -> Iterator[tu
     """Yield sheets with what was answered before, read as they are needed."""
     for number, sheet in sheets:
         with store.reading() as con:
-            rows = con.execute(DONE, [list(AGAIN), *sheet.key]).fetchall()
+            condition, country, respondent = sheet.key
+            told = _about(condition) | {"country": country, "respondent": respondent}
+            rows = con.execute(DONE, told).fetchall()
         tries: dict[Asked, tuple[int, bool]] = {
             (item, arrangement, sample): (count, stands)
             for item, arrangement, sample, count, stands in rows
         }
         yield number, Todo(sheet, tries)
+
+
+def unanswered_questions(store: Store, chosen: Sequence[Condition]) -> dict[str, int]:
+    """Return how many questions the same command asks again, by what has failed them."""
+    with store.reading() as con:
+        told = _about(*(condition.id for condition in chosen))
+        return dict(con.execute(LEFT, told).fetchall())
+
+
+def _about(*conditions: str) -> dict[str, Any]:
+    return {"conditions": list(conditions), "again": list(AGAIN), "most": TRIES}

@@ -25,6 +25,7 @@ from langgraph.types import Command, Send
 from agents.conversation import Conversation
 from agents.critic import Judgement, Question, critic, failed, read_verdict
 from agents.detector import detect
+from agents.health import FAULTS
 from agents.template import load_template, used
 from simulation.crew import Emit
 from simulation.record import Record, Row
@@ -32,7 +33,7 @@ from simulation.review.asking import Asking, Judge
 
 READS_OTHERS = ("meta",)
 """Critics that judge after the others."""
-AGAIN = ("timeout", "server-error", "budget")
+AGAIN = (*FAULTS, "budget")
 """Failures after which the same command asks again; what a judge said stays said."""
 
 

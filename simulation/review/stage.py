@@ -16,12 +16,14 @@ from agents.critic import critic
 from agents.labeller import load_taxonomy
 from scenarios.errors import UserError
 from simulation.budget import Budget
+from simulation.ending import unanswered
 from simulation.engines import Engines
 from simulation.job import Job, Tools, hire
 from simulation.placement import Cluster
 from simulation.progress import Progress
 from simulation.query import read_rows
 from simulation.review.conversations import by_episode, load_conversations
+from simulation.review.critique import AGAIN
 from simulation.review.job import Bounds, Critiquing, Item, Labelling, Loaded, Player
 from simulation.review.settings import CritiqueConfig, JudgeSettings, LabelConfig
 from simulation.store import Store
@@ -44,6 +46,25 @@ VERDICTS = "select * from verdicts where episode_id in ? order by rowid"
 DETECTIONS = "select * from detections where episode_id in ?"
 INTENTS = "select * from intents where episode_id in ? and model = ?"
 MAPPED = "select * from categories where episode_id in ? and model = ? and taxonomy = ?"
+LEFT = """
+with told as (
+    select failure, (episode_id, role, critic, model, sample) as question from last_verdicts
+    where list_contains($critics, critic)
+    union all
+    select last(failure order by failure is null, labelled_at),
+        (episode_id, turn::varchar, 'intent', model, 0)
+    from intents where $labels group by episode_id, turn, model
+    union all
+    select last(failure order by failure is null, labelled_at),
+        (episode_id, turn::varchar, taxonomy, model, 0)
+    from categories where $labels group by episode_id, turn, model, taxonomy
+)
+select failure, count(distinct question) from told
+where list_contains($again, failure) and list_contains($models, question[4])
+    and question[1] in (select unnest($ids::varchar[]))
+group by all order by 2 desc, 1
+"""
+"""Questions that the same command asks again, by what has failed them."""
 Read = Callable[[duckdb.DuckDBPyConnection, Sequence[str]], tuple[Loaded, Loaded]]
 """Reads what earlier launches stored of some episodes."""
 
@@ -136,7 +157,15 @@ async def _launch(stage: Stage, settings: JudgeSettings, job: Job[Item], read: R
     def whole(reason: str) -> str:
         return "limit" if reason == "done" and len(ids) < len(found) else reason
 
-    return whole(await crew.run(_items(store, ids, read), len(ids), ended))
+    def missing() -> str | None:
+        critics, labels = getattr(settings, "critics", ()), isinstance(settings, LabelConfig)
+        given = {"models": list(job.models), "critics": list(critics), "labels": labels,
+                 "ids": ids, "again": list(AGAIN)}  # fmt: skip
+        with store.reading() as con:
+            left = con.execute(LEFT, given).fetchall()
+        return unanswered(stage.run, dict(left))
+
+    return whole(await crew.run(_items(store, ids, read), len(ids), ended, missing))
 
 
 def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[Item]:

@@ -39,6 +39,7 @@ def generate(
     metrics: MetricsPort = None,
 ) -> None:
     """Step 1: have the model write survey questions on each topic."""
+    from simulation.crew import Incomplete
     from training.spa.config import load_spa_config
     from training.spa.generate import forecast, summary
     from training.spa.generate import generate as write_questions
@@ -48,10 +49,16 @@ def generate(
         for line in forecast(chosen):
             typer.echo(printable(line))
         return
+    unfinished: Incomplete | None = None
     with serving(metrics, quiet):
-        reason = write_questions(chosen, fresh=fresh, quiet=quiet)
+        try:
+            reason = write_questions(chosen, fresh=fresh, quiet=quiet)
+        except Incomplete as error:
+            unfinished = error
     for line in summary(chosen):
         typer.echo(printable(line))
+    if unfinished:
+        raise unfinished
     say_ending(chosen.run, reason, DONE)
 
 

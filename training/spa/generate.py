@@ -15,6 +15,7 @@ from agents.event_loop import run_to_end
 from agents.model import open_model
 from simulation.budget import Budget
 from simulation.crew import Crew, Opened
+from simulation.ending import unanswered
 from simulation.engines import Engines, Lent
 from simulation.launch import set_aside, utc_now
 from simulation.lock import locked
@@ -22,7 +23,7 @@ from simulation.progress import Progress
 from simulation.store import FILE, Store
 from training.spa.config import SpaConfig
 from training.spa.questions import load_questions, settle_questions
-from training.spa.topic import Topic
+from training.spa.topic import AGAIN, Topic
 from training.spa.writer import Writer
 
 STAGE = "spa-generate"
@@ -30,6 +31,11 @@ ACCEPTED = "accepted"
 Outcomes = dict[str, Counter[str]]
 """Tries by topic and what came of them."""
 OUTCOMES = "select outcome, tries from spa_outcomes where topic = ? order by tries desc, outcome"
+FAILED = """
+select outcome, count(*) from spa_attempts
+where list_contains(?, topic) and asked_at >= ? and list_contains(?, outcome)
+group by all order by 2 desc, 1
+"""
 FLAGGED = "select count(*) from spa_questions where paraphrases is not null"
 LEFT_OUT = "select count(*) from spa_attempts where question_id is not null and len(left_out) > 0"
 HELD = {False: "and count as any other", True: "and are held out"}
@@ -77,7 +83,14 @@ async def _write(config: SpaConfig, store: Store, model: Lent, quiet: bool) -> s
         told = config.model_dump(mode="json")
         store.add("launches", crew.launch_row(config.name, STAGE, started, utc_now(), reason, told))
 
-    return await crew.run(iter(todo), len(todo), ended)
+    def missing() -> str | None:
+        """Tell of calls that failed, where questions are short: the others were used up."""
+        short = [topic.name for topic in todo if topic.missing]
+        with store.reading() as con:
+            failed = con.execute(FAILED, [short, started, list(AGAIN)]).fetchall()
+        return unanswered(config.run, dict(failed))
+
+    return await crew.run(iter(todo), len(todo), ended, missing)
 
 
 def _topics(config: SpaConfig, store: Store | None) -> list[Topic]:

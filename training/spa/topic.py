@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import yaml
 
+from agents.health import FAULTS
 from eval.item import Item, load_items, preset
 from simulation.store import Store
 from training.spa.config import SpaConfig
@@ -26,7 +27,7 @@ select q.question_id, q.ask, q.options, q.paraphrases, coalesce(a.number, 0) as 
 from spa_questions q left join spa_attempts a using (question_id)
 where q.topic = ? order by number, q.question_id
 """
-AGAIN = ("timeout", "server-error")
+AGAIN = FAULTS
 """Outcomes that count only in the launch in which the call failed."""
 TRIES = """
 select coalesce(max(number), 0), count(*) filter (not list_contains(?, outcome)) from spa_attempts
