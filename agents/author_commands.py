@@ -21,6 +21,7 @@ from rich.text import Text
 from agents.author import Refused, adapt_scenario
 from agents.event_loop import run_to_end
 from agents.generation import Generation
+from agents.health import FAULTS, Guarded
 from agents.model import Model, open_model
 from agents.watched import Watched
 from scenarios.adaptation import load_scenes
@@ -125,7 +126,8 @@ def generate(
 
     _with_model(model, lambda engine, number: made.one(engine, number, told), range(1, n + 1))
     told(made.summary())
-    if not made.written:
+    failed = made.written < n and any(kind in FAULTS for kind in made.dropped)
+    if failed or not made.written:
         raise typer.Exit(1)
 
 
@@ -143,7 +145,7 @@ def _with_model(
             told(f"{engine.line()}; waiting")
 
     async def run() -> list[Result]:
-        engine = Watched(open_model(name))
+        engine = Watched(Guarded(open_model(name)))
         await engine.start()
         still = asyncio.create_task(waiting(engine))
         try:
@@ -201,9 +203,13 @@ def _targets(
         suffix = f"-{culture.id}" if tag == original.language else f"-{culture.id}-{tag}"
         name = original.id[: LONGEST_ID - len(suffix)].rstrip("-") + suffix.lower()
         target = out / f"{name}.yaml"
-        if target.exists() and not force:
-            raise UserError(f"'{target}' exists already; add --force to write over it")
         targets[target] = (culture, tag)
+    there = [target for target in targets if target.exists() and not force]
+    if len(there) == len(targets):
+        raise UserError(f"'{there[0]}' exists already; add --force to write over it")
+    for target in there:
+        typer.echo(printable(f"{target} exists already and is kept; --force writes over it"))
+        del targets[target]
     _make_folder(out)
     return targets
 

@@ -37,7 +37,7 @@ REMEDIES = {
 Result = TypeVar("Result")
 
 
-class Watched:
+class Guarded:
     """A model whose calls are counted, so that one that is down is not asked by everybody."""
 
     def __init__(
@@ -60,10 +60,10 @@ class Watched:
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion:
         """Pass the call on. Raises ModelUnavailable where the model is down."""
-        done = await self._watch(partial(self.model.complete, prompt, sampling, schema))
+        done = await self._guarded(partial(self.model.complete, prompt, sampling, schema))
         if done.text.strip():
             self._answered()
-        elif done.finish_reason == "length":
+        elif done.cut_in_reasoning:
             message = f"{self.name} has used up its tokens"
             self._failed("cut-in-reasoning", message, done.attempts)
         else:
@@ -74,7 +74,7 @@ class Watched:
         self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
     ) -> list[float]:
         """Pass the call on. Raises as `complete` does."""
-        scores = await self._watch(partial(self.model.score, prompt, options, floor))
+        scores = await self._guarded(partial(self.model.score, prompt, options, floor))
         self._answered()
         return scores
 
@@ -82,7 +82,7 @@ class Watched:
         """Give back what the model holds."""
         await self.model.close()
 
-    async def _watch(self, ask: Callable[[], Awaitable[Result]]) -> Result:
+    async def _guarded(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         if self.down:
             raise ModelUnavailable(self.down)
         try:

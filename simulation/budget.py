@@ -53,8 +53,18 @@ class Budget:
     def admit_free(self) -> None:
         """Admit a call that uses nothing; only time refuses it. Raises BudgetSpent."""
         if self._late():
-            self.spent = self.spent or "budget-wall"
-            raise BudgetSpent(self.spent)
+            raise self.out_of_time()
+
+    def out_of_time(self) -> BudgetSpent:
+        """Take note that the wall time is over; return what to raise."""
+        self.spent = self.spent or "budget-wall"
+        return BudgetSpent(self.spent)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the wall time is over, None where it has no bound."""
+        wall_s = self.limits.wall_s
+        return None if wall_s is None else max(0.0, wall_s - (self._clock() - self._began))
 
     def settle(self, reserved: int, prompt: int, completion: int, cost: float | None) -> None:
         """Replace a reservation by what the call used (tokens, and US dollars where known)."""

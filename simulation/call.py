@@ -13,7 +13,7 @@ from typing import Any
 
 from agents.actor import Asked
 from agents.cache import NotKept, recall
-from agents.deadline import time_limit
+from agents.deadline import WaitedOut, time_limit
 from agents.model import (
     CUT_IN_REASONING,
     CallFailed,
@@ -75,9 +75,11 @@ async def make_call(
     budget.admit(estimate)
     began = time.perf_counter()
     try:
-        async with time_limit(timeout_s):
+        async with time_limit(timeout_s, budget.left_s):
             done = await model.complete(asked.prompt, sampling, asked.schema)
         row |= _answered(done)
+    except WaitedOut:
+        raise budget.out_of_time() from None
     except TimeoutError:
         row.update(failure="timeout", reply=f"no reply within {timeout_s:g} s")
     except CallFailed as error:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from agents.actor import Asked, prompt_hash
-from agents.health import Watched
+from agents.health import Guarded
 from agents.model import Message, Model, Prompt, Sampling, with_room
 from agents.prose import read_number, read_role, read_yes_no
 from agents.reply import Act, NotAllowed, Unreadable
@@ -76,7 +76,7 @@ class Caller:
     @property
     def model_works(self) -> bool:
         """Whether the model has answered anybody, as far as that is watched."""
-        return not isinstance(self.model, Watched) or self.model.works
+        return not isinstance(self.model, Guarded) or self.model.works
 
     async def act(self, role: str) -> Acted:
         """Return the role's act, or why there is none, with the rows of the calls made.

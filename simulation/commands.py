@@ -17,6 +17,7 @@ from rich.text import Text
 
 from agents.actor import ReplyForm
 from agents.event_loop import run_to_end
+from agents.health import Guarded
 from agents.model import default_reply_form, open_model
 from scenarios.casting import cast_scenario
 from scenarios.commands import report
@@ -193,8 +194,8 @@ def play(
         for entry in entries:
             console.print(entry_text(entry, stage.names, heard_by_some(log, present)))
 
-    async def one() -> None:
-        engine = open_model(model)
+    async def one() -> str:
+        engine = Guarded(open_model(model))
         await engine.start()
         settings = CallSettings(config.sampling(), config.timeout_s, config.repairs)
         conditions = Conditions(
@@ -210,8 +211,10 @@ def play(
         ending = record.episode
         detail = f" ({ending['exit_detail']})" if ending["exit_detail"] else ""
         console.print(Text(printable(f"[the scene ends: {ending['exit_reason']}{detail}]"), "dim"))
+        return record.outcome
 
-    run_to_end(one())
+    if run_to_end(one()) in ("endpoint-failure", "error"):
+        raise typer.Exit(1)
 
 
 def _casting(source: str, pools: Sequence[str] | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from agents.cache import CachedModel, recall, recall_scores
-from agents.health import Watched
+from agents.health import Guarded
 from agents.model import Completion, Model, Prompt, Sampling, open_model
 from agents.responses import Responses
 from simulation.section import Section
@@ -47,7 +47,7 @@ class CacheConfig(Section):
 NO_CACHE = CacheConfig()
 
 
-class Lent(Watched):
+class Lent(Guarded):
     """A model that outlives the stage it is lent to: it starts once, and closing it does
     nothing.
     """

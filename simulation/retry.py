@@ -91,7 +91,7 @@ def _broken(found: Mapping[str, Ending]) -> list[str]:
     some = [one for one in found.values() if one.reason == "error"]
     if not some:
         return []
-    lines = Counter(one.detail.strip().rpartition("\n")[2] for one in some)
+    lines = Counter(_error_of(one.detail) for one in some)
     line, count = lines.most_common(1)[0]
     more = f" and {len(lines) - 1} other errors" if len(lines) > 1 else ""
     again = sum(one.is_open() for one in some)
@@ -103,3 +103,10 @@ def _broken(found: Mapping[str, Ending]) -> list[str]:
         f"{line[:200]}{more}); {', '.join(what)}; the tracebacks: folkways sql RUN \"select "
         "episode_id, exit_detail from episodes where exit_reason = 'error'\""
     ]
+
+
+def _error_of(told: str) -> str:
+    """Return the line of a traceback that names the error; what else was noted follows it."""
+    lines = told.splitlines() or [""]
+    indented = [place for place, line in enumerate(lines) if line.startswith(" ")]
+    return lines[min(indented[-1] + 1, len(lines) - 1) if indented else -1]

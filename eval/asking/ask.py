@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from agents.actor import prompt_hash
 from agents.cache import CACHED, NotKept, recall, recall_scores
-from agents.deadline import time_limit
+from agents.deadline import WaitedOut, time_limit
 from agents.health import FAULTS
 from agents.model import CUT_IN_REASONING, CallFailed, Completion, Model, Prompt, prompt_length
 from agents.reply import sound
@@ -161,8 +161,11 @@ class Interviewer:
             row["endpoint"] = None if recalled is None else CACHED
             began = time.perf_counter()
             try:
-                async with time_limit(self.config.timeout_s):
+                async with time_limit(self.config.timeout_s, self.budget.left_s):
                     row |= call.read(await call.ask() if recalled is None else recalled)
+            except WaitedOut:
+                self.budget.out_of_time()
+                return False
             except TimeoutError:
                 row |= {"problem": "timeout", "reply": f"none within {self.config.timeout_s:g} s"}
             except CallFailed as error:

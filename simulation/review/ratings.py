@@ -55,7 +55,7 @@ def export_sheet(
     else:
         query = (
             "select episode_id from latest_episodes where turns > 0 "
-            "and exit_reason not in ('error', 'budget', 'model-failure') "
+            "and exit_reason not in ('error', 'budget', 'model-failure', 'endpoint-failure') "
             "and episode_id not in (select episode_id from failing_roles) order by episode_id"
         )
     ids = [row[0] for row in con.execute(query).fetchall()]

@@ -37,7 +37,7 @@ from (
     union all by name
     select episode_id, exit_reason, turns, started_at from branch_pairs
 )
-where exit_reason not in ('error', 'budget', 'model-failure') and turns > 0
+where exit_reason not in ('error', 'budget', 'model-failure', 'endpoint-failure') and turns > 0
     and episode_id not in (select episode_id from failing_roles)
 order by started_at, episode_id
 """

@@ -5,9 +5,10 @@
 
 -- Episodes -----------------------------------------------------------------------------------------------------------
 
-create or replace macro is_cut_short(exit_reason) as exit_reason in ('error', 'budget', 'model-failure');
+create or replace macro is_cut_short(exit_reason) as
+    exit_reason in ('error', 'budget', 'model-failure', 'endpoint-failure');
 comment on macro is_cut_short is
-    'is_cut_short(exit_reason): whether an episode was broken off by an error, a spent budget or the model''s failure, so '
+    'is_cut_short(exit_reason): whether an episode was broken off by an error, a spent budget or a failure of the model or the endpoint, so '
     'that it says nothing of the scene.';
 
 create or replace view failing_roles as
@@ -56,7 +57,7 @@ comment on column latest_episodes.exit_detail is
     'What exactly ended it: the rule''s role, the event, the budget or the error.';
 comment on column latest_episodes.turns is 'Number of turns, failed ones included.';
 comment on column latest_episodes.attempt is
-    '1, or higher where earlier attempts ended in an error or a spent budget.';
+    '1, or higher where earlier attempts ended in an error, a spent budget or a failure of the endpoint.';
 comment on column latest_episodes.started_at is 'When it started, UTC.';
 comment on column latest_episodes.wall_s is 'How long it took, seconds.';
 comment on column latest_episodes.run_id is 'The run.';
@@ -180,7 +181,7 @@ from latest_episodes e
 left join objections o using (episode_id);
 comment on macro table fates is
     'fates(policy): what a filter policy makes of every episode, with all reasons. Columns: episode_id, scenario_id, '
-    'culture_id, model, exit_reason, reviewed, fate (error, budget, model-failure, role-failure, dropped, unreviewed, '
+    'culture_id, model, exit_reason, reviewed, fate (error, budget, model-failure, endpoint-failure, role-failure, dropped, unreviewed, '
     'needs-review or accepted), dropped_by, reasons, run_id, scenario_hash, conditioning. Policies: clca, strict, '
     'lenient, needs-review.';
 
@@ -209,7 +210,7 @@ comment on column episode_fates.model is 'The model as the user asked for it.';
 comment on column episode_fates.exit_reason is 'Why the scene ended.';
 comment on column episode_fates.reviewed is 'Whether any verdict on the episode exists.';
 comment on column episode_fates.fate is
-    'What became of it: error, budget, model-failure, role-failure (a role failed in more than a third of its turns), '
+    'What became of it: error, budget, model-failure, endpoint-failure, role-failure (a role failed in more than a third of its turns), '
     'dropped, unreviewed, needs-review or accepted; the first that applies.';
 comment on column episode_fates.dropped_by is 'Critics and detectors that drop it.';
 comment on column episode_fates.reasons is 'Every objection to it, in words.';

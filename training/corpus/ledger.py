@@ -14,6 +14,7 @@ REASONS = {
     "error": "the episode ended in an error",
     "budget": "a budget ended the episode",
     "model-failure": "the model's failures ended the episode",
+    "endpoint-failure": "failures of the endpoint ended the episode",
     "role-failure": "a role failed to act in more than a third of its turns",
     "dropped": "the policy drops the episode",
     "unreviewed": "not judged yet by a critic that the policy needs",
@@ -32,7 +33,8 @@ REASONS = {
 }
 """Why a row is not in the corpus; of several reasons the first."""
 FATES = (
-    "error", "budget", "model-failure", "role-failure", "dropped", "unreviewed", "needs-review",
+    "error", "budget", "model-failure", "endpoint-failure", "role-failure", "dropped",
+    "unreviewed", "needs-review",
 )  # fmt: skip
 """Those that are about the episode; the names are the store's."""
 

@@ -1,0 +1,240 @@
+"""Faults of a whole endpoint: a run ends with the cause, nothing of it is a result, and the same
+command plays the rest once the fault is gone."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from misbehaving_server import Answer, chat, error, serving
+from review_runs import scene_file
+from scenes import json_act
+
+from folkways import main
+from scenarios.errors import UserError
+from simulation.config import RunConfig
+from simulation.launch import launch
+from simulation.plan import make_plan
+from simulation.retry import RETRIED
+from simulation.review.job import Bounds
+from simulation.review.launch import review
+from simulation.review.settings import CritiqueConfig, LabelConfig
+
+Reply = Callable[[Any, int], Answer]
+TURNS = 4
+
+
+def talk(body: Any = None, number: int = 0) -> Answer:
+    """Say something that was not said before."""
+    return chat(json_act(f"Number {random.random()} it is, and then {random.random()}."))
+
+
+def play(
+    folder: Path, url: str, options: dict[str, Any] | None = None, retry: bool = False,
+    limit: int | None = None, **fields: Any,
+) -> str:  # fmt: skip
+    """Play a run of ten episodes and return why it ended, or what was said instead."""
+    chosen = {"max_retries": 0, "timeout_s": 5} | (options or {})
+    data = {
+        "name": "trial", "scenarios": [scene_file(folder, TURNS)], "cultures": ["GBR"],
+        "replicates": 10, "out": str(folder), "concurrency": 4,
+        "model": {"name": f"openai:m@{url}", "options": chosen},
+    } | fields  # fmt: skip
+    plan = make_plan(RunConfig.model_validate(data))
+    try:
+        return launch(plan, limit=limit, fresh=False, quiet=True, retry=retry)
+    except UserError as told:
+        return f"told: {told}"
+
+
+def rows(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(folder / "trial" / "log.duckdb"), read_only=True) as con:
+        return con.execute(query).fetchall()
+
+
+def results(folder: Path) -> dict[str, int]:
+    """Return how the episodes ended, of several attempts the latest."""
+    query = "select exit_reason, count(*)::int from latest_episodes group by all"
+    return dict(rows(folder, query))
+
+
+def after(count: int, fault: Answer) -> Reply:
+    return lambda body, number: talk() if number <= count else fault
+
+
+def always(fault: Answer) -> Reply:
+    return lambda body, number: fault
+
+
+THOUGHT = chat("", finish_reason="length")
+FOR_ALL: dict[str, tuple[Reply, str]] = {
+    "quota spent midway": (
+        after(12, error(429, "Rate limit reached on tokens per day", {"Retry-After": "3423"})),
+        "0:57:03",
+    ),
+    "key revoked midway": (after(12, error(401, "no such key")), "OPENAI_API_KEY"),
+    "server errors from the first": (always(error(500, "CUDA error")), "CUDA error"),
+    "server errors from then on": (after(12, error(500, "CUDA error")), "CUDA error"),
+    "no text in any reply": (always(chat("")), "reply form"),
+    "tokens used up by reasoning": (always(THOUGHT), "max_tokens"),
+    "pages instead of answers": (after(12, Answer(b"<html>Sign in</html>")), "/v1"),
+    "a parameter in unknown words": (
+        always(error(400, "No thanks to a temperament of 0.75")), "temperament"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOR_ALL)
+def test_a_fault_of_the_endpoint_is_told_and_is_no_result(name: str, tmp_path: Path) -> None:
+    faulty = FOR_ALL[name]
+    broken = True
+    with serving(reply=lambda *asked: faulty[0](*asked) if broken else talk()) as server:
+        told = play(tmp_path, server.url)
+        assert told.startswith("told: ") and faulty[1] in told and "\n" not in told
+        if (tmp_path / "trial" / "log.duckdb").exists():
+            assert set(results(tmp_path)) <= {"turn-limit", "endpoint-failure"}
+        assert len(server.asked) < 60
+        broken = False
+        assert play(tmp_path, server.url) == "done"
+    assert results(tmp_path) == {"turn-limit": 10}
+
+
+@pytest.mark.parametrize("fault", [error(500, "no"), chat(""), chat("Hm", finish_reason="error")])
+def test_one_episode_alone_is_no_result_of_an_endpoint_that_answers_nobody(
+    fault: Answer, tmp_path: Path
+) -> None:
+    broken = True
+    with serving(reply=lambda *_: fault if broken else talk()) as server:
+        assert play(tmp_path, server.url, limit=1).startswith("told: ")
+        broken = False
+        assert play(tmp_path, server.url, limit=1) == "limit"
+    assert results(tmp_path) == {"turn-limit": 1}
+
+
+def test_what_a_working_model_cannot_say_is_a_result(tmp_path: Path) -> None:
+    def reply(body: Any, number: int) -> Answer:
+        return chat("%$#") if number > 12 else talk()
+
+    with serving(reply=reply) as server:
+        assert play(tmp_path, server.url, replicates=4, concurrency=1) == "done"
+        assert play(tmp_path, server.url, replicates=4, concurrency=1) == "done"
+    ended = results(tmp_path)
+    assert set(ended) == {"turn-limit", "model-failure"} and sum(ended.values()) == 4
+    assert rows(tmp_path, "select count(*) from episodes") == [(4,)]
+
+
+def test_half_of_the_requests_may_fail(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    with serving(reply=lambda *_: error(500, "no") if rng.random() < 0.5 else talk()) as server:
+        assert play(tmp_path, server.url, {"max_retries": 8}, replicates=3) == "done"
+    assert results(tmp_path) == {"turn-limit": 3}
+
+
+def test_a_scene_that_an_able_endpoint_fails_each_time_stands_after_some_tries(
+    tmp_path: Path,
+) -> None:
+    def reply(body: Any, number: int) -> Answer:
+        return error(500, "bad words") if "zebra" in json.dumps(body) else talk()
+
+    bad = scene_file(tmp_path, TURNS, id="bad", setting="A zebra stands in the hall, and waits.")
+    good = scene_file(tmp_path, TURNS)
+    with serving(reply=reply) as server:
+        scenes = {"scenarios": [good, bad], "replicates": 1}
+        for _ in range(int(RETRIED["endpoint-failure"]) - 1):
+            told = play(tmp_path, server.url, **scenes)
+            assert "1 of 2 episodes" in told and "bad words" in told
+        assert play(tmp_path, server.url, **scenes) == "done"
+        asked = len(server.asked)
+        assert play(tmp_path, server.url, **scenes) == "done"
+        assert len(server.asked) <= asked + 1
+        assert play(tmp_path, server.url, retry=True, **scenes) == "done"
+    assert rows(tmp_path, "select count(*) from episodes where scenario_id = 'bad'") == [(4,)]
+    assert results(tmp_path) == {"turn-limit": 1, "endpoint-failure": 1}
+
+
+def test_a_store_of_an_earlier_version_has_its_lost_episodes_played(tmp_path: Path) -> None:
+    with serving(reply=talk) as server:
+        assert play(tmp_path, server.url, replicates=2) == "done"
+        with duckdb.connect(str(tmp_path / "trial" / "log.duckdb")) as con:
+            old = "exit_reason = 'model-failure', exit_detail = 'timeout' where replicate = 1"
+            con.execute(f"update episodes set {old}")
+        assert play(tmp_path, server.url, replicates=2) == "done"
+    assert results(tmp_path) == {"turn-limit": 2}
+
+
+def test_a_wall_budget_ends_a_run_whose_calls_wait(tmp_path: Path) -> None:
+    slow_down = error(429, "slow down", {"Retry-After": "60"})
+    with serving(reply=after(6, slow_down)) as server:
+        ended = play(tmp_path, server.url, {"max_retries": 3}, budget={"wall_s": 2})
+    assert ended == "budget-wall"
+
+
+async def broken(*_: Any) -> Any:
+    """Break, as a policy that somebody wrote may."""
+    raise ZeroDivisionError("nobody is there to divide by")
+
+
+def test_an_error_that_comes_again_is_tried_once_more_and_then_told_of(tmp_path: Path) -> None:
+    policy = f"{__name__}:broken"
+    scene = scene_file(tmp_path, TURNS, id="bad", policy=policy)
+    with serving(reply=talk) as server:
+        scenes = {"scenarios": [scene_file(tmp_path, TURNS), scene], "replicates": 1}
+        first, second, third = (play(tmp_path, server.url, **scenes) for _ in range(3))
+        assert "1 of 2 episodes ended in an internal error" in first
+        assert "ZeroDivisionError: nobody is there" in first and "once more" in first
+        assert "are left" in second and "folkways sql" in second and third == second
+        count = "select count(*) from episodes where exit_reason = 'error'"
+        assert rows(tmp_path, count) == [(2,)]
+        play(tmp_path, server.url, retry=True, **scenes)
+        assert rows(tmp_path, count) == [(3,)]
+
+
+@pytest.mark.parametrize("settings", [CritiqueConfig(critics=("quality",)), LabelConfig()])
+def test_a_judge_that_fails_is_asked_again(
+    settings: CritiqueConfig | LabelConfig, tmp_path: Path
+) -> None:
+    judge = {"options": {"max_retries": 0}}
+    verdict = {
+        "label": "good", "confidence": 5, "score": 5, "reason": "It is.", "turns": [1],
+        "intent": "to agree", "relevance": "generic", "expectation": "One agrees.",
+    }  # fmt: skip
+    fault: Answer | None = error(500, "out of memory")
+
+    def reply(body: Any, number: int) -> Answer:
+        return fault or chat(json.dumps(verdict))
+
+    with serving(reply=talk) as server:
+        assert play(tmp_path, server.url, replicates=2) == "done"
+    with serving(reply=reply) as server:
+        name = f"openai:m@{server.url}"
+        chosen = {"models": [name]} if isinstance(settings, CritiqueConfig) else {"model": name}
+        asked = type(settings).model_validate(settings.model_dump() | chosen | judge)
+        run, bounds = tmp_path / "trial", Bounds(concurrency=2)
+        with pytest.raises(UserError, match=r"out of memory|have no answer"):
+            review(run, asked, bounds, RunConfig.model_fields["budget"].default, quiet=True)
+        fault = None
+        budget = RunConfig.model_fields["budget"].default
+        assert review(run, asked, bounds, budget, quiet=True) == "done"
+
+
+def test_the_command_says_it_in_one_line_and_exits_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(reply=always(error(500, "CUDA error"))) as server:
+        config = tmp_path / "run.yaml"
+        text = {
+            "name": "trial", "scenarios": [scene_file(tmp_path, TURNS)], "replicates": 1,
+            "cultures": ["GBR"], "out": str(tmp_path),
+            "model": {"name": f"openai:m@{server.url}", "options": {"max_retries": 0}},
+        }  # fmt: skip
+        config.write_text(json.dumps(text))
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(config), "--quiet"])
+    assert ended.value.code == 1
+    out, told = capsys.readouterr()
+    assert out == "" and told.count("\n") == 1 and "CUDA error" in told
