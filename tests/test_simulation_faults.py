@@ -17,6 +17,7 @@ from scenes import json_act
 
 from folkways import main
 from scenarios.errors import UserError
+from scenarios.registry import allow_code, code, set_code
 from simulation.config import RunConfig
 from simulation.launch import launch
 from simulation.plan import make_plan
@@ -174,13 +175,17 @@ def test_a_wall_budget_ends_a_run_whose_calls_wait(tmp_path: Path) -> None:
     assert ended == "budget-wall"
 
 
-async def broken(*_: Any) -> Any:
+async def broken(stage: Any, ask: Any, rng: Any, options: Any) -> Any:
     """Break, as a policy that somebody wrote may."""
     raise ZeroDivisionError("nobody is there to divide by")
 
 
-def test_an_error_that_comes_again_is_tried_once_more_and_then_told_of(tmp_path: Path) -> None:
-    policy = f"{__name__}:broken"
+def test_an_error_that_comes_again_is_tried_once_more_and_then_told_of(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    before, policy = code(), f"{__name__}:broken"
+    allow_code()
+    request.addfinalizer(lambda: set_code(before))
     scene = scene_file(tmp_path, TURNS, id="bad", policy=policy)
     with serving(reply=talk) as server:
         scenes = {"scenarios": [scene_file(tmp_path, TURNS), scene], "replicates": 1}
