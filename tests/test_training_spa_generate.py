@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from eval.item import Item, load_items, preset
 from scenarios.errors import UserError
 from scenarios.words import words
+from simulation.crew import Incomplete
 from simulation.launch import utc_now
 from simulation.record import Record
 from simulation.store import Store
@@ -507,7 +508,8 @@ def test_options_left_out_are_counted(tmp_path: Path) -> None:
 def test_calls_that_fail_are_recorded_and_count_in_their_launch_only(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"topics": ["corruption"], "per_topic": 2}
     slow = {"name": "fake", "options": {"latency_s": 30.0}}
-    assert write(tmp_path, model=slow, timeout_s=0.01, **fields) == "done"
+    with pytest.raises(Incomplete, match="10 questions have no answer"):
+        write(tmp_path, model=slow, timeout_s=0.01, **fields)
     query = "select outcome, count(*), count(question_id), max(number) from spa_attempts group by 1"
     assert rows(tmp_path, query) == [("timeout", 10, 0, 10)]
     assert write(tmp_path, **fields) == "done"
