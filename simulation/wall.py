@@ -6,6 +6,7 @@ is in a statement only as `quoted` or `literal` gives it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 """Nothing is fetched, no stored secret or variable of the environment is a setting, no Python
 variable is a table."""
+_settling = threading.Lock()
+"""Held until the settings of a file, which all its connections in a process share, are settled."""
 
 
 def connect(
@@ -36,20 +39,21 @@ def connect(
     if not folders and not paths:
         wanted |= {"enable_external_access": "false"}
         return duckdb.connect(where, read_only=read_only, config=wanted)
-    con = duckdb.connect(where, read_only=read_only, config=wanted)
-    try:
-        if _is_closed(con):  # by another connection of this process
-            _require_reach(con, folders, paths)
-            return con
-        if filesystem is not None:
-            con.register_filesystem(filesystem)
-        con.execute("set allowed_directories = ?", [[f"{at.rstrip('/')}/" for at in folders]])
-        con.execute("set allowed_paths = ?", [list(paths)])
-        con.execute("set enable_external_access = false")
-    except BaseException:
-        con.close()
-        raise
-    return con
+    with _settling:
+        con = duckdb.connect(where, read_only=read_only, config=wanted)
+        try:
+            if _is_closed(con):  # by another connection of this process
+                _require_reach(con, folders, paths)
+                return con
+            if filesystem is not None:
+                con.register_filesystem(filesystem)
+            con.execute("set allowed_directories = ?", [[f"{at.rstrip('/')}/" for at in folders]])
+            con.execute("set allowed_paths = ?", [list(paths)])
+            con.execute("set enable_external_access = false")
+        except BaseException:
+            con.close()
+            raise
+        return con
 
 
 def _is_closed(con: duckdb.DuckDBPyConnection) -> bool:

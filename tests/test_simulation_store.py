@@ -252,3 +252,16 @@ def test_readers_hold_no_live_run(store: Store) -> None:
             assert con.execute(EPISODES).fetchall() == [(["e1"],)]
         assert stored(store.path.parent) == ["e1", "e2"]
         assert not list(store.path.parent.glob(".snapshot-*")), "and leaves nothing behind"
+
+
+def test_threads_open_one_store_at_the_same_time(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.create()
+
+    def read(_: int) -> int:
+        with store.reading() as con:
+            return len(con.execute("from episodes").fetchall())
+
+    for _ in range(20):
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(read, range(8))) == [0] * 8
