@@ -63,9 +63,13 @@ async def poisoned(stage: Any, ask: Any, rng: Any, options: Any) -> Any:
 
 
 @contextmanager
-def endpoints(rate: float, latency_s: float = 0.05) -> Iterator[list[int]]:
-    """Run three endpoints and give their ports."""
-    command = [sys.executable, str(SERVER), "3", str(rate), str(latency_s), str(SEED)]
+def endpoints(
+    rate: float, latency_s: float = 0.05, count: int = 3, slots: int = 1000,
+    quota: int = sys.maxsize,
+) -> Iterator[list[int]]:  # fmt: skip
+    """Run endpoints and give their ports."""
+    numbers = (count, rate, latency_s, SEED, slots, quota)
+    command = [sys.executable, str(SERVER), *map(str, numbers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
@@ -167,7 +171,7 @@ def audit(run_folder: Path, planned: int, entries: list[dict[str, Any]]) -> dict
         told = re.fullmatch(r"Answer (\d+) is given\.", text)
         entry = entries[int(told[1]) - 1] if told else {}
         sent = tuple(entry.get(key) for key in ("text", "seed", "prompt_hash", "endpoint"))
-        invented += sent != (text, seed, prompt_hash, endpoint)
+        invented += sent != (text, seed, prompt_hash, endpoint or entry.get("endpoint"))
         used[int(told[1]) if told else 0] += 1
     (requests,), *_ = rows(run_folder, "select sum(attempts) from calls")
     return {
@@ -281,6 +285,43 @@ def jumping(path: Path) -> None:
     print(asyncio.run(runner.run()))
 
 
+def one_slot(folder: Path, episodes: int) -> None:
+    """Play many episodes at once against a server that works off one request after the other, and
+    goes on with those that were given up."""
+    with endpoints(0, 0.1, count=1, slots=1) as ports:
+        path = alone(write_run(folder, "one-slot", ports, episodes), ports[0])
+        ran, entries = folkways_run(path), journal(ports)
+    found = audit(path.with_suffix(""), episodes, entries)
+    told_of("one slot", ran, found, f"; requests {len(entries)}")
+
+
+def spent_quota(folder: Path, episodes: int) -> None:
+    """Let the day's quota end half-way; continue on the next day."""
+    with endpoints(0, count=1, quota=episodes * TURNS // 2) as ports:
+        path = alone(write_run(folder, "quota", ports, episodes), ports[0])
+        stopped = folkways_run(path)
+        ((kept, results),) = rows(
+            path.with_suffix(""),
+            "select count(*), count(*) filter (exit_reason = 'turn-limit') from episodes",
+        )
+        with urlopen(f"http://127.0.0.1:{ports[0]}/refill"):
+            ran, entries = folkways_run(path), journal(ports)
+    said = [line for line in stopped.told.splitlines() if line.startswith("folkways: ")]
+    print(f"quota spent: exit code {stopped.code}, {kept} episodes stored, {results} of them whole")
+    print("  " + "".join(said))
+    found = audit(path.with_suffix(""), episodes, entries)
+    told_of("the same command on the next day", ran, found, f"; requests {len(entries)}")
+
+
+def alone(path: Path, port: int) -> Path:
+    """Have a run play with one endpoint instead of a pool."""
+    config = yaml.safe_load(path.read_text())
+    name = f"openai:m@http://127.0.0.1:{port}/v1"
+    config["model"] |= {"name": name, "options": {"timeout_s": TIMEOUT_S}}
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
 def held_log(folder: Path, episodes: int) -> None:
     """Let a reader of another program hold the log almost from the first for two minutes."""
     held_s = HELD_S if episodes > 50 else HELD_S / 10
@@ -329,4 +370,6 @@ if __name__ == "__main__":
             full_disk(Path(name), wanted)
             jumping_clock(Path(name), min(wanted, 200))
             poison(Path(name), min(wanted, 200))
+            one_slot(Path(name), min(wanted, 50))
+            spent_quota(Path(name), min(wanted, 200))
             held_log(Path(name), wanted)

@@ -3,7 +3,9 @@ seed.
 
 Every sound answer has a number of its own; GET /journal tells every request with what was sent, so
 that a log can be checked word by word. Run it with: python bench/faulty_server.py ENDPOINTS RATE
-LATENCY_S SEED; the first line it prints holds the ports.
+LATENCY_S SEED SLOTS QUOTA; the first line it prints holds the ports. SLOTS answers are in the
+making at once, those that nobody waits for any more too; QUOTA requests are answered until GET
+/refill.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ FAULTS = (
 class Endpoints:
     """All endpoints, with one journal."""
 
-    def __init__(self, rate: float, latency_s: float, seed: int) -> None:
+    def __init__(
+        self, rate: float, latency_s: float, seed: int, slots: int, quota: int
+    ) -> None:
+        self.slots, self.quota = asyncio.Semaphore(slots), quota
         self.rate, self.latency_s, self.seed = rate, latency_s, seed
         self.journal: list[dict[str, Any]] = []
 
@@ -60,6 +65,8 @@ class Endpoints:
         length = next((line.split(":")[1] for line in head.lower().split("\r\n")
                        if line.startswith("content-length:")), "0")  # fmt: skip
         body = await reader.readexactly(int(length))
+        if method == "GET" and path == "/refill":
+            self.quota = sys.maxsize
         if method == "GET":
             listing = {"data": [{"id": "m"}]} if path.endswith("/models") else self.journal
             writer.write(http(200, json.dumps(listing).encode()))
@@ -77,7 +84,13 @@ class Endpoints:
         }  # fmt: skip
         self.journal.append(entry)
         number = len(self.journal)
-        await asyncio.sleep(self.latency_s)
+        if number > self.quota:
+            told = {"error": {"message": "the tokens of this day are used up"}}
+            writer.write(http(429, json.dumps(told).encode(), "Retry-After: 3423\r\n"))
+            await writer.drain()
+            return True
+        async with self.slots:
+            await asyncio.sleep(self.latency_s)
         if fault in ("hang", "slow drip"):
             await stall(reader, writer, drips=fault == "slow drip")
             return False
@@ -134,12 +147,14 @@ def http(status: int, body: bytes, headers: str = "", length: int | None = None)
     return f"{head}{headers}\r\n".encode() + body
 
 
-async def main(count: int, rate: float, latency_s: float, seed: int) -> None:
-    endpoints = Endpoints(rate, latency_s, seed)
+async def main(
+    count: int, rate: float, latency_s: float, seed: int, slots: int, quota: int
+) -> None:
+    endpoints = Endpoints(rate, latency_s, seed, slots, quota)
     servers = [await endpoints.serve(f"e{number}") for number in range(count)]
     print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), *map(float, sys.argv[2:4]), int(sys.argv[4])))
+    asyncio.run(main(int(sys.argv[1]), *map(float, sys.argv[2:4]), *map(int, sys.argv[4:7])))

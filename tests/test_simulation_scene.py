@@ -115,6 +115,17 @@ def test_walk_away_ends_only_for_the_roles_it_names() -> None:
     assert ending(record) == ("walk-away", "bela") and len(record.rows["turns"]) == 2
 
 
+@pytest.mark.parametrize("rule", ["goal-reached", "agreement", "deal"])
+@pytest.mark.parametrize("policy", ["round-robin", "simultaneous"])
+def test_no_referee_is_asked_about_a_scene_that_everybody_has_left(rule, policy) -> None:
+    def reply(prompt, sampling, schema):
+        assert "answer" not in schema["properties"]
+        return json_act(action="leave")
+
+    record = play(scenario(stop=[{"rule": rule, "every": 2}], policy=policy), reply)
+    assert ending(record)[0] == "empty-stage"
+
+
 def test_a_referee_decides_rules_without_phrases_and_sees_only_public_words() -> None:
     def reply(prompt, sampling, schema):
         if "answer" in schema["properties"]:
