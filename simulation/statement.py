@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ EXPLAIN = re.compile(
     re.ASCII | re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
 INTERNAL = """
-select 1 from duckdb_functions() where function_name = ? and internal
-and function_type in ('table', 'table_macro', 'pragma')
+select distinct lower(function_name) from duckdb_functions()
+where internal and function_type in ('table', 'table_macro', 'pragma')
 """
 
 
@@ -54,7 +55,7 @@ def check_statement(con: duckdb.DuckDBPyConnection, sql: str) -> StatementType:
     if kind == StatementType.EXPLAIN:
         _check_query(con, _explained(sql))
     elif kind == StatementType.MULTI:
-        _check_pivot(con, sql)
+        _check_pivot(sql)
     elif kind == StatementType.SELECT:
         _check_query(con, sql)
     else:
@@ -81,7 +82,7 @@ def _check_query(con: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Raise UserError unless text is a query that only reads, by what it parses to."""
     kinds = _kinds(con, sql)
     if kinds == [StatementType.MULTI]:
-        _check_pivot(con, sql)
+        _check_pivot(sql)
         return
     if kinds != [StatementType.SELECT]:
         raise _refusal(", ".join(kind.name.lower().replace("_", " ") for kind in kinds) or "none")
@@ -99,7 +100,7 @@ def _check_query(con: duckdb.DuckDBPyConnection, sql: str) -> None:
         if "info_type" in part:
             raise _refusal(str(part["info_type"]).lower())
         if isinstance(name := part.get("function_name"), str):
-            _check_function(con, name.lower())
+            _check_function(name.lower())
 
 
 def _parts(value: Any) -> Iterator[dict[str, Any]]:
@@ -114,17 +115,23 @@ def _parts(value: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(one)
 
 
-def _check_function(con: duckdb.DuckDBPyConnection, name: str) -> None:
-    if name in TABLE_FUNCTIONS:
-        return
-    if name in REFUSED_FUNCTIONS or con.execute(INTERNAL, [name]).fetchone():
+@cache
+def _refused_functions() -> frozenset[str]:
+    """Return the functions that no query may call: those of DuckDB's own that are not allowed."""
+    with duckdb.connect() as con:
+        own = frozenset(name for (name,) in con.execute(INTERNAL).fetchall())
+    return (own - TABLE_FUNCTIONS) | REFUSED_FUNCTIONS
+
+
+def _check_function(name: str) -> None:
+    if name in _refused_functions():
         raise UserError(
             f"the function {name} is not for queries on a run: it reads files, runs text as SQL, "
             "or changes something"
         )
 
 
-def _check_pivot(con: duckdb.DuckDBPyConnection, sql: str) -> None:
+def _check_pivot(sql: str) -> None:
     """Raise UserError unless a pivot only reads, by its words."""
     data, tokens = sql.encode(), duckdb.tokenize(sql)
     ends = [start for start, _ in tokens[1:]] + [len(data)]
@@ -137,7 +144,7 @@ def _check_pivot(con: duckdb.DuckDBPyConnection, sql: str) -> None:
                 f"a store can only be read: found {word} in a pivot; put it in double quotes if it "
                 "is a name"
             )
-        _check_function(con, word.strip('"').replace('""', '"'))
+        _check_function(word.strip('"').replace('""', '"'))
 
 
 def _refusal(found: str) -> UserError:

@@ -177,10 +177,10 @@ def test_an_attack_writes_nothing_as_parquet_either(
 
 
 @pytest.mark.parametrize("target", ["store", "shards"])
-@pytest.mark.parametrize("sql", HARMLESS)
-def test_what_only_reads_runs(places: dict[str, Path], target: str, sql: str) -> None:
+def test_what_only_reads_runs(places: dict[str, Path], target: str) -> None:
     with closing(open_reader(places[target])) as con:
-        run_query(con, sql)
+        for sql in HARMLESS:
+            list(run_query(con, sql).rows)
 
 
 def test_no_setting_tells_of_the_environment(
@@ -194,15 +194,15 @@ def test_no_setting_tells_of_the_environment(
             assert TOKEN not in str(list(run_query(con, sql).rows))
 
 
-@pytest.mark.parametrize("depth", [900, 5_000, 200_000])
 @pytest.mark.parametrize("deep", [("(", "1", ")"), ("(select ", "1", ")"), ("[", "1", "]")])
 def test_a_statement_that_is_nested_too_deeply_is_the_users_error(
-    places: dict[str, Path], depth: int, deep: tuple[str, str, str]
+    places: dict[str, Path], deep: tuple[str, str, str]
 ) -> None:
-    sql = f"select {deep[0] * depth}{deep[1]}{deep[2] * depth}"
     with closing(open_reader(places["store"])) as con:
-        tried(lambda text: list(run_query(con, text).rows), [sql])
-        assert list(run_query(con, "select 1").rows) == [(1,)]
+        for depth in (900, 5_000, 200_000):
+            sql = f"select {deep[0] * depth}{deep[1]}{deep[2] * depth}"
+            tried(lambda text: list(run_query(con, text).rows), [sql])
+            assert list(run_query(con, "select 1").rows) == [(1,)]
 
 
 def test_a_store_of_somebody_elses_reaches_nothing_by_its_views(tmp_path: Path) -> None:
