@@ -19,7 +19,7 @@ import yaml
 FAKE = {"name": "fake", "options": {"latency_s": 0.05}}
 RUN = {
     "name": "trial", "scenarios": ["soup-before-dusk", "who-takes-father-in"],
-    "cultures": ["CHN", "DEU"], "replicates": 10, "concurrency": 8, "model": FAKE,
+    "cultures": ["CHN", "DEU"], "replicates": 4, "concurrency": 8, "model": FAKE,
 }  # fmt: skip
 SURVEY = {
     "name": "survey", "items": "clca-44", "cultures": ["DEU", "CHN"], "models": [FAKE],

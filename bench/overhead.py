@@ -43,14 +43,16 @@ def scenario(folder: Path, roles: int, turns: int) -> str:
 
 
 def play(
-    folder: Path, name: str, roles: int, turns: int, episodes: int, live: int, latency_s: float = 0
-) -> tuple[float, float]:
+    folder: Path, name: str, roles: int, turns: int, episodes: int, live: int,
+    latency_s: float = 0, source: str = "authored",
+) -> tuple[float, float]:  # fmt: skip
     """Play and store episodes; return CPU milliseconds per turn and wall seconds."""
     config = RunConfig.model_validate(
         {
             "name": name, "scenarios": [scenario(folder, roles, turns)], "cultures": ["GBR"],
             "replicates": episodes, "concurrency": live, "out": str(folder),
             "model": {"name": "fake", "options": {"latency_s": latency_s}},
+            "cast": {"source": source},
         }
     )  # fmt: skip
     plan = make_plan(config)

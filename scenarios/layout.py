@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from scenarios.errors import UserError
+from scenarios.file import write_whole
 from scenarios.scalar import resolve_scalar
 
 WIDTH = 90
@@ -38,17 +39,11 @@ def lay_out(data: Mapping[str, Any]) -> str:
 
 
 def write_scenario(path: Path, text: str, force: bool = False) -> None:
-    """Write a file; raise UserError for one that is there, unless forced."""
-    part = path.with_name(f"{path.name}.part")
+    """Write a file, whole or not at all; raise UserError for one that is there, unless forced."""
+    if not force and path.exists():
+        raise UserError(f"'{path}' exists already; add --force to write over it")
     try:
-        if not force:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-        else:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-    except FileExistsError as error:
-        raise UserError(f"'{path}' exists already; add --force to write over it") from error
+        write_whole(path.parent, path, text)
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror}") from error
 

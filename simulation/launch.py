@@ -143,6 +143,7 @@ def settle_configuration(
         return
     with store.reading() as con:
         empty = not any(con.execute(f"from {table} limit 1").fetchone() for table in records)
+        alone = not con.execute("from runs where kind <> ? limit 1", [kind]).fetchone()
     if stored and not empty:
         before = parse_yaml(stored[0], f"the configuration in {run / FILE}")
         changed = differences(shaping(before), shaping(resolved))
@@ -154,7 +155,7 @@ def settle_configuration(
         )
     text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
     file, main = run / f"config-{kind}.yaml", run / "config.yaml"
-    if not file.exists() and (stored or not main.exists()):
+    if not file.exists() and (stored or alone or not main.exists()):
         file = main  # otherwise that of other work in the same store
     try:
         write_whole(run, file, text)

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand
 
 from scenarios.errors import UserError
+from scenarios.file import write_whole
 
 Ray = Annotated[
     str | None,
@@ -113,9 +114,7 @@ def _keep_token(file: Path) -> None:
         if file.exists():
             file.chmod(0o600)
         else:
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(secrets.token_hex(32))
+            write_whole(file.parent, file, secrets.token_hex(32), private=True)
     except OSError as error:
         raise UserError(
             f"cannot keep Ray's token in '{file}': {error.strerror}; name another file in "

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from agents.event_loop import run_to_end
 from scenarios.errors import UserError
+from scenarios.file import write_whole
 from scenarios.registry import CodeNotAllowed
 from simulation.branch import PARENT
 from simulation.episode import Episode, record_of
@@ -121,7 +122,7 @@ def _target(run: Path, out: Path) -> Store:
     store.create()
     with closing(open_reader(run)) as con:
         for row in read_rows(con, "select * from runs where kind = 'run'"):
-            (out / "config.yaml").write_text(row["config"], encoding="utf-8")
+            write_whole(out, out / "config.yaml", row["config"])
             store.add("runs", row)
     return store
 

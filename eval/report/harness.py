@@ -28,6 +28,7 @@ from eval.item import Item
 from eval.people.marginals import PEOPLE, load_marginals
 from eval.scoring.grid import Grid
 from scenarios.errors import UserError
+from scenarios.file import remove
 
 Document = dict[str, Any]
 UNAWARE = "unaware"
@@ -188,10 +189,13 @@ def _demand(folder: Path, items: Sequence[Item], countries: Sequence[str], name:
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    beside = folder.resolve().with_name(f".{folder.name}.part")
     try:
-        (folder / "data").mkdir(parents=True)
+        remove(beside.parent, beside)  # of a process that was killed
+        (beside / "data").mkdir(parents=True)
         for path, text in files.items():
-            (folder / path).write_text(text, encoding="utf-8", newline="\n")
+            (beside / path).write_text(text, encoding="utf-8", newline="\n")
+        beside.rename(folder)
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror}; name another") from error
     return [folder / path for path in files]

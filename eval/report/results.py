@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scenarios.file import write_whole
+
 ALL = "all"
 """Stands for the mean over countries, each weighing the same."""
 
@@ -183,7 +185,7 @@ class Results:
     def write(self, path: Path) -> None:
         """Write results.json; NaN and infinite numbers become null."""
         text = json.dumps(_plain(asdict(self)), ensure_ascii=False, indent=1, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_whole(path.parent, path, text + "\n")
 
 
 def _plain(value: Any) -> Any:

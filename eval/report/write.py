@@ -19,7 +19,7 @@ from eval.report.compute import compute
 from eval.report.results import Results
 from eval.report.table import Section
 from scenarios.errors import UserError
-from scenarios.file import parse_yaml
+from scenarios.file import parse_yaml, write_whole
 from simulation.query import open_reader, read_rows
 
 PLOTTED = ("js_distance", "w1", "culturespa")
@@ -50,9 +50,9 @@ def write_files(
 
     paths = [folder / name for name in ("results.json", "results.md", "report.html")]
     results.write(paths[0])
-    paths[1].write_text(render_markdown(results, first), encoding="utf-8")
+    write_whole(folder, paths[1], render_markdown(results, first))
     page = render_page(results, item_rows(con, results), first, figures)
-    paths[2].write_text(page, encoding="utf-8")
+    write_whole(folder, paths[2], page)
     return paths + _write_plots(results, folder / "plots", figures)
 
 
@@ -72,7 +72,7 @@ def _write_plots(results: Results, folder: Path, figures: Mapping[str, str]) -> 
     for name, svg in made.items():
         if svg is not None:
             paths.append(folder / f"{name}.svg")
-            paths[-1].write_text(svg, encoding="utf-8")
+            write_whole(folder, paths[-1], svg)
     return paths
 
 
