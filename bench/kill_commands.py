@@ -52,8 +52,10 @@ class Fire:
 
     kills: int = 0
     ends: int = 0
+    whole: int = 0
+    """Launches that were refused because the result was there: killed after it was whole."""
     refused: int = 0
-    """Launches that ended with an error."""
+    """Launches that were refused otherwise."""
     unlike: int = 0
     """Results that are not the undisturbed one."""
     said: str = ""
@@ -116,15 +118,16 @@ def under_fire(
             process.communicate()
             fire.kills, left = fire.kills + 1, left - 1
             continue
-        if process.returncode:
-            fire.refused += 1
-            fire.said = fire.said or said(process)
-        else:
-            process.communicate()
+        words, found = said(process), unlike(case, calm, folder)
+        if process.returncode == 0:
             fire.ends += 1
-            if found := unlike(case, calm, folder):
-                fire.unlike += 1
-                fire.said = fire.said or found
+            fire.unlike += bool(found)
+        elif found:
+            fire.refused += 1
+        else:
+            fire.whole += 1
+        if found:
+            fire.said = fire.said or f"{words}; {found}"
         shutil.rmtree(folder)
     return fire
 
@@ -132,6 +135,8 @@ def under_fire(
 def unlike(case: Case, calm: Path, fire: Path) -> str:
     """Return in what a result differs from the undisturbed one; empty where it does not."""
     differences = [*_tables(calm / case.store, fire / case.store)] if case.store else []
+    if case.folder and not (fire / case.folder).exists():
+        return f"{case.folder} is missing"
     if case.folder:
         differences += _files(calm / case.folder, fire / case.folder)
     return "; ".join(differences)
@@ -189,8 +194,8 @@ def main() -> None:
         case.name for case in CASES if given.heavy or case.name not in HEAVY
     ]  # fmt: skip
     clean = True
-    print("| command | kills | ends | refused | unlike | seconds undisturbed |")
-    print("|---|---|---|---|---|---|", flush=True)
+    print("| command | kills | ends | whole already | refused | unlike | seconds undisturbed |")
+    print("|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         ground = make_inputs(Path(name) / "inputs", wanted, start)
         for case in CASES:
@@ -204,8 +209,9 @@ def main() -> None:
             fire = under_fire(case, ground / case.after, scratch, calm, span, given.kills, rng)
             clean &= not (fire.refused or fire.unlike)
             note = f" {fire.said}" if fire.said else ""
-            print(f"| {case.name} | {fire.kills} | {fire.ends} | {fire.refused} | {fire.unlike} | "
-                  f"{span[1]:.1f} |{note}", flush=True)  # fmt: skip
+            counts = (fire.kills, fire.ends, fire.whole, fire.refused, fire.unlike)
+            print(f"| {case.name} | {' | '.join(map(str, counts))} | {span[1]:.1f} |{note}",
+                  flush=True)  # fmt: skip
             shutil.rmtree(scratch)
     sys.exit(0 if clean else 1)
 
