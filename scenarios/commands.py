@@ -111,14 +111,22 @@ def new(
 
 @scenario_app.command("list")
 def list_scenarios(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files of your own, or folders, to list instead.")
+    ] = None,
     theme: Annotated[str | None, typer.Option(help="Only scenarios of this theme.")] = None,
     roles: Annotated[int | None, typer.Option(help="Only scenarios with so many roles.")] = None,
     to_cultures: Annotated[
         bool, typer.Option("--adapted", help="List the adaptations to cultures instead.")
     ] = False,
 ) -> None:
-    """List the shipped scenarios."""
-    scenes = [*map(load_scenario, adapted() if to_cultures else library())]
+    """List the shipped scenarios, or those in files and folders."""
+    own = [
+        file
+        for path in files or ()
+        for file in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])
+    ]
+    scenes = [*map(load_scenario, own if files else adapted() if to_cultures else library())]
     themes = {scene.theme for scene in scenes}
     if theme is not None and theme not in themes:
         raise unknown_name("theme", theme, themes)

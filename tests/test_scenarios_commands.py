@@ -251,3 +251,16 @@ def test_other_cells_and_numbers_stay(text: str) -> None:
 @given(st.text())
 def test_the_guard_can_be_undone(text: str) -> None:
     assert unguard(guard(text)) == text
+
+
+def test_scenarios_of_ones_own_are_listed_by_file_and_by_folder(tmp_path: Path) -> None:
+    for name in ("own-one", "own-two"):
+        (tmp_path / f"{name}.yaml").write_text(
+            re.sub(r"(?m)^id: .*$", f"id: {name}", SCENE), encoding="utf-8"
+        )
+    (tmp_path / "notes.txt").write_text("not a scenario", encoding="utf-8")
+    cases = ([tmp_path], ["own-one", "own-two"]), ([tmp_path / "own-two.yaml"], ["own-two"])
+    for paths, ids in cases:
+        lines = run("scenario", "list", *paths).stdout.splitlines()[1:]
+        assert [line.split()[0] for line in lines] == ids
+    assert "no scenario file" in mistake("scenario", "list", tmp_path / "typo.yaml")

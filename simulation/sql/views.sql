@@ -759,7 +759,9 @@ select
     d.first_difference,
     len(list_intersect(own, theirs)) / nullif(len(list_distinct(list_concat(own, theirs))), 0) as shared_words,
     e.started_at, e.run_id, e.scenario_hash, coalesce(e.conditioning, 'unknown') as conditioning,
-    not is_cut_short(e.exit_reason) and not is_cut_short(p.exit_reason) as completed
+    not is_cut_short(e.exit_reason) and not is_cut_short(p.exit_reason)
+        and e.episode_id not in (select episode_id from failing_roles)
+        and p.episode_id not in (select episode_id from failing_roles) as completed
 from branches b
 join episodes e using (episode_id)
 join episodes p on p.episode_id = b.parent_id
@@ -797,7 +799,7 @@ comment on column branch_pairs.started_at is 'When the branch started, UTC.';
 comment on column branch_pairs.run_id is 'The run.';
 comment on column branch_pairs.scenario_hash is 'Row of the table scenarios: the version that was played.';
 comment on column branch_pairs.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
-comment on column branch_pairs.completed is 'Whether neither of the two was cut short.';
+comment on column branch_pairs.completed is 'Whether neither of the two was cut short, and no role failed in more than a third of its turns.';
 
 -- One episode --------------------------------------------------------------------------------------------------------
 
