@@ -321,7 +321,7 @@ def test_a_taxonomy_maps_what_is_labelled_and_asks_for_no_label_again(
     [
         ("name: m\ncategories: []", "categories"),
         ("name: m\ncategories: [{id: a, description: x}, {id: a, description: y}]", "twice"),
-        ("name: m", "categories"), ("", "mapping"), ("name: [", "moves.yaml"),
+        ("name: m", "categories"), ("", "the file is empty"), ("name: [", "moves.yaml"),
         ("name: m\ncategories: [{id: a, description: x}, {id: ';--', description: y}]", ";--"),
     ],
 )  # fmt: skip

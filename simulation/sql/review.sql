@@ -17,9 +17,9 @@ select t.episode_id, t.speaker as role, count(*)::integer as turns, count(t.fail
 from turns t
 semi join (from turns where failure is not null) f on f.episode_id = t.episode_id and f.speaker = t.speaker
 group by t.episode_id, t.speaker
-having 3 * count(t.failure) > count(*);
+having count(t.failure) > 1 and 3 * count(t.failure) > count(*);
 comment on view failing_roles is
-    'Roles that failed to act in more than a third of their turns. Such an episode counts as cut short: what is left '
+    'Roles that failed to act more than once, and in more than a third of their turns. Such an episode counts as cut short: what is left '
     'of it is not the scene that was meant.';
 comment on column failing_roles.episode_id is 'The episode.';
 comment on column failing_roles.role is 'Role that failed to act.';
@@ -65,7 +65,7 @@ comment on column latest_episodes.scenario_hash is 'Row of the table scenarios: 
 comment on column latest_episodes.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column latest_episodes.completed is
     'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
-    'budget or the model''s failure, or a role failed in more than a third of its turns.';
+    'budget or the model''s failure, or a role failed more than once and in over a third of its turns.';
 
 -- Verdicts -----------------------------------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ comment on column episode_fates.model is 'The model as the user asked for it.';
 comment on column episode_fates.exit_reason is 'Why the scene ended.';
 comment on column episode_fates.reviewed is 'Whether any verdict on the episode exists.';
 comment on column episode_fates.fate is
-    'What became of it: error, budget, model-failure, endpoint-failure, role-failure (a role failed in more than a third of its turns), '
+    'What became of it: error, budget, model-failure, endpoint-failure, role-failure (a role failed more than once and in over a third of its turns), '
     'dropped, unreviewed, needs-review or accepted; the first that applies.';
 comment on column episode_fates.dropped_by is 'Critics and detectors that drop it.';
 comment on column episode_fates.reasons is 'Every objection to it, in words.';
@@ -226,7 +226,7 @@ comment on column review_funnel.culture_id is 'The culture the scene was played 
 comment on column review_funnel.scenario_id is 'Id of the scenario.';
 comment on column review_funnel.model is 'The model as the user asked for it.';
 comment on column review_funnel.simulated is 'Episodes played.';
-comment on column review_funnel.cut_short is 'Lost: ended by an error, a spent budget or the model''s failure, or a role failed in more than a third of its turns.';
+comment on column review_funnel.cut_short is 'Lost: ended by an error, a spent budget or the model''s failure, or a role failed more than once and in over a third of its turns.';
 comment on column review_funnel.endings is 'Exit reasons of all episodes, with their number.';
 comment on column review_funnel.dropped is 'Dropped by the policy.';
 comment on column review_funnel.dropped_by is

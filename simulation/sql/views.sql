@@ -76,7 +76,7 @@ comment on column conversations.scenario_hash is 'Row of the table scenarios: th
 comment on column conversations.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column conversations.completed is
     'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
-    'budget or the model''s failure, or a role failed in more than a third of its turns.';
+    'budget or the model''s failure, or a role failed more than once and in over a third of its turns.';
 
 create or replace macro accepted(policy) as table
 from conversations where episode_id in (select episode_id from fates(policy) where fate = 'accepted');
@@ -133,7 +133,7 @@ comment on column accepted_episodes.scenario_hash is 'Row of the table scenarios
 comment on column accepted_episodes.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column accepted_episodes.completed is
     'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
-    'budget or the model''s failure, or a role failed in more than a third of its turns.';
+    'budget or the model''s failure, or a role failed more than once and in over a third of its turns.';
 
 create or replace view relationship_versions as
 with ties as (

@@ -15,7 +15,7 @@ REASONS = {
     "budget": "a budget ended the episode",
     "model-failure": "the model's failures ended the episode",
     "endpoint-failure": "failures of the endpoint ended the episode",
-    "role-failure": "a role failed to act in more than a third of its turns",
+    "role-failure": "a role failed to act more than once and in over a third of its turns",
     "dropped": "the policy drops the episode",
     "unreviewed": "not judged yet by a critic that the policy needs",
     "needs-review": "set aside by the policy for people to read",
