@@ -181,7 +181,7 @@ def test_every_policy_and_exit_reason_is_documented() -> None:
         assert f"`{name}`" in text
     migrations = [(SQL / name).read_text(encoding="utf-8") for name in MIGRATIONS]
     reasons = re.findall(r"exit_reason is 'Why it ended: ([^.]*)\.'", " ".join(migrations))
-    for reason in reasons[-1].split(", "):
+    for reason in re.split("[,;] ", re.sub(r" \([^)]*\)", "", reasons[-1])):
         assert f"`{reason}`" in text, reason
 
 
