@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.engines.gguf_file import read_model
 from agents.model import CONTEXT
 from scenarios.errors import UserError
 
 EMBEDDED = 8192
 """Tokens that the context of the embedded model holds."""
+LLAMA_DEFAULT = 4096
+"""Most tokens that a slot of llama's holds without the option `context`."""
 VLLM_DEFAULT = 4096
 """Default of vllm's option `max_model_len`."""
 
@@ -32,10 +35,20 @@ def context_length(name: str, options: Mapping[str, Any]) -> int | None:
     known = EMBEDDED if "embedded" in (engine, spec) else None
     if engine in ("hf", "vllm") and known is None:
         known = _configured(spec)
+    if engine == "llama":
+        return min(known or _stated_by_file(spec), LLAMA_DEFAULT)
     if engine == "vllm":
         most = options.get("max_model_len", VLLM_DEFAULT)
         return min(most, known or most) if type(most) is int else known
     return known
+
+
+def _stated_by_file(spec: str) -> int:
+    """Return what a GGUF file says; a file that cannot be played is told when it is loaded."""
+    try:
+        return read_model(Path(spec).expanduser()).context or LLAMA_DEFAULT
+    except UserError:
+        return LLAMA_DEFAULT
 
 
 def _configured(spec: str) -> int | None:

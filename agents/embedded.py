@@ -102,7 +102,14 @@ def require_packages(*names: str, extra: str = "local") -> None:
 
 
 def packaged_gguf() -> tuple[Path, str]:
-    """Return the installed GGUF file and its SHA-256 in hex; the package is never imported."""
+    """Return the installed GGUF file and its SHA-256 in hex."""
+    path = packaged_file()
+    with path.open("rb") as stream:
+        return path, hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def packaged_file() -> Path:
+    """Return the installed GGUF file; the package is never imported."""
     try:
         files = distribution(PACKAGE).files or []
     except PackageNotFoundError:
@@ -115,8 +122,7 @@ def packaged_gguf() -> tuple[Path, str]:
             f"{path} has {path.stat().st_size} bytes where its package lists {entry.size}; "
             f"next: {INSTALL} --force-reinstall"
         )
-    with path.open("rb") as stream:
-        return path, hashlib.file_digest(stream, "sha256").hexdigest()
+    return path
 
 
 def _build(gguf: Path, folder: Path) -> None:

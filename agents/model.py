@@ -177,6 +177,7 @@ ENGINES = {
     "embedded": "agents.engines.transformers:from_spec",
     "fake": "agents.engines.fake:from_spec",
     "hf": "agents.engines.transformers:from_spec",
+    "llama": "agents.engines.llama:from_spec",
     "openai": "agents.engines.openai:from_spec",
     "pool": "agents.engines.pool:from_spec",
     "vllm": "agents.engines.vllm:from_spec",
@@ -189,15 +190,16 @@ user's options.
 def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
     """Return the model that a user's `name` stands for, not yet started.
 
-    `embedded`, `vllm:PATH_OR_ID`, `hf:PATH_OR_ID`, `openai:NAME@BASE_URL`, `pool:FILE.yaml`,
-    `fake`, `fake:FILE.yaml`, or an import path `module:factory`. Raises UserError for an unknown
-    name or unknown options, and for a key or a password among them.
+    `embedded`, `llama:FILE.gguf`, `vllm:PATH_OR_ID`, `hf:PATH_OR_ID`, `openai:NAME@BASE_URL`,
+    `pool:FILE.yaml`, `fake`, `fake:FILE.yaml`, or an import path `module:factory`.
+    Raises UserError for an unknown name or unknown options, and for a key or a password among them.
     """
     settings = {key: value for key, value in (options or {}).items() if key != "environ"}
     refuse_secrets({"model": name, "options": settings}, "")
     engine, _, rest = name.partition(":")
     spec = rest or engine
-    own = {key: value for key, value in (options or {}).items() if key != CONTEXT}
+    told = CONTEXT if engine not in SIZES_CONTEXT else None
+    own = {key: value for key, value in (options or {}).items() if key != told}
     if engine in ENGINES:
         factory = resolve("model", engine, ENGINES)
     else:
@@ -212,10 +214,12 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
 
 CONTEXT = "context"
 """Option of every engine: how many tokens the model's context holds, where that is not known."""
+SIZES_CONTEXT = frozenset({"llama"})
+"""Engines that make the context as large as that option says."""
 OPERATIONAL = frozenset({
-    "compiled", "concurrency", "context", "device", "gpu_memory_utilization", "kv_cache_gib",
-    "latency_s", "loading_s", "max_batch", "max_num_seqs", "max_retries", "prices", "startup_s",
-    "timeout_s",
+    "compiled", "concurrency", "context", "debug", "device", "gpu_layers", "gpu_memory_utilization",
+    "kv_cache_gib", "latency_s", "loading_s", "max_batch", "max_num_seqs", "max_retries", "prices",
+    "slots", "startup_s", "threads", "timeout_s",
 })  # fmt: skip
 """Options of engines that may change: they shape no answer."""
 
@@ -226,7 +230,14 @@ def shaping_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def default_reply_form(name: str) -> Literal["json", "script"]:
-    """Return the reply form that suits a model: `script` for the small embedded one, `json` for
-    others.
+    """Return the reply form that suits a model: `script` for the small embedded one and for a GGUF
+    file without a chat template, `json` for others.
     """
-    return "script" if name.rpartition(":")[2] == "embedded" else "json"
+    engine, _, spec = name.partition(":")
+    if "embedded" in (engine, spec):
+        return "script"
+    if engine == "llama":
+        from agents.engines.gguf_file import has_chat_template
+
+        return "json" if has_chat_template(spec) else "script"
+    return "json"

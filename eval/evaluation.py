@@ -38,7 +38,7 @@ from simulation.record import Record
 from simulation.shard import recover
 from simulation.store import FILE, Store
 
-LOCAL = ("embedded", "fake", "hf", "vllm")
+LOCAL = ("embedded", "fake", "hf", "llama", "vllm")
 """Engines that are known to give log-probabilities."""
 
 

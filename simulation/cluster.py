@@ -42,7 +42,7 @@ except ImportError as missing:
         "--ray needs the package ray; install it with: pip install 'folkways[ray]'"
     ) from missing
 
-LOCAL_ENGINES = ("embedded", "hf", "vllm")
+LOCAL_ENGINES = ("embedded", "hf", "llama", "vllm")
 """Engines that live in the worker and want a GPU of their own where there is one."""
 BATCH = 16
 """Items that a worker is given at once, at most."""

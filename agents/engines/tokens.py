@@ -6,15 +6,20 @@ pieces tokenised apart are never joined.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.chat import alternate, fold_system
 from agents.model import CallFailed, Prompt
 from scenarios.errors import UserError
+
+AskNext = Callable[[list[int], list[int]], Awaitable[dict[int, float]]]
+"""Gives the log-probabilities of tokens, the second argument, right after the first."""
 
 
 class Choice(NamedTuple):
@@ -60,6 +65,13 @@ def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Cho
         return Choice(encode_prompt(tokenizer, prompt), rests)
     texts = [prompt, *(prompt + option for option in options)]
     bare, *whole = tokenizer(texts, verbose=False).input_ids
+    return split_choice(bare, whole)
+
+
+def split_choice(bare: list[int], whole: Sequence[list[int]]) -> Choice:
+    """Return the choice between continuations of a text, from the ids of the bare text and of the
+    text with each; see `encode_choice`.
+    """
     seam = 0
     for column in zip(bare, *whole, strict=False):
         if len(set(column)) > 1:
@@ -68,6 +80,27 @@ def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Cho
     if seam == 0:
         raise ValueError("options can only be scored after a prompt of at least one token")
     return Choice(bare[:seam], [ids[seam:] for ids in whole])
+
+
+async def score_choice(choice: Choice, floor: float, ask: AskNext) -> list[float]:
+    """Return the log-probability (nats) of each continuation; see `Model.score`.
+
+    For every beginning that continuations share, `ask` is asked once for the tokens that may
+    follow; beginnings less likely than `floor` are not followed.
+    """
+    shared, rests = choice
+    known: dict[tuple[int, ...], float] = {(): 0.0}
+    for length in range(max(map(len, rests))):
+        following: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
+        for rest in rests:
+            beginning = tuple(rest[:length])
+            if len(rest) > length and known.get(beginning, -math.inf) > floor:
+                following[beginning].add(rest[length])
+        asked = {key: sorted(tokens) for key, tokens in following.items()}
+        found = await asyncio.gather(*(ask([*shared, *key], ids) for key, ids in asked.items()))
+        for key, answer in zip(asked, found, strict=True):
+            known |= {(*key, token): known[key] + value for token, value in answer.items()}
+    return exclude_longer(rests, [known.get(tuple(rest), -math.inf) for rest in rests])
 
 
 def exclude_longer(rests: Sequence[Sequence[Any]], logprobs: Sequence[float]) -> list[float]:

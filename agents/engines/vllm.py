@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -24,10 +24,10 @@ from agents.embedded import model_folder, require_packages
 from agents.engines.tokens import (
     encode_choice,
     encode_prompt,
-    exclude_longer,
     first_line,
     load_tokenizer,
     require_room,
+    score_choice,
 )
 from agents.model import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
 from scenarios.errors import UserError
@@ -153,30 +153,13 @@ class VllmModel:
     ) -> list[float]:
         """Return the log-probability (nats) of each option; see `Model.score`.
 
-        For every beginning that options share, one request asks for the tokens that may follow;
-        the prompt comes out of the prefix cache each time.
+        The prompt comes out of the prefix cache for all requests but the first.
         """
         if not options:
             return []
-        shared, rests = encode_choice(self._tokenizer, prompt, options)
-        require_room(len(shared) + max(map(len, rests)) - 1, self._context)
-        known: dict[tuple[int, ...], float] = {(): 0.0}
-        for length in range(max(map(len, rests))):
-            following: defaultdict[tuple[int, ...], set[int]] = defaultdict(set)
-            for rest in rests:
-                beginning = tuple(rest[:length])
-                if len(rest) > length and known.get(beginning, -math.inf) > floor:
-                    following[beginning].add(rest[length])
-            asked = [
-                (beginning, ids[at : at + IDS_PER_REQUEST])
-                for beginning, ids in ((key, sorted(tokens)) for key, tokens in following.items())
-                for at in range(0, len(ids), IDS_PER_REQUEST)
-            ]
-            found = await asyncio.gather(*(self._next([*shared, *key], ids) for key, ids in asked))
-            for (key, _), answer in zip(asked, found, strict=True):
-                known |= {(*key, token): known[key] + value for token, value in answer.items()}
-        sums = [known.get(tuple(rest), -math.inf) for rest in rests]
-        return exclude_longer(rests, sums)
+        choice = encode_choice(self._tokenizer, prompt, options)
+        require_room(len(choice.shared) + max(map(len, choice.rests)) - 1, self._context)
+        return await score_choice(choice, floor, self._next)
 
     def prefix_cache(self) -> PrefixCache:
         """Return the sums over all requests so far."""
@@ -259,10 +242,15 @@ class VllmModel:
         """Return the log-probability of each of `tokens` right after `ids`."""
         from vllm.sampling_params import SamplingParams
 
-        params = SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=tokens)
-        output = await self._request(ids, params)
-        given = output.outputs[0].logprobs[0]
-        return {token: given[token].logprob for token in tokens}
+        async def ask(some: list[int]) -> dict[int, float]:
+            params = SamplingParams(max_tokens=1, temperature=0, logprob_token_ids=some)
+            output = await self._request(ids, params)
+            given = output.outputs[0].logprobs[0]
+            return {token: given[token].logprob for token in some}
+
+        pieces = range(0, len(tokens), IDS_PER_REQUEST)
+        found = await asyncio.gather(*(ask(tokens[at : at + IDS_PER_REQUEST]) for at in pieces))
+        return {token: value for answer in found for token, value in answer.items()}
 
     async def _request(self, ids: list[int], params: Any) -> Any:
         """Return the output of one request to the engine."""
