@@ -530,12 +530,12 @@ def test_the_card_tells_what_a_reader_must_know(run: Path, tmp_path: Path) -> No
     card = (tmp_path / "c" / CARD).read_text()
     funnel = rows(
         run,
-        "select culture_id, sum(simulated), sum(dropped), sum(accepted) from review_funnel "
-        "group by all",
+        "select culture_id, sum(simulated), sum(cut_short), sum(dropped), sum(accepted) "
+        "from review_funnel group by all",
     )
-    for culture, simulated, dropped, kept in funnel:
+    for culture, simulated, lost, dropped, kept in funnel:
         assert re.search(
-            rf"\| {culture} \| .* \| {simulated} \| 0 \| {dropped} \|.* {kept} \|", card
+            rf"\| {culture} \| .* \| {simulated} \| {lost} \| {dropped} \|.* {kept} \|", card
         )
     alphas = rows(run, "select alpha from judge_agreement where alpha is not null")
     assert alphas and all(f"{alpha:.3g}" in card for (alpha,) in alphas)
@@ -626,12 +626,12 @@ def test_mistakes_are_told_in_a_line(
 def test_a_run_that_nobody_judged_or_labelled(bare: Path, tmp_path: Path) -> None:
     told = mistake(bare, tmp_path / "c")
     assert told == (
-        "the policy clca accepts none of 20 episodes (20 unreviewed); folkways critique RUN judges "
-        "them; --policy chooses another policy, and --preset no-filter takes every episode that "
-        "came to its own end"
+        "the policy clca accepts none of 20 episodes (1 role-failure, 19 unreviewed); folkways "
+        "critique RUN judges them; --policy chooses another policy, and --preset no-filter takes "
+        "every episode that came to its own end"
     )
     told = mistake(bare, tmp_path / "c", "--preset", "no-filter")
-    assert told.startswith("no row for the task intent: none of 20 accepted episodes has an intent")
+    assert told.startswith("no row for the task intent: none of 19 accepted episodes has an intent")
     assert "folkways label RUN" in told
 
 
@@ -642,7 +642,8 @@ def test_a_run_of_which_all_is_rejected(run: Path, tmp_path: Path) -> None:
         "null as role, [] as turns from latest_episodes"
     )
     told = mistake(run, tmp_path / "c", "--policy", file)
-    assert told.startswith(f"the policy {file} accepts none of 20 episodes (20 dropped); folkways ")
+    counted = "none of 20 episodes (19 dropped, 1 role-failure)"
+    assert told.startswith(f"the policy {file} accepts {counted}; folkways ")
 
 
 def test_a_store_without_episodes(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import yaml
 
-from agents.template import short_hash
+from agents.template import load_template, short_hash
 from scenarios.errors import UserError
 from scenarios.file import parse_yaml, read_bytes
 from scenarios.terminal import printable
@@ -27,7 +27,7 @@ from training.corpus.formats import FORMATS, SPLITS
 from training.corpus.ledger import REASONS, Ledger
 from training.corpus.length import BYTES_PER_TOKEN
 from training.corpus.perspective import BEGINS, NOBODY
-from training.corpus.task import TASKS, load_prompt
+from training.corpus.task import PROMPTS, TASKS
 
 CARD = "README.md"
 PLAYERS = """
@@ -121,7 +121,7 @@ def by_culture(con: duckdb.DuckDBPyConnection) -> Sequence[Mapping[str, Any]]:
 def render_card(run: Path, folder: Path, config: CorpusConfig, facts: RunFacts,
                 contents: Contents) -> str:  # fmt: skip
     """Return the card as Markdown with the metadata block of a Hugging Face dataset."""
-    text = load_prompt("card").page(
+    text = load_template("card", PROMPTS, folded=False).page(
         front=_front_matter(config, facts, contents), facts=facts, contents=contents,
         config=config, format=FORMATS[config.format], command=command(run, folder, config),
         policy=_policy(config), begins=BEGINS, nobody=NOBODY, bytes_per_token=BYTES_PER_TOKEN,
