@@ -642,7 +642,7 @@ def test_a_run_of_which_all_is_rejected(run: Path, tmp_path: Path) -> None:
         "null as role, [] as turns from latest_episodes"
     )
     told = mistake(run, tmp_path / "c", "--policy", file)
-    counted = "none of 20 episodes (19 dropped, 1 role-failure)"
+    counted = "none of 20 episodes (1 role-failure, 19 dropped)"
     assert told.startswith(f"the policy {file} accepts {counted}; folkways ")
 
 
