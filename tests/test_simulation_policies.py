@@ -626,7 +626,7 @@ def test_the_policy_in_the_manual_works(sample: Path, tmp_path: Path) -> None:
         ("explain from policy_clca", "mine.sql: Parser Error"),
         ("selec nonsense\nfrom there", "mine.sql: Parser Error: syntax error at or near"),
         ("from nowhere", "mine.sql: Catalog Error: Table with name nowhere does not exist"),
-        ("from read_csv('/etc/passwd')", "mine.sql: Permission Error"),
+        ("from read_csv('/etc/passwd')", "mine.sql: the function read_csv is not for queries"),
         ("from policy_own", "mine.sql: Catalog Error"),
         ("select episode_id, 'dropped' as outcome, 'me' as source, 'so' as reason, null as role "
          "from episodes", "mine.sql: a policy returns .*; missing: turns"),
@@ -756,7 +756,7 @@ def test_from_live_judges_to_the_funnel(tmp_path: Path) -> None:
     run = played(tmp_path, scene_file(tmp_path, 2), scene_file(tmp_path, 3))
 
     def reply(prompt: Any, sampling: Any, schema: Any) -> str:
-        if "quality" in schema["properties"] and "Scene 3." in str(prompt):
+        if "quality" in schema["properties"] and "Scene 3" in str(prompt):
             return answer(schema, quality="bad", confidence="very confident", turns=[2])
         return answer(schema)
 
