@@ -31,6 +31,7 @@ from eval.people.synthetic import shares_of_sample, synthesise
 from eval.report.write import load_results
 from folkways import main
 from scenarios.errors import UserError
+from simulation.crew import Incomplete
 from simulation.query import open_reader
 from simulation.record import Record
 from simulation.store import Store
@@ -275,7 +276,8 @@ def test_failed_calls_are_recorded_and_asked_again_and_the_last_try_counts(tmp_p
     fields = {"models": [{"name": "survey_models:flaky"}], "timeout_s": 0.3,
               "cultures": ["JPN", "DEU"], "methods": ["unaware", "culture"]}  # fmt: skip
     total = 3 * 2 * ORDERS
-    assert ask(tmp_path, **fields) == "done"
+    with pytest.raises(Incomplete, match="questions have no answer because calls failed"):
+        ask(tmp_path, **fields)
     failed = Counter(problem for (problem,) in rows(tmp_path, "select problem from survey_replies"))
     missing = failed["timeout"] + failed["server-error"]
     assert failed["timeout"] > 2 < failed["server-error"] and missing < total / 2
@@ -344,7 +346,8 @@ def test_an_engine_without_log_probabilities_is_read_out_of_text(
 
 def test_no_mass_is_no_answer_and_nonsense_is_a_bad_response(tmp_path: Path) -> None:
     fields = {"models": [{"name": "survey_models:nonsense"}], "readouts": ["logprobs"]}
-    assert ask(tmp_path, **fields) == "done"
+    with pytest.raises(Incomplete, match="bad-response 10"):
+        ask(tmp_path, **fields)
     found = rows(tmp_path, "select distinct problem, mass, probabilities from survey_replies")
     assert found == [("bad-response", None, None)]
     assert rows(tmp_path, "select distinct point, weight from survey_answers") == [(None, 1.0)]
