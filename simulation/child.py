@@ -38,10 +38,10 @@ def in_child(
     receiving, sending = os.pipe()
     for each in (sys.stdout, sys.stderr, stream):
         each.flush()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if not child:
         os.close(receiving)
-        _be_child(work, stream, sending)
+        _be_child(work, stream, sending, parent)
     os.close(sending)
     try:
         with os.fdopen(receiving, "rb") as told, _Ended(child) as ended:
@@ -82,13 +82,15 @@ class _Ended:
         os.waitpid(self.pid, 0)
 
 
-def _be_child(work: Callable[[TextIO], None], stream: TextIO, sending: int) -> NoReturn:
+def _be_child(
+    work: Callable[[TextIO], None], stream: TextIO, sending: int, parent: int
+) -> NoReturn:
     """Do the work, say what became of it, and end without returning."""
     code = DEFECT
     try:
         os.setpgid(0, 0)  # Ctrl-C is for the parent, which passes it on
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
         work(stream)
         stream.flush()
         code = 0
