@@ -22,6 +22,7 @@ from survey_models import ASKED, TRIES, run_command
 from typer.testing import CliRunner
 
 from scenarios.errors import UserError
+from simulation.crew import Incomplete
 from simulation.record import Record
 from simulation.store import Store
 from training.corpus.card import read_front_matter
@@ -210,7 +211,8 @@ def test_what_is_added_later_is_asked_beside_what_was_answered(tmp_path: Path) -
 def test_failed_calls_are_asked_again(tmp_path: Path) -> None:
     config = configure(tmp_path, model={"name": "survey_models:flaky"}, timeout_s=0.3)
     write(config, "corruption", SIZES)
-    assert collect(config, quiet=True) == "done"
+    with pytest.raises(Incomplete, match="have no answer because calls failed"):
+        collect(config, quiet=True)
     failed = "select count(*) from survey_replies where problem in ('timeout', 'server-error')"
     ((missing,),) = rows(config, failed)
     assert 0 < missing == anew(config) and anew(config) == 0
