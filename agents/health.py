@@ -50,6 +50,8 @@ class Guarded:
         self.down: str | None = None
         """What is wrong, once no more call is made."""
         self._calls = self._requests = 0
+        self._answered_at = -math.inf
+        """On the event loop's clock: calls that were under way then are no evidence against it."""
         self._in_flight: set[asyncio.Timeout] = set()
 
     async def start(self) -> None:
@@ -85,6 +87,7 @@ class Guarded:
     async def _guarded(self, ask: Callable[[], Awaitable[Result]]) -> Result:
         if self.down:
             raise ModelUnavailable(self.down)
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(None) as cut:
                 self._in_flight.add(cut)
@@ -98,7 +101,9 @@ class Guarded:
             raise
         except CallFailed as failed:
             if failed.reason in FAULTS:
-                self._failed(failed.reason, str(failed), failed.attempts, failed.retry_after_s)
+                self._failed(
+                    failed.reason, str(failed), failed.attempts, failed.retry_after_s, began=began
+                )
             else:
                 self._answered()  # it was read and judged
             raise
@@ -107,32 +112,36 @@ class Guarded:
             raise
         except asyncio.CancelledError:
             if out_of_time():
-                self._count("timeout", f"{self.name} did not answer in time", 1)
+                self._count("timeout", f"{self.name} did not answer in time", 1, began)
             raise
 
     def _answered(self) -> None:
-        self.works = True
+        self.works, self._answered_at = True, asyncio.get_running_loop().time()
         self._calls = self._requests = 0
 
     def _failed(
-        self, kind: str, message: str, requests: int, wait_s: float | None = None
-    ) -> None:
+        self, kind: str, message: str, requests: int, wait_s: float | None = None,
+        *, began: float = math.inf,
+    ) -> None:  # fmt: skip
         """Count a call that failed. Raises ModelUnavailable where nobody's would do better."""
-        self._count(kind, message, requests)
+        self._count(kind, message, requests, began)
         if wait_s is not None and wait_s > LONG_WAIT_S:
             self.down = f"{message}; {self._returns(wait_s)}; the same command resumes then"
         if self.down:
             raise ModelUnavailable(self.down) from None
 
-    def _count(self, kind: str, message: str, requests: int) -> None:
+    def _count(self, kind: str, message: str, requests: int, began: float) -> None:
         """Count a call that failed; stop those in flight where it was one too many."""
+        if began < self._answered_at:
+            return
         self._calls += 1
         self._requests += requests
         if self._calls > 1 and self._requests >= (WORKED if self.works else NEVER_WORKED):
             count = f"none of the last {self._requests} requests to {self.name} brought an answer"
             self.down = f"{count}: {message}; {REMEDIES[kind]}; the same command resumes"
             for cut in self._in_flight:
-                cut.reschedule(-math.inf)
+                if not cut.expired():
+                    cut.reschedule(-math.inf)
 
     def _returns(self, wait_s: float) -> str:
         """Return in words when the endpoint says that it will answer again."""
