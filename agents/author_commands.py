@@ -21,7 +21,7 @@ from rich.text import Text
 from agents.author import Refused, adapt_scenario
 from agents.event_loop import run_to_end
 from agents.generation import Generation
-from agents.health import FAULTS, Guarded
+from agents.health import FAULTS
 from agents.model import Model, open_model
 from agents.watched import Watched
 from scenarios.adaptation import load_scenes
@@ -145,7 +145,7 @@ def _with_model(
             told(f"{engine.line()}; waiting")
 
     async def run() -> list[Result]:
-        engine = Watched(Guarded(open_model(name)))
+        engine = Watched(open_model(name))
         await engine.start()
         still = asyncio.create_task(waiting(engine))
         try:

@@ -14,15 +14,21 @@ from functools import partial
 from typing import Any, TypeVar
 
 from agents.deadline import out_of_time
-from agents.model import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
+from agents.model import (
+    LONGEST_WAIT_S,
+    CallFailed,
+    Completion,
+    Model,
+    ModelUnavailable,
+    Prompt,
+    Sampling,
+)
 
 FAULTS = ("timeout", "server-error", "bad-response")
 """Failures of calls that are the endpoint's: another time the same call may be answered."""
 NEVER_WORKED, WORKED = 12, 24
 """Requests without a usable answer in a row, of several calls, after which a model is down: one
 that has not answered yet, and one that has."""
-LONG_WAIT_S = 120.0
-"""Seconds to wait, as an endpoint says itself, that are too many to wait."""
 REMEDIES = {
     "timeout": "check that the server keeps up; a larger timeout_s or a smaller concurrency in "
     "the model's options helps a slow one",
@@ -125,7 +131,7 @@ class Guarded:
     ) -> None:  # fmt: skip
         """Count a call that failed. Raises ModelUnavailable where nobody's would do better."""
         self._count(kind, message, requests, began)
-        if wait_s is not None and wait_s > LONG_WAIT_S:
+        if wait_s is not None and wait_s > LONGEST_WAIT_S:
             self.down = f"{message}; {self._returns(wait_s)}; the same command resumes then"
         if self.down:
             raise ModelUnavailable(self.down) from None

@@ -157,6 +157,10 @@ class ScoresUnavailable(UserError):
     """The engine gives no log-probabilities of given text; answers can be read out of its text."""
 
 
+LONGEST_WAIT_S = 120.0
+"""Seconds that an endpoint may ask to be waited for; a call that it puts off for longer fails."""
+
+
 class CallFailed(Exception):
     """One call failed for good; `reason` goes into the log beside the message."""
 

@@ -5,11 +5,11 @@ Invariant: it answers as the model does; when nothing answers, that ends the wor
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from agents.health import Guarded
 from agents.model import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
 
 IN_VAIN = 3
@@ -18,28 +18,14 @@ ABOUT_THE_CALL = ("refusal", "prompt-too-long")
 """Failures that say nothing about the endpoint."""
 
 
-class Watched:
+class Watched(Guarded):
     """Passes calls on, and counts calls, tokens, US dollars and failures."""
 
     def __init__(self, model: Model) -> None:
-        self.model, self.name = model, model.name
+        super().__init__(model)
         self.begun = self.answered = self.tokens = self._in_vain = 0
         self.cost: float | None = None
         self._began = time.monotonic()
-
-    async def start(self) -> None:
-        """Start the model."""
-        await self.model.start()
-
-    async def close(self) -> None:
-        """Close the model."""
-        await self.model.close()
-
-    async def score(
-        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
-    ) -> list[float]:
-        """Pass the call on."""
-        return await self.model.score(prompt, options, floor)
 
     async def complete(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
@@ -47,7 +33,7 @@ class Watched:
         """Pass the call on. Raises ModelUnavailable after IN_VAIN failures without an answer."""
         self.begun += 1
         try:
-            found = await self.model.complete(prompt, sampling, schema)
+            found = await super().complete(prompt, sampling, schema)
         except CallFailed as error:
             self._in_vain += error.reason not in ABOUT_THE_CALL
             if self._in_vain >= IN_VAIN and not self.answered:

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from scenarios.errors import UserError
+from scenarios.file import remove
 from simulation import file_copy
 from simulation.connection import cannot_open
 from simulation.spill import absorb, spills_of
@@ -86,6 +87,4 @@ def _sweep(home: Path) -> None:
     for folder in home.glob(f"{PREFIX}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > STALE_S:
-                for file in sorted(folder.rglob("*"), reverse=True):
-                    file.rmdir() if file.is_dir() else file.unlink()
-                folder.rmdir()
+                remove(home, folder)

@@ -43,8 +43,8 @@ def ask(server: Server, count: int, limit_s: float = 600, **options: Any) -> lis
 
 def test_a_server_with_one_slot_answers_everybody_and_nothing_is_sent_twice() -> None:
     """All of them, one after the other, take more than one request and one call may."""
-    with serving(Answer(chat("Hm.").body, wait_s=0.05), slots=1) as server:
-        assert ask(server, 80, limit_s=3, timeout_s=2) == ["Hm."] * 80
+    with serving(Answer(chat("Hm.").body, wait_s=0.1), slots=1) as server:
+        assert ask(server, 80, limit_s=6, timeout_s=4) == ["Hm."] * 80
     assert len(server.asked) <= 84
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from agents.deadline import not_counted
+from agents.model import LONGEST_WAIT_S
 
 FIRST = 4
 """Requests that an unknown endpoint is given at once."""
@@ -30,8 +31,6 @@ SOON = 0.25
 UNANSWERED = 6
 """Requests in a row, the last ones alone at the endpoint, after which it is taken to be dead: one
 at a time goes on trying, and the others fail at once."""
-LONGEST_HOLD_S = 120.0
-"""Seconds that an endpoint may ask everybody to wait; after a longer time the call fails."""
 OVERLOADED = (429, 503, 529)
 """HTTP status of a request that is one too many."""
 
@@ -98,7 +97,7 @@ class Limiter:
         """Take note that a request was one too many, and of the seconds to wait that it says."""
         self._unanswered = 0
         self._lower()
-        if wait_s and 0 < wait_s <= LONGEST_HOLD_S:
+        if wait_s and 0 < wait_s <= LONGEST_WAIT_S:
             self._held_until = max(self._held_until, time.monotonic() + wait_s)
             asyncio.get_running_loop().call_later(wait_s, self._move_up)
         self.left()

@@ -17,13 +17,11 @@ from openai import APIConnectionError, APITimeoutError, OpenAIError
 from agents.engines.connection import RedirectedAway
 from agents.engines.openai_error import UNSUPPORTED, Fault
 from agents.engines.route import Route
-from agents.model import CallFailed, ModelUnavailable, ScoresUnavailable
+from agents.model import LONGEST_WAIT_S, CallFailed, ModelUnavailable, ScoresUnavailable
 from scenarios.errors import UserError
 
 NO_KEY = "none"
 """What is sent where there is no key; the client insists on one."""
-PATIENCE_S = 120.0
-"""The longest wait that the client honours when an endpoint asks for one."""
 _PLAIN_HTTP = re.compile(r"plain http|http request (was sent )?to an? https", re.IGNORECASE)
 
 
@@ -151,7 +149,7 @@ class Failures:
 
     def _wait(self, fault: Fault) -> float | None:
         wait = fault.retry_after_s
-        return wait if wait is not None and wait > PATIENCE_S else None
+        return wait if wait is not None and wait > LONGEST_WAIT_S else None
 
 
 def _named(fault: Fault) -> str | None:
