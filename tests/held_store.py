@@ -38,7 +38,7 @@ def held(store: Path, how: str = "reads") -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
-def played(number: int, **fields: object) -> Record:
+def played(number: int, template: str = "t", **fields: object) -> Record:
     """Return the record of an episode in which next to nothing happened."""
     episode = {
         "episode_id": f"e{number}", "content_hash": f"e{number}", "attempt": 1, "run_id": "r",
@@ -50,5 +50,5 @@ def played(number: int, **fields: object) -> Record:
         "episode_id": f"e{number}", "turn": 1, "step": 1, "speaker": "a", "action": "speak",
         "text": "It is so.", "addressees": [], "audience": ["b"], "whisper": False, "call": 1,
     } | fields  # fmt: skip
-    shared = {"templates": [{"template_hash": "t", "name": "x", "text": "y"}]}
+    shared = {"templates": [{"template_hash": template, "name": "x", "text": "y"}]}
     return Record({"episodes": [episode], "turns": [turn]}, "deal", shared)

@@ -3,10 +3,10 @@
 import json
 import shutil
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import held_store
 import pytest
 from typer.testing import CliRunner
 
@@ -23,7 +23,7 @@ from simulation.record import Record
 from simulation.shard import Finished, ShardWriter, Shelf, merge_shards, recover
 from simulation.store import FILE, MIGRATIONS, Store
 
-NOW = datetime(2026, 3, 2, 8)  # noqa: DTZ001
+NOW = held_store.NOW
 TABLES = ("episodes", "roles", "turns", "happenings", "choices", "calls", "runs", "launches",
           "cultures", "scenarios", "personas", "templates")  # fmt: skip
 
@@ -72,19 +72,7 @@ def new_store(folder: Path) -> Store:
 
 def played(number: int, template: str = "t1") -> Record:
     """The record of an episode in which next to nothing happened."""
-    episode = {
-        "episode_id": f"e{number}", "content_hash": f"e{number}", "attempt": 1, "run_id": "r",
-        "scenario_id": "s", "scenario_hash": "h", "culture_id": "MEX", "language": "en",
-        "replicate": 0, "seed": 1, "model": "fake", "reply_form": "json", "policy": "random",
-        "exit_reason": "deal", "turns": 1, "started_at": NOW, "wall_s": 1.0,
-    }  # fmt: skip
-    turn = {
-        "episode_id": f"e{number}", "turn": 1, "step": 1, "speaker": "a", "action": "speak",
-        "text": "It's \"so\"; drop table turns", "addressees": [], "audience": ["b"],
-        "whisper": False, "call": 1,
-    }  # fmt: skip
-    shared = {"templates": [{"template_hash": template, "name": "x", "text": "y"}]}
-    return Record({"episodes": [episode], "turns": [turn]}, "deal", shared)
+    return held_store.played(number, template, text="It's \"so\"; drop table turns")
 
 
 def written(shelf: Shelf, worker: str, *numbers: int) -> Manifest:
