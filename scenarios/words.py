@@ -143,7 +143,6 @@ def _escaped(members: str) -> str:
     return "".join(rf"\x{{{ord(character):x}}}" for character in members)
 
 
-
 _BREAKS = re.compile(r"\s*[\t-\r\x1c-\x1f\x85\u2028\u2029]\s*")
 """What a program may take for the end of a line or paragraph, and tabs, with spaces around."""
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from agents.engines.endpoint import Endpoint, EndpointState
 from agents.engines.pool_file import PoolConfig, read_pool
 from agents.engines.waiting_line import Call, WaitingLine
+from agents.health import FAULTS
 from agents.model import (
     CallFailed,
     Completion,
@@ -37,8 +38,6 @@ CHARACTERS_PER_TOKEN = 3
 """A cautious guess for reserving tokens before an endpoint has counted."""
 PROBE_S = 30.0
 """Seconds that an endpoint has to show that it is back."""
-ENDPOINTS_FAULT = ("server-error", "timeout", "bad-response")
-"""Reasons for which a call is moved to another endpoint."""
 
 Ask = Callable[[Model], Awaitable[Any]]
 
@@ -178,7 +177,7 @@ class PoolModel:
     def _failed(self, call: Call, endpoint: Endpoint, failed: CallFailed) -> None:
         """Take note of a failure; raise it where the call is not to be moved."""
         for_good = CallFailed(failed.reason, str(failed), call.attempts + failed.attempts)
-        if failed.reason not in ENDPOINTS_FAULT:
+        if failed.reason not in FAULTS:
             endpoint.served(0)
             raise for_good from None
         if endpoint.failed(str(failed)):
