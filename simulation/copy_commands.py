@@ -54,7 +54,7 @@ def _made_anew(copy: Path) -> Path:
     folder.mkdir()
     store = Store(folder)
     store.create()
-    with store.writing() as con, attached(con, copy):
+    with store.writing(folders=[str(folder.resolve().parent)]) as con, attached(con, copy):
         con.execute("begin")
         bring(con)
         con.execute("commit")

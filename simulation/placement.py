@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,9 +102,11 @@ def prepare_ray(cluster: Cluster) -> None:
     """
     if cluster.address != "local":
         return
-    for name, value in OWN.items():
-        os.environ.setdefault(name, value)
-    if os.environ["RAY_AUTH_MODE"] == "token" and not any(os.environ.get(name) for name in TOKENS):
+    if "ray" not in sys.modules:  # by now it has read them; it asks for a token by itself
+        for name, value in OWN.items():
+            os.environ.setdefault(name, value)
+    wanted = os.environ.get("RAY_AUTH_MODE", "token") == "token"
+    if wanted and not any(os.environ.get(name) for name in TOKENS):
         _keep_token(Path.home() / TOKEN_FILE)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agents.embedded import embedded_folder
+from agents.engines.tokens import encode_prompt
 from agents.model import Message, Sampling
 
 SCENE = "Two neighbours meet at the gate.\n\nANA: Good morning, Bo! How are you?\nBO:"
@@ -60,6 +61,29 @@ def plain_scores(prompt: str, options: Sequence[str]) -> list[float]:
         each = logprobs.gather(1, ids[1:, None])[:, 0]
         scores.append(float(each[start - 1 :].sum()))
     return scores
+
+
+def most_likely_answers(chat: list[Message], length: int, slack: float = 0.2) -> list[str]:
+    """Return what greedy decoding may answer in so many tokens where rounding decides between
+    tokens whose log-probabilities differ by less than `slack`."""
+    import torch
+
+    model, tokenizer = plain_model()
+    start = encode_prompt(tokenizer, chat)
+    open_, ended = [start], []
+    for _ in range(length):
+        longer = []
+        for ids in open_:
+            with torch.no_grad():
+                logprobs = model(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            near = (logprobs > logprobs.max() - slack).nonzero()[:, 0].tolist()
+            for token in near:
+                (ended if token == tokenizer.eos_token_id else longer).append([*ids, token])
+        open_ = longer
+        assert len(open_) < 64, "rounding decides nearly everything: ask something plainer"
+    return [
+        tokenizer.decode(ids[len(start):], skip_special_tokens=True) for ids in (*open_, *ended)
+    ]
 
 
 def truncated_copy(folder: Path, target: Path) -> Path:

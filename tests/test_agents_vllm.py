@@ -18,6 +18,7 @@ from local_models import (
     GREEDY,
     SCENE,
     SCHEMA,
+    most_likely_answers,
     needs,
     plain_model,
     plain_scores,
@@ -78,7 +79,7 @@ def engine_processes() -> list[Any]:
 def test_it_continues_texts_and_answers_chats(run: Run, model: VllmModel) -> None:
     text, answer = complete(run, model, (FACT, GREEDY), (CHAT, GREEDY))
     assert text.text.startswith(" Paris")
-    assert "Paris" in answer.text
+    assert answer.text in most_likely_answers(CHAT, GREEDY.max_tokens)
     assert answer.prompt_tokens == len(encode_prompt(plain_model()[1], CHAT))
     assert text.finish_reason == "length"
     assert text.completion_tokens == GREEDY.max_tokens

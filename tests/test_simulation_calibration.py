@@ -156,10 +156,8 @@ def perfect(faults: dict[str, str | None]) -> Any:
 
     def reply(prompt: Any, sampling: Sampling, schema: Any) -> str:
         text = text_of(prompt)
-        cut = text.index(
-            "\n\n## What other critics" if "## What other" in text else "\n\n## Your task"
-        )
-        seen = expected.get(faults[text[:cut]] or "", [])
+        fault = next(found for scene, found in faults.items() if text.startswith(f"{scene}\n\n"))
+        seen = expected.get(fault or "", [])
         given = {
             "quality": "bad" if "quality" in seen else "good",
             "culture": "not-aligned" if "culture" in seen else "aligned",

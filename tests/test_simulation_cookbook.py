@@ -103,11 +103,12 @@ def test_completed_is_what_was_not_cut_short(tmp_path: Path) -> None:
     assert lost == [(2,)]
     (tmp_path / "failing").mkdir()
     failed = (
-        "update turns set failure = 'timeout' where episode_id = 'cccc000000000003' and turn = 2"
+        "update turns set failure = 'timeout' "
+        "where episode_id = 'cccc000000000003' and speaker = 'clerk'"
     )
     with open_reader(sample_run(tmp_path / "failing", failed)) as con:
         query = "select completed from conversations where episode_id = 'cccc000000000003'"
-        assert con.execute(query).fetchall() == [(False,)], "the clerk failed in half of its turns"
+        assert con.execute(query).fetchall() == [(False,)], "the clerk failed in all of its turns"
         lost = con.execute("select sum(cut_short) from review_funnel").fetchall()
     assert lost == [(3,)]
 

@@ -52,6 +52,7 @@ CALLS = {
     "undecided": "from undecided(['quality'])",
     "hearers_of": "select hearers_of(action, addressees, audience) from turns",
     "is_cut_short": "select is_cut_short(exit_reason) from episodes",
+    "names_filled": "select names_filled(text, []) from turns",
     "is_named": "select is_named(action, addressees, audience) from turns",
     "student_95": "select student_95(df) from range(1, 40) t(df)",
     "krippendorff": "from krippendorff('judge_ratings')",
