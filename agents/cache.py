@@ -147,7 +147,7 @@ class CachedModel:
         except BaseException:
             self._responses.give_back(request.key, number)
             raise
-        if made.finish_reason not in ("stop", "length"):
+        if made.finish_reason not in ("stop", "length") or not made.text.strip():
             self._responses.give_back(request.key, number)
             return made
         thought = None if made.reasoning is None else sound(made.reasoning)

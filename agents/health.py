@@ -26,6 +26,8 @@ from agents.model import (
 
 FAULTS = ("timeout", "server-error", "bad-response")
 """Failures of calls that are the endpoint's: another time the same call may be answered."""
+NO_RESULT = (*FAULTS, "prompt-too-long")
+"""Failures of acts that end a scene without a result: the endpoint's, or its settings'."""
 NEVER_WORKED, WORKED = 12, 24
 """Requests without a usable answer in a row, of several calls, after which a model is down: one
 that has not answered yet, and one that has."""
@@ -34,6 +36,7 @@ REMEDIES = {
     "the model's options helps a slow one",
     "server-error": "see the server's own log",
     "bad-response": "check the address, which usually ends in /v1",
+    "prompt-too-long": "give the server a larger context, or play shorter scenes (limits.turns)",
     "parse-failure": "check the model's name, its chat template and the reply form",
     "cut-in-reasoning": "replies are cut off before their text begins: make max_tokens larger, or "
     "switch the model's reasoning off",

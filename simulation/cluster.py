@@ -42,6 +42,8 @@ except ImportError as missing:
         "--ray needs the package ray; install it with: pip install 'folkways[ray]'"
     ) from missing
 
+log = logging.getLogger(__name__)
+
 LOCAL_ENGINES = ("embedded", "hf", "llama", "vllm")
 """Engines that live in the worker and want a GPU of their own where there is one."""
 BATCH = 16
@@ -83,6 +85,7 @@ class ClusterCrew(Crew[Item]):
         """Tokens and US dollars used, by place."""
         self._merging = asyncio.Lock()
         self._stopped = False
+        self._warned: set[str] = set()
 
     async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
         """Have the workers do all items; what they wrote is merged whatever happens."""
@@ -217,11 +220,21 @@ class ClusterCrew(Crew[Item]):
             items = [(task.number, task.item) for task in batch]
             done: Done = await _result(actor.do.remote(items))
             await self._merge(done.manifests)
+            for record, reason in done.set_aside:
+                await asyncio.to_thread(self.store.put_aside, record, reason)
+            self._warn(done.warnings)
             await self._handout.give_back(name, [task.number for task in batch], self._written)
             self.progress.live = self._handout.held
             if done.spent:
                 return done.spent
         return None
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        """Pass on what workers warn of, once however many say it."""
+        for text in dict.fromkeys(warnings):
+            if text not in self._warned:
+                self._warned.add(text)
+                log.warning("%s", text)
 
     async def _dismiss(self, name: str) -> None:
         """Close a worker, dead or alive: what it wrote is merged, the rest goes to others."""

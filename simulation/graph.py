@@ -24,7 +24,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
-from agents.health import FAULTS
+from agents.health import NO_RESULT
 from simulation.budget import BudgetSpent
 from simulation.call import Row, derived_seed
 from simulation.caller import Acted, Caller
@@ -262,7 +262,7 @@ def _limit_reached(context: Context) -> Exit | None:
 
 def _failed(context: Context, last: list[str]) -> Exit:
     """Return whose failures in a row end the scene: a model's only where it is known to work."""
-    faults = [failure for failure in last if failure in FAULTS]
+    faults = [failure for failure in last if failure in NO_RESULT]
     endpoints = bool(faults) or not context.caller.model_works
     reason = context.failed_as or ("endpoint-failure" if endpoints else "model-failure")
     return Exit(reason, (faults or last)[-1] if reason == "endpoint-failure" else last[-1])

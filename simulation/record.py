@@ -25,3 +25,11 @@ class Record:
     def episode(self) -> Row:
         """The row of the episode that was played."""
         return self.rows["episodes"][0]
+
+    def replaced(self, reason: str) -> Record | None:
+        """Return what takes the place of a record that no table can hold: an error, with the
+        reason, where it is an episode, None otherwise."""
+        if "episodes" not in self.rows:
+            return None
+        told = {"exit_reason": "error", "exit_detail": f"not stored: {reason}", "turns": 0}
+        return Record({"episodes": [self.episode | told]}, "error", self.shared)

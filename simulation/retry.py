@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from agents.health import FAULTS, REMEDIES
+from agents.health import NO_RESULT, REMEDIES
 from simulation.store import Store
 
 RETRIED = {"budget": math.inf, "endpoint-failure": 3, "error": 2}
@@ -55,7 +55,7 @@ class Ending(NamedTuple):
 def endings(store: Store) -> dict[str, Ending]:
     """Return how the stored episodes have ended, by content hash."""
     with store.reading() as con:
-        rows = con.execute(ENDINGS, [list(FAULTS)]).fetchall()
+        rows = con.execute(ENDINGS, [list(NO_RESULT)]).fetchall()
     return {content_hash: Ending(*rest) for content_hash, *rest in rows}
 
 

@@ -14,7 +14,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -31,7 +31,7 @@ from simulation.manifest import MANIFEST, Manifest, read_manifest
 from simulation.placement import Cluster
 from simulation.record import Record
 from simulation.rows import SHARED_KEYS, insert_rows
-from simulation.store import WRITE_FAULTS, Store, schema_sql
+from simulation.store import UNSTORABLE, WRITE_FAULTS, Store, reason_of, schema_sql
 from simulation.wall import connect, quoted
 
 FACTS = "facts"
@@ -175,6 +175,8 @@ class ShardWriter:
     shelf: Shelf
     worker: str
     stage: str
+    set_aside: list[tuple[Record, str]] = field(default_factory=list)
+    """Records that no table can hold, each with the reason."""
     _count: int = 0
     _known: set[str] = field(default_factory=set)
     _con: duckdb.DuckDBPyConnection = field(init=False)
@@ -188,12 +190,17 @@ class ShardWriter:
         self, finished: Sequence[Finished], spent: tuple[int, int, float | None]
     ) -> Manifest:
         """Write a shard of finished items; `spent` are the prompt and completion tokens and the US
-        dollars since the last one. Raises UserError when it cannot be written."""
+        dollars since the last one. What no table can hold is set aside, and an error takes the
+        place of an episode. Raises UserError when it cannot be written."""
         self._count += 1
         shard = f"{self.worker}-{self._count:06d}"
         records = [record for item in finished for record in item.records]
         try:
-            rows = self._write(shard, records)
+            try:
+                rows = self._write(shard, records)
+            except UNSTORABLE:
+                records = list(self._storable(records))
+                rows = self._write(shard, records)
             manifest = Manifest(
                 shard, self.worker, self.stage, [item.number for item in finished], len(records),
                 dict(Counter(record.outcome for record in records)),
@@ -224,12 +231,36 @@ class ShardWriter:
         tables = {table: rows for table, rows in tables.items() if rows}
         self.shelf.make(shard)
         for table, rows in tables.items():
-            self._con.execute("begin")
-            insert_rows(self._con, table, rows)
-            self._con.table(table).write_parquet(self.shelf.path(shard, table), compression="zstd")
-            self._con.execute("rollback")
+            with self._inserted({table: rows}):
+                path = self.shelf.path(shard, table)
+                self._con.table(table).write_parquet(path, compression="zstd")
         self._known |= fresh
         return {table: len(rows) for table, rows in tables.items()}
+
+    def _storable(self, records: Sequence[Record]) -> Iterator[Record]:
+        """Yield the records that tables can hold, and what takes the place of the others."""
+        for record in records:
+            try:
+                with self._inserted(record.shared | record.rows):
+                    pass
+            except UNSTORABLE as error:
+                reason = reason_of(error)
+                self.set_aside.append((record, reason))
+                if instead := record.replaced(reason):
+                    yield instead
+            else:
+                yield record
+
+    @contextmanager
+    def _inserted(self, tables: Mapping[str, Sequence[dict[str, Any]]]) -> Iterator[None]:
+        """Have rows in the tables in memory for the time of a block."""
+        self._con.execute("begin")
+        try:
+            for table, rows in tables.items():
+                insert_rows(self._con, table, rows)
+            yield
+        finally:
+            self._con.execute("rollback")
 
 
 def recover(store: Store, cluster: Cluster | None, now: datetime) -> int:
@@ -331,12 +362,7 @@ def readable(shelf: Shelf, others: tuple[type[Exception], ...] = ()) -> Iterator
 
 
 def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Manifest]) -> int:
-    files: dict[str, list[str]] = {}
-    for manifest in manifests:
-        for table in manifest.rows:
-            many = table in SHARED_KEYS or table in OF_RUNS
-            if manifest.stage != FACTS or many or _is_empty(con, table):
-                files.setdefault(table, []).append(shelf.path(manifest.shard, table))
+    files = files_of(shelf, manifests, lambda table: not _is_empty(con, table))
     twice = _twice(con, files.get("episodes", []))
     if twice and len(manifests) > 1:  # the same episode may be in two of them
         return sum(_merge(con, shelf, [manifest]) for manifest in manifests)
@@ -359,6 +385,23 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
         ).fetchone()
         rows += done[0] if done else 0
     return rows
+
+
+def files_of(
+    shelf: Shelf, manifests: Iterable[Manifest], has_rows: Callable[[str], bool] = lambda _: False
+) -> dict[str, list[str]]:
+    """Return the files of each table, in the order in which they count. Facts are taken once, from
+    the first shard that has them, unless a table that several runs can share `has_rows`."""
+    files: dict[str, list[str]] = {}
+    facts: set[str] = set()
+    for manifest in manifests:
+        for table in manifest.rows:
+            if manifest.stage == FACTS and table not in (*SHARED_KEYS, *OF_RUNS):
+                if table in facts or has_rows(table):
+                    continue
+                facts.add(table)
+            files.setdefault(table, []).append(shelf.path(manifest.shard, table))
+    return files
 
 
 def _is_empty(con: duckdb.DuckDBPyConnection, table: str) -> bool:

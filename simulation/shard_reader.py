@@ -19,7 +19,7 @@ from scenarios.errors import UserError
 from scenarios.terminal import printable
 from simulation.manifest import MANIFEST, RESUME, missing
 from simulation.rows import SHARED_KEYS
-from simulation.shard import Shelf
+from simulation.shard import Shelf, files_of
 from simulation.store import schema_sql, views_sql
 from simulation.wall import connect, literal, quoted
 
@@ -42,26 +42,26 @@ def open_shards(folder: Path, reach: Sequence[str] = ()) -> duckdb.DuckDBPyConne
     Raises UserError where one cannot be read, or was written by another version.
     """
     shelf = Shelf(str(folder.resolve()))
-    files: dict[str, list[str]] = {}
     manifests = shelf.manifests()
     if short := missing(manifests):
         _warn(f"'{folder}' holds {short}, and what follows is of these alone; {RESUME}")
-    for manifest in manifests:
-        for table in manifest.rows:
-            files.setdefault(table, []).append(shelf.path(manifest.shard, table))
+    files = files_of(shelf, manifests)
     temporary = TemporaryDirectory(prefix="folkways-")
     atexit.register(temporary.cleanup)
     tables = [path for paths in files.values() for path in paths]
     con = connect(paths=[*tables, *reach], temp_directory=temporary.name)
     try:
         con.execute(schema_sql())
+        twice = _note_repeated(con, files.get("episodes", []))
         for table, paths in files.items():
-            if table in SHARED_KEYS:
-                con.execute(
-                    f"insert or ignore into {quoted(table)} by name from read_parquet(?)", [paths]
-                )
+            rows = "from read_parquet(?, hive_partitioning = false)"
+            if table in (*SHARED_KEYS, "runs"):
+                con.execute(f"insert or ignore into {quoted(table)} by name {rows}", [paths])
+            elif table == "launches":
+                distinct = f"select distinct * {rows} order by started_at"
+                con.execute(f"insert into launches by name {distinct}", [paths])
             else:
-                _stand_in(con, table, paths)
+                _stand_in(con, table, paths, twice)
         con.execute(views_sql())
     except duckdb.Error as error:
         con.close()
@@ -70,8 +70,26 @@ def open_shards(folder: Path, reach: Sequence[str] = ()) -> duckdb.DuckDBPyConne
     return con
 
 
-def _stand_in(con: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> None:
-    """Replace an empty table by a view of Parquet files, comments included.
+def _note_repeated(con: duckdb.DuckDBPyConnection, paths: list[str]) -> bool:
+    """Keep in mind which shards repeat episodes of an earlier one; return whether any does."""
+    unlike = "select count(*) > count(distinct episode_id) from read_parquet(?)"
+    if not (paths and con.execute(unlike, [paths]).fetchall()[0][0]):
+        return False
+    con.execute(
+        "create temp table repeated as select episode_id, parse_dirpath(filename) as shard "
+        "from read_parquet(?, hive_partitioning = false, filename = true) "
+        "qualify row_number() over (partition by episode_id "
+        "order by list_position(?, filename)) > 1",
+        [paths, paths],
+    )
+    return True
+
+
+def _stand_in(
+    con: duckdb.DuckDBPyConnection, table: str, paths: list[str], twice: bool
+) -> None:
+    """Replace an empty table by a view of Parquet files, comments included; where episodes are
+    there `twice`, without what the table `repeated` lists.
 
     The rows of an episode lie in one file, so that the row's number in its file orders them as the
     row's id does in a store. Columns are qualified lest macros take them for their parameters.
@@ -85,10 +103,17 @@ def _stand_in(con: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> N
     ).fetchall()
     chosen = ", ".join(f"held.{quoted(n)}::{kind} as {quoted(n)}" for n, kind, _ in columns)
     listed, name = ", ".join(map(literal, paths)), quoted(table)
+    once, named = "", ""
+    if twice and any(column == "episode_id" for column, _, _ in columns):
+        named = ", filename = true"
+        once = (
+            " where not exists (from temp.repeated r where r.episode_id = held.episode_id "
+            "and r.shard = parse_dirpath(held.filename))"
+        )
     con.execute(f"drop table {name}")
     con.execute(
         f"create view {name} as select {chosen}, held.file_row_number as rowid "
-        f"from read_parquet([{listed}], hive_partitioning = false) held"
+        f"from read_parquet([{listed}], hive_partitioning = false{named}) held{once}"
     )
     con.execute(f"comment on view {name} is {literal(meaning or '')}")
     for column, _, comment in columns:

@@ -141,7 +141,11 @@ class Store:
                 self.keep(records[:middle])
                 self.keep(records[middle:])
                 return
-            self._set_aside(records[0], error)
+            record, reason = records[0], reason_of(error)
+            self.put_aside(record, reason)
+            if instead := record.replaced(reason):
+                with contextlib.suppress(*UNSTORABLE):
+                    self.append([instead])
 
     def add(self, table: str, row: Row) -> None:
         """Store one row of a table that belongs to no episode, such as `runs` or `launches`."""
@@ -295,12 +299,9 @@ class Store:
             self._spill.create()
         return self._spill
 
-    def _set_aside(self, record: Record, error: Exception) -> None:
-        """Keep a record that no table can hold in a file, and an error in the place of its episode.
-
-        Raises UserError where the file cannot be written.
-        """
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    def put_aside(self, record: Record, reason: str) -> None:
+        """Keep a record that no table can hold in a file. Raises UserError where that cannot be
+        written."""
         whole = {"reason": reason, "outcome": record.outcome, "rows": record.rows}
         try:
             aside = inside(self.path.parent, self.path.parent / SET_ASIDE)
@@ -309,11 +310,11 @@ class Store:
         except OSError as fault:
             raise UserError(_cannot_write(self.path, fault)) from fault
         self.set_aside.append(reason)
-        if "episodes" in record.rows:
-            told = {"exit_reason": "error", "exit_detail": f"not stored: {reason}", "turns": 0}
-            row = record.episode | told
-            with contextlib.suppress(*UNSTORABLE):
-                self.append([Record({"episodes": [row]}, "error", record.shared)])
+
+
+def reason_of(error: Exception) -> str:
+    """Return in a line why a record could not be stored."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
 def tables() -> list[str]:

@@ -6,6 +6,7 @@ Invariant: what it says is finished is in a shard; an item is in a shard whole o
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -41,6 +42,22 @@ class Done(NamedTuple):
     """Numbers of the items that were not begun."""
     spent: str | None
     """The budget that ran out, if one did."""
+    set_aside: list[tuple[Record, str]]
+    """Records that no table can hold, each with the reason."""
+    warnings: list[str]
+    """What is to be said to whoever watches the run."""
+
+
+class _Warnings(logging.Handler):
+    """Collects warnings that nobody would read in a worker's own log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a warning as it would be printed."""
+        self.texts.append(record.getMessage())
 
 
 class Worker:
@@ -57,9 +74,11 @@ class Worker:
         self.draining = False
         self.engines = Engines(responses)
         self._before: tuple[int, int, float | None] = (0, 0, None)
+        self._warnings = _Warnings()
 
     async def start(self) -> None:
         """Load the engines. Raises UserError or ModelUnavailable where one cannot be."""
+        logging.getLogger().addHandler(self._warnings)
         self.budget = Budget(self.limits, time.monotonic)
         tools = Tools(self.engines, self.budget, utc_now, Progress(quiet=True))
         self.models, self.work = self.job.open(tools)
@@ -75,7 +94,9 @@ class Worker:
         found = await asyncio.gather(*(self._one(number, item) for number, item in items))
         manifests = {one.shard: one for one in found if one is not None}
         unfinished = [number for (number, _), one in zip(items, found, strict=True) if one is None]
-        return Done(list(manifests.values()), unfinished, self.budget.spent)
+        aside, self.writer.set_aside = self.writer.set_aside, []
+        warnings, self._warnings.texts = self._warnings.texts, []
+        return Done(list(manifests.values()), unfinished, self.budget.spent, aside, warnings)
 
     async def _one(self, number: int, item: Any) -> Manifest | None:
         records: list[Record] = []
@@ -140,3 +161,4 @@ class Worker:
         for model in self.models:
             await model.close()
         await self.engines.close()
+        logging.getLogger().removeHandler(self._warnings)

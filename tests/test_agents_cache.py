@@ -14,7 +14,7 @@ from contextlib import closing
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from cached_models import Counted, Request, ask_all, cached, fill
@@ -113,6 +113,21 @@ def test_a_refusal_and_scores_that_are_no_numbers_are_not_kept(file: Path) -> No
     assert launch(file, Refusing(), ASK)[0].finish_reason == "refusal"
     assert math.isnan(asyncio.run(work())[0])
     assert rows(file, "select count(*) from responses") == [(0,)]
+
+
+@pytest.mark.parametrize("reason", ["stop", "length"])
+def test_a_reply_without_text_is_asked_for_again(
+    file: Path, reason: Literal["stop", "length"]
+) -> None:
+    class Silent(FakeModel):
+        async def complete(self, *args: Any, **kwargs: Any) -> Completion:
+            thought = "Let me see" if reason == "length" else None
+            return Completion(" \n", reason, 1, 1, reasoning=thought)
+
+    assert launch(file, Silent(), ASK, ASK)[1].text == " \n"
+    assert rows(file, "select count(*) from responses") == [(0,)]
+    said = [done.text for done in launch(file, Counted(), ASK, ASK)]
+    assert all(said) and [done.text for done in launch(file, None, ASK, ASK)] == said
 
 
 def test_scores_are_asked_for_once(file: Path) -> None:

@@ -136,6 +136,25 @@ def test_half_of_the_requests_may_fail(tmp_path: Path) -> None:
     assert results(tmp_path) == {"turn-limit": 3}
 
 
+def test_scenes_that_outgrow_the_servers_context_are_no_result(tmp_path: Path) -> None:
+    sizes, room = list[int](), 200
+
+    def reply(body: Any, number: int) -> Answer:
+        sizes.append(sum(len(message["content"]) for message in body["messages"]))
+        fits = sizes[-1] < sizes[0] + room
+        return talk() if fits else error(400, "The input token count is too long.")
+
+    scene = scene_file(tmp_path, 2, limits={"turns": 12})
+    with serving(reply=reply) as server:
+        told = play(tmp_path, server.url, scenarios=[scene], replicates=1)
+        assert "1 of 1 episodes" in told and "prompt-too-long 1" in told
+        assert "a larger context" in told and "limits.turns" in told
+        assert results(tmp_path) == {"endpoint-failure": 1}
+        room = 100_000
+        assert play(tmp_path, server.url, scenarios=[scene], replicates=1) == "done"
+    assert results(tmp_path) == {"turn-limit": 2}
+
+
 def test_a_scene_that_an_able_endpoint_fails_each_time_stands_after_some_tries(
     tmp_path: Path,
 ) -> None:

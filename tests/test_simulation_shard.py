@@ -1,9 +1,13 @@
 """Shards hold what workers finished: whole or not at all, merged once, read like a store."""
 
+import asyncio
 import json
+import logging
 import shutil
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import duckdb
 import held_store
@@ -12,7 +16,9 @@ from typer.testing import CliRunner
 
 import folkways
 from scenarios.errors import UserError
+from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
+from simulation.crew import Emit, Opened
 from simulation.launch import launch
 from simulation.manifest import Manifest
 from simulation.pack import merge, pack
@@ -22,6 +28,7 @@ from simulation.query import open_reader
 from simulation.record import Record
 from simulation.shard import Finished, ShardWriter, Shelf, merge_shards, recover
 from simulation.store import FILE, MIGRATIONS, Store
+from simulation.worker import Done, Worker
 
 NOW = held_store.NOW
 TABLES = ("episodes", "roles", "turns", "happenings", "choices", "calls", "runs", "launches",
@@ -102,6 +109,54 @@ def test_a_folder_of_shards_is_read_like_a_run(run: Path, shards: str) -> None:
         assert rows(folder, query) == rows(run, query) != []
     about = "select comment from duckdb_columns() where table_name = 'turns' and column_name='text'"
     assert rows(folder, about) == rows(run, about) != [("",)]
+
+
+def test_what_two_workers_both_hold_is_read_once(tmp_path: Path) -> None:
+    shelf = Shelf(str(tmp_path / "shards"))
+    for worker, numbers in (("w-0", (1, 2)), ("w-1", (2, 3)), ("w-2", (2,))):
+        written(shelf, worker, *numbers)
+    merge_shards(new_store(tmp_path / "run"), shelf, shelf.manifests(), NOW)
+    merged, read = content(tmp_path / "run"), content(tmp_path / "shards")
+    assert in_order(read) == in_order(merged)
+    assert len(read["episodes"]) == len(read["turns"]) == 3
+
+
+def test_a_row_that_no_table_can_hold_costs_its_own_record(tmp_path: Path) -> None:
+    shelf = Shelf(str(tmp_path / "shards"))
+    records = [played(1), held_store.played(2, turn=2**40), played(3)]
+
+    async def work(number: int, emit: Emit) -> None:
+        logging.getLogger("agents.engines").warning("the endpoint cuts %s", "prompts")
+        emit(records[number])
+
+    async def done() -> Done:
+        job: Any = SimpleNamespace(stage="run", models=[], open=lambda tools: Opened([], work))
+        worker = Worker(job, shelf, "w-0", 4, BudgetConfig(), None)
+        await worker.start()
+        try:
+            return await worker.do([(number, number) for number in range(3)])
+        finally:
+            await worker.close()
+
+    made = asyncio.run(done())
+    assert made.unfinished == [] and set(made.warnings) == {"the endpoint cuts prompts"}
+    ((lost, reason),) = made.set_aside
+    assert lost is records[1] and "Conversion" in reason
+    merge_shards(new_store(tmp_path / "run"), shelf, made.manifests, NOW)
+    query = "select episode_id, exit_reason, exit_detail from episodes order by all"
+    assert rows(tmp_path / "run", query) == [
+        ("e1", "deal", None), ("e2", "error", f"not stored: {reason}"), ("e3", "deal", None),
+    ]  # fmt: skip
+    assert rows(tmp_path / "run", "select episode_id from turns order by all") == [("e1",), ("e3",)]
+
+
+def test_two_packs_of_a_run_are_read_and_merged_once(run: Path, tmp_path: Path) -> None:
+    for size in (5, 7):
+        list(pack(run, str(tmp_path / str(size)), size))
+        shutil.copytree(tmp_path / str(size), tmp_path / "both", dirs_exist_ok=True)
+    assert in_order(content(tmp_path / "both")) == in_order(content(run))
+    merge(tmp_path / "again", str(tmp_path / "both"), NOW)
+    assert in_order(content(tmp_path / "again")) == in_order(content(run))
 
 
 @pytest.mark.parametrize("query", ["from read_csv('/etc/hostname')", "attach '/tmp/x.duckdb'",
