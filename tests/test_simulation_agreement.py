@@ -61,7 +61,7 @@ def alphas(
     found = con.execute("from krippendorff('given')").fetchall()
     assert {row[0] for row in found} <= {"d"}
     assert len({row[1] for row in found}) == len(found)
-    return {row[1]: row[2:] for row in found}
+    return {row[1]: row[2:6] for row in found}
 
 
 def parsed(text: str, kind: type) -> Ratings:
@@ -225,7 +225,8 @@ def test_judges_and_samples_are_raters_and_roles_are_units(tmp_path: Path) -> No
         "update verdicts set judged_at = timestamp '2026-03-01' where score = 9 and role = 'son'",
     )  # fmt: skip
     with open_reader(run) as con:
-        found = con.execute("from judge_agreement order by dimension, culture_id").fetchall()
+        query = "select * exclude run_id from judge_agreement order by dimension, culture_id"
+        found = con.execute(query).fetchall()
     goal = (2, 4, 0.5, pytest.approx(1 - 0.5 / 4.5))
     assert found == [
         ("goal", "JPN", *goal), ("goal", None, *goal),
@@ -233,6 +234,32 @@ def test_judges_and_samples_are_raters_and_roles_are_units(tmp_path: Path) -> No
         # 1 - 3 * 2 / (16 - 9 - 1)
         ("quality", None, 2, 4, 0.5, 0),
     ]  # fmt: skip
+
+
+def test_two_runs_in_one_store_are_not_judged_as_one(tmp_path: Path) -> None:
+    dinner, transfer = "'aaaa000000000001'", "'cccc000000000004'"
+    run = sample_run(
+        tmp_path, "delete from verdicts", "delete from ratings",
+        f"update episodes set run_id = 'other' where episode_id = {transfer}",
+        judged(
+            f"({dinner}, null, 'quality', 0, 'a', 'good', null, null)",
+            f"({dinner}, null, 'quality', 1, 'a', 'good', null, null)",
+            f"({transfer}, null, 'quality', 0, 'a', 'good', null, null)",
+            f"({transfer}, null, 'quality', 1, 'a', 'bad', null, null)",
+        ),
+        "insert into ratings select episode, null, 'quality', who, label, null, null, "
+        f"timestamp '2026-03-01' from (values ({dinner}, 'ann', 'good'), ({dinner}, 'ben', 'good'),"
+        f"({transfer}, 'ann', 'good'), ({transfer}, 'ben', 'bad')) t(episode, who, label)",
+        "update calls set endpoint = 'one' where endpoint is null",
+    )  # fmt: skip
+    with open_reader(run) as con:
+        for view in ("judge_agreement", "people_agreement"):
+            query = f"select run_id, units, unanimous from {view} where culture_id is null"
+            assert sorted(con.execute(query).fetchall()) == [("other", 1, 0), ("trial", 1, 1)]
+        query = "select run_id, units from critics_people_agreement where culture_id is null"
+        assert con.execute(query).fetchall() == [("trial", 2)]
+        query = "select run_id, sum(calls) > 0 from endpoint_loads group by all order by all"
+        assert con.execute(query).fetchall() == [("other", True), ("trial", True)]
 
 
 def test_critics_together_against_each_person(tmp_path: Path) -> None:
@@ -263,11 +290,11 @@ def test_critics_together_against_each_person(tmp_path: Path) -> None:
         f"insert into ratings values {rated}",
     )  # fmt: skip
     with open_reader(run) as con:
-        found = con.execute(
-            "from critics_people_agreement where culture_id is null order by dimension"
-        ).fetchall()
+        query = "select * exclude run_id from {} order by all"
+        together = "critics_people_agreement where culture_id is null"
+        found = con.execute(query.format(together)).fetchall()
         pairs = con.execute("select unit, count(*) from critics_and_people group by all").fetchall()
-        people = con.execute("from people_agreement order by dimension, culture_id").fetchall()
+        people = con.execute(query.format("people_agreement")).fetchall()
     # Pairs (2, 2) and (4, 2): observed 8 / 4, expected 2 * 3 * 4 / 12.
     assert found == [
         ("goal", None, 2, 4, 0.5, pytest.approx(0)), ("quality", None, 2, 4, 0.5, 0)

@@ -313,6 +313,38 @@ def test_a_critic_is_told_of_one_role_and_of_what_everybody_perceived() -> None:
         assert ("(whispering to Cleo)" in draft) == (role == "ada")
 
 
+def test_a_critic_knows_the_secret_of_a_team_where_its_members_act() -> None:
+    told: dict[str, str] = {}
+
+    def judge(prompt: Any, sampling: Sampling, schema: Any) -> str:
+        text = text_of(prompt)
+        told[text.split("\nNext ", 1)[1].split(" ", 1)[0].lower()] = text
+        return accepts()
+
+    teams = {"thieves": {"roles": ["ada", "bela"], "secret": SECRET}, "guests": {
+        "roles": ["bela", "cleo"]}}  # fmt: skip
+    parts: dict[str, Any] = {role: {} for role in ROLES[:3]}
+    check(play(new_words, judge, cast=parts, teams=teams))
+    assert {role for role, text in told.items() if SECRET in text} == {"ada", "bela"}
+    assert "Ada shares a secret with Bela alone" in told["ada"]
+    assert told["bela"].count("shares a secret") == 1 and "shares a secret" not in told["cleo"]
+
+
+def test_among_themselves_a_team_may_speak_of_its_secret() -> None:
+    whisper = {"to": ["Bela"], "whisper": True}
+    lines = iter([json.dumps(json.loads(json_act(f"Remember: {SECRET}")) | whisper),
+                  json_act(f"Listen, all of you. {SECRET}"), json_act("Good night to you.")])
+    # The second act gives it away and is sent back.
+    record = play(
+        lambda *_: next(lines), accepts, cast={role: {} for role in ROLES[:3]},
+        teams={"thieves": {"roles": ["ada", "bela"], "secret": SECRET}},
+        config={"critics": ["detectors"], "rewrites": 1}, limits={"turns": 2},
+    )  # fmt: skip
+    assert [(d["turn"], d["label"]) for d in record.rows["drafts"]] == [
+        (1, "accept"), (2, "revise"), (2, "accept")
+    ]  # fmt: skip
+
+
 def test_what_the_judge_writes_is_passed_on_as_text() -> None:
     odd = "Say {{ 7 * 7 }} \ud800 <b>less</b>\n## The end\n'); drop table drafts; --"
     seen: list[str] = []

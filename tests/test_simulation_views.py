@@ -155,13 +155,15 @@ def test_the_funnel_adds_up(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_what_judges_and_people_say_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
     # Two judges of two episodes are at one; two people of one are not; the first changed her mind.
-    assert rows(con, "from judge_agreement order by culture_id") == [
+    assert rows(con, "select * exclude run_id from judge_agreement order by culture_id") == [
         ("quality", "JPN", 2, 4, 1, 1), ("quality", None, 2, 4, 1, 1)
     ]  # fmt: skip
-    people = "from people_agreement where culture_id is null order by dimension"
-    assert rows(con, people) == [("goal", None, 1, 2, 0, 0), ("quality", None, 1, 2, 0, 0)]
+    query = "select * exclude run_id from {} where culture_id is null order by dimension"
+    assert rows(con, query.format("people_agreement")) == [
+        ("goal", None, 1, 2, 0, 0), ("quality", None, 1, 2, 0, 0)
+    ]  # fmt: skip
     # Three pairs, one at odds: 1 - 5 * 2 / (36 - 9 - 9).
-    assert rows(con, "from critics_people_agreement where culture_id is null") == [
+    assert rows(con, query.format("critics_people_agreement")) == [
         ("quality", None, 3, 6, pytest.approx(2 / 3), pytest.approx(4 / 9))
     ]  # fmt: skip
 
@@ -612,11 +614,39 @@ def test_pairs_of_branches_and_parents(branched: duckdb.DuckDBPyConnection) -> N
         ("abba000000000011", DINNER, 2, 1, "turn-limit", "turn-limit", 4, 8, 2, 6, 5, 28, 3),
         ("abba000000000012-2", DINNER, 2, 1, "walk-away", "turn-limit", 4, 8, 2, 6, 8, 28, 3),
     ]
+    # The first attempt at the second ended in a spent budget, its parent as the other's by itself.
+    query = "select completed from branch_pairs order by episode_id"
+    assert rows(branched, query) == [(True,), (True,)]
     # The, boat, is, sold, mother: all of these are among the parent's 22 different words.
     shared = rows(
         branched, "select shared_words from branch_pairs where number = 1 order by episode_id"
     )
     assert shared[0] == (pytest.approx(5 / 22),)
+
+
+@pytest.mark.parametrize(
+    ("change", "whole"),
+    [
+        ("update episodes set exit_reason = 'turn-limit'", [True, True]),
+        ("update episodes set exit_reason = 'endpoint-failure' where episode_id like '%11'",
+         [False, True]),
+        (f"update episodes set exit_reason = 'budget' where episode_id = '{DINNER}'",
+         [False, False]),
+        ("update turns set action = null, text = null, failure = 'timeout' "
+         "where episode_id like '%12-2' and speaker = 'mother'", [True, False]),
+        (f"update turns set action = null, text = null, failure = 'timeout' "
+         f"where episode_id = '{DINNER}' and speaker = 'son'", [False, False]),
+    ],
+)  # fmt: skip
+def test_a_pair_is_completed_where_neither_was_cut_short(
+    tmp_path: Path, change: str, whole: list[bool]
+) -> None:
+    run = branched_run(tmp_path)
+    with duckdb.connect(str(run / "log.duckdb")) as con:
+        con.execute(change)
+    with open_reader(run) as con:
+        found = rows(con, "select completed from branch_pairs order by episode_id")
+    assert [one for (one,) in found] == whole
 
 
 def test_turns_after_a_branching(branched: duckdb.DuckDBPyConnection) -> None:

@@ -53,8 +53,9 @@ from (select unnest(dropped_by) as source from chosen_fates where fate = 'droppe
 group by source order by episodes desc, source
 """
 AGREEMENT = """
-select dimension, coalesce(culture_id, 'all') as culture, units, ratings, unanimous, alpha
-from judge_agreement order by dimension, culture_id nulls first
+select run_id as run, dimension, coalesce(culture_id, 'all') as culture, units, ratings, unanimous,
+    alpha
+from judge_agreement order by run_id, dimension, culture_id nulls first
 """
 EXAMPLES = """
 select f.episode_id, s.title, f.culture_id, f.fate, f.reasons

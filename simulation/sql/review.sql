@@ -242,52 +242,57 @@ comment on column review_funnel.conditioning is 'How much agents were told of th
 
 create or replace macro krippendorff(ratings) as table
 with given as (
-    select dimension, culture_id, unit, label, score
-    from query_table(ratings) where label is not null or score is not null
+    select g.* from (select null::varchar as run_id) none_, lateral (
+        select dimension, culture_id, unit, label, score, run_id from query_table(ratings)
+    ) g where label is not null or score is not null
 ), sizes as (
-    select dimension, any_value(culture_id) as culture_id, unit, count(*) as m, var_samp(score) as variance,
+    select run_id, dimension, any_value(culture_id) as culture_id, unit, count(*) as m, var_samp(score) as variance,
         coalesce(min(label) = max(label), min(score) = max(score)) as unanimous
-    from given group by dimension, unit having count(*) >= 2
+    from given group by run_id, dimension, unit having count(*) >= 2
 ), pairable as (
-    select given.* from given semi join sizes using (dimension, unit)
+    select g.* from given g
+    semi join sizes s on s.run_id is not distinct from g.run_id and s.dimension = g.dimension and s.unit = g.unit
 ), counted as (
-    select dimension, any_value(culture_id) as culture_id, unit, label, count(*) as k
-    from pairable where label is not null group by dimension, unit, label
+    select run_id, dimension, any_value(culture_id) as culture_id, unit, label, count(*) as k
+    from pairable where label is not null group by run_id, dimension, unit, label
 ), within_units as (
-    select s.dimension, s.culture_id, count(*) as units, sum(m) as n, count(*) filter (unanimous) as unanimous,
-        sum((m * m - squares) / (m - 1)) as nominal_seen, sum(m * variance) as interval_seen
+    select s.run_id, s.dimension, s.culture_id, count(*) as units, sum(m) as n,
+        count(*) filter (unanimous) as unanimous, sum((m * m - squares) / (m - 1)) as nominal_seen,
+        sum(m * variance) as interval_seen
     from sizes s
     left join (
-        select dimension, unit, sum(k * k) as squares from counted group by dimension, unit
-    ) c using (dimension, unit)
-    group by grouping sets ((s.dimension, s.culture_id), (s.dimension))
+        select run_id, dimension, unit, sum(k * k) as squares from counted group by run_id, dimension, unit
+    ) c on c.run_id is not distinct from s.run_id and c.dimension = s.dimension and c.unit = s.unit
+    group by grouping sets ((s.run_id, s.dimension, s.culture_id), (s.run_id, s.dimension))
 ), labels as (
-    select dimension, culture_id, sum(k * k) as squares
+    select run_id, dimension, culture_id, sum(k * k) as squares
     from (
-        select dimension, culture_id, label, sum(k) as k from counted
-        group by grouping sets ((dimension, culture_id, label), (dimension, label))
-    ) group by dimension, culture_id
+        select run_id, dimension, culture_id, label, sum(k) as k from counted
+        group by grouping sets ((run_id, dimension, culture_id, label), (run_id, dimension, label))
+    ) group by run_id, dimension, culture_id
 ), scores as (
-    select dimension, culture_id, var_samp(score) as variance
-    from pairable group by grouping sets ((dimension, culture_id), (dimension))
+    select run_id, dimension, culture_id, var_samp(score) as variance
+    from pairable group by grouping sets ((run_id, dimension, culture_id), (run_id, dimension))
 )
 select
     w.dimension, w.culture_id, w.units::bigint as units, w.n::bigint as ratings, w.unanimous / w.units as unanimous,
     case when l.squares is not null then 1 - (n - 1) * w.nominal_seen / nullif(n * n - l.squares, 0)
-        else 1 - w.interval_seen / nullif(n * s.variance, 0) end as alpha
+        else 1 - w.interval_seen / nullif(n * s.variance, 0) end as alpha, w.run_id
 from within_units w
-join scores s on s.dimension = w.dimension and s.culture_id is not distinct from w.culture_id
-left join labels l on l.dimension = w.dimension and l.culture_id is not distinct from w.culture_id;
+join scores s on s.run_id is not distinct from w.run_id and s.dimension = w.dimension
+    and s.culture_id is not distinct from w.culture_id
+left join labels l on l.run_id is not distinct from w.run_id and l.dimension = w.dimension
+    and l.culture_id is not distinct from w.culture_id;
 comment on macro table krippendorff is
     'krippendorff(ratings): Krippendorff''s alpha (Krippendorff 2011, Computing Krippendorff''s Alpha-Reliability), '
     'nominal for labels and interval for scores, of a view with the columns dimension, culture_id (one a unit), unit, '
-    'rater, label and score. One row a dimension and culture, and one a dimension with culture null for all of them. Columns: '
-    'dimension, culture_id, units (rated at least twice), ratings, unanimous (share of units), alpha (null where '
-    'nothing varies: chance agreement is then complete).';
+    'rater, label and score, and run_id where runs are to be kept apart. One row a dimension and culture of a run, and one '
+    'with culture null for all of them. Columns: dimension, culture_id, units (rated at least twice), ratings, unanimous '
+    '(share of units), alpha (null where nothing varies: chance agreement is then complete), run_id.';
 
 create or replace view judge_ratings as
 select v.dimension, e.culture_id, v.episode_id || coalesce('/' || v.role, '') as unit, v.model || '/' || v.sample as rater,
-    v.label, v.score
+    v.label, v.score, e.run_id
 from last_verdicts v join latest_episodes e using (episode_id) where v.failure is null;
 comment on view judge_ratings is 'Usable verdicts as ratings: every judge model and sample is a rater.';
 comment on column judge_ratings.dimension is 'What is rated.';
@@ -296,9 +301,10 @@ comment on column judge_ratings.unit is 'The episode, and the role where one is 
 comment on column judge_ratings.rater is 'Who rates: judge model and sample.';
 comment on column judge_ratings.label is 'Label; null for scores.';
 comment on column judge_ratings.score is 'Score; null for labels.';
+comment on column judge_ratings.run_id is 'The run.';
 
 create or replace view judge_agreement as from krippendorff('judge_ratings');
-comment on view judge_agreement is 'How far judges and samples agree, per dimension and culture: Krippendorff''s alpha.';
+comment on view judge_agreement is 'How far judges and samples agree, per run, dimension and culture: Krippendorff''s alpha.';
 comment on column judge_agreement.dimension is 'What is judged.';
 comment on column judge_agreement.culture_id is 'The culture the scenes were played in; null for all together.';
 comment on column judge_agreement.units is 'Episodes, or roles of episodes, that were judged at least twice.';
@@ -306,10 +312,11 @@ comment on column judge_agreement.ratings is 'Usable verdicts on them.';
 comment on column judge_agreement.unanimous is 'Share of the units on which all agree, 0 to 1.';
 comment on column judge_agreement.alpha is
     'Krippendorff''s alpha: 1 complete agreement, 0 chance; null where all verdicts are the same.';
+comment on column judge_agreement.run_id is 'The run; rows of two runs are never counted together.';
 
 create or replace view people_ratings as
 select r.dimension, e.culture_id, r.episode_id || coalesce('/' || r.role, '') as unit, r.annotator as rater, r.label,
-    r.score
+    r.score, e.run_id
 from ratings r join latest_episodes e using (episode_id)
 qualify row_number() over (
     partition by r.episode_id, r.role, r.dimension, r.annotator order by r.imported_at desc, r.rowid desc) = 1;
@@ -320,28 +327,30 @@ comment on column people_ratings.unit is 'The episode, and the role where one is
 comment on column people_ratings.rater is 'Name or code of the person.';
 comment on column people_ratings.label is 'Label; null for scores.';
 comment on column people_ratings.score is 'Score; null for labels.';
+comment on column people_ratings.run_id is 'The run.';
 
 create or replace view people_agreement as from krippendorff('people_ratings');
-comment on view people_agreement is 'How far people agree among themselves, per dimension and culture.';
+comment on view people_agreement is 'How far people agree among themselves, per run, dimension and culture.';
 comment on column people_agreement.dimension is 'What is rated.';
 comment on column people_agreement.culture_id is 'The culture the scenes were played in; null for all together.';
 comment on column people_agreement.units is 'Episodes, or roles of episodes, that were rated at least twice.';
 comment on column people_agreement.ratings is 'Ratings of them.';
 comment on column people_agreement.unanimous is 'Share of the units on which all agree, 0 to 1.';
 comment on column people_agreement.alpha is 'Krippendorff''s alpha; null where all ratings are the same.';
+comment on column people_agreement.run_id is 'The run; rows of two runs are never counted together.';
 
 create or replace view critics_and_people as
 with both_ as (
-    select p.dimension, p.culture_id, p.unit, p.rater, p.label, p.score, c.label as critic_label, c.score as critic_score
+    select p.run_id, p.dimension, p.culture_id, p.unit, p.rater, p.label, p.score, c.label as critic_label, c.score as critic_score
     from people_ratings p
     join (select *, episode_id || coalesce('/' || role, '') as unit from consensus where doubt is null) c
         using (dimension, unit)
 )
-select dimension, culture_id, unit, rater || ' and critics/' || who as rater, label, score
+select dimension, culture_id, unit, rater || ' and critics/' || who as rater, label, score, run_id
 from (
-    select dimension, culture_id, unit || '/' || rater as unit, rater, 'person' as who, label, score from both_
+    select dimension, culture_id, unit || '/' || rater as unit, rater, 'person' as who, label, score, run_id from both_
     union all
-    select dimension, culture_id, unit || '/' || rater, rater, 'critic', critic_label, critic_score from both_
+    select dimension, culture_id, unit || '/' || rater, rater, 'critic', critic_label, critic_score, run_id from both_
 );
 comment on view critics_and_people is
     'Pairs of ratings of the same thing: one by a person, one by the critics together; a person''s ratings and the '
@@ -352,10 +361,11 @@ comment on column critics_and_people.unit is 'The episode, the role where one is
 comment on column critics_and_people.rater is 'Which of the two rates.';
 comment on column critics_and_people.label is 'Label; null for scores.';
 comment on column critics_and_people.score is 'Score; null for labels.';
+comment on column critics_and_people.run_id is 'The run.';
 
 create or replace view critics_people_agreement as from krippendorff('critics_and_people');
 comment on view critics_people_agreement is
-    'How far the critics agree with people, per dimension and culture: Krippendorff''s alpha over pairs of a person '
+    'How far the critics agree with people, per run, dimension and culture: Krippendorff''s alpha over pairs of a person '
     'and the critics'' consensus.';
 comment on column critics_people_agreement.dimension is 'What is rated.';
 comment on column critics_people_agreement.culture_id is 'The culture the scenes were played in; null for all together.';
@@ -363,6 +373,7 @@ comment on column critics_people_agreement.units is 'Pairs.';
 comment on column critics_people_agreement.ratings is 'Ratings in them.';
 comment on column critics_people_agreement.unanimous is 'Share of pairs that agree, 0 to 1.';
 comment on column critics_people_agreement.alpha is 'Krippendorff''s alpha; null where all ratings are the same.';
+comment on column critics_people_agreement.run_id is 'The run; rows of two runs are never counted together.';
 
 -- Calibration --------------------------------------------------------------------------------------------------------
 

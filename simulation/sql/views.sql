@@ -464,14 +464,14 @@ comment on column stage_costs.run_id is 'The run; rows of two runs are never cou
 
 create or replace view endpoint_loads as
 select
-    model, endpoint, count(*) as calls, count(failure) as failed_calls, sum(attempts - 1)::bigint as retries,
+    c.model, endpoint, count(*) as calls, count(failure) as failed_calls, sum(attempts - 1)::bigint as retries,
     sum(prompt_tokens)::bigint as prompt_tokens, sum(cached_tokens)::bigint as cached_tokens,
     sum(completion_tokens)::bigint as completion_tokens, sum(cost) as cost, avg(latency_s) as mean_latency_s,
     median(latency_s) as median_latency_s, quantile_cont(latency_s, 0.95) as p95_latency_s,
-    count(*) - count(cost) as unpriced_calls
-from calls
+    count(*) - count(cost) as unpriced_calls, e.run_id
+from calls c left join episodes e using (episode_id)
 where endpoint is distinct from 'parent'
-group by model, endpoint;
+group by e.run_id, c.model, endpoint;
 comment on view endpoint_loads is
     'What each endpoint of a pool served, every attempt at an episode included. A call that failed for good belongs to '
     'no endpoint.';
@@ -490,6 +490,7 @@ comment on column endpoint_loads.mean_latency_s is 'Mean time from request to re
 comment on column endpoint_loads.median_latency_s is 'Its median.';
 comment on column endpoint_loads.p95_latency_s is 'Time within which 95 % of the calls were answered, seconds.';
 comment on column endpoint_loads.unpriced_calls is 'Calls without a known price: with any, cost is a lower bound.';
+comment on column endpoint_loads.run_id is 'The run; null for calls of no episode.';
 
 create or replace view failures as
 select t.episode_id, e.scenario_id, e.culture_id, 'turn' as kind, t.turn, t.call, t.speaker as role,
