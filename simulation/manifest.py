@@ -6,11 +6,13 @@ are the store's own, its counts are bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
+import duckdb
 from pydantic import Field
 
 from scenarios.errors import UserError
@@ -22,6 +24,10 @@ BOOKKEEPING = ("meta", "merged_shards")
 """Tables that describe a store rather than what is in it: no shard has them."""
 RESUME = "the same `folkways pack` again writes the rest"
 """What can be done about a run of which shards are missing."""
+EXPECTED = "expected"
+"""In `meta`: shards that a merge has begun to bring in."""
+MOST = 1_000_000
+"""Shards of a packed run whose names are counted out."""
 NAME = r"^[A-Za-z0-9-]+$"
 Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
@@ -58,6 +64,37 @@ def missing(manifests: Iterable[Manifest]) -> str:
             packs.setdefault(one.worker, []).append(one)
     short = [found for found in packs.values() if len(found) < (found[0].parts or 0)]
     return " and ".join(f"{len(found)} of the {found[0].parts} shards of a run" for found in short)
+
+
+def all_of(manifests: Iterable[Manifest]) -> set[str]:
+    """Return the names of shards, and of those that were packed with them and are missing."""
+    names = set()
+    for one in manifests:
+        names.add(one.shard)
+        names |= {f"{one.worker}-{number:06d}" for number in range(min(one.parts or 0, MOST))}
+    return names
+
+
+def lacking(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the shards that a merge was to bring into a store and has not."""
+    found = con.execute("select value from meta where key = ?", [EXPECTED]).fetchall()
+    if not found:
+        return []
+    listed = parse_json(str(found[0][0]), list[str], "the list of shards in a store")
+    merged = con.execute("select shard_id from merged_shards").fetchall()
+    return sorted(set(listed) - {shard for (shard,) in merged})
+
+
+def expect(con: duckdb.DuckDBPyConnection, shards: Collection[str]) -> None:
+    """Note in a store which shards it is to hold; what it holds by now is taken off that note."""
+    con.execute("begin")
+    value = json.dumps([*shards, *lacking(con)])
+    con.execute("insert or replace into meta values (?, ?)", [EXPECTED, value])
+    if left := lacking(con):
+        con.execute("update meta set value = ? where key = ?", [json.dumps(left), EXPECTED])
+    else:
+        con.execute("delete from meta where key = ?", [EXPECTED])
+    con.execute("commit")
 
 
 @lru_cache(maxsize=1)

@@ -16,7 +16,7 @@ import duckdb
 
 from scenarios.errors import UserError
 from simulation.lock import locked
-from simulation.manifest import MANIFEST, RESUME, Manifest, missing, shard_tables
+from simulation.manifest import MANIFEST, RESUME, Manifest, all_of, expect, missing, shard_tables
 from simulation.query import find_store, open_store
 from simulation.shard import FACTS, Shelf, merge_shards, readable
 from simulation.store import FILE, STORE_VERSION, Store
@@ -119,7 +119,7 @@ def merge(run: Path, place: str, now: datetime, partial: bool = False) -> tuple[
     """Bring the shards of a folder or URL into the store of a run, which is made where there is
     none; return how many were new, and their rows.
 
-    Configurations come along: afterwards every episode's run is in the table `runs`. Raises
+    Until all are in, the store says which it lacks. Configurations come along: afterwards every episode's run is in the table `runs`. Raises
     UserError where there are no shards or one lacks its run's configuration, where shards of a
     packed run are missing unless `partial`, where two runs do not go together, and where another
     process writes the run.
@@ -139,7 +139,12 @@ def merge(run: Path, place: str, now: datetime, partial: bool = False) -> tuple[
         with store.reading() as con:
             runs = con.execute("select run_id, config_hash, kind from runs").fetchall()
         _require_configurations(shelf, manifests, {run_id: rest for run_id, *rest in runs}, run)
-        return merge_shards(store, shelf, manifests, now)
+        with store.writing() as con:
+            expect(con, all_of(manifests))
+        merged = merge_shards(store, shelf, manifests, now)
+        with store.writing() as con:
+            expect(con, ())
+    return merged
 
 
 def _require_configurations(

@@ -19,7 +19,8 @@ from duckdb import StatementType
 from scenarios.errors import UserError
 from simulation.connection import StoreHeld, open_read_only
 from simulation.lock import holder, locked
-from simulation.shard_reader import is_shelf, open_shards
+from simulation.manifest import lacking
+from simulation.shard_reader import is_shelf, open_shards, warn
 from simulation.snapshot import snapshot
 from simulation.spill import spills_of
 from simulation.statement import check_statement
@@ -206,12 +207,18 @@ def _bound_memory(con: duckdb.DuckDBPyConnection, memory: str) -> None:
 def _check_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
         version = int(read_meta(con, path)["store_version"])
+        short = lacking(con)
     except (duckdb.Error, KeyError, ValueError) as error:
         raise UserError(f"{path} is a DuckDB file, but not a folkways store") from error
     if version < STORE_VERSION:
         raise UserError(
             f"{path} has store version {version}, made by an older folkways; this one reads "
             f"{STORE_VERSION}. Start its run again, which brings the store up to date"
+        )
+    if short:
+        warn(
+            f"'{path.parent}' lacks {len(short):,} of the shards that were to be merged into it, "
+            "and what follows is of the rest alone; `folkways merge` of all of them brings it in"
         )
 
 

@@ -25,7 +25,7 @@ from simulation.wall import connect, literal, quoted
 
 
 @cache
-def _warn(text: str) -> None:
+def warn(text: str) -> None:
     """Say something on stderr, once in the life of this process."""
     print(printable(f"folkways: warning: {text}"), file=sys.stderr)
 
@@ -44,7 +44,7 @@ def open_shards(folder: Path, reach: Sequence[str] = ()) -> duckdb.DuckDBPyConne
     shelf = Shelf(str(folder.resolve()))
     manifests = shelf.manifests()
     if short := missing(manifests):
-        _warn(f"'{folder}' holds {short}, and what follows is of these alone; {RESUME}")
+        warn(f"'{folder}' holds {short}, and what follows is of these alone; {RESUME}")
     files = files_of(shelf, manifests)
     temporary = TemporaryDirectory(prefix="folkways-")
     atexit.register(temporary.cleanup)

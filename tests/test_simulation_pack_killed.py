@@ -8,16 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from sample_store import sample_run
 from typer.testing import CliRunner
 
 import folkways
 from scenarios.errors import UserError
 from simulation.config import RunConfig
 from simulation.launch import launch, utc_now
-from simulation.manifest import MANIFEST
+from simulation.manifest import MANIFEST, lacking
 from simulation.pack import merge, pack
 from simulation.plan import make_plan
+from simulation.query import open_reader
 from simulation.shard import Shelf
+from simulation.store import Store
 
 ROOT = Path(__file__).parent.parent
 KILLED = """
@@ -99,6 +102,53 @@ def test_a_part_is_merged_only_if_that_is_wanted(run: Path, tmp_path: Path) -> N
     assert done.exit_code == 0 and ": 3 new shards, " in done.output
     list(pack(run, str(out), 2))
     assert merge(again, str(out), utc_now())[0] == 1, "the rest is brought in"
+
+
+def test_a_merge_that_did_not_end_leaves_a_store_that_says_what_it_lacks(
+    run: Path, tmp_path: Path
+) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    list(pack(run, str(out), 2))
+    table = next(out.glob("*-000002")) / "turns.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:100])
+    with pytest.raises(UserError, match="cannot read the shards"):
+        merge(again, str(out), utc_now())
+    count = ("sql", again, "select count(*) as n from episodes", "--csv")
+    told, warned = asked(*count)
+    assert told.split() == ["n", "0"] and warned.count("warning: ") == 1
+    assert f"'{again}' lacks 4 of the shards that were to be merged into it" in warned
+    table.write_bytes(whole)
+    for shards in (4, 0):
+        assert merge(again, str(out), utc_now())[0] == shards
+        assert asked(*count) == ("n\n6\n", "")
+
+
+def test_a_store_of_a_part_says_what_it_lacks(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    list(pack(run, str(out), 2))
+    last = next(out.glob("*-000003"))
+    last.rename(tmp_path / last.name)
+    merge(again, str(out), utc_now(), partial=True)
+    open_reader(again).close()
+    assert "lacks 1 of the shards" in capsys.readouterr().err
+    with Store(again).reading() as con:
+        assert lacking(con) == [last.name]
+    (tmp_path / last.name).rename(last)
+    merge(again, str(out), utc_now())
+    with Store(again).reading() as con:
+        assert lacking(con) == []
+
+
+@pytest.mark.parametrize("value", ["", "{}", "[1]", "[" * 100_000, "null"])
+def test_a_wild_list_of_shards_in_a_store_is_one_line(tmp_path: Path, value: str) -> None:
+    run = sample_run(tmp_path)
+    with Store(run).writing() as con:
+        con.execute("insert into meta values ('expected', ?)", [value])
+    with pytest.raises(UserError, match="list of shards in a store is"):
+        open_reader(run)
 
 
 def test_a_part_without_its_first_shard_is_a_part(run: Path, tmp_path: Path) -> None:

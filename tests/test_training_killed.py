@@ -11,7 +11,9 @@ import duckdb
 import pytest
 from corpus_runs import GOSSIP, scene
 from review_runs import played
+from typer.testing import CliRunner
 
+import folkways
 from scenarios.errors import UserError
 from training.corpus.card import CARD
 from training.corpus.config import make_config
@@ -112,6 +114,31 @@ def test_killed_while_files_were_moved_into_place(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leads to"), made_whole(tmp_path / "c"):
         pass
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_corpus_that_is_whole_is_done_already(run: Path, tmp_path: Path) -> None:
+    """The same command again says so, whatever the kill left out; another one is refused."""
+
+    def export(*options: str) -> tuple[int, str]:
+        words = ["export", str(run), str(out), "--preset", "dialogue-only", "--quiet", *options]
+        done = CliRunner().invoke(folkways.application(), words)  # type: ignore[arg-type]
+        return done.exit_code, done.output + str(done.exception)
+
+    out = tmp_path / "c"
+    code, said = export("--policy", "none")
+    hash_ = said.split("corpus ")[1].split()[0]
+    before = files(out)
+    for _ in range(2):
+        code, said = export("--policy", "none")
+        assert code == 0 and said.startswith(f"{out}: done already, messages, corpus {hash_}\n")
+    (out / PART).mkdir()
+    (out / PART / MOVING).write_text(json.dumps([*before]))
+    assert export("--policy", "none")[0] == 0 and files(out) == before
+    for other in (("--policy", "none", "--seed", "2"), ("--policy", "none", "--max-parties", "2")):
+        code, said = export(*other)
+        assert code == 1 and "is not an empty folder" in said
+    (out / "train.jsonl").rename(out / "mine.jsonl")
+    assert export("--policy", "none")[0] == 1
 
 
 def test_a_folder_with_something_of_ones_own_is_left_alone(tmp_path: Path) -> None:

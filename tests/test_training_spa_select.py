@@ -578,6 +578,11 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     assert said[0].startswith("of 16 pairs of a question and a culture 16 are answered on both")
     assert said[-1].startswith(f"{corpus}: 10 rows, corpus ")
     assert len(read_corpus(corpus).train) == 10
+    before = {file.name: file.stat().st_mtime_ns for file in corpus.iterdir()}
+    said[-1] = said[-1].replace(": ", ": done already, ", 1)
+    assert said == run("select", str(path), str(corpus), "--method", "rds", "--per-culture", "5",
+                       "--cultures", "DEU,KEN", "--seed", "2")  # fmt: skip
+    assert before == {file.name: file.stat().st_mtime_ns for file in corpus.iterdir()}
     card = (corpus / "README.md").read_text(encoding="utf-8")
     again = card.split("```sh\n")[1].split("\n```")[0]
     assert again == (

@@ -43,19 +43,17 @@ def collect(
 
     Raises UserError where there is nothing to make rows of.
     """
-    ledger = Ledger()
-    made_of = hashlib.sha256(f"{_state(run)} {at_once} {config.model_dump_json()}".encode())
-    with closing(open_reader(run)) as con:
-        choose_episodes(con, config, ledger)
-        require_accepted(con, config)
-        facts = read_facts(con)
-        count = 0
-        for episodes in chosen_episodes(con, config):
-            candidates.visit(episodes)
-            made_of.update("\n".join(episodes).encode())
-            count += len(episodes)
+    ledger, count = Ledger(), 0
+    state = f"{_state(run)} {at_once}"
+
+    def visit(episodes: list[str]) -> None:
+        nonlocal count
+        candidates.visit(episodes)
+        count += len(episodes)
+
+    facts = choose(run, config, ledger, visit)
     progress.begin("episodes read", count)
-    done, noted = candidates.resume(made_of.hexdigest())
+    done, noted = candidates.resume(f"{state} {facts.source}")
     progress.done = min(done * at_once, count)
     for task, reason, rows in noted.get("dropped", ()):
         ledger.drop(task, reason, rows)
@@ -69,6 +67,25 @@ def collect(
             note({"failed": facts.failed, "idle": facts.idle, "dropped": ledger.noted()})
     _require_rows(candidates, config, ledger)
     return facts, ledger
+
+
+def choose(
+    run: Path, config: CorpusConfig, ledger: Ledger, visit: Callable[[list[str]], object]
+) -> RunFacts:
+    """Give the ids of the episodes that the configuration chooses to `visit`, some at a time, and
+    return what the card says of the run, with a hash of all that decides on the rows."""
+    with closing(open_reader(run)) as con:
+        choose_episodes(con, config, ledger)
+        require_accepted(con, config)
+        facts = read_facts(con)
+        told = (facts.run_id, facts.versions, facts.players, facts.judges, facts.labellers,
+                facts.cultures, facts.funnel)  # fmt: skip
+        source = hashlib.sha256(f"{config.model_dump_json()} {told}".encode())
+        for episodes in chosen_episodes(con, config):
+            visit(episodes)
+            source.update("\n".join([*episodes, ""]).encode())
+    facts.source = source.hexdigest()[:16]
+    return facts
 
 
 def _scenes(run: Path, config: CorpusConfig, episodes: list[str], copy: Path) -> Iterator[Scene]:

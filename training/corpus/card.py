@@ -69,6 +69,8 @@ class RunFacts:
     """Acts of the chosen episodes whose call failed."""
     idle: int = 0
     """Acts of theirs that were none."""
+    source: str = ""
+    """Hash of the configuration, of the episodes that it chooses, and of the counts here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def render_card(run: Path, folder: Path, config: CorpusConfig, facts: RunFacts,
 
 def read_front_matter(folder: Path) -> dict[str, Any]:
     """Return what the card of a corpus says of it in its metadata block, under `folkways`: hash,
-    format, run, tasks, seed, rows and tokens.
+    source, format, run, tasks, seed, rows and tokens.
 
     Raises UserError for a folder that holds no corpus.
     """
@@ -186,7 +188,8 @@ def _front_matter(config: CorpusConfig, facts: RunFacts, contents: Contents) -> 
             "data_files": [{"split": s, "path": format_.file(s)} for s in splits],
         }],
         "folkways": {
-            "hash": contents.hash, "format": config.format, "run": facts.run_id,
+            "hash": contents.hash, "source": facts.source, "format": config.format,
+            "run": facts.run_id,
             "tasks": dict(config.tasks), "policy": config.policy, "seed": config.seed,
             "cultures": sorted({row["culture"] for row in contents.by_culture}),
             "rows": {split: ledger.in_split(split) for split in splits},

@@ -15,7 +15,7 @@ from scenarios.terminal import printable
 
 def export(
     run: Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or missing.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make; empty, missing, or done.")],
     format_: Annotated[
         str,
         typer.Option(
@@ -56,7 +56,7 @@ def export(
 ) -> None:
     """Export the accepted episodes of a run as a corpus to train on, with a card."""
     from training.corpus.config import make_config, read_tasks
-    from training.corpus.export import export_corpus
+    from training.corpus.export import export_corpus, made_already
 
     given: dict[str, Any] = {
         "format": format_, "by": by, "policy": policy, "tokens": tokens, "seed": seed,
@@ -68,6 +68,9 @@ def export(
         "tokenizer": None if tokenizer is None else str(tokenizer),
     }  # fmt: skip
     config = make_config(preset, **given)
+    if (made := made_already(run, folder, config)) is not None:
+        typer.echo(printable(f"{folder}: done already, {config.format}, corpus {made}"))
+        return
     contents = export_corpus(run, folder, config, quiet)
     for line in contents.lines():
         typer.echo(printable(line))

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from scenarios.errors import UserError
 from scenarios.file import read_json, remove, write_whole
 from simulation.lock import FILE as LOCK
 from simulation.lock import locked
 from simulation.store import WRITE_FAULTS
-from training.corpus.build import EPISODES, collect
+from training.corpus.build import EPISODES, choose, collect
 from training.corpus.candidates import Candidates
-from training.corpus.card import CARD, Contents, by_culture, render_card
+from training.corpus.card import CARD, Contents, by_culture, read_front_matter, render_card
 from training.corpus.config import CorpusConfig
 from training.corpus.formats import FORMATS, write_files
 from training.corpus.ledger import Ledger
@@ -64,6 +65,27 @@ def export_corpus(
         card = render_card(run, folder, config, facts, contents)
         (part / CARD).write_text(card, encoding="utf-8")
     return contents
+
+
+def made_already(run: Path, folder: Path, config: CorpusConfig) -> str | None:
+    """Return the hash of the corpus in a folder if it is whole and of this run as it is, made with
+    this configuration; None otherwise."""
+    if not (folder / CARD).is_file() or (folder / PART).exists():
+        return None
+    try:
+        known = read_front_matter(folder)
+    except UserError:
+        return None
+    if "source" not in known or any(not (folder / name).is_file() for name in _files(known)):
+        return None
+    same = choose(run, config, Ledger(), len).source == known["source"]
+    return str(known.get("hash")) if same else None
+
+
+def _files(known: Mapping[str, Any]) -> list[str]:
+    """Return the names of the files that a card speaks of."""
+    format_, rows = FORMATS.get(str(known.get("format"))), known.get("rows")
+    return [format_.file(split) for split in rows] if format_ and isinstance(rows, dict) else [""]
 
 
 def _choose(config: CorpusConfig, candidates: Candidates, ledger: Ledger) -> Contents:

@@ -94,7 +94,7 @@ def collect(
 @spa_app.command()
 def select(
     source: Annotated[Path, typer.Argument(help="Configuration of the run, or its folder.")],
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or missing.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to make; empty, missing, or done.")],
     method: Annotated[
         str,
         typer.Option(
@@ -127,7 +127,7 @@ def select(
     """Step 3: choose answers to train on, and write them as a corpus for `folkways train`."""
     from simulation.launch import utc_now
     from simulation.section import validated
-    from training.spa.corpus import export_selection, find_source
+    from training.spa.corpus import export_selection, find_source, made_already
     from training.spa.select import SelectConfig
 
     origin = find_source(source, _overrides(override, model))
@@ -141,12 +141,12 @@ def select(
             "paraphrases": not held_out if paraphrases is None else paraphrases,
         },
     )  # fmt: skip
-    selection, contents = export_selection(origin, folder, wanted, utc_now())
+    made = made_already(origin, folder, wanted)
+    selection, contents = made or export_selection(origin, folder, wanted, utc_now())
     for line in (selection.funnel(), contents.imbalance()):
         typer.echo(printable(line))
-    typer.echo(
-        printable(f"{folder}: {contents.rows:,} rows, corpus {contents.hash}, {selection.id}")
-    )
+    what = f"{contents.rows:,} rows, corpus {contents.hash}, {selection.id}"
+    typer.echo(printable(f"{folder}: {'done already, ' if made else ''}{what}"))
 
 
 def _overrides(given: list[str] | None, model: str | None) -> list[str]:

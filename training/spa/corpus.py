@@ -22,9 +22,10 @@ from scenarios.errors import UserError
 from simulation.lock import locked
 from simulation.query import find_store
 from simulation.store import FILE, Store
-from training.corpus.card import CARD
-from training.corpus.export import made_whole
+from training.corpus.card import CARD, read_front_matter
+from training.corpus.export import PART, made_whole
 from training.corpus.formats import FORMATS, SPLITS, write_files
+from training.spa.card import FILE as SPLIT
 from training.spa.card import Contents, render_card
 from training.spa.collect import SIDES, chosen_questions, make_planner, require_run
 from training.spa.config import SpaConfig, load_spa_config
@@ -88,6 +89,23 @@ def export_selection(
         card = render_card(source.path, source.overrides, folder, selection, contents)
         (part / CARD).write_text(card, encoding="utf-8")
     return selection, contents
+
+
+def made_already(
+    source: Source, folder: Path, wanted: SelectConfig
+) -> tuple[Selection, Contents] | None:
+    """Return the selection and its corpus if the corpus is in the folder, whole."""
+    if not (folder / SPLIT).is_file() or (folder / PART).exists():
+        return None
+    try:
+        known = read_front_matter(folder)
+    except UserError:
+        return None
+    store = Store(source.run)
+    selection = make_selection(source.config, store, wanted)
+    if known.get("selection") != selection.id:
+        return None
+    return selection, Contents.of(list(_rows(selection, _items(store, selection))), selection)
 
 
 def make_selection(config: SpaConfig | None, store: Store, wanted: SelectConfig) -> Selection:
