@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +66,34 @@ def write_whole(root: Path, file: Path, text: str | bytes, private: bool = False
         stream.flush()
         os.fsync(stream.fileno())
     beside.replace(file)
+
+
+def write_named(file: Path, text: str | bytes) -> None:
+    """Write a file that the user named, whole or not at all; a link is followed, and what is a pipe
+    or a device is written to. Raises UserError where that cannot be done."""
+    target = file.resolve()
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(text.encode() if isinstance(text, str) else text)
+        else:
+            write_whole(target.parent, target, text)
+    except OSError as error:
+        raise UserError(f"cannot write '{file}': {error.strerror}") from error
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to write in that takes the place of `folder`, empty or missing, once the block
+    has ended well; what a process that was killed has left of it is removed first."""
+    target = folder.resolve()
+    beside = target.with_name(f".{target.name}.part")
+    remove(beside.parent, beside)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        beside.rename(target)
+    finally:
+        remove(beside.parent, beside)
 
 
 def read_bytes(file: Path) -> bytes:

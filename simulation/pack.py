@@ -119,10 +119,10 @@ def merge(run: Path, place: str, now: datetime, partial: bool = False) -> tuple[
     """Bring the shards of a folder or URL into the store of a run, which is made where there is
     none; return how many were new, and their rows.
 
-    Until all are in, the store says which it lacks. Configurations come along: afterwards every episode's run is in the table `runs`. Raises
-    UserError where there are no shards or one lacks its run's configuration, where shards of a
-    packed run are missing unless `partial`, where two runs do not go together, and where another
-    process writes the run.
+    Until all are in, the store says which it lacks. Configurations come along: afterwards every
+    episode's run is in the table `runs`. Raises UserError where there are no shards or one lacks
+    its run's configuration, where shards of a packed run are missing unless `partial`, where two
+    runs do not go together, and where another process writes the run.
     """
     shelf = Shelf(place)
     manifests = shelf.manifests()

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand
 
 from scenarios.errors import UserError
+from scenarios.file import write_named
 from scenarios.terminal import printable
 from simulation.child import in_child
 from simulation.output import console_for, output, refuse_to_overwrite
@@ -148,7 +149,7 @@ def view(
                 return
             transcript = load_transcript(con, find_episode(con, episode))
             if html:
-                _write(html, render_page(transcript, private))
+                write_named(html, render_page(transcript, private))
                 console.print(printable(str(html)), markup=False, soft_wrap=True)
                 return
             for part in render_text(transcript, private):
@@ -167,10 +168,3 @@ def _statement(query: str | None, file: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise UserError(f"cannot read '{file}': {reason}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror}") from error

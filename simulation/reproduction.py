@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.event_loop import run_to_end
 from scenarios.errors import UserError
-from scenarios.file import write_whole
+from scenarios.file import new_folder, write_whole
 from scenarios.registry import CodeNotAllowed
 from simulation.branch import PARENT
 from simulation.episode import Episode, record_of
@@ -89,8 +89,8 @@ def reproduce(
         only = find_episode(con, episode) if episode else None
         progress.total = 1 if only else count
         account.left_aside = 0 if only else con.execute(SIDE).fetchall()[0][0]
-    target = _target(run, out) if out else None
-    with progress.shown():
+    with ExitStack() as folders, progress.shown():
+        target = folders.enter_context(_target(run, out)) if out else None
         for ids, book in _books(run, only, last):
             records = run_to_end(_checked(book, ids, account, progress))
             if target and records:
@@ -110,21 +110,22 @@ def _books(run: Path, only: str | None, last: int) -> Iterator[tuple[list[str], 
         yield ids, book
 
 
-def _target(run: Path, out: Path) -> Store:
-    """Return a new store with the run's configuration."""
+@contextmanager
+def _target(run: Path, out: Path) -> Iterator[Store]:
+    """Give a new store with the run's configuration, which is in its place once all is written."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"'{out}' exists already and is not an empty folder; choose another name")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        with new_folder(out) as part:
+            store = Store(part)
+            store.create()
+            with closing(open_reader(run)) as con:
+                for row in read_rows(con, "select * from runs where kind = 'run'"):
+                    write_whole(part, part / "config.yaml", row["config"])
+                    store.add("runs", row)
+            yield store
     except OSError as error:
         raise UserError(f"cannot make '{out}': {error.strerror}") from error
-    store = Store(out)
-    store.create()
-    with closing(open_reader(run)) as con:
-        for row in read_rows(con, "select * from runs where kind = 'run'"):
-            write_whole(out, out / "config.yaml", row["config"])
-            store.add("runs", row)
-    return store
 
 
 async def _checked(

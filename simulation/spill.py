@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from scenarios.file import remove
+from scenarios.file import inside, remove
 from simulation.connection import FOLDER
 from simulation.wall import literal, quoted
 
@@ -35,8 +35,11 @@ _absorbing = threading.Lock()
 
 
 def spills_of(path: Path) -> list[Path]:
-    """Return the spills beside the store `path`, in the order in which they were made."""
-    found = (path.parent / FOLDER).glob(f"*/{path.name}")
+    """Return the spills beside the store `path`, in the order in which they were made.
+
+    Raises UserError for a link to a store elsewhere.
+    """
+    found = [inside(path.parent, file) for file in (path.parent / FOLDER).glob(f"*/{path.name}")]
     return sorted(found, key=lambda file: (file.stat().st_mtime, file))
 
 

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple, TextIO, cast
 
 from scenarios.errors import UserError
+from scenarios.file import inside, remove
 from simulation.child import in_child
 from simulation.connection import FOLDER
 from simulation.snapshot import NoCopy, copy_file
@@ -152,7 +153,7 @@ def _salvage_table(
 def _read(damaged: _Damaged, table: str, columns: str, first: int, last: int) -> Iterator[Path]:
     """Write rows of a table to files, in ever smaller pieces where they cannot be read, and yield
     the files."""
-    piece = damaged.pieces / f"{table}-{first}-{last}.parquet"
+    piece = inside(damaged.pieces, damaged.pieces / f"{table}-{first}-{last}.parquet")
     pieces = str(damaged.pieces.resolve())
 
     def work(stream: TextIO) -> None:
@@ -179,12 +180,12 @@ def _read(damaged: _Damaged, table: str, columns: str, first: int, last: int) ->
 def _copy_beside(path: Path, out: Path) -> None:
     """Copy what lies beside a store and can be read: configurations, what was set aside, spills."""
     for file in [*path.parent.glob("*.yaml"), path.parent / SET_ASIDE]:
-        with suppress(OSError):
-            shutil.copyfile(file, out / file.name)
+        with suppress(OSError, UserError):  # what leads elsewhere is none of the run's
+            shutil.copyfile(inside(path.parent, file), out / file.name)
     for spill in spills_of(path):
-        target = out / FOLDER / spill.parent.name
+        target = inside(out, out / FOLDER / spill.parent.name)
         target.mkdir(parents=True)
         try:
             copy_file(spill, target / FILE, 1.0)
         except NoCopy:
-            shutil.rmtree(target)
+            remove(out, target)

@@ -17,7 +17,7 @@ DINNER = "aaaa000000000001"
 def sample_run(folder: Path, *statements: str) -> Path:
     """Make a run `trial` inside `folder`, change it by SQL statements, return its folder."""
     run = folder / "trial"
-    run.mkdir()
+    run.mkdir(parents=True)
     store = Store(run)
     store.create()
     with duckdb.connect(str(store.path)) as con:

@@ -22,12 +22,21 @@ from typer.testing import CliRunner
 import folkways
 from agents.adapter import lora_rank
 from scenarios.errors import UserError
-from scenarios.file import inside, parse_yaml, read_json, remove, write_whole
+from scenarios.file import (
+    inside,
+    new_folder,
+    parse_yaml,
+    read_json,
+    remove,
+    write_named,
+    write_whole,
+)
 from simulation.heartbeat import FOLDER, MAIN, read_beat
 from simulation.pack import merge, pack
 from simulation.query import open_reader
 from simulation.shard import SHARDS_AT, Shelf, recover
 from simulation.store import FILE, Store
+from simulation.store_salvage import salvage
 from training.corpus.card import read_front_matter
 from training.experiment.shelf import read_corpora
 from training.spa.released import read_sheet
@@ -267,6 +276,64 @@ def test_what_is_written_and_removed_stays_inside(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         write_whole(root, root / "away", "new")
     assert (victim / "file").read_text() == "kept"
+
+
+def test_files_that_a_user_named_are_whole_or_as_they_were(tmp_path: Path) -> None:
+    file, link, pipe = tmp_path / "a.html", tmp_path / "link", tmp_path / "pipe"
+    file.write_text("old")
+    link.symlink_to(file)
+    write_named(link, "new")
+    assert file.read_text() == "new" and link.is_symlink()
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_named(pipe, b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    for wrong in (tmp_path, tmp_path / "none" / "a", file / "a"):
+        with pytest.raises(UserError, match="cannot write"):
+            write_named(wrong, "x")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.html", "link", "pipe"}
+
+
+def test_a_new_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder, left = tmp_path / "out", tmp_path / ".out.part"
+    left.mkdir()
+    (left / "of a killed one").write_text("x")
+    with pytest.raises(ZeroDivisionError), new_folder(folder) as part:
+        (part / "a").write_text("a")
+        assert not folder.exists() and [path.name for path in part.iterdir()] == ["a"]
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+    folder.mkdir()
+    with new_folder(folder) as part:
+        (part / "a").write_text("a")
+    assert [path.name for path in folder.iterdir()] == ["a"] and not left.exists()
+    with pytest.raises(OSError, match="not empty"), new_folder(folder) as part:
+        (part / "b").write_text("b")
+    assert [path.name for path in folder.iterdir()] == ["a"]
+
+
+def test_a_spill_that_leads_to_another_store_is_not_read(tmp_path: Path) -> None:
+    run, other = sample_run(tmp_path / "a"), sample_run(tmp_path / "b")
+    before = prints(other)
+    for link, target in (("spilled/x", other), ("spilled/x/log.duckdb", other / FILE)):
+        (run / link).parent.mkdir(parents=True)
+        (run / link).symlink_to(target)
+        for use in (lambda: open_reader(run), lambda: list(salvage(run, tmp_path / "new", print))):
+            with pytest.raises(UserError, match="is not inside"):
+                use()
+        shutil.rmtree(run / "spilled")
+    assert prints(other) == before
+
+
+def test_salvage_takes_along_nothing_from_elsewhere(tmp_path: Path) -> None:
+    run, secret = sample_run(tmp_path / "a"), tmp_path / "secret.yaml"
+    secret.write_text("key: sk-123")
+    (run / "config.yaml").unlink(missing_ok=True)
+    (run / "config.yaml").symlink_to(secret)
+    (run / "set-aside.jsonl").symlink_to(secret)
+    list(salvage(run, tmp_path / "new", print))
+    assert not {"config.yaml", "set-aside.jsonl"} & {p.name for p in (tmp_path / "new").iterdir()}
 
 
 def test_files_follow_the_umask_and_private_ones_are_ours_alone(tmp_path: Path) -> None:

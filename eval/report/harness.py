@@ -28,7 +28,7 @@ from eval.item import Item
 from eval.people.marginals import PEOPLE, load_marginals
 from eval.scoring.grid import Grid
 from scenarios.errors import UserError
-from scenarios.file import remove
+from scenarios.file import new_folder
 
 Document = dict[str, Any]
 UNAWARE = "unaware"
@@ -189,13 +189,11 @@ def _demand(folder: Path, items: Sequence[Item], countries: Sequence[str], name:
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    beside = folder.resolve().with_name(f".{folder.name}.part")
     try:
-        remove(beside.parent, beside)  # of a process that was killed
-        (beside / "data").mkdir(parents=True)
-        for path, text in files.items():
-            (beside / path).write_text(text, encoding="utf-8", newline="\n")
-        beside.rename(folder)
+        with new_folder(folder) as part:
+            (part / "data").mkdir()
+            for path, text in files.items():
+                (part / path).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror}; name another") from error
     return [folder / path for path in files]

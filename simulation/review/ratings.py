@@ -11,6 +11,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from agents.critic import Labels, Scale
 from agents.critics import culture, meta, quality, social
 from agents.template import load_template
 from scenarios.errors import UserError
+from scenarios.file import write_named
 from scenarios.sheet import Sheet, read_sheet
 from scenarios.terminal import guard, unguard
 from simulation.launch import utc_now
@@ -64,13 +66,11 @@ def export_sheet(
     if not ids:
         raise UserError("there is no episode to rate in this run" + _under(policy))
     rows = [row for talk in load_conversations(con, ids).values() for row in _rows(talk)]
-    try:
-        with file.open("w", encoding="utf-8-sig", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS)
-            writer.writeheader()
-            writer.writerows({key: _harmless(text) for key, text in row.items()} for row in rows)
-    except OSError as error:
-        raise UserError(f"cannot write '{file}': {error.strerror}") from error
+    sheet = StringIO(newline="")
+    writer = csv.DictWriter(sheet, COLUMNS)
+    writer.writeheader()
+    writer.writerows({key: _harmless(text) for key, text in row.items()} for row in rows)
+    write_named(file, sheet.getvalue().encode("utf-8-sig"))
     return len(rows)
 
 

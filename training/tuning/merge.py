@@ -6,7 +6,6 @@ than its own.
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from agents.adapter import CONFIG, adapter_folder, merge_adapter
 from agents.embedded import check_model_folder, require_packages
 from agents.engines.tokens import first_line, load_tokenizer
 from scenarios.errors import UserError
-from scenarios.file import read_json
+from scenarios.file import new_folder, read_json
 from training.tuning.base import Base, Precision, find_base, load_base
 from training.tuning.checkpoint import could_not_write, read_record
 
@@ -36,20 +35,15 @@ def merge(adapter: Path, out: Path, base: str | None = None) -> Path:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tie")
         model = merge_adapter(load_base(found, Precision(False, False)), folder)
-    beside = out.with_name(f"{out.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
-        model.to(_own_dtype(found.folder)).save_pretrained(beside)
-        load_tokenizer(found.folder).save_pretrained(beside)
-        check_model_folder(beside)
-        beside.rename(out)
+        with new_folder(out) as part:
+            model.to(_own_dtype(found.folder)).save_pretrained(part)
+            load_tokenizer(found.folder).save_pretrained(part)
+            check_model_folder(part)
     except Exception as error:
         if could_not_write(error):
             raise UserError(f"{out} cannot be written: {first_line(error)}") from error
         raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return out
 
 
