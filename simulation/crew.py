@@ -217,6 +217,7 @@ class Crew(Generic[Item]):
         if self.draining:
             for task in self._tasks:
                 task.cancel()
+            return
         self.draining = True
         self.progress.state = "draining"
         self.progress.note(

@@ -22,11 +22,12 @@ ENDINGS = {
 
 def unanswered(run: Path, failures: Mapping[str, int]) -> str | None:
     """Return what is to be said of questions that are to be asked again, given by what has failed
-    them; None where there are none."""
+    them, such as `timeout` or `timeout of MODEL`; None where there are none."""
     if not failures:
         return None
     kinds = ", ".join(f"{kind} {count}" for kind, count in failures.items())
-    remedy = REMEDIES.get(max(failures, key=lambda kind: failures[kind]))
+    most = max(failures, key=lambda kind: failures[kind])
+    remedy = REMEDIES.get(most.partition(" of ")[0])
     return (
         f"{run}: {sum(failures.values())} questions have no answer because calls failed ({kinds})"
         f"{f'; {remedy}' if remedy else ''}; the same command asks them again"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,7 +97,7 @@ PROBES = ([{"role": "user", "content": "."}], ".")
 @contextmanager
 def serving(
     *script: Answer, listing: Answer | None = None,
-    probe: Answer | Sequence[Answer] | None = None, text_probe: Answer | None = None,
+    probe: Answer | Iterable[Answer] | None = None, text_probe: Answer | None = None,
     reply: Callable[[Any, int], Answer] | None = None, slots: int = 1000,
     busy: Answer | None = None,
 ) -> Iterator[Server]:  # fmt: skip

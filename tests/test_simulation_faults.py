@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ from simulation.review.settings import CritiqueConfig, LabelConfig
 
 Reply = Callable[[Any, int], Answer]
 TURNS = 4
+ROOT = Path(__file__).parent.parent
 
 
 def talk(body: Any = None, number: int = 0) -> Answer:
@@ -152,7 +157,7 @@ def test_scenes_that_outgrow_the_servers_context_are_no_result(tmp_path: Path) -
         assert results(tmp_path) == {"endpoint-failure": 1}
         room = 100_000
         assert play(tmp_path, server.url, scenarios=[scene], replicates=1) == "done"
-    assert results(tmp_path) == {"turn-limit": 2}
+    assert results(tmp_path) == {"turn-limit": 1}
 
 
 def test_a_scene_that_an_able_endpoint_fails_each_time_stands_after_some_tries(
@@ -244,6 +249,103 @@ def test_a_judge_that_fails_is_asked_again(
         fault = None
         budget = RunConfig.model_fields["budget"].default
         assert review(run, asked, bounds, budget, quiet=True) == "done"
+
+
+def test_of_two_judges_the_sick_one_is_named_and_what_the_other_said_is_kept(
+    tmp_path: Path,
+) -> None:
+    said = json.dumps(
+        {"quality": "good", "confidence": "confident", "reason": "It is.", "turns": [1]}
+    )
+    broken, budget = True, RunConfig.model_fields["budget"].default
+    with serving(reply=talk) as server:
+        assert play(tmp_path, server.url, replicates=6) == "done"
+    with (
+        serving(reply=lambda *_: chat(said)) as well,
+        serving(reply=lambda *_: error(500, "CUDA error") if broken else chat(said)) as sick,
+    ):
+        judges = [f"openai:well@{well.url}", f"openai:sick@{sick.url}"]
+        asked = CritiqueConfig(
+            critics=("quality",), models=tuple(judges), options={"max_retries": 0}
+        )
+
+        def judge() -> str:
+            try:
+                return review(tmp_path / "trial", asked, Bounds(concurrency=2), budget, quiet=True)
+            except UserError as told:
+                return f"told: {told}"
+
+        assert f"server-error of {judges[1]} 6" in (told := judge()) and "server's own log" in told
+        usable = "select model, count(*)::int from last_verdicts where failure is null group by all"
+        (kept,) = rows(tmp_path, usable)
+        assert kept == (judges[0], 6)
+        broken = False
+        assert judge() == "done"
+        assert sorted(rows(tmp_path, usable)) == [(judges[1], 6), (judges[0], 6)]
+        assert len(well.asked) == 6, "nobody is asked twice"
+
+
+def test_a_pool_of_which_every_endpoint_is_sick_ends_the_run_with_one_line(tmp_path: Path) -> None:
+    broken = True
+
+    def reply(body: Any, number: int) -> Answer:
+        return error(500, "CUDA error") if broken else talk()
+
+    with serving(reply=reply) as one, serving(reply=reply) as two:
+        options = {"max_retries": 0}
+        places = [
+            {"name": name, "model": f"openai:m@{server.url}", "options": options}
+            for name, server in (("one", one), ("two", two))
+        ]
+        pool = tmp_path / "pool.yaml"
+        pool.write_text(json.dumps({
+            "endpoints": places, "wait_s": 0.5, "health": {"failures": 2, "pause_s": 0.1}
+        }))  # fmt: skip
+        model = {"name": f"pool:{pool}"}
+        began = time.monotonic()
+        told = play(tmp_path, one.url, model=model)
+        assert told.startswith("told: ") and "CUDA error" in told and "\n" not in told
+        assert time.monotonic() - began < 30 and len(one.asked) + len(two.asked) < 100
+        broken = False
+        assert play(tmp_path, one.url, model=model) == "done"
+    assert results(tmp_path) == {"turn-limit": 10}
+
+
+@pytest.mark.parametrize("waits", ["for it to load", "in the pause it asks for"])
+def test_ctrl_c_while_an_endpoint_is_waited_for_loses_nothing(tmp_path: Path, waits: str) -> None:
+    busy = error(429, "slow down", {"Retry-After": "60"})
+    loading = error(503, "Loading model", {"Retry-After": "1"}) if "load" in waits else chat()
+    stored, broken = (0 if "load" in waits else 2), True
+
+    def reply(body: Any, number: int) -> Answer:
+        return busy if broken and number > 14 else talk()
+
+    with serving(reply=reply, probe=iter(lambda: loading if broken else chat(), None)) as server:
+        config = tmp_path / "run.yaml"
+        config.write_text(json.dumps({
+            "name": "trial", "scenarios": [scene_file(tmp_path, TURNS)], "replicates": 3,
+            "cultures": ["GBR"], "out": str(tmp_path), "concurrency": 2,
+            "model": {"name": f"openai:m@{server.url}"},
+        }))  # fmt: skip
+        line = [sys.executable, "-m", "folkways", "run", str(config)]
+        process = subprocess.Popen(line, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        assert process.stderr
+        if "load" in waits:
+            assert "waiting for up to" in process.stderr.readline()
+        while "load" not in waits and len(server.asked) < 15:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        if "load" not in waits:
+            assert "press Ctrl-C again" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+        assert process.returncode == 130 and "Traceback" not in told
+        if stored:
+            assert results(tmp_path) == {"turn-limit": stored}
+        broken = False
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(config), "--quiet"])
+        assert ended.value.code == 0 and results(tmp_path) == {"turn-limit": 3}
 
 
 def test_the_command_says_it_in_one_line_and_exits_with_1(

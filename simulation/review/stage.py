@@ -59,12 +59,14 @@ with told as (
         (episode_id, turn::varchar, taxonomy, model, 0)
     from categories where $labels group by episode_id, turn, model, taxonomy
 )
-select failure, count(distinct question) from told
-where list_contains($again, failure) and list_contains($models, question[4])
+select failure || case when len($models) > 1 then ' of ' || question[4] else '' end,
+    count(distinct question)
+from told where list_contains($again, failure) and list_contains($models, question[4])
     and question[1] in (select unnest($ids::varchar[]))
 group by all order by 2 desc, 1
 """
-"""Questions that the same command asks again, by what has failed them."""
+"""Questions that the same command asks again, by what has failed them, and of several models which
+one."""
 Read = Callable[[duckdb.DuckDBPyConnection, Sequence[str]], tuple[Loaded, Loaded]]
 """Reads what earlier launches stored of some episodes."""
 
