@@ -99,16 +99,18 @@ def application() -> object:
     """Return the Typer application with all commands mounted."""
     import typer
 
-    from agents import author_commands
+    from agents import author_commands, model_commands
     from eval.commands import eval_app
     from scenarios.commands import culture_app, persona_app, scenario_app
     from simulation import (
         commands,
         copy_commands,
+        doctor_commands,
         reading_commands,
         replay_commands,
         shard_commands,
         status_commands,
+        study_commands,
     )
     from simulation.placement import OnCluster
     from simulation.review import commands as review_commands
@@ -140,6 +142,9 @@ def application() -> object:
     app.command("view")(reading_commands.view)
     app.command("snapshot")(copy_commands.snapshot)
     app.command("salvage")(copy_commands.salvage)
+    app.command("new")(study_commands.new)
+    app.command("doctor")(doctor_commands.doctor)
+    app.command("models")(model_commands.models)
     app.command("status")(status_commands.status)
     app.command("merge")(shard_commands.merge)
     app.command("pack")(shard_commands.pack)

@@ -52,7 +52,7 @@ def embedded_folder() -> Path:
     or the cache cannot be written.
     """
     gguf, digest = packaged_gguf()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "folkways"
+    cache = cache_folder()
     folder = cache / f"smollm2-135m-instruct-{digest[:12]}-{CONVERSION}"
     if _is_whole(folder):
         return folder
@@ -70,6 +70,11 @@ def embedded_folder() -> Path:
             "or point XDG_CACHE_HOME at another folder"
         ) from error
     return folder
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is made once and kept for the user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "folkways"
 
 
 def check_model_folder(path: Path) -> None:

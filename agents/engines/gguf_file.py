@@ -24,8 +24,21 @@ SCALARS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
 """Types of metadata values of a fixed size, as `struct` writes them."""
+MOST = 4_000_000
+"""Entries of a header in all, vocabulary included; the largest models have less than a quarter."""
+LONGEST = 16 * 2**20
+"""Bytes of one text of a header, such as a chat template."""
 KEPT = 4096
 """Numbers of an array that are kept; of longer ones, such as vocabularies, only the length is."""
+FILE_TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS",
+    23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M",
+    30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4_MOE", 39: "NVFP4",
+    40: "Q1_0",
+}  # fmt: skip
+"""Names of `general.file_type`: how most of the weights are quantised."""
 NO_DECODER = ("bert", "clip", "mmproj", "t5", "t5encoder")
 """Architectures, or their last parts, that do not continue texts."""
 PART = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
@@ -55,6 +68,13 @@ class GgufFile:
     def chat_template(self) -> str | None:
         found = self.metadata.get("tokenizer.chat_template")
         return found if isinstance(found, str) and found.strip() else None
+
+    @property
+    def quantisation(self) -> str:
+        """How most of the weights are stored, such as Q4_K_M; empty where the header does not say.
+        """
+        found = self.metadata.get("general.file_type")
+        return FILE_TYPES.get(found, f"type {found}") if type(found) is int else ""
 
     @property
     def context(self) -> int | None:
@@ -190,10 +210,10 @@ def _read_header(path: Path, stream: BinaryIO, size: int) -> GgufFile:
     if (version := read.number("I")) not in VERSIONS:
         raise UserError(f"{path} is of the GGUF version {version}; known: 2 and 3, little-endian")
     tensor_count, pairs = read.number("Q"), read.number("Q")
-    metadata = {read.text(): read.value(read.number("I")) for _ in range(read.counted(pairs))}
+    metadata = {read.text(): read.value(read.number("I")) for _ in range(read.items(pairs))}
     tensors: dict[str, tuple[int, ...]] = {}
     end = 0
-    for _ in range(read.counted(tensor_count)):
+    for _ in range(read.items(tensor_count)):
         name, dimensions = read.text(), read.number("I")
         if not 1 <= dimensions <= 4:
             raise _Damaged(f"a tensor has {dimensions} dimensions")
@@ -215,7 +235,7 @@ class _Reader:
     """Takes values out of a stream and never more than the file holds."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream, self._size = stream, size
+        self._stream, self._size, self._items = stream, size, 0
 
     def number(self, form: str) -> Any:
         (value,) = struct.unpack(f"<{form}", self._bytes(struct.calcsize(f"<{form}")))
@@ -227,8 +247,18 @@ class _Reader:
             raise _Damaged("it ends before its header does")
         return count
 
+    def items(self, count: int, each: int = 1) -> int:
+        """Return a number of things to go through one by one, of which a header has up to MOST."""
+        self._items += self.counted(count, each)
+        if self._items > MOST:
+            raise _Damaged(f"it has more than {MOST:,} entries")
+        return count
+
     def text(self) -> str:
-        return self._bytes(self.counted(self.number("Q"))).decode("utf-8", "replace")
+        length = self.counted(self.number("Q"))
+        if length > LONGEST:
+            raise _Damaged(f"a text in it has {length:,} bytes")
+        return self._bytes(length).decode("utf-8", "replace")
 
     def value(self, kind: int) -> Any:
         if kind == STRING:
@@ -237,7 +267,7 @@ class _Reader:
             return self.number(self._form(kind))
         of, count = self.number("I"), self.number("Q")
         if of == STRING:
-            for _ in range(self.counted(count, 8)):
+            for _ in range(self.items(count, 8)):
                 self._stream.seek(self.counted(self.number("Q")), 1)
             return count
         form = self._form(of)
@@ -245,7 +275,7 @@ class _Reader:
         if count > KEPT:
             self._stream.seek(count * struct.calcsize(form), 1)
             return count
-        return [self.number(form) for _ in range(count)]
+        return [self.number(form) for _ in range(self.items(count))]
 
     def _form(self, kind: int) -> str:
         if kind not in SCALARS:
