@@ -9,9 +9,12 @@ import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+from misbehaving_server import Answer, chat, error, serving
+from scenes import json_act
 from spa_answers import configure, write
 from typer.testing import CliRunner
 
@@ -213,6 +216,37 @@ def test_what_a_worker_cannot_do_ends_the_run_with_one_line(tmp_path: Path) -> N
     config = written(tmp_path, "'hf:/no/such/model'")
     code, said = command("run", config, "-o", f"out={tmp_path}", "--quiet", "--ray", "--workers", 1)
     assert code == 1 and "/no/such/model" in said
+
+
+def test_an_endpoint_that_fails_all_workers_ends_the_run_and_nothing_is_its_result(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same command plays everything, and says what a worker has noticed, once."""
+    broken = True
+
+    def reply(body: Any, number: int) -> Answer:
+        if broken:
+            return error(500, "CUDA error")
+        usage = {"prompt_tokens": 512, "completion_tokens": 10, "total_tokens": 522}
+        return chat(json_act(f"Let us say {number}, and then {7 * number}."), usage=usage)
+
+    with serving(reply=reply) as server:
+        config = written(tmp_path, f"openai:m@{server.url}, options: {{max_retries: 0}}")
+        options = ("-o", "replicates=2", "-o", f"out={tmp_path}", "--quiet")
+        base = ("run", config, *options, "--ray", "--workers", 1)
+        code, said = command(*base)
+        assert code == 1 and "CUDA error" in said and "\n" not in said.strip()
+        assert len(server.asked) < 100
+        with closing(open_reader(tmp_path / "trial")) as con:
+            query = "select count(*) from episodes where exit_reason <> 'endpoint-failure'"
+            assert con.execute(query).fetchall() == [(0,)]
+        broken = False
+        code, said = command(*base)
+        assert code == 0 and "all episodes are stored" in said
+    with closing(open_reader(tmp_path / "trial")) as con:
+        query = "select count(*), bool_and(completed) from latest_episodes"
+        assert con.execute(query).fetchall() == [(8, True)]
+    assert caplog.text.count("it seems to cut them to its context") == 1
 
 
 def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:

@@ -40,6 +40,12 @@ def talk(body: Any = None, number: int = 0) -> Answer:
     return chat(json_act(f"Number {random.random()} it is, and then {random.random()}."))
 
 
+def cut() -> Answer:
+    """Say something new, as a server does that counts what it has kept of the prompt alone."""
+    usage = {"prompt_tokens": 512, "completion_tokens": 10, "total_tokens": 522}
+    return chat(json_act(f"Number {random.random()}, and then {random.random()}."), usage=usage)
+
+
 def play(
     folder: Path, url: str, options: dict[str, Any] | None = None, retry: bool = False,
     limit: int | None = None, **fields: Any,
@@ -346,6 +352,21 @@ def test_ctrl_c_while_an_endpoint_is_waited_for_loses_nothing(tmp_path: Path, wa
         with pytest.raises(SystemExit) as ended:
             main(["run", str(config), "--quiet"])
         assert ended.value.code == 0 and results(tmp_path) == {"turn-limit": 3}
+
+
+def test_prompts_that_a_server_cuts_are_told_of_once(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    with serving(reply=lambda *_: cut()) as server:
+        config.write_text(json.dumps({
+            "name": "trial", "scenarios": [scene_file(tmp_path, 2, limits={"turns": 12})],
+            "cultures": ["GBR"], "out": str(tmp_path), "model": {"name": f"openai:m@{server.url}"},
+        }))  # fmt: skip
+        line = [sys.executable, "-m", "folkways", "run", str(config), "--quiet"]
+        done = subprocess.run(
+            line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        )
+    assert done.stderr.count("it seems to cut them to its context without a word") == 1
+    assert "counts 512 tokens" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_the_command_says_it_in_one_line_and_exits_with_1(
