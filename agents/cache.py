@@ -15,6 +15,8 @@ from copy import copy
 from dataclasses import astuple, replace
 from typing import Any, Protocol, cast, runtime_checkable
 
+from pydantic import TypeAdapter, ValidationError
+
 from agents.actor import prompt_hash
 from agents.adapter import adapter_hash
 from agents.model import (
@@ -33,6 +35,7 @@ CACHED = "response-cache"
 """Endpoint of an answer that was kept."""
 KEY_VERSION = 1
 """Raise it when the same request may get another answer for a reason that its key does not hold."""
+_SCORES = TypeAdapter(list[float | None])
 
 
 class NotKept(ModelUnavailable):
@@ -168,13 +171,13 @@ class CachedModel:
         """
         request = self._scoring(prompt, options, floor)
         if kept := await self._responses.find(request.key, 0):
-            return _scores(kept)
+            return self._scores(kept, options)
         model = await self._awake(request, 0)
         made = await model.score(prompt, options, floor)
         if any(math.isnan(value) for value in made):
             return made
         text = json.dumps([None if value == -math.inf else value for value in made])
-        return _scores(await self._responses.keep(request, 0, Response(text)))
+        return self._scores(await self._responses.keep(request, 0, Response(text)), options)
 
     async def recall(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
@@ -199,7 +202,7 @@ class CachedModel:
         kept = await self._responses.find(request.key, 0)
         if kept is None:
             await self._awake(request, 0)
-        return None if kept is None else _scores(kept)
+        return None if kept is None else self._scores(kept, options)
 
     def adapted(self, adapter: str) -> CachedModel:
         """Return the model with one of its adapters; it shares the engine and the file."""
@@ -229,6 +232,16 @@ class CachedModel:
             self._adapted = cast(Adaptable, model).adapted(self._adapter)
         return self._adapted
 
+    def _scores(self, kept: Response, options: Sequence[str]) -> list[float]:
+        """Return kept log-probabilities. Raises ModelUnavailable for what is none."""
+        try:
+            values = _SCORES.validate_json(kept.reply)
+        except ValidationError:
+            values = []
+        if len(values) != len(options):
+            raise self._responses.foreign()
+        return [-math.inf if value is None else value for value in values]
+
     def _completing(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None
     ) -> Request:
@@ -252,7 +265,3 @@ def _completion(kept: Response) -> Completion:
         kept.cached_tokens, cost=None if kept.cost is None else 0.0, endpoint=CACHED,
         reasoning=kept.reasoning, reasoning_tokens=kept.reasoning_tokens,
     )  # fmt: skip
-
-
-def _scores(kept: Response) -> list[float]:
-    return [-math.inf if value is None else value for value in json.loads(kept.reply)]

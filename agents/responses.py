@@ -14,7 +14,9 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from pydantic import StrictFloat, StrictInt, TypeAdapter, ValidationError
 
 from agents.model import ModelUnavailable
 
@@ -78,13 +80,16 @@ class Response(NamedTuple):
     """What is kept of an answer."""
 
     reply: str
-    finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_tokens: int | None = None
-    cost: float | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+    prompt_tokens: StrictInt | None = None
+    completion_tokens: StrictInt | None = None
+    cached_tokens: StrictInt | None = None
+    cost: StrictFloat | None = None
     reasoning: str | None = None
-    reasoning_tokens: int | None = None
+    reasoning_tokens: StrictInt | None = None
+
+
+_KEPT = TypeAdapter(Response)
 
 
 class _Job(NamedTuple):
@@ -137,7 +142,7 @@ class Responses:
     async def find(self, key: bytes, number: int) -> Response | None:
         """Return what is kept for a request. Raises as `open` does."""
         row = await self._do([(FIND, (key, number))], False)
-        return None if row is None else Response(*row)
+        return None if row is None else self._read(row)
 
     async def keep(
         self, request: Request, number: int, response: Response, endpoint: str | None = None
@@ -149,7 +154,21 @@ class Responses:
         key, verb, model, prompt_hash, seed = request
         values = (key, number, verb, model.id, prompt_hash, seed, *response, endpoint)
         row = await self._do([(KEEP_MODEL, model), (KEEP, values), (FIND, (key, number))], True)
-        return Response(*row)
+        return self._read(row)
+
+    def _read(self, row: Sequence[Any]) -> Response:
+        """Return a row of the file. Raises ModelUnavailable where no folkways wrote it."""
+        try:
+            return _KEPT.validate_python(tuple(row))
+        except ValidationError:
+            raise self.foreign() from None
+
+    def foreign(self) -> ModelUnavailable:
+        """Return what to say of an answer in the file that no folkways has kept there."""
+        return ModelUnavailable(
+            f"the response cache {self.path} holds an answer that is not as folkways keeps one; "
+            "choose another cache.path, or set cache.mode=off"
+        )
 
     async def close(self) -> None:
         """Close the file once everything is kept; a later call opens it again."""
@@ -258,6 +277,9 @@ def _prepare(con: sqlite3.Connection, path: Path, strict: bool) -> None:
         raise ModelUnavailable(
             f"{path} is no response cache that this folkways can use; choose another cache.path"
         )
+    made_otherwise = "select 1 from sqlite_master where type not in ('table', 'index')"
+    if con.execute(made_otherwise).fetchone():  # a view or a trigger would run somebody's SQL
+        raise ModelUnavailable(f"{path} is not as folkways makes it; choose another cache.path")
     columns = [row[1] for row in con.execute("pragma table_info(responses)").fetchall()]
     if "reasoning" not in columns:
         con.executescript(VIEWED if strict else ADDED)

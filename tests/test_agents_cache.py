@@ -224,7 +224,9 @@ def test_only_the_very_same_request_gets_a_kept_answer(shared: Path, requests: l
 
 
 @settings(max_examples=40)
-@given(texts=st.lists(st.text(st.characters(), max_size=40), min_size=1, max_size=5))
+@given(
+    texts=st.lists(st.text(st.characters(), max_size=40).filter(str.strip), min_size=1, max_size=5)
+)
 def test_whatever_was_said_comes_back(shared: Path, texts: list[str]) -> None:
     example = next(EXAMPLES)
     requests: list[Request] = [
@@ -339,3 +341,43 @@ def test_kill_9_loses_no_answer_that_was_given_on(tmp_path: Path) -> None:
     kept = [done.text for done in launch(file, None, *requests, name="fake")]
     assert kept == [done.text for done in asyncio.run(ask_all(FakeModel(), requests))]
     assert rows(file, "select 1 from responses where reply is null or finish_reason is null") == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("reply", b"\xff"), ("finish_reason", "evil"), ("prompt_tokens", "many"),
+     ("prompt_tokens", 1.5), ("cost", "free"), ("reasoning", b"\xff")],
+)  # fmt: skip
+def test_a_kept_answer_of_another_type_is_one_line(file: Path, column: str, value: Any) -> None:
+    launch(file, Counted(), ASK)
+    with closing(sqlite3.connect(file)) as con, con:
+        con.execute(f"update responses set {column} = ?", [value])
+    again = Counted()
+    with pytest.raises(ModelUnavailable, match="not as folkways keeps one; choose another"):
+        launch(file, again, ASK)
+    assert again.counts == {}
+
+
+@pytest.mark.parametrize("reply", ["", "{", "[1]", "[1, 2, 3]", '[1, "x"]', "[" * 10**5, "7"])
+def test_kept_scores_that_are_none_are_one_line(file: Path, reply: str) -> None:
+    async def score() -> list[float]:
+        async with cached(file, FakeModel()) as one:
+            return await one.score(CHAT, ["yes", "no"])
+
+    assert len(asyncio.run(score())) == 2
+    with closing(sqlite3.connect(file)) as con, con:
+        con.execute("update responses set reply = ?", [reply])
+    with pytest.raises(ModelUnavailable, match="not as folkways keeps one"):
+        asyncio.run(score())
+
+
+@pytest.mark.parametrize("made", [
+    "create trigger t after insert on responses begin delete from responses; end",
+    "create view v as with recursive n(i) as (select 1 union all select i from n) select i from n",
+])  # fmt: skip
+def test_a_cache_with_sql_of_its_own_is_not_used(file: Path, made: str) -> None:
+    launch(file, Counted(), ASK)
+    with closing(sqlite3.connect(file)) as con, con:
+        con.execute(made)
+    with pytest.raises(ModelUnavailable, match="is not as folkways makes it"):
+        launch(file, Counted(), ASK)
