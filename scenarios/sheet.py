@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scenarios.errors import UserError
+from scenarios.file import read_bytes
 
 LONGEST = 2**31 - 1
 """Characters of a cell: a long scene has more than the 128 KiB that the reader allows otherwise."""
@@ -53,8 +54,8 @@ def read_sheet(path: Path) -> Sheet:
     """
     advice = "save it as 'CSV UTF-8'"
     try:
+        data = read_bytes(path)
         encoding = find_encoding(path)
-        data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror}") from error
     if data.startswith((b"PK", b"\xd0\xcf\x11\xe0")):

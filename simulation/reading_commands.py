@@ -23,6 +23,7 @@ from simulation.query import find_episode, open_reader, part_of, run_query, writ
 from simulation.result import print_table, write_csv, write_json
 from simulation.schema import load_schema, print_schema
 from simulation.shell import run_shell
+from simulation.stored_scenario import as_stored
 from simulation.transcript import load_transcript, render_page, render_text
 
 SHOWN = 100
@@ -147,13 +148,15 @@ def view(
             if listed:
                 print_table(run_query(con, EPISODES), console, rows or None)
                 return
-            transcript = load_transcript(con, find_episode(con, episode))
-            if html:
-                write_named(html, render_page(transcript, private))
-                console.print(printable(str(html)), markup=False, soft_wrap=True)
-                return
-            for part in render_text(transcript, private):
-                console.print(part)
+            id_ = find_episode(con, episode)
+            with as_stored(id_):
+                transcript = load_transcript(con, id_)
+                if html:
+                    write_named(html, render_page(transcript, private))
+                    console.print(printable(str(html)), markup=False, soft_wrap=True)
+                    return
+                for part in render_text(transcript, private):
+                    console.print(part)
 
     with output() as stream:
         in_child(work, stream)

@@ -6,7 +6,8 @@ wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,20 @@ class _Scenario:
     events: list[_Event] | None = field(default=None)
     phases: list[_Phase] | None = field(default=None)
     teams: dict[str, _Team] | None = field(default=None)
+
+
+@contextmanager
+def as_stored(episode: str) -> Iterator[None]:
+    """Read an episode in a block. Raises UserError where a store, somebody else's or a damaged one,
+    has something in it that no run writes."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(
+            f"episode '{episode}' is not as folkways stores one ({reason}); folkways replay RUN "
+            "checks every episode of a run"
+        ) from error
 
 
 def read_scenario(data: str, names: Mapping[str, str], roles: list[str]) -> dict[str, Any]:

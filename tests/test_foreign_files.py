@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,9 @@ from typer.testing import CliRunner
 
 import folkways
 from agents.adapter import lora_rank
+from agents.engines.pool_file import read_pool
+from eval.people.dialect import recognise
+from eval.people.respondents import open_respondents
 from scenarios.errors import UserError
 from scenarios.file import (
     inside,
@@ -31,16 +34,23 @@ from scenarios.file import (
     write_named,
     write_whole,
 )
+from scenarios.pool import read_pool as read_people
+from scenarios.problem import SourceError
+from scenarios.scenario import Scenario
+from scenarios.schema import load_model
 from simulation.heartbeat import FOLDER, MAIN, read_beat
 from simulation.pack import merge, pack
 from simulation.query import open_reader
+from simulation.review.ratings import import_sheet
 from simulation.shard import SHARDS_AT, Shelf, recover
 from simulation.store import FILE, Store
 from simulation.store_salvage import salvage
 from training.corpus.card import read_front_matter
-from training.experiment.shelf import read_corpora
+from training.experiment.adapters import _Results
+from training.experiment.shelf import _Size, read_corpora
 from training.spa.released import read_sheet
 from training.tuning.checkpoint import checkpoints, is_whole, read_record, remove_unfinished, seal
+from training.tuning.rows import read_corpus
 from training.tuning.watch import read_metrics
 
 NOW = datetime(2026, 3, 2, 8)  # noqa: DTZ001
@@ -470,3 +480,117 @@ def test_json_is_read_up_to_a_bound(tmp_path: Path) -> None:
         read_json(file, dict[str, Any])
     with pytest.raises(UserError, match="not an ordinary file"):
         read_json(Path("/dev/zero"), dict[str, Any])
+
+
+@pytest.mark.parametrize("change", [
+    "update cultures set culture_hash = 'x' where culture_id = 'MEX'",
+    "update scenarios set data = '{}'", "update personas set data = '[]'",
+    "update turns set speaker = 'x'", "update cultures set data = 'null'",
+])  # fmt: skip
+def test_a_store_with_other_things_in_it_is_one_line(home: Path, change: str) -> None:
+    run = sample_run(home / "x")
+    with duckdb.connect(str(run / FILE)) as con:
+        con.execute(change)
+    app = folkways.application()
+    for words in (
+        ["export", str(run), str(home / "corpus"), "--preset", "dialogue-only", "--policy", "none"],
+        ["critique", str(run), "--model", "fake", "--quiet"], ["view", str(run)],
+        ["replay", str(run), "--quiet"], ["review", "export", str(run), str(home / "sheet.csv")],
+    ):  # fmt: skip
+        done = CliRunner().invoke(app, words)  # type: ignore[arg-type]
+        assert isinstance(done.exception, (UserError, SystemExit, type(None))), words
+        assert "\n" not in str(done.exception or "")
+
+
+POOL = b"endpoints: [{name: a, model: fake, %s}]"
+HOSTILE: dict[str, tuple[Callable[[Path], object], Sequence[bytes]]] = {
+    "pool.yaml": (read_pool, [
+        POOL % field for field in (
+            b"weight: .nan", b"weight: -1", b"concurrency: 1e400", b"options: [1]", b"model: [a]",
+            b"evil: 1", b"options: {api_key: sk-abcdefghijklmnop1234}",
+            b"model: 'evil.module:Model'", b"model: '../../x:y'",
+        )
+    ]),
+    "people.duckdb": (open_respondents, []),
+    "survey.csv": (recognise, [b"B_COUNTRY_ALPHA\n", b"Q1,Q1,B_COUNTRY_ALPHA\n1,1,DEU\n",
+                               b"PK\x03\x04"]),
+    "answers.json": (read_sheet, [
+        b'[{"Q_id": 1}]', b'[{"Q_id": "Q1"}, {"Q_id": "Q1"}]', b"[" + b"9" * 10_000 + b"]",
+        b'[{"Q_id": "../../victim", "option_lst": ["a"], "answer": "1"}]',
+        b'[{"Q_id": "Q1", "option_lst": {"a": 1}, "answer": {}}]', b'[{"Q_id": "\\ud800"}]',
+    ]),
+    "sheet.csv": (lambda path: import_sheet(path.parent / "trial", path, "me"), [
+        b"episode_id,role,dimension,rating\n../../victim,a,quality,good\n",
+        b"episode_id,role,name,dimension,scale,rating,comment,annotator\n" + b"a," * 50_000,
+        b"episode_id,role,name,dimension,scale,rating,comment,annotator\n\xff\xfe,,,,,x,,\n",
+        b'episode_id,rating\n"' + b"x" * 200_000,
+    ]),
+    "train.jsonl": (lambda path: read_corpus(path.parent), [
+        b'{"messages": [{"role": {}, "content": "a"}]}', b'{"messages": {"a": 1}}',
+        b'{"messages": [[]]}', b'{"messages": [{"role": "user", "content": 7}]}',
+        b'{"messages": [{"role": "user", "content": "a"}, '
+        b'{"role": "assistant", "content": "\\ud800"}]}',
+        b'{"messages": [{"role": "user", "content": "a\\u0000"}, '
+        b'{"role": "assistant", "content": "b"}]}',
+        b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], '
+        b'"culture_id": ["DEU"]}',
+    ]),
+    "results.json": (lambda path: read_json(path, _Results), [
+        b'{"base": {"fingerprint": 1}}', b'{"base": [], "rows": {}}', b'{"rows": null}',
+    ]),
+    "size.json": (lambda path: read_json(path, _Size), [
+        b'{"rows": "many", "tokens": 1}', b'{"rows": 1}', b'{"rows": 1e400, "tokens": 1}',
+        b'{"rows": 1.5, "tokens": 1}',
+    ]),
+    "people.jsonl": (read_people, [b'{"id": "../../x"}', b'{"age": 1e400}']),
+    "scene.yaml": (lambda path: load_model(path, Scenario), [
+        b"a: " + b"[" * 5000, b"\xef\xbb\xbf\x00", b"- " * 50_000,
+    ]),
+}  # fmt: skip
+"""Readers by the name of a file, and what is wrong with files of that kind in particular."""
+
+
+def hostile_files() -> list[tuple[str, bytes]]:
+    return [
+        (name, content)
+        for name, (_, own) in HOSTILE.items()
+        for content in (*GARBAGE.values(), *own)
+    ]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    sample_run(folder)
+    (folder / "victim").write_text("years of work")
+    return folder
+
+
+@pytest.mark.parametrize(("name", "content"), hostile_files(), ids=lambda value: repr(value)[:40])
+def test_whatever_is_in_a_file_is_one_line(hostile: Path, name: str, content: bytes) -> None:
+    reader, _ = HOSTILE[name]
+    file = hostile / name
+    file.write_bytes(content)
+    before = prints(hostile)
+    try:
+        with pytest.raises(UserError) as told:
+            reader(file)
+        assert "\n" not in str(told.value).strip() or isinstance(told.value, SourceError)
+        assert {path: hash_ for path, hash_ in prints(hostile).items() if "trial" not in path} == {
+            path: hash_ for path, hash_ in before.items() if "trial" not in path
+        }
+    finally:
+        file.unlink()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_file_that_is_huge_or_a_folder_is_one_line(tmp_path: Path, name: str) -> None:
+    if name != "survey.csv":  # data of millions of people are read as a stream
+        with (tmp_path / name).open("wb") as stream:
+            stream.truncate(2**40)
+        with pytest.raises(UserError):
+            HOSTILE[name][0](tmp_path / name)
+        (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError):
+        HOSTILE[name][0](tmp_path / name)

@@ -18,7 +18,7 @@ from scenarios.file import parse_json
 from scenarios.persona import Persona
 from scenarios.words import one_line
 from simulation.query import read_rows
-from simulation.stored_scenario import read_scenario
+from simulation.stored_scenario import as_stored, read_scenario
 
 Rows = list[dict[str, Any]]
 
@@ -50,14 +50,15 @@ def load_conversations(
     found = {}
     for head in heads:
         id_ = head["episode_id"]
-        names = {row["role"]: row["name"] for row in cast[id_]}
-        scenario = read_scenario(head["scenario"], names, list(names))
-        people = tuple(_person(row, scenario) for row in cast[id_])
-        found[id_] = Conversation(
-            id_, one_line(scenario.get("title") or ""), one_line(scenario["setting"]),
-            _culture(head["culture"]), _public(scenario), people,
-            _lines(turns[id_], happened[id_], {p.role: p.name for p in people}),
-        )  # fmt: skip
+        with as_stored(id_):
+            names = {row["role"]: row["name"] for row in cast[id_]}
+            scenario = read_scenario(head["scenario"], names, list(names))
+            people = tuple(_person(row, scenario) for row in cast[id_])
+            found[id_] = Conversation(
+                id_, one_line(scenario.get("title") or ""), one_line(scenario["setting"]),
+                _culture(head["culture"]), _public(scenario), people,
+                _lines(turns[id_], happened[id_], {p.role: p.name for p in people}),
+            )  # fmt: skip
     return found
 
 

@@ -18,9 +18,9 @@ import duckdb
 
 from agents.reply import Unreadable, read_json, read_script
 from agents.view import language_name
-from scenarios.errors import UserError
 from scenarios.scenario import ACTIONS
 from simulation.query import open_reader
+from simulation.stored_scenario import as_stored
 from training.corpus.row import Origin
 
 SCENES = """
@@ -228,19 +228,11 @@ def _wanted(episodes: Sequence[str], labels: bool, drafts: bool) -> dict[str, An
 def _fetched(found: duckdb.DuckDBPyConnection) -> Iterator[Scene]:
     names = [column[0] for column in found.description or ()]
     while rows := found.fetchmany(FETCHED):
-        yield from (_read(dict(zip(names, row, strict=True))) for row in rows)
-
-
-def _read(row: Mapping[str, Any]) -> Scene:
-    """Return the episode of a row. Raises UserError where a store of somebody else has something
-    in it that no run writes."""
-    try:
-        return _scene(row)
-    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"episode '{row['episode_id']}' is not as folkways stores one ({type(error).__name__}: "
-            f"{error}); folkways replay RUN checks every episode of a run"
-        ) from error
+        for row in rows:
+            named = dict(zip(names, row, strict=True))
+            with as_stored(named["episode_id"]):
+                scene = _scene(named)
+            yield scene
 
 
 def one_line(text: str) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from agents.template import short_hash
-from scenarios.file import read_json
+from scenarios.file import read_bytes, read_json
 from simulation.launch import utc_now
 from simulation.store import Store
 from training.experiment.arm import JOINT
@@ -21,6 +21,34 @@ from training.experiment.shelf import Made
 from training.experiment.study import Study
 from training.tuning.checkpoint import RESULTS
 from training.tuning.config import TrainConfig, shaping
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    kept: int
+    tokens: int
+    learned: int
+    cut_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What is taken from an adapter's results.json."""
+
+    base: _Base
+    corpus_hash: str
+    rows: _Rows
+    steps: int
+    loss_first: float
+    loss_last: float
+    tokens_per_second: float | None
+    seconds: float
+
 
 Adapters = Mapping[tuple[str, str], Path]
 """Folders by arm and culture."""
@@ -73,15 +101,14 @@ def _note(config: Study, made: Made, now: datetime) -> None:
     with store.reading() as con:
         if con.execute("select 1 from adapters where adapter = ?", [name]).fetchone():
             return
-    found: dict[str, Any] = read_json(folder / RESULTS, dict[str, Any])
-    rows = found["rows"]
-    settings = (folder / "config.yaml").read_text(encoding="utf-8")
+    found = read_json(folder / RESULTS, _Results)
+    settings = read_bytes(folder / "config.yaml").decode(errors="replace")
     store.add("adapters", {
         "adapter": name, "arm": made.arm, "culture": made.culture,
-        "base": found["base"]["fingerprint"], "corpus": made.folder,
-        "corpus_hash": found["corpus_hash"], "rows": rows["kept"], "tokens": rows["tokens"],
-        "learned_tokens": rows["learned"], "cut_rows": rows["cut_rows"], "steps": found["steps"],
-        "loss_first": found["loss_first"], "loss_last": found["loss_last"],
-        "tokens_per_second": found["tokens_per_second"], "seconds": found["seconds"],
+        "base": found.base.fingerprint, "corpus": made.folder,
+        "corpus_hash": found.corpus_hash, "rows": found.rows.kept, "tokens": found.rows.tokens,
+        "learned_tokens": found.rows.learned, "cut_rows": found.rows.cut_rows,
+        "steps": found.steps, "loss_first": found.loss_first, "loss_last": found.loss_last,
+        "tokens_per_second": found.tokens_per_second, "seconds": found.seconds,
         "settings": json.dumps(settings), "made_at": now,
     })  # fmt: skip

@@ -21,6 +21,7 @@ from eval.asking.reading import Reading, read_reply
 from eval.item import Item, load_items
 from eval.people.marginals import load_marginals
 from scenarios.errors import UserError
+from scenarios.file import read_bytes
 
 UNSCORED = {"Q223", *(f"Q{number}" for number in range(260, 291))}
 """Items of the questionnaire that are never scored: the party, and demographics."""
@@ -97,7 +98,7 @@ def read_sheet(path: Path) -> ReleasedSheet:
 
 def _load(path: Path) -> tuple[list[Any], str]:
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         rows = json.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.model import Message
+from agents.reply import sound
 from scenarios.errors import UserError
 from scenarios.file import parse_yaml, read_bytes
 from training.tuning.config import TrainConfig
@@ -23,6 +24,8 @@ from training.tuning.config import TrainConfig
 TRAIN, VALIDATION = "train.jsonl", "validation.jsonl"
 JOINT = "joint"
 """Name of the adapter that learns from all cultures."""
+LONGEST = 32 * 2**20
+"""Bytes of a row."""
 NEXT = "make one with: folkways export RUN FOLDER --format messages"
 
 
@@ -128,7 +131,9 @@ def _read(file: Path, digest: Any) -> tuple[ChatRow, ...]:
         return ()
     rows = []
     with file.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(iter(lambda: lines.readline(LONGEST), b""), 1):
+            if len(line) == LONGEST:
+                raise UserError(f"{file}:{number}: longer than {LONGEST:,} bytes; {NEXT}")
             digest.update(line)
             if line.strip():
                 rows.append(_row(line, f"{file}:{number}", f"{file.stem}-{number}"))
@@ -164,6 +169,8 @@ def _fault(messages: list[Any]) -> str | None:
             return f"message {place} is not of the form {{role, content}}"
         if not message["content"].strip():
             return f"message {place} is empty"
+        if message["content"] != sound(message["content"]):
+            return f"message {place} holds NUL or half a surrogate pair, which is no text"
     roles = [message.get("role") for message in messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
     if "assistant" not in turns:
