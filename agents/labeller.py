@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.actor import Asked, ReplyForm
 from agents.conversation import Conversation, Line
 from agents.critic import UnusableVerdict, answer_of, asked_as, require_own_words
-from agents.template import load_template, short_hash
+from agents.template import load_template
+from folkways.provenance import short_hash
 from scenarios.problem import Finding, SourceError
 from scenarios.schema import load_model
 from scenarios.words import words

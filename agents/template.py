@@ -6,7 +6,6 @@ template, and none of it begins a line of a prompt by a line break of its own.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,14 +14,10 @@ from typing import Any
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from folkways.provenance import short_hash
 from scenarios.words import one_line
 
 PROMPTS = Path(__file__).with_name("prompts")
-
-
-def short_hash(text: str | bytes) -> str:
-    """Return the first 16 hex digits of SHA-256, the project's content hash."""
-    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:16]
 
 
 class Template:

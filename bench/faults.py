@@ -148,7 +148,7 @@ def run(*command: str, file_limit: int | None = None) -> Ran:
 
 def folkways_run(path: Path, file_limit: int | None = None) -> Ran:
     """Play a configuration with the command that a user gives."""
-    return run("folkways.py", "run", str(path), file_limit=file_limit)
+    return run("-m", "folkways", "run", str(path), file_limit=file_limit)
 
 
 def rows(run_folder: Path, query: str) -> list[tuple[Any, ...]]:
@@ -222,7 +222,7 @@ def full_disk(folder: Path, episodes: int) -> None:
     """Let no file grow beyond a bound, which the log already has, then continue with room."""
     with endpoints(0) as ports:
         path = write_run(folder, "disk", ports, episodes)
-        run("folkways.py", "run", str(path), "--limit", "1")
+        run("-m", "folkways", "run", str(path), "--limit", "1")
         stopped = folkways_run(path, FULL)
         kept = set(map(str, rows(path.with_suffix(""), "from turns")))
         episodes_kept = rows(path.with_suffix(""), "select count(*) from episodes")[0][0]
@@ -258,9 +258,9 @@ def jumping(path: Path) -> None:
     """Play a run whose clock of the day jumps after a third and after two thirds of the turns."""
     sys.path.insert(0, str(ROOT))
     from simulation.budget import Budget
+    from simulation.clock import utc_now
     from simulation.config import load_config
     from simulation.engines import Engines
-    from simulation.launch import utc_now
     from simulation.plan import make_plan
     from simulation.progress import Progress
     from simulation.runner import Runner

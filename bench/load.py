@@ -51,7 +51,7 @@ def play(path: Path) -> float:
     """Play a run and return how many seconds it took."""
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, "folkways.py", "run", str(path), "--quiet"], cwd=ROOT, check=True,
+        [sys.executable, "-m", "folkways", "run", str(path), "--quiet"], cwd=ROOT, check=True,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return time.perf_counter() - began
@@ -63,7 +63,7 @@ def ask(run: Path, over: threading.Event) -> Asked:
     while not over.wait(EVERY_S):
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "folkways.py", "sql", str(run), QUERY, "--csv"], cwd=ROOT,
+            [sys.executable, "-m", "folkways", "sql", str(run), QUERY, "--csv"], cwd=ROOT,
             capture_output=True, check=False,
         )  # fmt: skip
         if (run / "log.duckdb").exists():

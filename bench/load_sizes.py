@@ -48,7 +48,7 @@ def files(folder: Path, count: int) -> float:
     for number in range(count):
         name = f"talk-{number:05d}"
         (home / f"{name}.yaml").write_text(text.replace("talk-3-12", name), encoding="utf-8")
-    line = [sys.executable, "folkways.py", "scenario", "check", *map(str, home.glob("*.yaml"))]
+    line = [sys.executable, "-m", "folkways", "scenario", "check", *map(str, home.glob("*.yaml"))]
     subprocess.run(line, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (used.ru_utime + used.ru_stime) / count * 1000

@@ -17,8 +17,9 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from simulation.clock import utc_now
 from simulation.config import RunConfig
-from simulation.launch import launch, utc_now
+from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.progress import Progress
 from simulation.runner import Runner

@@ -33,9 +33,10 @@ from agents.embedded import embedded_folder
 from agents.engines.vllm import cpu_options
 from agents.model import Completion, Model, Prompt, Sampling, open_model
 from simulation.budget import Budget, BudgetConfig
+from simulation.clock import utc_now
 from simulation.config import RunConfig
 from simulation.engines import Engines
-from simulation.launch import launch, utc_now
+from simulation.launch import launch
 from simulation.plan import make_plan
 from simulation.review.calibration import configuration, fill_store
 from simulation.review.job import Bounds, Player

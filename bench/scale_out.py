@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import duckdb
 from store_queries import fill
 
-from simulation.launch import utc_now
+from simulation.clock import utc_now
 from simulation.pack import merge, pack
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -25,8 +25,8 @@ import duckdb
 from agents.embedded import embedded_folder
 from agents.engines.vllm import cpu_options
 from agents.model import Completion, open_model
+from simulation.clock import utc_now
 from simulation.config import RunConfig
-from simulation.launch import utc_now
 from simulation.plan import make_plan
 from simulation.progress import Progress
 from simulation.replay import replay

@@ -24,7 +24,7 @@ import duckdb
 from asking import ASKING, SEQUENCES, batch_apart, prompts, published
 
 from eval.item import load_items
-from simulation.launch import utc_now
+from simulation.clock import utc_now
 from simulation.record import Record
 from simulation.store import Store
 from training.spa.collect import chosen_questions, collect, make_planner

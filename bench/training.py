@@ -67,7 +67,7 @@ def ours(config: TrainConfig) -> tuple[float, float]:
     """Return tokens and seconds of a training as users run it."""
     file = Path(config.corpus) / f"{config.name}.yaml"
     file.write_text(json.dumps(config.model_dump(mode="json")), encoding="utf-8")
-    command = [sys.executable, "-m", "training.tuning.fit", str(file), "--quiet"]
+    command = [sys.executable, "-m", "folkways.cli.train", str(file), "--quiet"]
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     results = Path(config.out) / config.name / "DEU" / "results.json"
     found = json.loads(results.read_text(encoding="utf-8"))

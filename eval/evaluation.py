@@ -26,11 +26,12 @@ from eval.config import EvalConfig, protocol, protocol_hash
 from eval.people.source import People, gather_people
 from scenarios.errors import UserError
 from simulation.budget import Budget
-from simulation.crew import Incomplete
+from simulation.clock import utc_now
+from simulation.crew import Incomplete, hire
 from simulation.ending import unanswered
 from simulation.engines import Engines
-from simulation.job import Tools, hire
-from simulation.launch import set_aside, settle_configuration, utc_now
+from simulation.job import Tools
+from simulation.launch import set_aside, settle_configuration
 from simulation.lock import locked
 from simulation.placement import Cluster
 from simulation.progress import Progress

@@ -8,9 +8,8 @@ Invariant: a parsed `Scenario` is well-formed by itself; whether it can be playe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import networkx as nx
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -21,6 +20,9 @@ from pydantic import (
 )
 
 from scenarios.persona import Education, Gender, MaritalStatus, Persona, Settlement
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Action = Literal["speak", "non-verbal", "leave", "none"]
 ACTIONS: tuple[Action, ...] = ("speak", "non-verbal", "leave", "none")
@@ -350,6 +352,8 @@ class Scenario(Part):
         Nodes are role ids. Each relationship gives two edges with `type`, `closeness` and `status`,
         the status seen from the edge's origin (positive: the origin stands above).
         """
+        import networkx as nx
+
         graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(self.roles)
         for tie in self.relationships:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from agents.reply import sound
-from agents.template import short_hash
+from folkways.provenance import short_hash
 from scenarios.culture import Culture, load_culture
 from scenarios.errors import UserError, unknown_name
 from scenarios.scenario import Role

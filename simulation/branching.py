@@ -21,13 +21,13 @@ from scenarios.registry import require_allowed
 from simulation.branch import Branch, Changes, changed, go_on, read_changes, with_model
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import Caller, CallSettings
+from simulation.clock import utc_now
 from simulation.config import draft_critic
 from simulation.crew import Crew, Emit, Opened
 from simulation.engines import Engines
 from simulation.entry import Entry
 from simulation.episode import Conditions, record_of
 from simulation.graph import Context, broken_off
-from simulation.launch import utc_now
 from simulation.lock import locked
 from simulation.progress import Progress
 from simulation.query import find_episode, find_store

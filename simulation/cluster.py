@@ -23,14 +23,14 @@ from agents.responses import Responses
 from scenarios.errors import UserError
 from scenarios.registry import code
 from simulation.budget import Budget, BudgetConfig
+from simulation.clock import utc_now
 from simulation.crew import Crew, Opened
 from simulation.handout import GIVEN_UP_AFTER, Handout
-from simulation.job import Job, shards_of
-from simulation.launch import utc_now
+from simulation.job import Job
 from simulation.manifest import Manifest
 from simulation.placement import Cluster
 from simulation.progress import Progress
-from simulation.shard import SHARDS_AT, Shelf, clear
+from simulation.shard import SHARDS_AT, Shelf, clear, shards_of
 from simulation.store import Store
 from simulation.worker import Done, Worker
 

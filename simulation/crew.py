@@ -11,16 +11,20 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from agents.event_loop import heed_interrupts, ignore_interrupts
 from agents.model import Model, ModelUnavailable
 from scenarios.errors import UserError
 from simulation.budget import Budget
 from simulation.heartbeat import Heartbeat
+from simulation.placement import Cluster, prepare_ray
 from simulation.progress import Progress
 from simulation.record import Record
 from simulation.store import SET_ASIDE, Store
+
+if TYPE_CHECKING:
+    from simulation.job import Job, Tools
 
 FLUSH_RECORDS = 256
 """Finished records that are stored at once at most."""
@@ -224,3 +228,20 @@ class Crew(Generic[Item]):
             f"finishing {self.progress.live} {self.progress.noun} in progress; "
             "press Ctrl-C again to stop without them"
         )
+
+
+def hire(
+    job: Job[Item], tools: Tools, store: Store, progress: Progress, concurrency: int,
+    cluster: Cluster | None = None,
+) -> Crew[Item]:  # fmt: skip
+    """Return who does a job: this process, or the workers of a cluster.
+
+    Raises UserError where Ray is wanted and not installed, or its token cannot be kept.
+    """
+    if cluster is None:
+        return Crew(job.open(tools), store, tools.budget, progress, concurrency)
+    prepare_ray(cluster)
+    from simulation.cluster import ClusterCrew
+
+    responses = tools.engines.responses
+    return ClusterCrew(job, cluster, store, tools.budget, progress, concurrency, responses)

@@ -8,16 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import typer
-
 from agents.health import REMEDIES
-from scenarios.terminal import printable
-
-ENDINGS = {
-    "limit": "stopped at --limit; the same command without it goes on",
-    "drained": "interrupted; the same command goes on where this one stopped",
-}
-"""Why a launch ended, in words; a budget is named."""
 
 
 def unanswered(run: Path, failures: Mapping[str, int]) -> str | None:
@@ -32,12 +23,3 @@ def unanswered(run: Path, failures: Mapping[str, int]) -> str | None:
         f"{run}: {sum(failures.values())} questions have no answer because calls failed ({kinds})"
         f"{f'; {remedy}' if remedy else ''}; the same command asks them again"
     )
-
-
-def say_ending(run: Path, reason: str, done: str) -> None:
-    """Print how a launch ended, `done` being what is true when nothing is left to do; an
-    interrupted one exits with 130."""
-    words = done if reason == "done" else ENDINGS.get(reason, f"the budget ran out ({reason})")
-    typer.echo(printable(f"{run}: {words}"))
-    if reason == "drained":
-        raise typer.Exit(130)

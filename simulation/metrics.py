@@ -10,9 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Annotated, Any, Protocol
-
-import typer
+from typing import Any, Protocol
 
 from scenarios.errors import UserError
 from simulation.record import Record
@@ -26,14 +24,6 @@ KINDS = ("prompt", "cached", "completion")
 """Kinds of tokens."""
 LATENCIES_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250)
 """Upper bounds of the histogram of latencies, seconds."""
-
-MetricsPort = Annotated[
-    int | None,
-    typer.Option(
-        "--metrics", min=0, max=65535, metavar="PORT",
-        help=f"Serve Prometheus metrics on {ADDRESS}:PORT meanwhile; 0 takes a free port.",
-    ),
-]  # fmt: skip
 
 
 class Working(Protocol):

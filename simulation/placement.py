@@ -1,4 +1,4 @@
-"""The options that say where work is done: here, or by the workers of a Ray cluster.
+"""Where work is done: here, or by the workers of a Ray cluster.
 
 Invariant: nothing heavy is imported, and Ray not at all.
 """
@@ -11,31 +11,10 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-from typer.core import TyperCommand
 
 from scenarios.errors import UserError
 from scenarios.file import write_whole
 
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        "--ray", metavar="[ADDRESS]",
-        help="Have the workers of a Ray cluster do it: by themselves on this machine, or at auto, "
-        "HOST:PORT or ray://HOST:PORT.",
-    ),
-]  # fmt: skip
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="With --ray: workers, each with engines of its own.")
-]
-Shards = Annotated[
-    str | None, typer.Option(help="With --ray: folder or URL that all nodes can write to.")
-]
-KeepShards = Annotated[
-    bool, typer.Option("--keep-shards", help="With --ray: leave shards where they are.")
-]
 ADDRESS = re.compile(r"auto|local|ray://\S+|[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 """What may follow `--ray` and is meant by it."""
 OWN = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -46,21 +25,6 @@ TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Variables that say the token, or its file; without them it is in TOKEN_FILE."""
 TOKEN_FILE = Path(".ray", "auth_token")
 """From the user's home: where Ray keeps its token."""
-
-
-class OnCluster(TyperCommand):
-    """A command with `--ray [ADDRESS]`: without an address it means this machine."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse, having put in the address that goes without saying."""
-        given = list(args)
-        for place, word in enumerate(given):
-            if word == "--":
-                break
-            if word == "--ray" and not ADDRESS.fullmatch("".join(given[place + 1 : place + 2])):
-                given[place] = "--ray=local"
-        rest: list[str] = super().parse_args(ctx, given)
-        return rest
 
 
 @dataclass(frozen=True, slots=True)

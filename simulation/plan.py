@@ -15,7 +15,8 @@ from typing import Any
 
 from agents.actor import ReplyForm
 from agents.model import default_reply_form
-from agents.template import load_template, short_hash
+from agents.template import load_template
+from folkways.provenance import short_hash
 from scenarios.casting import named_cultures, obstacles
 from scenarios.check import check_file
 from scenarios.culture import Culture, load_culture, load_cultures

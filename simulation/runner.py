@@ -14,10 +14,10 @@ from pathlib import Path
 from simulation.budget import Budget
 from simulation.caller import CallSettings
 from simulation.config import draft_critic
-from simulation.crew import Emit, Opened
+from simulation.crew import Emit, Opened, hire
 from simulation.engines import Engines
 from simulation.episode import Conditions, Episode, play_episode
-from simulation.job import Tools, hire
+from simulation.job import Tools
 from simulation.placement import Cluster
 from simulation.plan import Plan
 from simulation.progress import Progress

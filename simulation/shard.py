@@ -22,11 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import fsspec  # type: ignore[import-untyped]
 
 from scenarios.errors import UserError
 from scenarios.file import LARGEST, inside, parse_json, read_bytes, remove, write_whole
-from simulation.job import shards_of
 from simulation.manifest import MANIFEST, Manifest, read_manifest
 from simulation.placement import Cluster
 from simulation.record import Record
@@ -49,6 +47,8 @@ class Shelf:
 
     def __init__(self, place: str) -> None:
         """Raises UserError for a URL whose kind needs a package that is not installed."""
+        import fsspec  # type: ignore[import-untyped]
+
         self.place = place
         try:
             self.fs, self.root = fsspec.core.url_to_fs(place)
@@ -261,6 +261,13 @@ class ShardWriter:
             yield
         finally:
             self._con.execute("rollback")
+
+
+def shards_of(run: Path, cluster: Cluster | None) -> str:
+    """Return where the shards of a run are written."""
+    if cluster and cluster.shards:
+        return f"{cluster.shards.rstrip('/')}/{run.name}"
+    return str(run.resolve() / "shards")
 
 
 def recover(store: Store, cluster: Cluster | None, now: datetime) -> int:

@@ -21,7 +21,7 @@ from typing import Any
 
 import duckdb
 
-from agents.template import short_hash
+from folkways.provenance import short_hash
 from scenarios.errors import UserError
 from scenarios.file import inside
 from scenarios.terminal import printable

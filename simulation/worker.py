@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from agents.responses import Responses
 from scenarios.registry import Code, set_code
 from simulation.budget import Budget, BudgetConfig
+from simulation.clock import utc_now
 from simulation.engines import Engines
 from simulation.job import Job, Tools
-from simulation.launch import utc_now
 from simulation.manifest import Manifest
 from simulation.progress import Progress
 from simulation.record import Record

@@ -11,7 +11,7 @@ import duckdb
 from survey_models import Answerer
 
 from agents.model import Prompt
-from simulation.launch import utc_now
+from simulation.clock import utc_now
 from simulation.record import Record
 from simulation.store import Store
 from training.spa.config import SpaConfig

@@ -21,7 +21,7 @@ from agents.model import (
     Sampling,
     ScoresUnavailable,
 )
-from folkways import main
+from folkways.cli import main
 
 HOSTILE = (
     "\x1b[2J\x1b]0;owned\x07'); drop table survey_replies; -- {{ self }} <script>\x00\ud800 "

@@ -25,7 +25,7 @@ from agents.character import free_name, slug
 from agents.engines.fake import FakeModel
 from agents.manuscript import adaptation_schema, adapted_data, generation_schema, outline
 from agents.model import CallFailed, Completion, Prompt
-from folkways import application
+from folkways.cli.application import application
 from scenarios.check import check_file
 from scenarios.culture import load_culture
 from scenarios.errors import UserError

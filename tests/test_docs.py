@@ -11,7 +11,7 @@ from scenes import play as play_scene
 
 from eval.config import load_eval_config, parse_eval_config
 from eval.evaluation import evaluate
-from folkways import application
+from folkways.cli.application import application
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig, load_config
 from simulation.launch import launch

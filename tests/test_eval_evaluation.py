@@ -29,7 +29,7 @@ from eval.item import load_items
 from eval.people.marginals import load_marginals
 from eval.people.synthetic import shares_of_sample, synthesise
 from eval.report.write import load_results
-from folkways import main
+from folkways.cli import main
 from scenarios.errors import UserError
 from simulation.crew import Incomplete
 from simulation.query import open_reader

@@ -24,9 +24,9 @@ from agents.engines.gguf_file import FILE_TYPES, MOST, read_model
 from agents.kept_models import Place, kept_models, usual_places
 from agents.model import ENGINES, open_model
 from agents.readiness import WAYS
-from folkways import application
+from folkways.cli.application import application
+from folkways.cli.doctor import FURTHER, verdict
 from scenarios.errors import UserError
-from simulation.doctor_commands import FURTHER, verdict
 from simulation.machine import Fact, machine_facts
 from simulation.trial import TrialFailed, ended, try_model, try_run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from folkways import main, shadowed
+from folkways.cli import main, shadowed
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "transformers", "vllm", "scipy", "matplotlib", "ray", "trl", "peft", "xgrammar")
@@ -22,8 +22,11 @@ def python(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_core_imports_no_heavy_package() -> None:
     code = f"""
-import sys, folkways
-folkways.application()
+import sys
+from importlib import import_module
+from pathlib import Path
+for file in Path("folkways/cli").glob("*.py"):
+    import_module(f"folkways.cli.{{file.stem}}")
 import agents.engines.fake, agents.engines.openai, simulation.replay, training, eval
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
@@ -35,7 +38,7 @@ def test_a_shadowed_package_name_is_one_clear_sentence(tmp_path: Path) -> None:
     assert shadowed() is None
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents/__init__.py").write_text("")
-    done = python("import folkways; folkways.main(['culture', 'list'])", tmp_path)
+    done = python("from folkways.cli import main; main(['culture', 'list'])", tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "'agents' resolves to" in done.stderr and "environment of its own" in done.stderr
 

@@ -19,11 +19,11 @@ import yaml
 from sample_store import sample_run
 from typer.testing import CliRunner
 
-import folkways
 from agents.adapter import lora_rank
 from agents.engines.pool_file import read_pool
 from eval.people.dialect import recognise
 from eval.people.respondents import open_respondents
+from folkways.cli.application import application
 from scenarios.errors import UserError
 from scenarios.file import (
     inside,
@@ -259,7 +259,7 @@ def test_a_run_folder_with_a_link_out_is_written_nowhere_else(tmp_path: Path, na
         "name": "trial", "scenarios": ["soup-before-dusk"], "cultures": ["MEX"],
         "model": {"name": "fake"}, "out": str(tmp_path / "runs"),
     }))  # fmt: skip
-    done = CliRunner().invoke(folkways.application(), ["run", str(config)])  # type: ignore[arg-type]
+    done = CliRunner().invoke(application(), ["run", str(config)])  # type: ignore[arg-type]
     assert name in ("status", "shards", "config.yaml") or isinstance(done.exception, UserError)
     assert prints(victim) == before
 
@@ -373,7 +373,7 @@ def test_a_stored_configuration_that_is_none_is_one_line(tmp_path: Path, config:
     run = sample_run(tmp_path)
     with duckdb.connect(str(run / FILE)) as con:
         con.execute("update runs set config = ?", [config])
-    app = folkways.application()
+    app = application()
     for words in (["replay", str(run)], ["export", str(run), str(tmp_path / "corpus")],
                   ["branch", str(run), "--at", "1"]):  # fmt: skip
         done = CliRunner().invoke(app, words)  # type: ignore[arg-type]
@@ -491,7 +491,7 @@ def test_a_store_with_other_things_in_it_is_one_line(home: Path, change: str) ->
     run = sample_run(home / "x")
     with duckdb.connect(str(run / FILE)) as con:
         con.execute(change)
-    app = folkways.application()
+    app = application()
     for words in (
         ["export", str(run), str(home / "corpus"), "--preset", "dialogue-only", "--policy", "none"],
         ["critique", str(run), "--model", "fake", "--quiet"], ["view", str(run)],

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 from waiting_room import SCENE
 
-from folkways import application
+from folkways.cli.application import application
 from scenarios.check import check_file
 from scenarios.errors import UserError
 from scenarios.library import adapted, library

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import folkways
+from folkways.cli import main
 from scenarios.check import check_file
 from scenarios.errors import UserError
 from scenarios.registry import Code, CodeNotAllowed, allow_code, look_beside, resolve, set_code
@@ -59,7 +59,7 @@ def run_file(folder: Path, scenario: Path) -> Path:
 def command(*arguments: str | Path) -> int:
     """Return the exit status of a command."""
     with pytest.raises(SystemExit) as ended:
-        folkways.main([str(argument) for argument in arguments])
+        main([str(argument) for argument in arguments])
     return int(ended.value.code or 0)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from review_runs import DIRECTOR, copied, critiqued, labelled, played, rows, scene_file
 from scenes import text_of
 
-from folkways import main
+from folkways.cli import main
 from scenarios.errors import UserError
 from scenarios.registry import Code, CodeNotAllowed, allow_code, set_code
 from simulation.branch import SETTABLE, Changes

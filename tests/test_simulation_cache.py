@@ -11,7 +11,7 @@ import yaml
 from cached_models import COUNTS
 
 from agents.model import ModelUnavailable
-from folkways import main
+from folkways.cli import main
 from simulation.config import RunConfig, load_config
 from simulation.launch import launch
 from simulation.plan import make_plan

@@ -18,7 +18,7 @@ from agents.critic import CRITICS
 from agents.detector import DETECTORS
 from agents.model import Sampling
 from agents.template import load_template
-from folkways import main
+from folkways.cli import main
 from scenarios.errors import UserError
 from scenarios.words import one_line
 from simulation.lock import locked

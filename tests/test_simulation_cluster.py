@@ -18,7 +18,7 @@ from scenes import json_act
 from spa_answers import configure, write
 from typer.testing import CliRunner
 
-import folkways
+from folkways.cli.application import application
 from scenarios.errors import UserError
 from simulation.manifest import Manifest
 from simulation.placement import Cluster, cluster_of
@@ -47,7 +47,7 @@ people: synthetic
 
 def command(*words: object) -> tuple[int, str]:
     """Return the exit code of a command, and what it says."""
-    done = CliRunner().invoke(folkways.application(), [str(word) for word in words])
+    done = CliRunner().invoke(application(), [str(word) for word in words])
     if isinstance(done.exception, UserError):
         return 1, str(done.exception)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -311,7 +311,7 @@ def test_what_means_nothing_is_refused() -> None:
 
 
 def test_without_the_flag_ray_is_not_imported() -> None:
-    code = "import folkways, sys; folkways.application(); print('ray' in sys.modules)"
+    code = "import folkways.cli.run, folkways.cli.review, sys; print('ray' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -11,7 +11,7 @@ from waiting_room import SCENE, person
 
 from agents.context import context_length
 from agents.model import open_model, shaping_options
-from folkways import application
+from folkways.cli.application import application
 from scenarios.errors import UserError
 
 LATE = SCENE.replace(

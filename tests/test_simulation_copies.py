@@ -95,7 +95,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folkways(*arguments: object) -> tuple[int, str, str]:
     """Run a command as a user does; return its exit code and what it printed."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "folkways.py"), *map(str, arguments)],
+        [sys.executable, "-m", "folkways", *map(str, arguments)],
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

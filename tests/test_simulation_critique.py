@@ -39,7 +39,7 @@ from scenes import text_of
 from agents.conversation import Conversation, Line, Person
 from agents.critic import CRITICS, Judgement, critic
 from agents.model import CallFailed, Sampling
-from folkways import main
+from folkways.cli import main
 from scenarios.culture import load_culture
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
@@ -424,7 +424,7 @@ def test_a_repair_that_the_budget_refuses_is_no_last_word() -> None:
 
 def test_kill_9_loses_no_verdict_and_asks_none_twice(run: Path, undisturbed: Path) -> None:
     command = [
-        sys.executable, str(ROOT / "folkways.py"), "critique", str(run), "--quiet",
+        sys.executable, "-m", "folkways", "critique", str(run), "--quiet",
         "--model", "review_runs:careful", "-o", "options={latency_s: 0.15}", "--concurrency", "2",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}

@@ -19,7 +19,7 @@ from misbehaving_server import Answer, chat, error, serving
 from review_runs import scene_file
 from scenes import json_act
 
-from folkways import main
+from folkways.cli import main
 from scenarios.errors import UserError
 from scenarios.registry import allow_code, code, set_code
 from simulation.config import RunConfig

@@ -30,7 +30,7 @@ from scenes import text_of
 
 from agents.labeller import load_taxonomy
 from agents.model import CallFailed, Sampling
-from folkways import main
+from folkways.cli import main
 from scenarios.errors import UserError
 from simulation.crew import Incomplete
 from simulation.store import FILE
@@ -250,7 +250,7 @@ def test_the_same_command_goes_on_where_it_stopped(run: Path, undisturbed: Path)
 
 def test_kill_9_loses_no_label(run: Path, undisturbed: Path) -> None:
     command = [
-        sys.executable, str(ROOT / "folkways.py"), "label", str(run), "--quiet",
+        sys.executable, "-m", "folkways", "label", str(run), "--quiet",
         "--model", "review_runs:careful", "-o", "options={latency_s: 0.3}", "--concurrency", "2",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}

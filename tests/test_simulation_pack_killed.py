@@ -11,10 +11,11 @@ import pytest
 from sample_store import sample_run
 from typer.testing import CliRunner
 
-import folkways
+from folkways.cli.application import application
 from scenarios.errors import UserError
+from simulation.clock import utc_now
 from simulation.config import RunConfig
-from simulation.launch import launch, utc_now
+from simulation.launch import launch
 from simulation.manifest import MANIFEST, lacking
 from simulation.pack import merge, pack
 from simulation.plan import make_plan
@@ -98,7 +99,7 @@ def test_a_part_is_merged_only_if_that_is_wanted(run: Path, tmp_path: Path) -> N
         merge(again, str(out), utc_now())
     assert not again.exists()
     words = ["merge", str(again), str(out), "--partial"]
-    done = CliRunner().invoke(folkways.application(), words, catch_exceptions=False)
+    done = CliRunner().invoke(application(), words, catch_exceptions=False)
     assert done.exit_code == 0 and ": 3 new shards, " in done.output
     list(pack(run, str(out), 2))
     assert merge(again, str(out), utc_now())[0] == 1, "the rest is brought in"

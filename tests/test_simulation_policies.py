@@ -19,7 +19,7 @@ from review_runs import ALPHA, REPLIES, answer, critiqued, played, scene_file
 from sample_store import sample_run
 from typer.main import get_command
 
-from folkways import application
+from folkways.cli.application import application
 from scenarios.errors import UserError
 from simulation.query import open_reader
 from simulation.review.funnel import choose_policy, fates_of

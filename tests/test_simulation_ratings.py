@@ -18,7 +18,8 @@ from review_runs import ODD, REASON, critiqued, played, rows, scene_file
 from scenes import persona, scenario
 from typer.main import get_command
 
-from folkways import application, main
+from folkways.cli import main
+from folkways.cli.application import application
 from scenarios.errors import UserError
 from simulation.lock import locked
 from simulation.review.ratings import SCALES, export_sheet, import_sheet

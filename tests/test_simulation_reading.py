@@ -24,12 +24,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 from sample_store import sample_run
 
-from folkways import main
+from folkways.cli import main
 from scenarios.terminal import unguard
 from simulation.query import Result, open_reader, run_query
 from simulation.result import print_table, write_csv, write_json
 
-SHELL = "import sys; from folkways import main; main(sys.argv[1:])"
+SHELL = "import sys; from folkways.cli import main; main(sys.argv[1:])"
 VALUES = """
 select 'a "b", c' as text, null as nothing, true as yes, 1.5 as number, 0.1::double as tenth,
     ['x', null] as list, map {'k': 1} as map, {'a': [1]} as struct, date '2026-01-02' as day,

@@ -141,7 +141,7 @@ def test_numbers_that_cannot_be_take_nothing_off_a_budget(cost: float) -> None:
 def command(out: Path, path: Path, **fields: object) -> list[str]:
     text = json.dumps(config(out, **fields).model_dump(mode="json", exclude_none=True))
     path.write_text(text, encoding="utf-8")
-    return [sys.executable, str(ROOT / "folkways.py"), "run", str(path)]
+    return [sys.executable, "-m", "folkways", "run", str(path)]
 
 
 SLOW: dict[str, object] = {

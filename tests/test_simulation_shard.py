@@ -14,7 +14,7 @@ import held_store
 import pytest
 from typer.testing import CliRunner
 
-import folkways
+from folkways.cli.application import application
 from scenarios.errors import UserError
 from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
@@ -167,7 +167,7 @@ def test_nothing_but_the_shards_can_be_reached(shards: str, query: str) -> None:
 
 
 def test_the_commands_take_a_folder_of_shards(run: Path, tmp_path: Path) -> None:
-    command = folkways.application()
+    command = application()
 
     def typed(*words: object) -> str:
         done = CliRunner().invoke(command, [str(word) for word in words], catch_exceptions=False)

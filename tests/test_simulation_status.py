@@ -23,7 +23,7 @@ import pytest
 
 from agents.engines.endpoint import EndpointState
 from agents.engines.fake import FakeModel
-from folkways import main
+from folkways.cli import main
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.config import RunConfig
@@ -37,12 +37,12 @@ from simulation.progress import Progress
 from simulation.status import Status, read_status
 
 ROOT = Path(__file__).parent.parent
-FOLKWAYS = [sys.executable, str(ROOT / "folkways.py")]
+FOLKWAYS = [sys.executable, "-m", "folkways"]
 PATIENCE_S = 60.0
 Command = Callable[..., tuple[int, str, str]]
 WITHOUT_PROMETHEUS = (
     "import sys; sys.modules['prometheus_client'] = None\n"
-    "from folkways import main; main(sys.argv[1:])"
+    "from folkways.cli import main; main(sys.argv[1:])"
 )
 
 

@@ -180,7 +180,7 @@ def start(tmp_path: Path, latency_s: float, replicates: int) -> subprocess.Popen
         f"model: {{name: fake, options: {{latency_s: {latency_s}}}}}}}"
     )
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "folkways.py"), "run", str(config)], cwd=ROOT, text=True,
+        [sys.executable, "-m", "folkways", "run", str(config)], cwd=ROOT, text=True,
         stderr=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
 
@@ -228,7 +228,7 @@ def test_a_reader_at_the_very_start_and_until_near_the_end_costs_nothing(tmp_pat
 
 def test_critics_store_what_they_say_while_somebody_reads(tmp_path: Path) -> None:
     run = play_scenes(tmp_path, scene_file(tmp_path, 2))
-    command = [sys.executable, str(ROOT / "folkways.py"), "critique", str(run), "--model", "fake"]
+    command = [sys.executable, "-m", "folkways", "critique", str(run), "--model", "fake"]
     with held(run / FILE) as reader:
         process = subprocess.Popen(
             command, cwd=ROOT, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE

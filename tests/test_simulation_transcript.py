@@ -21,7 +21,7 @@ from review_runs import scene_file
 from rich.console import Console
 from sample_store import DINNER, sample_run
 
-from folkways import main
+from folkways.cli import main
 from scenarios.terminal import printable
 from simulation.entry import Entry
 from simulation.live import heard_by_some

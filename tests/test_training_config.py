@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from chats import chat, row, write_corpus
 
+from folkways.cli import train as commands
 from scenarios.errors import UserError
-from training.tuning import commands
 from training.tuning.base import Precision, find_precision
 from training.tuning.checkpoint import (
     could_not_write,
@@ -307,7 +307,7 @@ def test_a_folder_where_a_configuration_should_be_is_refused(tmp_path: Path) -> 
 
 def test_the_command_is_light_to_import() -> None:
     code = (
-        "import sys, training.tuning.commands; "
+        "import sys, folkways.cli.train; "
         "print([name for name in ('torch', 'transformers', 'trl', 'peft', 'datasets', "
         "'matplotlib') if name in sys.modules])"
     )

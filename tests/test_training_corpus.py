@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from review_runs import DIRECTOR, copied, critiqued, labelled, played, rows
 from sample_store import sample_run
 
+from folkways.cli.export import export
 from scenarios.errors import UserError
 from simulation.pack import pack
 from simulation.store import FILE
 from training.corpus.build import collect
 from training.corpus.candidates import Candidates
 from training.corpus.card import CARD, read_front_matter
-from training.corpus.commands import export
 from training.corpus.config import load_presets, make_config, read_tasks
 from training.corpus.export import export_corpus
 from training.corpus.formats import COLUMNS
@@ -756,7 +756,7 @@ def test_episodes_are_visited_once_in_order(numbers: list[int], size: int) -> No
 
 def test_the_command_stays_light() -> None:
     code = (
-        "import sys, training.corpus.commands, training.corpus.export\n"
+        "import sys, folkways.cli.export, training.corpus.export\n"
         "heavy = {'torch', 'transformers', 'trl', 'peft', 'datasets', 'matplotlib'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

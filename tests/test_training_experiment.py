@@ -13,7 +13,7 @@ import yaml
 from chats import tiny_model
 from local_models import needs
 
-from folkways import main
+from folkways.cli import main
 from scenarios.errors import UserError
 from simulation.query import open_reader
 from training.experiment.arm import ARMS

@@ -23,8 +23,8 @@ from local_models import needs
 from review_runs import DIRECTOR, played
 
 from agents.model import open_model
+from folkways.cli import train as commands
 from scenarios.errors import UserError
-from training.tuning import commands
 from training.tuning.checkpoint import last_whole, step_of
 from training.tuning.config import TrainConfig, parse_train_config
 from training.tuning.fit import Outcome, train

@@ -13,7 +13,7 @@ from corpus_runs import GOSSIP, scene
 from review_runs import played
 from typer.testing import CliRunner
 
-import folkways
+from folkways.cli.application import application
 from scenarios.errors import UserError
 from training.corpus.card import CARD
 from training.corpus.config import make_config
@@ -121,7 +121,7 @@ def test_a_corpus_that_is_whole_is_done_already(run: Path, tmp_path: Path) -> No
 
     def export(*options: str) -> tuple[int, str]:
         words = ["export", str(run), str(out), "--preset", "dialogue-only", "--quiet", *options]
-        done = CliRunner().invoke(folkways.application(), words)  # type: ignore[arg-type]
+        done = CliRunner().invoke(application(), words)  # type: ignore[arg-type]
         return done.exit_code, done.output + str(done.exception)
 
     out = tmp_path / "c"

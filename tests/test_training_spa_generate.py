@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from eval.item import Item, load_items, preset
+from folkways.cli.culturespa import spa_app
 from scenarios.errors import UserError
 from scenarios.words import words
+from simulation.clock import utc_now
 from simulation.crew import Incomplete
-from simulation.launch import utc_now
 from simulation.record import Record
 from simulation.store import Store
-from training.spa.commands import spa_app
 from training.spa.config import SpaConfig, all_topics, load_spa_config
 from training.spa.generate import forecast, generate, summary
 from training.spa.likeness import Wordings
@@ -374,7 +374,7 @@ def started(out: Path, **fields: Any) -> Iterator[subprocess.Popen[bytes]]:
     path = out / "trial.yaml"
     path.write_text(json.dumps(slow.model_dump(mode="json")), encoding="utf-8")
     code = (
-        "import sys; from pathlib import Path; from training.spa.commands import spa_app\n"
+        "import sys; from pathlib import Path; from folkways.cli.culturespa import spa_app\n"
         f"sys.argv = ['spa', 'generate', {str(path)!r}, '--quiet']; spa_app()"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -634,7 +634,7 @@ def test_the_docs_list_every_fault() -> None:
 
 def test_the_commands_bring_nothing_heavy() -> None:
     code = (
-        "import sys, training.spa.commands; heavy = {'torch', 'transformers', 'numpy', 'scipy', "
+        "import sys, folkways.cli.culturespa; heavy = {'torch', 'transformers', 'numpy', 'scipy', "
         "'vllm', 'duckdb'} & set(sys.modules); print(heavy); sys.exit(bool(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)

@@ -21,6 +21,7 @@ from spa_answers import LIKES, NOW, configure, rows, write
 from survey_models import ASKED, TRIES, run_command
 from typer.testing import CliRunner
 
+from folkways.cli.culturespa import spa_app
 from scenarios.errors import UserError
 from simulation.crew import Incomplete
 from simulation.query import open_reader
@@ -29,7 +30,6 @@ from simulation.store import Store
 from training.corpus.card import read_front_matter
 from training.spa.card import Contents
 from training.spa.collect import collect, forecast
-from training.spa.commands import spa_app
 from training.spa.config import SpaConfig
 from training.spa.corpus import Source, export_selection, find_source
 from training.spa.select import METHODS, SelectConfig, Selection

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from agents.model import shaping_options
-from agents.template import short_hash
 from eval.asking.example import Example, choose_examples, disjoint_pool
 from eval.asking.method import Method, method
 from eval.asking.neighbour import neighbours
@@ -24,6 +23,7 @@ from eval.item import Item
 from eval.people.marginals import load_marginals
 from eval.people.respondent import Respondent
 from eval.people.source import People
+from folkways.provenance import short_hash
 from scenarios.errors import UserError
 
 FREE = ("orders",)

@@ -16,8 +16,8 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agents.template import short_hash
 from eval.item import Item
+from folkways.provenance import short_hash
 from scenarios.errors import UserError, unknown_name
 
 VOICES = Path(__file__).parents[1] / "voices"

@@ -16,12 +16,13 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.event_loop import run_to_end
+from folkways.provenance import versions
 from scenarios.errors import UserError
 from scenarios.terminal import printable
 from simulation.budget import Budget, BudgetConfig
+from simulation.clock import utc_now
 from simulation.config import config_hash
 from simulation.engines import NO_CACHE, CacheConfig, Engines
-from simulation.launch import utc_now, versions
 from simulation.lock import locked
 from simulation.query import run_query
 from simulation.result import print_table

@@ -21,7 +21,7 @@ import yaml
 from agents.engines.fake import FakeModel
 from agents.event_loop import run_to_end
 from agents.model import Sampling
-from agents.template import short_hash
+from folkways.provenance import short_hash
 from scenarios.culture import load_cultures
 from scenarios.library import load_scenario
 from scenarios.pool import load_personas

@@ -15,9 +15,9 @@ from scenarios.errors import UserError
 from scenarios.file import checked, parse_yaml
 from scenarios.registry import require_allowed
 from simulation.budget import Budget, BudgetConfig
+from simulation.clock import utc_now
 from simulation.config import ModelConfig
 from simulation.engines import NO_CACHE, CacheConfig, Engines
-from simulation.launch import utc_now
 from simulation.lock import locked
 from simulation.placement import Cluster
 from simulation.query import find_store

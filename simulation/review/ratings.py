@@ -24,7 +24,7 @@ from scenarios.errors import UserError
 from scenarios.file import write_named
 from scenarios.sheet import Sheet, read_sheet
 from scenarios.terminal import guard, unguard
-from simulation.launch import utc_now
+from simulation.clock import utc_now
 from simulation.lock import locked
 from simulation.query import find_store
 from simulation.record import Record

@@ -16,9 +16,10 @@ from agents.critic import critic
 from agents.labeller import load_taxonomy
 from scenarios.errors import UserError
 from simulation.budget import Budget
+from simulation.crew import hire
 from simulation.ending import unanswered
 from simulation.engines import Engines
-from simulation.job import Job, Tools, hire
+from simulation.job import Job, Tools
 from simulation.placement import Cluster
 from simulation.progress import Progress
 from simulation.query import read_rows

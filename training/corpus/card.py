@@ -15,7 +15,8 @@ from typing import Any
 import duckdb
 import yaml
 
-from agents.template import load_template, short_hash
+from agents.template import load_template
+from folkways.provenance import short_hash
 from scenarios.errors import UserError
 from scenarios.file import parse_yaml, read_bytes
 from scenarios.terminal import printable

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.model import Message
-from agents.template import short_hash
+from folkways.provenance import short_hash
 
 Count = Callable[[Sequence[Message]], int]
 """How many tokens some messages take."""

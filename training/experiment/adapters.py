@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from agents.template import short_hash
+from folkways.provenance import short_hash
 from scenarios.file import read_bytes, read_json
-from simulation.launch import utc_now
+from simulation.clock import utc_now
 from simulation.store import Store
 from training.experiment.arm import JOINT
 from training.experiment.shelf import Made

@@ -19,12 +19,13 @@ import yaml
 from agents.actor import Asked, ReplyForm
 from agents.event_loop import run_to_end
 from agents.model import Message, Prompt, Sampling, default_reply_form
-from agents.template import Template, load_template, short_hash, used
+from agents.template import Template, load_template, used
+from folkways.provenance import short_hash
 from simulation.budget import Budget, BudgetSpent
 from simulation.call import derived_seed, make_call
+from simulation.clock import utc_now
 from simulation.crew import Crew, Emit, Opened
 from simulation.engines import Engines, Lent
-from simulation.launch import utc_now
 from simulation.lock import locked
 from simulation.progress import Progress
 from simulation.record import Record

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from scenarios.errors import UserError
-from simulation.launch import utc_now
+from simulation.clock import utc_now
 from simulation.query import open_reader
 from simulation.store import Store
 from training.corpus.candidates import draw

@@ -55,7 +55,7 @@ def measure(config: SpaExperiment, say: Callable[[str], None]) -> None:
     """Measure the abilities of the base model and of the main arm's adapters, if any are asked
     for."""
     from eval.abilities import Setting, measure_abilities
-    from simulation.launch import utc_now
+    from simulation.clock import utc_now
 
     part = config.abilities
     if not part.tasks:

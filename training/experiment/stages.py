@@ -104,7 +104,7 @@ def abilities(config: SpaExperiment, say: Say, quiet: bool) -> str:
 
 def report(config: ClcaExperiment, say: Say, quiet: bool) -> str:
     """Write the report."""
-    from simulation.launch import utc_now
+    from simulation.clock import utc_now
     from training.experiment.clca_report import sections
     from training.experiment.report import write_study
 
@@ -115,7 +115,7 @@ def report(config: ClcaExperiment, say: Say, quiet: bool) -> str:
 
 def spa_report(config: SpaExperiment, say: Say, quiet: bool) -> str:
     """Write the report."""
-    from simulation.launch import utc_now
+    from simulation.clock import utc_now
     from training.experiment.report import write_study
     from training.experiment.spa_report import sections
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from agents.template import load_template, short_hash
+from agents.template import load_template
+from folkways.provenance import short_hash
 from training.corpus.card import cell, size_category, table
 from training.corpus.length import estimated_length
 from training.spa.pairs import Pair

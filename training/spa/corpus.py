@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.template import short_hash
 from eval.asking.method import method
 from eval.asking.prompt import chat, render_item, render_system
 from eval.asking.voice import load_voice
 from eval.item import Item
+from folkways.provenance import short_hash
 from scenarios.errors import UserError
 from simulation.lock import locked
 from simulation.query import find_store

@@ -14,10 +14,11 @@ from pathlib import Path
 from agents.event_loop import run_to_end
 from agents.model import open_model
 from simulation.budget import Budget
+from simulation.clock import utc_now
 from simulation.crew import Crew, Opened
 from simulation.ending import unanswered
 from simulation.engines import Engines, Lent
-from simulation.launch import set_aside, utc_now
+from simulation.launch import set_aside
 from simulation.lock import locked
 from simulation.progress import Progress
 from simulation.store import FILE, Store

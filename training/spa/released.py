@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.template import short_hash
 from eval.asking.reading import Reading, read_reply
 from eval.item import Item, load_items
 from eval.people.marginals import load_marginals
+from folkways.provenance import short_hash
 from scenarios.errors import UserError
 from scenarios.file import read_bytes
 

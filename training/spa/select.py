@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from agents.template import short_hash
+from folkways.provenance import short_hash
 from scenarios.errors import UserError, unknown_name
 from simulation.record import Record
 from simulation.section import Section

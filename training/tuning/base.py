@@ -95,7 +95,7 @@ def find_device() -> str:
     if count > 1 and int(os.environ.get("WORLD_SIZE", "1")) == 1:
         raise UserError(
             f"{count} GPUs are visible to one process; use them all with: accelerate launch "
-            f"--num_processes {count} -m training.tuning.fit CONFIG.yaml, or one of them with: "
+            f"--num_processes {count} -m folkways.cli.train CONFIG.yaml, or one of them with: "
             "CUDA_VISIBLE_DEVICES=0 folkways train CONFIG.yaml"
         )
     return "cuda"

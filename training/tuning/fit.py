@@ -5,8 +5,8 @@ whole one is never trained again.
 
 On one GPU or none: `folkways train CONFIG.yaml`. On several, one process each, by either of
 
-    accelerate launch --num_processes 4 -m training.tuning.fit CONFIG.yaml
-    torchrun --nproc-per-node 4 -m training.tuning.fit CONFIG.yaml
+    accelerate launch --num_processes 4 -m folkways.cli.train CONFIG.yaml
+    torchrun --nproc-per-node 4 -m folkways.cli.train CONFIG.yaml
 
 with the same options as `folkways train`; `optimisation.batch` counts for each process.
 """
@@ -282,9 +282,3 @@ def _words(tally: Tally) -> str:
     if tally.control:
         text += f"; {tally.control} rows were dropped: they hold a control token of the model"
     return text
-
-
-if __name__ == "__main__":
-    from training.tuning.commands import main
-
-    main()

@@ -15,7 +15,10 @@ import typer
 from scenarios.errors import UserError
 from scenarios.terminal import printable
 
+app = typer.Typer()
 
+
+@app.command()
 def train(
     config: Annotated[
         Path, typer.Argument(help="Training configuration, YAML; with --merge also an adapter.")
@@ -38,8 +41,8 @@ def train(
     """Train LoRA adapters on a corpus; the same command again goes on where it stopped.
 
     Or merge one: folkways train --merge ADAPTER OUT. On several GPUs run: accelerate launch
-    --num_processes N -m training.tuning.fit CONFIG.yaml, or torchrun --nproc-per-node N -m
-    training.tuning.fit CONFIG.yaml, with the same options.
+    --num_processes N -m folkways.cli.train CONFIG.yaml, or torchrun --nproc-per-node N -m
+    folkways.cli.train CONFIG.yaml, with the same options.
     """
     if config.is_dir():
         _merge_folder(config, out, base, merge)
@@ -82,10 +85,14 @@ def main() -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(train)
     try:
-        typer.main.get_command(app)(prog_name="python -m training.tuning.fit")
+        typer.main.get_command(app)(prog_name="python -m folkways.cli.train")
     except UserError as error:
         if os.environ.get("RANK", "0") == "0":
             print(printable(f"folkways: {error}"), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -20,12 +20,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from folkways.cli.read import RunPath
 from scenarios.errors import UserError
 from scenarios.terminal import printable
 from simulation.heartbeat import Used
 from simulation.output import console_for, output
-from simulation.reading_commands import RunPath
 from simulation.status import Process, Stage, Status, Stored, read_status, read_stored
+
+app = typer.Typer()
 
 WATCH_S = 2.0
 """Seconds between two looks of --watch."""
@@ -35,6 +37,7 @@ STORE_SHARE = 20
 """How many times as long as its queries took --watch leaves the store alone."""
 
 
+@app.command()
 def status(
     run: RunPath,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -12,14 +12,18 @@ from typing import Annotated
 
 import typer
 
+from folkways.cli.ending import say_ending
+from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
 from scenarios.terminal import printable
-from simulation.ending import say_ending
-from simulation.metrics import MetricsPort, serving
-from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers, cluster_of
+from simulation.metrics import serving
+from simulation.placement import cluster_of
+
+app = typer.Typer()
 
 eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
 wvs_app = typer.Typer(no_args_is_help=True, help="The World Values Survey, wave 7.")
 eval_app.add_typer(wvs_app, name="wvs")
+app.add_typer(eval_app, name="eval")
 
 
 @eval_app.command()
@@ -43,7 +47,7 @@ def abilities(
     A model that is in the file of results already is not measured again.
     """
     from eval.abilities import Setting, measure_abilities
-    from simulation.launch import utc_now
+    from simulation.clock import utc_now
 
     names = tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
     setting = Setting(names, include, limit, shots, chat)
@@ -145,7 +149,7 @@ def report(
 ) -> None:
     """Score the answers: results.json, results.md, plots and a page report.html in the folder."""
     from eval.report.write import write_report
-    from simulation.launch import utc_now
+    from simulation.clock import utc_now
 
     for path in write_report(run, utc_now(), draws):
         typer.echo(printable(str(path)))

@@ -21,6 +21,8 @@ from scenarios.terminal import printable
 from simulation.machine import Fact, machine_facts
 from simulation.trial import TrialFailed, try_model, try_run
 
+app = typer.Typer()
+
 ENGINES = {"fake": 20.0, "llama": 60.0, "hf": 120.0, "vllm": 180.0}
 """The engines that are tried, and the seconds each may take, start-up included."""
 RUN_S, MODEL_S = 60.0, 300.0
@@ -37,6 +39,7 @@ FURTHER = {
 REMEDY = f"pip install 'folkways[llama]'; {INSTALL}; or set OPENAI_API_KEY"
 
 
+@app.command()
 def doctor(
     model: Annotated[
         str | None, typer.Option(help="Try this model, an endpoint too, instead of the engines.")

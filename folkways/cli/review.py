@@ -16,14 +16,15 @@ from typer.core import TyperGroup
 
 from agents.critic import CRITICS
 from agents.detector import DETECTORS
+from folkways.cli.ending import say_ending
+from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
 from scenarios.sheet import find_encoding
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
-from simulation.ending import say_ending
 from simulation.engines import CacheConfig
-from simulation.metrics import MetricsPort, serving
+from simulation.metrics import serving
 from simulation.output import console_for, output, refuse_to_overwrite
-from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
+from simulation.placement import cluster_of
 from simulation.query import open_reader
 from simulation.review.calibrate import calibrate, print_report, print_steered
 from simulation.review.funnel import print_funnel
@@ -33,6 +34,8 @@ from simulation.review.ratings import export_sheet, import_sheet
 from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.section import apply_override, validated
 from simulation.store import POLICIES
+
+app = typer.Typer()
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Override = Annotated[
@@ -51,6 +54,7 @@ Policy = Annotated[
 ]
 
 
+@app.command(cls=OnCluster)
 def critique(
     run: RunPath,
     model: Annotated[
@@ -80,6 +84,7 @@ def critique(
     say_ending(run, reason, STORED)
 
 
+@app.command(cls=OnCluster)
 def label(
     run: RunPath,
     model: Annotated[str | None, typer.Option(help="Model that labels.")] = None,
@@ -124,6 +129,7 @@ review_app = typer.Typer(
     help="Look at what critics made of a run, and exchange ratings with people: "
     "review RUN, review export, review import.",
 )  # fmt: skip
+app.add_typer(review_app, name="review")
 
 
 @review_app.command("show")
@@ -175,6 +181,7 @@ def import_(
 
 
 critics_app = typer.Typer(help="Look at the critics, and test them.", no_args_is_help=True)
+app.add_typer(critics_app, name="critics")
 
 
 @critics_app.command("list")

@@ -33,6 +33,8 @@ from scenarios.library import adapted, find_scenario, load_scenario
 from scenarios.scenario import Scenario
 from scenarios.terminal import printable
 
+app = typer.Typer()
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -51,6 +53,7 @@ ForceOption = Annotated[bool, typer.Option(help="Write over files that are there
 SeedOption = Annotated[int, typer.Option(help="Seed of the sampling.")]
 
 
+@app.command()
 def adapt(
     file: Annotated[str, typer.Argument(help="Scenario file, or id of a shipped scenario.")],
     culture: CulturesOption,
@@ -94,6 +97,7 @@ def adapt(
         raise typer.Exit(1)
 
 
+@app.command()
 def generate(
     norm: Annotated[str, typer.Option(help="The expectation to put under strain, one sentence.")],
     culture: Annotated[str, typer.Option(help="ISO alpha-3, as in CHN.")],

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from training.experiment.stages import Stage
     from training.experiment.study import Study
 
+app = typer.Typer()
+
 experiment_app = typer.Typer(
     no_args_is_help=True, help="Run a whole study: simulate, train, evaluate, report."
 )
+app.add_typer(experiment_app, name="experiment")
 Config = Annotated[Path, typer.Argument(help="Configuration of the experiment, YAML.")]
 Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
 Only = Annotated[str | None, typer.Option(help="Do this stage only.")]

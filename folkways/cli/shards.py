@@ -11,11 +11,14 @@ from typing import Annotated
 import typer
 
 from scenarios.terminal import printable
-from simulation.launch import utc_now
+from simulation.clock import utc_now
 from simulation.pack import merge as bring_in
 from simulation.pack import pack as write_shards
 
+app = typer.Typer()
 
+
+@app.command()
 def merge(
     run: Annotated[Path, typer.Argument(help="Run directory; made where there is none.")],
     shards: Annotated[str, typer.Argument(help="Folder or URL of shards.")],
@@ -28,6 +31,7 @@ def merge(
     typer.echo(printable(f"{run}: {fresh:,} new shards, {rows:,} rows"))
 
 
+@app.command()
 def pack(
     run: Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")],
     shards: Annotated[str, typer.Argument(help="Folder or URL to write to.")],

@@ -20,7 +20,10 @@ from simulation.spill import attached, bring
 from simulation.store import Store
 from simulation.store_salvage import salvage as salvage_store
 
+app = typer.Typer()
 
+
+@app.command()
 def snapshot(
     run: Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb; it may be live.")],
     file: Annotated[Path, typer.Argument(help="DuckDB file to write.")],
@@ -70,6 +73,7 @@ def _put(copy: Path, part: Path, file: Path) -> None:
         raise UserError(f"'{file}' exists already; choose another name") from error
 
 
+@app.command()
 def salvage(
     run: Annotated[Path, typer.Argument(help="Run directory with a damaged log.duckdb.")],
     out: Annotated[Path, typer.Argument(help="Run directory to make.")],

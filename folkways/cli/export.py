@@ -12,7 +12,10 @@ import typer
 
 from scenarios.terminal import printable
 
+app = typer.Typer()
 
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")],
     folder: Annotated[Path, typer.Argument(help="Folder to make; empty, missing, or done.")],

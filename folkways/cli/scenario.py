@@ -34,9 +34,13 @@ from scenarios.skeleton import MAX_ROLES, write_skeleton
 from scenarios.source import load_yaml
 from scenarios.terminal import printable
 
+app = typer.Typer()
+
 scenario_app = typer.Typer(help="Check, write and find scenario files.", no_args_is_help=True)
 culture_app = typer.Typer(help="Look at cultures, or write your own.", no_args_is_help=True)
 persona_app = typer.Typer(help="Look at personas, or draw new ones.", no_args_is_help=True)
+app.add_typer(culture_app, name="culture")
+app.add_typer(persona_app, name="persona")
 
 
 def _print(text: str, err: bool = False) -> None:

@@ -11,7 +11,10 @@ from agents.readiness import lacking
 from scenarios.terminal import printable
 from simulation.study_folder import write_study
 
+app = typer.Typer()
 
+
+@app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the study, and of its folder here.")],
 ) -> None:

@@ -18,10 +18,13 @@ from agents.readiness import WAYS, usable
 from scenarios.errors import UserError
 from scenarios.terminal import printable
 
+app = typer.Typer()
+
 LONGEST = 60
 """Characters of what a file says of itself."""
 
 
+@app.command()
 def models() -> None:
     """List what --model takes, what of it works here, and the GGUF files of other programs."""
     _say("What --model takes:")

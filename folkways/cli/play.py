@@ -1,4 +1,4 @@
-"""Commands that play scenes: `run`, `scenario show`, `scenario play`.
+"""Commands about one scene: `scenario check`, `scenario show`, `scenario play`.
 
 Invariant: everything printed that a scenario or a model wrote passes through `printable`.
 """
@@ -19,8 +19,8 @@ from agents.actor import ReplyForm
 from agents.event_loop import run_to_end
 from agents.health import Guarded
 from agents.model import default_reply_form, open_model
+from folkways.cli.scenario import report
 from scenarios.casting import cast_scenario
-from scenarios.commands import report
 from scenarios.culture import add_cultures, load_cultures, named_culture
 from scenarios.errors import UserError
 from scenarios.library import adapted, find_scenario, library, load_scenario
@@ -31,18 +31,17 @@ from scenarios.source import read_yaml
 from scenarios.terminal import printable
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import CallSettings
-from simulation.config import RunConfig, load_config, parse_config
-from simulation.ending import say_ending
+from simulation.clock import utc_now
+from simulation.config import RunConfig, parse_config
 from simulation.entry import Entry
 from simulation.episode import Conditions, Episode, play_episode
-from simulation.forecast import forecast, too_long
-from simulation.launch import launch, utc_now
+from simulation.forecast import too_long
 from simulation.live import entry_text, heard_by_some
-from simulation.metrics import MetricsPort, serving
-from simulation.placement import KeepShards, Ray, Shards, Workers, cluster_of
 from simulation.plan import make_plan, people_for, require_sound
 from simulation.policy import require_policies
 from simulation.stage import Stage
+
+app = typer.Typer()
 
 CastSource = Annotated[str, typer.Option("--cast", help="Who may be cast: authored or sampled.")]
 Pools = Annotated[
@@ -50,48 +49,7 @@ Pools = Annotated[
 ]
 
 
-def run(
-    config: Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")],
-    override: Annotated[
-        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Play so many episodes at most.")] = None,
-    model: Annotated[str | None, typer.Option(help="Play with this model.")] = None,
-    dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
-    fresh: Annotated[bool, typer.Option(help="Start over; the old run is set aside.")] = False,
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Also play what failed too often to be tried again.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
-    ray: Ray = None,
-    workers: Workers = None,
-    shards: Shards = None,
-    keep_shards: KeepShards = False,
-    metrics: MetricsPort = None,
-) -> None:
-    """Play the scenes of a configuration; the same command again goes on where it stopped."""
-    cluster = cluster_of(ray, workers, shards, keep_shards)
-    overrides = [*(override or []), *([f"model.name={model}"] if model else [])]
-    plan = make_plan(load_config(config, overrides))
-    if dry_run:
-        sums = forecast(plan, limit)
-        model = f"model              {plan.config.model.name}, reply form {plan.form}"
-        typer.echo(printable(model))
-        typer.echo(f"episodes           {sums.episodes:,}")
-        typer.echo(f"calls              {sums.calls:,} at most")
-        typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
-        typer.echo(f"completion tokens  {sums.completion_tokens:,} at most")
-        for line in too_long(plan):
-            typer.echo(printable(f"warning: {line}"), err=True)
-        return
-    with serving(metrics, quiet):
-        reason = launch(
-            plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster, retry=retry
-        )
-    folder = Path(plan.config.out) / plan.config.name
-    say_ending(folder, reason, "all episodes are stored")
-
-
+@app.command()
 def check(
     files: Annotated[
         list[str] | None, typer.Argument(help="Files or ids of shipped scenarios; none for all.")
@@ -130,6 +88,7 @@ def check(
     report(paths, people, further if model or context else lambda _: [])
 
 
+@app.command()
 def show(
     scenario: Annotated[str, typer.Argument(help="Id of a shipped scenario, or a file.")],
     culture: Annotated[str | None, typer.Option(help="Culture to play it in, or its file.")] = None,
@@ -158,6 +117,7 @@ def show(
                     typer.echo(printable(f"[{message['role']}]\n{message['content']}\n"))
 
 
+@app.command()
 def play(
     scenario: Annotated[str, typer.Argument(help="Id of a shipped scenario, or a file.")],
     model: Annotated[str, typer.Option(help="Model that plays.")] = "embedded",

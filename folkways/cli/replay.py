@@ -10,17 +10,20 @@ from typing import Annotated
 
 import typer
 
+from folkways.cli.ending import say_ending
 from scenarios.terminal import printable
 from simulation.branching import Wanted
 from simulation.branching import branch as start_branches
 from simulation.budget import BudgetConfig
-from simulation.ending import say_ending
 from simulation.reproduction import reproduce
+
+app = typer.Typer()
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 
 
+@app.command()
 def branch(
     run: RunPath,
     episode: Annotated[str, typer.Argument(help="Id of an episode or its beginning.")],
@@ -48,6 +51,7 @@ def branch(
     say_ending(run, done.reason, f"branches of {done.parent_id} after turn {at} are stored")
 
 
+@app.command()
 def replay(
     run: RunPath,
     episode: Annotated[

@@ -1,4 +1,4 @@
-"""Commands that read a run: `sql`, `schema`, `view`.
+"""Commands that query a run: `sql`, `schema`.
 
 Invariant: none of them changes the run or keeps it open while its output waits to be read, and
 what a model wrote cannot steer the terminal.
@@ -15,23 +15,18 @@ import typer
 from typer.core import TyperCommand
 
 from scenarios.errors import UserError
-from scenarios.file import write_named
 from scenarios.terminal import printable
 from simulation.child import in_child
 from simulation.output import console_for, output, refuse_to_overwrite
-from simulation.query import find_episode, open_reader, part_of, run_query, write_parquet
+from simulation.query import open_reader, part_of, run_query, write_parquet
 from simulation.result import print_table, write_csv, write_json
 from simulation.schema import load_schema, print_schema
 from simulation.shell import run_shell
-from simulation.stored_scenario import as_stored
-from simulation.transcript import load_transcript, render_page, render_text
+
+app = typer.Typer()
 
 SHOWN = 100
 """Rows that a table shows unless told otherwise."""
-EPISODES = """
-select e.episode_id, s.title, e.culture_id, e.model, e.turns, e.exit_reason, e.started_at
-from episodes e join scenarios s using (scenario_hash) order by e.started_at desc, e.episode_id
-"""
 
 
 class SqlCommand(TyperCommand):
@@ -55,6 +50,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 Rows = Annotated[int, typer.Option("--rows", min=0, help="Rows a table shows; 0 for all.")]
 
 
+@app.command(cls=SqlCommand)
 def sql(
     run: RunPath,
     query: Annotated[
@@ -107,6 +103,7 @@ def sql(
             part_of(parquet).unlink(missing_ok=True)
 
 
+@app.command()
 def schema(
     run: RunPath,
     names: Annotated[
@@ -118,45 +115,6 @@ def schema(
     def work(stream: TextIO) -> None:
         with closing(open_reader(run)) as con:
             print_schema(load_schema(con, names or ()), console_for(stream))
-
-    with output() as stream:
-        in_child(work, stream)
-
-
-def view(
-    run: RunPath,
-    episode: Annotated[
-        str | None, typer.Argument(help="Id of an episode or its beginning; none for the latest.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="Write one self-contained web page.")
-    ] = None,
-    private: Annotated[
-        bool, typer.Option("--private/--no-private", help="Show goals and secrets.")
-    ] = True,
-    listed: Annotated[bool, typer.Option("--list", help="List the episodes instead.")] = False,
-    rows: Rows = SHOWN,
-    force: Force = False,
-) -> None:
-    """Print the transcript of an episode, or write it as a web page."""
-    if html:
-        refuse_to_overwrite(html, force)
-
-    def work(stream: TextIO) -> None:
-        with closing(open_reader(run)) as con:
-            console = console_for(stream)
-            if listed:
-                print_table(run_query(con, EPISODES), console, rows or None)
-                return
-            id_ = find_episode(con, episode)
-            with as_stored(id_):
-                transcript = load_transcript(con, id_)
-                if html:
-                    write_named(html, render_page(transcript, private))
-                    console.print(printable(str(html)), markup=False, soft_wrap=True)
-                    return
-                for part in render_text(transcript, private):
-                    console.print(part)
 
     with output() as stream:
         in_child(work, stream)

@@ -11,14 +11,18 @@ from typing import Annotated
 
 import typer
 
+from folkways.cli.ending import say_ending
+from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
 from scenarios.terminal import printable
-from simulation.ending import say_ending
-from simulation.metrics import MetricsPort, serving
-from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers, cluster_of
+from simulation.metrics import serving
+from simulation.placement import cluster_of
+
+app = typer.Typer()
 
 spa_app = typer.Typer(
     no_args_is_help=True, help="CultureSPA: train a model on where a culture changes its answers."
 )
+app.add_typer(spa_app, name="spa")
 
 Config = Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")]
 Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
@@ -125,7 +129,7 @@ def select(
     model: Annotated[str | None, typer.Option(help="Answers of this model.")] = None,
 ) -> None:
     """Step 3: choose answers to train on, and write them as a corpus for `folkways train`."""
-    from simulation.launch import utc_now
+    from simulation.clock import utc_now
     from simulation.section import validated
     from training.spa.corpus import export_selection, find_source, made_already
     from training.spa.select import SelectConfig
@@ -166,7 +170,7 @@ def import_(
     add: Annotated[bool, typer.Option("--add", help="Further answers beside stored ones.")] = False,
 ) -> None:
     """Store answer sheets in the released layout, for `eval wvs report` to score."""
-    from simulation.launch import utc_now
+    from simulation.clock import utc_now
     from training.spa.intake import Source, import_sheets
 
     countries = [name.strip() for name in country.split(",")] if country else []

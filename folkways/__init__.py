@@ -1,0 +1,1 @@
+"""folkways: social simulation with culture-conditioned persona agents, every turn in DuckDB."""
