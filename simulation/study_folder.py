@@ -11,13 +11,14 @@ from pathlib import Path
 from string import Template
 
 from scenarios.errors import UserError
+from scenarios.file import remove
 from scenarios.schema import json_schema
 from scenarios.secrets import refuse_secrets
 
 _TEMPLATES = Path(__file__).with_name("study")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_HIDDEN = {"gitignore": ".gitignore"}
-"""Files whose templates are named without the dot, so that they ignore nothing here."""
+_HIDDEN = {"ignore.txt": ".gitignore"}
+"""Names of files whose templates are named otherwise, so that they ignore nothing here."""
 
 
 def write_study(name: str, parent: Path = Path()) -> list[Path]:
@@ -32,30 +33,31 @@ def write_study(name: str, parent: Path = Path()) -> list[Path]:
             "80, a letter or digit first), as in bread-2026; go to the folder it belongs in first"
         )
     refuse_secrets({"name": name}, "")
-    folder, written = parent / name, []
+    folder, beside = parent / name, parent / f".{name}.part"
     try:
-        folder.mkdir(exist_ok=True)
-        if any(folder.iterdir()):
-            raise UserError(f"'{folder}' is there already and is not empty; choose another name")
-        for template in sorted(_TEMPLATES.rglob("*")):
-            place = template.relative_to(_TEMPLATES)
-            file = folder / place.with_name(_HIDDEN.get(place.name, place.name))
-            if template.is_dir():
-                file.mkdir()
-                continue
-            text = Template(template.read_text(encoding="utf-8")).safe_substitute(name=name)
-            written.append(_write(file, text))
-        schema = json.dumps(json_schema(), indent=2, ensure_ascii=False)
-        written.append(_write(folder / "scenarios" / "scenario.schema.json", f"{schema}\n"))
-    except FileExistsError as error:
-        told = f"'{folder}' is there already and is a file; choose another name"
-        raise UserError(told) from error
+        there = folder.is_symlink() or folder.exists()
+        if there and (folder.is_symlink() or not folder.is_dir() or any(folder.iterdir())):
+            told = f"'{folder}' is there already and is not an empty folder; choose another name"
+            raise UserError(told)
+        remove(parent, beside)  # of an attempt that was killed
+        written = _write(name, beside)
+        beside.rename(folder)
     except OSError as error:
-        raise UserError(f"cannot write '{error.filename}': {error.strerror}") from error
-    return sorted(written)
+        raise UserError(f"cannot write '{folder}': {error.strerror}") from error
+    finally:
+        remove(parent, beside)
+    return [folder / file for file in written]
 
 
-def _write(file: Path, text: str) -> Path:
-    with file.open("x", encoding="utf-8") as stream:
-        stream.write(text)
-    return file
+def _write(name: str, folder: Path) -> list[Path]:
+    """Write all files into a new folder; return where they are in it."""
+    schema = json.dumps(json_schema(), indent=2, ensure_ascii=False)
+    texts = {Path("scenarios/scenario.schema.json"): f"{schema}\n"}
+    for template in _TEMPLATES.rglob("*.*"):
+        place = template.relative_to(_TEMPLATES)
+        text = Template(template.read_text(encoding="utf-8")).safe_substitute(name=name)
+        texts[place.with_name(_HIDDEN.get(place.name, place.name))] = text
+    for place, text in texts.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text, encoding="utf-8")
+    return sorted(texts)

@@ -57,7 +57,8 @@ def try_run(folder: Path, timeout_s: float) -> str:
     try:
         made = mkdtemp(prefix=".folkways-trial-", dir=folder)
     except OSError as error:
-        raise TrialFailed(f"{folder} cannot be written: {error.strerror}") from error
+        reason = f"{folder} cannot be written: {error.strerror}; go to a folder of your own"
+        raise TrialFailed(reason) from error
     try:
         found = _in_process("run", made, timeout_s)
     finally:

@@ -374,6 +374,7 @@ def test_what_is_there_is_kept(tmp_path: Path) -> None:
             assert "is there already" in str(refused.exception)
         assert run("new", "empty").exit_code == 0
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    assert {path.name for path in tmp_path.iterdir()} == {"full", "file", "empty"}
     assert (tmp_path / "file").read_text() == "mine"
 
 

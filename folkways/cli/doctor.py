@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from agents.embedded import INSTALL
-from agents.readiness import lacking, lacking_weights, missing_packages, versions_of
+from agents.readiness import TORCH, lacking, lacking_weights, missing_packages, versions_of
 from scenarios.secrets import redacted
 from scenarios.terminal import printable
 from simulation.machine import Fact, machine_facts
@@ -28,11 +28,15 @@ ENGINES = {"fake": 20.0, "llama": 60.0, "hf": 120.0, "vllm": 180.0}
 RUN_S, MODEL_S = 60.0, 300.0
 """Seconds that a run, and a model that the user names, may take."""
 FURTHER = {
-    "train": (("torch", "transformers", "peft", "trl", "matplotlib"), "adapters: folkways train"),
-    "eval": (("numpy", "scipy", "matplotlib", "pyreadstat", "sacrebleu"), "folkways eval wvs"),
+    "train": (
+        ("torch", "transformers", "peft", "trl", "matplotlib"), "adapters, with folkways train"
+    ),
+    "eval": (
+        ("numpy", "scipy", "matplotlib", "pyreadstat", "sacrebleu"), "surveys, with folkways eval"
+    ),
     "abilities": (("lm_eval",), "folkways eval abilities"),
-    "ray": (("ray",), "several machines: folkways run --ray"),
-    "metrics": (("prometheus_client",), "Prometheus: folkways run --metrics"),
+    "ray": (("ray",), "several machines, with folkways run --ray"),
+    "metrics": (("prometheus_client",), "Prometheus, with folkways run --metrics"),
     "socks": (("socksio",), "a SOCKS proxy"),
 }
 """Extras beside those of engines, by name: their packages and what they are for."""
@@ -62,8 +66,7 @@ def doctor(
 
 def examine(model: str | None, quick: bool) -> Iterator[Fact]:
     """Yield what there is, then what works, each as soon as it is known."""
-    home = Path("runs") if Path("runs").is_dir() else Path()
-    folder = home.resolve()
+    folder = (Path("runs") if Path("runs").exists() else Path()).resolve()
     yield from machine_facts(folder, os.environ)
     yield from map(_extra, FURTHER)
     if quick:
@@ -107,8 +110,9 @@ def _engine(engine: str, quick: bool) -> Fact:
 def _extra(name: str) -> Fact:
     packages, purpose = FURTHER[name]
     if missing := missing_packages(packages):
-        words = f"for {purpose}: pip install 'folkways[{name}]' ({', '.join(missing)} missing)"
-        return Fact(name, "--", words)
+        first = f"{TORCH}, then " if "torch" in missing else ""
+        words = f"for {purpose}: {first}pip install 'folkways[{name}]'"
+        return Fact(name, "--", f"{words} (missing: {', '.join(missing)})")
     return Fact(name, "ok", f"for {purpose}")
 
 
