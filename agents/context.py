@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.engines.gguf_file import read_model
-from agents.model import CONTEXT
+from agents.model import CONTEXT, whole_name
 from scenarios.errors import UserError
 
 EMBEDDED = 8192
@@ -31,8 +31,8 @@ def context_length(name: str, options: Mapping[str, Any]) -> int | None:
         if type(stated) is not int or stated < 1:
             raise UserError(f"model option context: {stated!r} is not a number of tokens from 1")
         return stated
-    engine, _, spec = name.partition(":")
-    known = EMBEDDED if "embedded" in (engine, spec) else None
+    engine, _, spec = whole_name(name).partition(":")
+    known = EMBEDDED if spec == "embedded" else None
     if engine in ("hf", "vllm") and known is None:
         known = _configured(spec)
     if engine == "llama":

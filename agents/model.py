@@ -178,7 +178,7 @@ class CallFailed(Exception):
 
 
 ENGINES = {
-    "embedded": "agents.engines.transformers:from_spec",
+    "embedded": "agents.engines.llama:from_spec",
     "fake": "agents.engines.fake:from_spec",
     "hf": "agents.engines.transformers:from_spec",
     "llama": "agents.engines.llama:from_spec",
@@ -189,6 +189,14 @@ ENGINES = {
 """Engine names to factories; a factory takes what follows the colon of a model's name, and the
 user's options.
 """
+SHORT = {"embedded": "llama:embedded"}
+"""Short names of models; only whole names are recorded, so that what was once stored under a short
+one stays apart from what it stands for now."""
+
+
+def whole_name(name: str) -> str:
+    """Return a model's name with its engine."""
+    return SHORT.get(name, name)
 
 
 def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
@@ -200,6 +208,7 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
     """
     settings = {key: value for key, value in (options or {}).items() if key != "environ"}
     refuse_secrets({"model": name, "options": settings}, "")
+    name = whole_name(name)
     engine, _, rest = name.partition(":")
     spec = rest or engine
     told = CONTEXT if engine not in SIZES_CONTEXT else None
@@ -211,9 +220,15 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
     try:
         model: Model = factory(spec, **own)
     except TypeError as error:
-        raise UserError(f"model '{name}': {error}") from error
+        raise UserError(_misfit(name, error)) from error
     model.name = name
     return model
+
+
+def _misfit(name: str, error: TypeError) -> str:
+    words = str(error).rpartition("__init__() ")[2]
+    elsewhere = "; hf:embedded and vllm:embedded have options of their own, see docs/models.md"
+    return f"model '{name}': {words}{elsewhere if name in SHORT.values() else ''}"
 
 
 CONTEXT = "context"

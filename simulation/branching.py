@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agents.event_loop import run_to_end
-from agents.model import ENGINES, Model
+from agents.model import ENGINES, Model, whole_name
 from scenarios.errors import UserError
 from scenarios.registry import require_allowed
 from simulation.branch import Branch, Changes, changed, go_on, read_changes, with_model
@@ -139,7 +139,7 @@ class _Launch:
     ) -> None:  # fmt: skip
         self.store, self.fork, self.wanted = store, fork, wanted
         self.budget, self.progress, self.utc = budget, progress, utc
-        self.model = wanted.model or fork.parent.config.model.name
+        self.model = whole_name(wanted.model or fork.parent.config.model.name)
 
     def branches(self) -> list[Branch]:
         """Return the branches that are asked for."""

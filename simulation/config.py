@@ -14,7 +14,13 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from agents.model import Model, Sampling, default_reply_form, shaping_options
+from agents.model import (
+    Model,
+    Sampling,
+    default_reply_form,
+    shaping_options,
+    whole_name,
+)
 from agents.view import Conditioning
 from scenarios.scenario import Limits
 from scenarios.secrets import redacted
@@ -22,19 +28,20 @@ from simulation.budget import BudgetConfig
 from simulation.draft import DraftCritic, InLoopConfig
 from simulation.engines import CacheConfig
 from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.section import Section, read_settings, validated
+from simulation.section import ModelName, Section, read_settings, validated
 
 
 class ModelConfig(Section):
     """The model and how its tokens are drawn."""
 
-    name: str = "embedded"
+    name: ModelName = Field(default="embedded", validate_default=True)
     """embedded, vllm:PATH_OR_ID, hf:PATH_OR_ID, openai:NAME@BASE_URL, pool:FILE.yaml, fake, or an
     import path."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the engine, such as `prices` or `max_batch`."""
     reply_form: Literal["auto", "json", "script"] = "auto"
-    """auto: `script` for the embedded model, `json` for others."""
+    """auto: `script` for the embedded model and for GGUF files without a chat template, `json` for
+    others."""
     temperature: float = Field(default=0.75, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     min_p: float = Field(default=0.05, ge=0, lt=1)
@@ -166,5 +173,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             found += differences(before, after, f"{prefix}{key}.")
         elif before != after:
-            found.append(redacted(f"{prefix}{key}: {before!r:.60} -> {after!r:.60}"))
+            then = ", then on transformers," if _meant_other(before, after) else ""
+            found.append(redacted(f"{prefix}{key}: {before!r:.60}{then} -> {after!r:.60}"))
     return found
+
+
+def _meant_other(before: Any, after: Any) -> bool:
+    """Return whether a run was begun on a short name that stood for another engine then."""
+    return isinstance(before, str) and before != after == whole_name(before)

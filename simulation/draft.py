@@ -19,7 +19,7 @@ from agents.model import Model, Sampling
 from agents.reply import Act, Unreadable, read_object, sound
 from agents.template import load_template
 from agents.view import RoleView
-from simulation.section import Section
+from simulation.section import ModelName, Section
 from simulation.stage import Stage
 
 SEEN = 30
@@ -54,7 +54,7 @@ class InLoopConfig(Section):
 
     critics: tuple[Literal["detectors", "model"], ...] = Field(("detectors", "model"), min_length=1)
     """Who looks at a draft: the detectors, which cost no call, then a model."""
-    model: str | None = None
+    model: ModelName | None = None
     """The model that judges; null: the one that plays."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of its engine, where it is not the one that plays."""

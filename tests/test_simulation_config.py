@@ -61,3 +61,22 @@ def test_differences_are_dotted() -> None:
         "seed: 1 -> None",
         "themes: None -> []",
     ]
+
+
+def test_the_short_name_of_a_model_is_recorded_whole() -> None:
+    data = {
+        "name": "a", "critique": {"models": ["embedded"]}, "label": {"model": "embedded"},
+        "in_loop": {"model": "embedded"},
+    }  # fmt: skip
+    config = parse_config(data, "")
+    assert config.model.name == config.label.model == config.in_loop.model == "llama:embedded"
+    assert config.critique.models == ("llama:embedded",)
+    assert parse_config({"name": "a", "model": {"name": "hf:embedded"}}, "").model.name[:3] == "hf:"
+
+
+def test_a_run_of_the_engine_that_embedded_stood_for_before_is_not_continued() -> None:
+    now = resolve(parse_config({"name": "a"}, ""), {})
+    before = now | {"model": now["model"] | {"name": "embedded"}}
+    assert config_hash(shaping(before)) != config_hash(shaping(now))
+    told = "model.name: 'embedded', then on transformers, -> 'llama:embedded'"
+    assert differences(before, now) == [told]

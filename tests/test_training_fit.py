@@ -414,7 +414,7 @@ def test_the_embedded_model_learns(corpus: Path, tmp_path: Path) -> None:
     assert losses(folder)[2] < losses(folder)[0]
     assert max(
         abs(a - b)
-        for a, b in zip(scores("embedded"), scores("embedded", adapter=str(folder)), strict=True)
+        for a, b in zip(scores("hf:embedded"), scores("hf:embedded", adapter=str(folder)), strict=True)
     ) > 0.01  # fmt: skip
 
 

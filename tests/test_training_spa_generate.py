@@ -610,7 +610,7 @@ def test_the_published_settings_are_the_defaults() -> None:
     assert (made.seeds, made.generated) == (3, 2)
     sampling = chosen.sampling(1)
     assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.9, 0.95, 256)
-    assert chosen.form == "script" and chosen.model.name == "embedded"
+    assert chosen.form == "script" and chosen.model.name == "llama:embedded"
 
 
 def test_the_configurations_in_the_docs_are_valid(tmp_path: Path) -> None:

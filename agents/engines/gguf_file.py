@@ -129,6 +129,11 @@ def read_model(path: Path) -> GgufFile:
 
 def check_adapter(path: Path, model: GgufFile) -> None:
     """Raise UserError unless `path` is a LoRA adapter that fits the model."""
+    if path.is_dir():
+        raise UserError(
+            f"{path} is a folder, and llama.cpp takes adapters as GGUF; for an adapter in the PEFT "
+            "format name the model hf:NAME or vllm:NAME, such as hf:embedded"
+        )
     adapter = _read_parts(path)
     if adapter.metadata.get("general.type") != "adapter":
         raise UserError(f"{path} is a model, not a LoRA adapter; give an adapter as GGUF")

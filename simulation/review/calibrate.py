@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agents.event_loop import run_to_end
+from agents.model import whole_name
 from folkways.provenance import versions
 from scenarios.errors import UserError
 from scenarios.terminal import printable
@@ -49,6 +50,7 @@ def calibrate(
 
     Raises UserError as a critique does, and where the folder holds another set.
     """
+    model = whole_name(model)
     kind, cases = ("injections", load_injected()) if injections else ("calibration", load_cases())
     name = f"{kind}-" + re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-")[:60]
     run = out / name

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from agents.critic import CRITICS
 from agents.model import Sampling
-from simulation.section import Section
+from simulation.section import ModelName, Section
 
 
 class JudgeSettings(Section):
@@ -32,7 +32,7 @@ class CritiqueConfig(JudgeSettings):
 
     critics: tuple[str, ...] = tuple(CRITICS)
     """Names or import paths; `meta` goes last, since it reads the others' verdicts."""
-    models: tuple[str, ...] = ()
+    models: tuple[ModelName, ...] = ()
     """Judge models; empty: the model that played."""
     samples: int = Field(default=1, ge=1, le=25)
     """Answers of each judge to each question."""
@@ -53,7 +53,7 @@ class LabelConfig(JudgeSettings):
     max_tokens: int = Field(default=160, ge=16)
     """Completion tokens of one label."""
 
-    model: str | None = None
+    model: ModelName | None = None
     """Null: the model that played."""
     temperature: float = Field(default=0.0, ge=0)
     taxonomy: str | None = None
