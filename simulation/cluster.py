@@ -284,7 +284,6 @@ class ClusterCrew(Crew[Item]):
         prompt, completion = manifest.prompt_tokens, manifest.completion_tokens
         progress.done += len(manifest.items)
         progress.turns += manifest.turns
-        progress.tokens += completion
         progress.outcomes.update(manifest.outcomes)
         if manifest.cost is not None:
             progress.cost = (progress.cost or 0.0) + manifest.cost

@@ -65,7 +65,9 @@ class Crew(Generic[Item]):
         self.draining = False
         self._unavailable: ModelUnavailable | None = None
         self.heartbeat = Heartbeat(store.path.parent, progress, budget, self.models)
-        self._before = (budget.prompt_tokens, budget.completion_tokens, budget.cost)
+        written = budget.completion_tokens
+        self._before = (budget.prompt_tokens, written, budget.cost)
+        progress.written = lambda: budget.completion_tokens - written
         self._finished: asyncio.Queue[Record | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -46,8 +46,8 @@ class Progress:
         self.quiet, self.noun, self.stage = quiet, noun, stage
         self.state: Literal["starting", "working", "draining"] = "starting"
         self.total = self.already = self.done = self.live = self.turns = 0
-        self.tokens = 0
-        """Completion tokens of finished records, but of those that came out of the cache."""
+        self.written: Callable[[], int] = lambda: 0
+        """Returns the completion tokens of all calls that have ended, none from the cache."""
         self.recalled = 0
         """Answers that came out of the cache."""
         self.cost: float | None = None
@@ -68,7 +68,6 @@ class Progress:
                 if call.get("endpoint") == CACHED:
                     self.recalled += 1
                     continue
-                self.tokens += call["completion_tokens"] or 0
                 if call["cost"] is not None:
                     self.cost = (self.cost or 0.0) + call["cost"]
 
@@ -99,11 +98,9 @@ class Progress:
     def line(self) -> str:
         """Return the state as one line."""
         seconds = max(time.monotonic() - self._began, 1e-9)
-        parts = [
-            f"{self.done}/{self.total} {self.noun}",
-            f"{self.live} live",
-            f"{self.tokens / seconds:.0f} tokens/s",
-        ]
+        parts = [f"{self.done}/{self.total} {self.noun}", f"{self.live} live"]
+        if tokens := self.written():
+            parts.append(f"{tokens / seconds:.1f} tokens/s")
         if self.turns:
             parts.insert(2, f"{self.turns} turns")
         if self.already:

@@ -173,7 +173,7 @@ def test_what_embedded_cannot_do_names_who_can(tmp_path: Path) -> None:
     assert default_reply_form("embedded") == "script"
     with pytest.raises(UserError, match="unexpected keyword argument 'dtype'; hf:embedded and"):
         open_model("embedded", {"dtype": "float32"})
-    with pytest.raises(UserError, match="'dtype'$"):
+    with pytest.raises(UserError, match=r"'dtype'$"):
         open_model("llama:other.gguf", {"dtype": "float32"})
     model = read_model(write_gguf(tmp_path / "small.gguf"))
     with pytest.raises(UserError, match=r"adapters as GGUF; .* hf:NAME or vllm:NAME"):

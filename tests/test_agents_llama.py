@@ -32,6 +32,7 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 NEAR, FAR = 0.2, 0.5
 """Most that a log-probability of the file as shipped differs from that of its weights in 32 bits,
 above -5 and below: llama.cpp multiplies quantised weights with activations in 8 bits."""
+MARKET = "The market closes at six, and the last stalls are being packed. " * 6
 OPTIONS = (" Paris", " London", " the", " a")
 
 
@@ -137,11 +138,22 @@ def test_stop_strings_end_the_text(run: Run, model: LlamaModel) -> None:
 
 
 def test_a_scene_that_grows_costs_only_its_new_tokens(run: Run, model: LlamaModel) -> None:
-    long = SCENE + " I am well, thank you, and how is your garden?\nANA: The garden is fine.\nBO:"
-    first = run(model.complete(SCENE, GREEDY))
+    short = MARKET + SCENE
+    long = short + " I am well, thank you, and how is your garden?\nANA: The garden is fine.\nBO:"
+    first = run(model.complete(short, GREEDY))
     second = run(model.complete(long, GREEDY))
     assert second.cached_tokens >= first.prompt_tokens - 1
     assert second.prompt_tokens - second.cached_tokens < 30
+
+
+def test_two_roles_of_a_scene_keep_their_prompts(run: Run, model: LlamaModel) -> None:
+    """Though they begin alike, and one asks after the other."""
+    roles = [f"{MARKET} Only {who} knows of {what} kept in the cellar." * 2 + " So:"
+             for who, what in (("Ana", "nine barrels of plums"), ("Bo", "the ladder and old hens"))]
+    first = [run(model.complete(prompt, GREEDY)) for prompt in roles]
+    again = [run(model.complete(f"{prompt} well, well.", GREEDY)) for prompt in roles]
+    for before, after in zip(first, again, strict=True):
+        assert after.cached_tokens >= before.prompt_tokens - 1
 
 
 def test_a_prompt_that_is_too_long_is_a_failed_call(run: Run, model: LlamaModel) -> None:

@@ -27,6 +27,7 @@ from folkways.cli import main
 from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.config import RunConfig
+from simulation.crew import Crew, Opened
 from simulation.engines import Lent
 from simulation.heartbeat import FOLDER, Beat, Heartbeat, endpoints_of, read_beat
 from simulation.launch import launch
@@ -35,6 +36,7 @@ from simulation.metrics import served, serving
 from simulation.plan import make_plan
 from simulation.progress import Progress
 from simulation.status import Status, read_status
+from simulation.store import Store
 
 ROOT = Path(__file__).parent.parent
 FOLKWAYS = [sys.executable, "-m", "folkways"]
@@ -295,6 +297,21 @@ async def work_together(run: Path, title: str) -> tuple[Status, Status]:
         progress.live = 0
         await beat.stop("done")
     return live, look(run)
+
+
+def test_the_rate_is_that_of_the_calls_that_have_ended_in_this_piece_of_work(
+    tmp_path: Path,
+) -> None:
+    budget = Budget(BudgetConfig(), time.monotonic)
+    budget.add(5, 1000, None)  # before
+    began = time.monotonic()
+    progress = Progress(quiet=True)
+    Crew(Opened((), lambda item, emit: asyncio.sleep(0)), Store(tmp_path), budget, progress, 1)
+    assert "tokens/s" not in progress.line(), "nothing is known before the first call has ended"
+    budget.add(90, 3000, None)
+    time.sleep(0.1)
+    told = re.search(r"^0/0 episodes .* ([\d.]+) tokens/s", progress.line())
+    assert told and 3000 / (time.monotonic() - began) - 1 < float(told[1]) <= 30_000
 
 
 def test_processes_are_added_up_and_nothing_hostile_reaches_the_terminal(

@@ -412,10 +412,8 @@ def test_the_embedded_model_learns(corpus: Path, tmp_path: Path) -> None:
     folder = train(chosen, quiet=True)[0].folder
     assert len(losses(folder)) == 3
     assert losses(folder)[2] < losses(folder)[0]
-    assert max(
-        abs(a - b)
-        for a, b in zip(scores("hf:embedded"), scores("hf:embedded", adapter=str(folder)), strict=True)
-    ) > 0.01  # fmt: skip
+    before, after = scores("hf:embedded"), scores("hf:embedded", adapter=str(folder))
+    assert max(abs(a - b) for a, b in zip(before, after, strict=True)) > 0.01
 
 
 # TRL by itself ----------------------------------------------------------------------------------

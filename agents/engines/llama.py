@@ -38,7 +38,7 @@ SEEDS = 2**32 - 1
 
 
 def from_spec(spec: str, **options: Any) -> LlamaModel:
-    """Return the model for `embedded` or a GGUF file; `options` are LlamaModel's."""
+    """Return the model for a GGUF file, or for `embedded`; `options` are LlamaModel's."""
     return LlamaModel(options.pop("name", f"llama:{spec}"), spec, **options)
 
 

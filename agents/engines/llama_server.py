@@ -23,6 +23,9 @@ PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 Threads that spin for cores that others use made a prompt of seconds take minutes."""
 KEPT_PROMPTS_MIB = 1024
 """Memory for prompts that have left their slots and may come back."""
+SAME_PROMPT = 0.75
+"""Share of a prompt that a slot has to hold to be given it. Prompts of two roles of a scene begin
+alike; below this the second would take the slot of the first, which would be computed anew."""
 SPARE_CONNECTIONS = 4
 """Requests beyond the slots' that the server is given; it counts and templates beside computing."""
 SILENT, ERRORS, INFORMATION = -1, 1, 3
@@ -114,6 +117,7 @@ def _parameters(settings: Settings, key: str, has_gpu: bool) -> Any:
     params.n_ctx = settings.slots * settings.context
     params.kv_unified = False
     params.cache_ram_mib = KEPT_PROMPTS_MIB
+    params.slot_prompt_similarity = SAME_PROMPT
     params.warmup = False
     params.fit_params = has_gpu and settings.gpu_layers is None
     if settings.gpu_layers is not None:

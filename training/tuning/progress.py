@@ -16,6 +16,7 @@ class FitProgress(Progress):
     def __init__(self, quiet: bool, adapter: str) -> None:
         super().__init__(quiet, "steps")
         self.adapter = adapter
+        self.tokens = 0
         self.loss: float | None = None
         self.validation: float | None = None
         self._started: tuple[float, int] | None = None
