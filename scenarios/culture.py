@@ -161,6 +161,16 @@ def add_cultures(files: Iterable[Path]) -> list[Culture]:
     return added
 
 
+def own_cultures() -> tuple[Culture, ...]:
+    """Return the cultures that the user has added, for another process to know."""
+    return tuple(_own.values())
+
+
+def know_cultures(cultures: Iterable[Culture]) -> None:
+    """Have cultures that another process has read count here as well."""
+    _own.update({culture.id: culture for culture in cultures})
+
+
 def forget_cultures() -> None:
     """Leave the shipped cultures alone."""
     _own.clear()

@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from agents.responses import Responses
+from scenarios.culture import own_cultures
 from scenarios.errors import UserError
 from scenarios.registry import code
 from simulation.budget import Budget, BudgetConfig
@@ -176,7 +177,8 @@ class ClusterCrew(Crew[Item]):
             **self._resources,
         )  # fmt: skip
         actor = hired.remote(
-            self.job, self.shelf, name, self.concurrency, limits, self.responses, code()
+            self.job, self.shelf, name, self.concurrency, limits, self.responses, code(),
+            own_cultures(),
         )
         self._actors[name] = actor
         if not await self._started(actor):

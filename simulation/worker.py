@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from agents.responses import Responses
+from scenarios.culture import Culture, know_cultures
 from scenarios.registry import Code, set_code
 from simulation.budget import Budget, BudgetConfig
 from simulation.clock import utc_now
@@ -65,9 +66,11 @@ class Worker:
 
     def __init__(
         self, job: Job[Any], shelf: Shelf, name: str, concurrency: int, limits: BudgetConfig,
-        responses: Responses | None, code: Code | None = None,
+        responses: Responses | None, code: Code | None = None, cultures: Iterable[Culture] = (),
     ) -> None:  # fmt: skip
+        """`code` and `cultures` are what the user has allowed and added."""
         set_code(code or Code())
+        know_cultures(cultures)
         self.job, self.limits = job, limits
         self.writer = ShardWriter(shelf, name, job.stage)
         self.concurrency = concurrency

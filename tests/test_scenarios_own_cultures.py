@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from test_scenarios_registry import command
 
-from scenarios.culture import add_cultures, culture_meant, forget_cultures, load_culture
+from eval.asking.voice import load_voice
+from scenarios.culture import (
+    add_cultures,
+    culture_meant,
+    forget_cultures,
+    load_culture,
+    own_cultures,
+)
 from scenarios.errors import UserError
 from scenarios.population import sample_personas
+from simulation.budget import BudgetConfig
+from simulation.shard import Shelf
+from simulation.worker import Worker
 
 PERSON = {
     "name": "Yann Le Goff", "age": 40, "gender": "man", "pronouns": "he/him",
@@ -103,6 +115,46 @@ def test_a_culture_of_ones_own_is_played_stored_and_judged(
     assert "Brittany" in capsys.readouterr().out
     assert command("culture", "list") == 0
     assert "Brittany" not in capsys.readouterr().out, "another command knows nothing of it"
+
+
+def test_a_culture_of_ones_own_goes_into_corpora_shards_and_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    breton(tmp_path), pool(tmp_path)
+    assert command("scenario", "new", tmp_path / "ladder.yaml") == 0
+    own = "cultures: [XBZ]\nculture_files: [XBZ.yaml]\nmodel: {name: fake}\n"
+    text = f"scenarios: [ladder.yaml]\n{own}cast: {{pools: [people.yaml]}}\n"
+    (tmp_path / "trial.yaml").write_text(text, encoding="utf-8")
+    for words in (
+        ("run", "trial.yaml", "--quiet"), ("pack", "runs/trial", "shards"),
+        ("merge", "again/trial", "shards"),
+        ("export", "again/trial", "corpus", "--preset", "dialogue-only",
+         "--policy", "none", "--cultures", "XBZ"),
+    ):  # fmt: skip
+        assert command(*words) == 0, capsys.readouterr().err
+    (rows,) = (tmp_path / "corpus").glob("train*.jsonl")
+    assert '"XBZ"' in rows.read_text(encoding="utf-8")
+    text = f"name: asked\ntopics: [corruption]\nper_topic: 2\n{own}"
+    (tmp_path / "spa.yaml").write_text(text, encoding="utf-8")
+    assert command("spa", "generate", "spa.yaml", "--quiet") == 0
+    assert command("spa", "collect", "spa.yaml", "--quiet") == 0, capsys.readouterr().err
+    capsys.readouterr()
+    query = "select distinct country from survey_replies join survey_conditions using "
+    assert command("sql", "runs/asked", f"{query}(condition_id) order by all", "--csv") == 0
+    assert capsys.readouterr().out.split() == ["country", "*", "XBZ"]
+    with pytest.raises(UserError, match="has no name for the country 'XBZ'"):
+        load_voice("en").place("XBZ")
+
+
+def test_a_worker_elsewhere_knows_the_users_cultures(tmp_path: Path) -> None:
+    add_cultures([breton(tmp_path)])
+    known = own_cultures()
+    assert load_voice("en").place("XBZ") == "Brittany"
+    forget_cultures()
+    job: Any = SimpleNamespace(stage="run")
+    Worker(job, Shelf(str(tmp_path)), "w-0", 1, BudgetConfig(), None, None, known)
+    assert load_culture("XBZ").name == "Brittany"
 
 
 def test_what_the_sampler_lacks_is_said(tmp_path: Path) -> None:

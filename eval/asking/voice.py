@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from eval.item import Item
 from folkways.provenance import short_hash
+from scenarios.culture import load_cultures
 from scenarios.errors import UserError, unknown_name
 
 VOICES = Path(__file__).parents[1] / "voices"
@@ -120,7 +121,8 @@ class Voice:
         return self._template.render(part=part, **values).strip()
 
     def country(self, country: str) -> str:
-        """Return a country's name. Raises UserError for one that the language's file lacks."""
+        """Return a country's name, in English also that of a culture of the user's own. Raises
+        UserError for one that the language's file lacks."""
         return self._place(country).name
 
     def place(self, country: str) -> str:
@@ -172,6 +174,9 @@ class Voice:
 
     def _place(self, country: str) -> Place:
         if country not in self.words.countries:
+            own = load_cultures().get(country) if self.language == "en" else None
+            if own is not None:
+                return Place(name=own.name)
             raise UserError(
                 f"voices/{self.language}.yaml has no name for the country '{country}'; it has "
                 f"{', '.join(self.words.countries)}"
