@@ -29,7 +29,7 @@ class Template:
         """With `folded`, every value is one line: none of it can look like a line of the prompt."""
         self.name, self.text, self.hash = name, text, short_hash(text)
         environment = ImmutableSandboxedEnvironment(
-            undefined=StrictUndefined, autoescape=False, finalize=_folded if folded else None
+            undefined=StrictUndefined, autoescape=False, finalize=fold if folded else None
         )
         self._macros = environment.from_string(text).module
 
@@ -38,7 +38,8 @@ class Template:
         return function
 
 
-def _folded(value: Any) -> Any:
+def fold(value: Any) -> Any:
+    """Return what a template writes for a value: a text on one line."""
     return one_line(value) if isinstance(value, str) else value
 
 

@@ -35,7 +35,7 @@ from kill_inputs import CASES, HEAVY, Case, make_inputs
 ROOT = Path(__file__).resolve().parent.parent
 KILLS_A_ROUND = 5
 """Kills before a command is left to end and its result is compared."""
-DRAWN = re.compile(r"(_at|_s|_id)$")
+DRAWN = re.compile(r"(_at|_s|_id|seconds|_per_second)$")
 STORE_KEYS = {"episode_id", "scenario_id", "culture_id", "persona_id", "condition_id",
               "question_id", "item_id", "selection_id"}  # fmt: skip
 """Columns of a store whose names look drawn, and are not."""
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="of each command")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="commands, joined by commas")
-    parser.add_argument("--heavy", action="store_true", help="train and merge adapters too")
+    parser.add_argument("--heavy", action="store_true", help="train, merge and study adapters too")
     given = parser.parse_args()
     wanted = given.only.split(",") if given.only else [
         case.name for case in CASES if given.heavy or case.name not in HEAVY

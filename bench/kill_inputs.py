@@ -34,7 +34,15 @@ TRAIN: dict[str, Any] = {
     "cultures": ["DEU"], "save_every": 1,
     "optimisation": {"max_steps": 4, "batch": 2, "max_length": 256},
 }  # fmt: skip
-HEAVY = ("train", "train --merge")
+STUDY: dict[str, Any] = {
+    "name": "study", "model": "tiny", "cultures": ["DEU"], "held_out": [], "engine": "hf",
+    "arms": ["clca"],
+    "simulation": {"themes": ["family-duty"], "model": {"name": "fake"}, "seed": 3},
+    "training": {"optimisation": {"max_steps": 2, "max_length": 1024, "batch": 1}},
+    "evaluation": {"items": ["Q1", "Q7"], "readouts": ["logprobs"]},
+}  # fmt: skip
+NORM = "Nobody asks a guest how long the visit will last."
+HEAVY = ("train", "train --merge", "experiment clca")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +80,14 @@ CASES = (
     Case("scenario adapt", ("scenario", "adapt", "soup-in-town.yaml", "--culture", "MEX,JPN",
                             "--model", "fake:script.yml", "--out", "adapted"), "fresh",
          folder="adapted"),
+    Case("scenario generate", ("scenario", "generate", "--norm", NORM, "--culture", "CHN", "--n",
+                               "3", "--model", "fake:writer.yml", "--out", "written"), "fresh",
+         folder="written"),
     Case("train", ("train", "train.yaml", "--quiet"), "fresh", folder="adapters/trained/DEU"),
     Case("train --merge", ("train", "--merge", "adapters/trained/DEU", "merged"), "train",
          folder="merged"),
+    Case("experiment clca", ("experiment", "clca", "study.yaml", "--quiet"), "fresh",
+         store="runs/study"),
 )  # fmt: skip
 
 
@@ -104,19 +117,21 @@ def make_inputs(
 def _make_fresh(folder: Path, heavy: bool) -> None:
     """Write the configurations."""
     folder.mkdir(parents=True)
-    for name, data in (("trial", RUN), ("survey", SURVEY), ("spa", SPA), ("train", TRAIN)):
+    for name, data in (("trial", RUN), ("survey", SURVEY), ("spa", SPA), ("train", TRAIN),
+                       ("study", STUDY)):  # fmt: skip
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
     _make_script(folder)
     if heavy:
         from chats import row, tiny_model, write_corpus
 
-        tiny_model(folder / "tiny")
+        tiny_model(folder / "tiny", max_position_embeddings=2048)
         write_corpus(folder / "lessons", [row(number, "DEU", 2) for number in range(8)], [])
 
 
 def _make_script(folder: Path) -> None:
-    """Write a scenario, and a model that adapts it as the shipped adaptations do."""
-    from test_agents_author import SOUP, answer_like
+    """Write a scenario, a model that adapts it as the shipped adaptations do, and one that writes
+    one of three others."""
+    from test_agents_author import SOUP, answer_like, plan
 
     from scenarios.layout import lay_out
     from scenarios.library import library
@@ -129,3 +144,7 @@ def _make_script(folder: Path) -> None:
         for place, culture in (("Mexic", "mex"), ("Japan", "jpn"))
     ]
     (folder / "script.yml").write_text(yaml.safe_dump({"rules": rules}), encoding="utf-8")
+    replies = [json.dumps(plan(number)) for number in (1, 2, 3)]
+    (folder / "writer.yml").write_text(
+        yaml.safe_dump({"rules": [{"when": "", "replies": replies}]}), encoding="utf-8"
+    )

@@ -24,8 +24,13 @@ _RUN = re.compile(r"[^\w\s\x00-\x7f]{9,}")
 """Where more than MARKS combining marks can be: none of them is a word character."""
 MARKS = 8
 """Combining marks in a row that stay."""
-_COMPUTED = re.compile(r"[\s\ufeff\u200b']*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_FORMULA = re.compile(r"[\s\ufeff\u200b']*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 """Text that a spreadsheet would take for a formula, or for one behind the guard."""
+_ENDED = re.compile(r"'*[\t\r\n]")
+"""Text that begins by ending a cell."""
+_SEPARATOR = re.compile(r"(?<=[;\t\r\n])")
+"""Where a spreadsheet may begin another cell: in many countries it does at a semicolon, and then
+quotes around a cell that another separator ends keep nothing together."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
@@ -42,13 +47,26 @@ def printable(text: str) -> str:
 
 def guard(text: str) -> str:
     """Return a cell of a CSV file that a spreadsheet shows and does not compute: an apostrophe goes
-    before what it would take for a formula. Numbers stay numbers."""
-    return f"'{text}" if _COMPUTED.match(text) and not _NUMBER.fullmatch(text) else text
+    before what it would take for a formula, at the beginning and behind every semicolon, tab and
+    line end. Numbers stay numbers."""
+    first, *others = _SEPARATOR.split(text)
+    inner = "".join([first, *(f"'{part}" if _computed(part) else part for part in others)])
+    return f"'{inner}" if _computed(text) or _ENDED.match(text) else inner
 
 
 def unguard(cell: str) -> str:
     """Return the text of a cell that `guard` made."""
-    return cell[1:] if cell.startswith("'") and guard(cell[1:]) == cell else cell
+    first, *others = _SEPARATOR.split(cell)
+    text = "".join([first, *map(_bare, others)])
+    return text[1:] if text.startswith("'") and _ENDED.match(text[1:]) else _bare(text)
+
+
+def _bare(part: str) -> str:
+    return part[1:] if part.startswith("'") and _computed(part[1:]) else part
+
+
+def _computed(part: str) -> bool:
+    return bool(_FORMULA.match(part)) and not _NUMBER.fullmatch(part.rstrip(";\t\r\n"))
 
 
 def _unpiled(run: str) -> str:

@@ -127,7 +127,10 @@ def _csv_cell(value: Any, easy: bool) -> Any:
     plain = value if easy else as_json(value)
     if isinstance(plain, str):
         return guard(plain)
-    return plain if easy else "" if plain is None else _dump(plain)
+    if easy or plain is None:
+        return "" if plain is None else plain
+    text = _dump(plain)
+    return text if guard(text) == text else text.replace(";", "\\u003b")  # the same in JSON
 
 
 def _dump(value: Any) -> str:

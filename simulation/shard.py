@@ -284,7 +284,7 @@ def recover(store: Store, cluster: Cluster | None, now: datetime) -> int:
         places[noted] = True
     if cluster and cluster.shards:
         named = shards_of(run, cluster)
-        write_whole(run, run / SHARDS_AT, named)
+        write_whole(run, run / SHARDS_AT, named, private=True)  # a URL may hold a key
         places[named] = kept
     merged = 0
     for place, keep in places.items():

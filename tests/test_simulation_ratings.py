@@ -511,7 +511,7 @@ def test_what_is_no_file_and_no_run(unrated: Path, tmp_path: Path) -> None:
     assert mistake("review", "import", unrated, sheet) == (
         f"cannot read '{sheet}': No such file or directory"
     )
-    assert "Is a directory" in mistake("review", "import", unrated, tmp_path)
+    assert "is not an ordinary file" in mistake("review", "import", unrated, tmp_path)
     sheet.write_text(HEAD)
     assert "there is no run" in mistake("review", "import", tmp_path / "nothing", sheet)
     told = mistake("review", "import", sheet, unrated)

@@ -110,12 +110,12 @@ def test_csv_and_json_bring_back_any_text(rows: list[tuple[Any, ...]]) -> None:
 
 
 def test_csv_guards_what_a_spreadsheet_would_compute() -> None:
-    rows = [("=1+1", -1, -0.5, ["=1"], "-7"), ("a;=1", 2, 1.0, [], "@x")]
+    rows = [("=1+1", -1, -0.5, ["=1"], "-7"), ("a;=1", 2, 1.0, ["b;=1"], "@x")]
     kinds = ["VARCHAR", "INTEGER", "DOUBLE", "VARCHAR[]", "VARCHAR"]
     stream = io.StringIO(newline="")
     write_csv(Result(["=1+1", "b", "c", "d", "e"], kinds, iter(rows)), stream)
     assert stream.getvalue() == (
-        "'=1+1,b,c,d,e\n'=1+1,-1,-0.5,\"[\"\"=1\"\"]\",-7\n\"a;=1\",2,1.0,[],'@x\n"
+        "'=1+1,b,c,d,e\n'=1+1,-1,-0.5,\"[\"\"=1\"\"]\",-7\n\"a;'=1\",2,1.0,\"[\"\"b\\u003b=1\"\"]\",'@x\n"
     )
 
 

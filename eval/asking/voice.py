@@ -16,6 +16,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agents.template import fold
 from eval.item import Item
 from folkways.provenance import short_hash
 from scenarios.culture import load_cultures
@@ -109,7 +110,9 @@ class Voice:
     def __init__(self, words: _Words, items: Mapping[str, Wording] | None, template: str) -> None:
         self.language, self.words, self._items = words.language, words, items
         self.refusals, self.unsure = words.refusals, words.unsure
-        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        environment = ImmutableSandboxedEnvironment(
+            undefined=StrictUndefined, autoescape=False, finalize=fold
+        )
         self._template, self._source = environment.from_string(template), template
         self.hash = short_hash(template + words.model_dump_json())
 
