@@ -46,8 +46,8 @@ def try_model(name: str, timeout_s: float) -> str:
     found = _in_process("model", name, timeout_s)
     speed = found["tokens"] / max(found["seconds"], 1e-3)
     shown = f"{speed:.3g}" if speed < 1000 else "over 1,000"
-    told = f"{shown} tokens/s, one request at a time" if found["tokens"] else "answers"
-    return f"{told}, ready after {found['start_s']:.1f} s"
+    told = f"{shown} tokens/s{found['where']}" if found["tokens"] else "answers"
+    return f"{told}, one request at a time, ready after {found['start_s']:.1f} s"
 
 
 def try_run(folder: Path, timeout_s: float) -> str:
@@ -95,7 +95,7 @@ def _in_process(kind: str, about: str, timeout_s: float) -> dict[str, Any]:
         command = [sys.executable, "-P", "-m", __name__, kind, about, str(timeout_s), str(result)]
         code = ended(command, timeout_s, log)
         if code is None:
-            raise TrialFailed(f"not finished within {timeout_s:g} s")
+            raise TrialFailed(f"not finished within {timeout_s:g} s; if busy, try it alone")
         if not result.is_file():
             raise TrialFailed(f"its process ended with {_ending(code)}{_last_line(log)}")
         found = read_json(result, dict[str, Any])
@@ -148,7 +148,27 @@ async def _write(name: str) -> dict[str, Any]:
         seconds = time.monotonic() - began
     finally:
         await model.close()
-    return {"start_s": start_s, "tokens": tokens, "seconds": seconds}
+    where = _where(name.partition(":")[0])
+    return {"start_s": start_s, "tokens": tokens, "seconds": seconds, "where": where}
+
+
+def _where(engine: str) -> str:
+    """Return what an engine on this machine computes on, in words: a build may not use the GPU."""
+    if engine == "llama":
+        import xllamacpp
+
+        has_gpu = any("GPU" in str(device["type"]) for device in xllamacpp.get_device_info())
+    elif engine == "hf":
+        import torch
+
+        has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    elif engine == "vllm":
+        from vllm.platforms import current_platform
+
+        has_gpu = not current_platform.is_cpu()
+    else:
+        return ""
+    return " on the GPU" if has_gpu else " on the CPU"
 
 
 def _play(folder: Path) -> dict[str, Any]:
