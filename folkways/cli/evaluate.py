@@ -88,7 +88,7 @@ def run(
     cluster = cluster_of(ray, workers, shards, keep_shards)
     with serving(metrics, quiet):
         reason = evaluate(chosen, fresh=fresh, quiet=quiet, cluster=cluster)
-    say_ending(Path(chosen.out) / chosen.name, reason, "all questions are answered")
+    say_ending(Path(chosen.out) / chosen.name, reason, "all questions have been asked")
 
 
 @wvs_app.command()
