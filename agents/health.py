@@ -37,6 +37,7 @@ REMEDIES = {
     "server-error": "see the server's own log",
     "bad-response": "check the address, which usually ends in /v1",
     "prompt-too-long": "give the server a larger context, or play shorter scenes (limits.turns)",
+    "refusal": "see what the provider or a filter before the model does not let pass",
     "parse-failure": "check the model's name, its chat template and the reply form",
     "cut-in-reasoning": "replies are cut off before their text begins: make max_tokens larger, or "
     "switch the model's reasoning off",
@@ -114,7 +115,7 @@ class Guarded:
                     failed.reason, str(failed), failed.attempts, failed.retry_after_s, began=began
                 )
             else:
-                self._answered()  # it was read and judged
+                self._alive()  # it was read and judged
             raise
         except ModelUnavailable as error:
             self.down = str(error)
@@ -125,7 +126,11 @@ class Guarded:
             raise
 
     def _answered(self) -> None:
-        self.works, self._answered_at = True, asyncio.get_running_loop().time()
+        self.works = True
+        self._alive()
+
+    def _alive(self) -> None:
+        self._answered_at = asyncio.get_running_loop().time()
         self._calls = self._requests = 0
 
     def _failed(

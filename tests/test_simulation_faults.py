@@ -128,6 +128,22 @@ def test_one_episode_alone_is_no_result_of_an_endpoint_that_answers_nobody(
     assert results(tmp_path) == {"turn-limit": 1}
 
 
+@pytest.mark.parametrize("refusal", [
+    chat("", finish_reason="content_filter"),
+    error(400, "The response was filtered by the content management policy", code="content_filter"),
+])  # fmt: skip
+def test_an_endpoint_that_refuses_everything_has_no_result(
+    tmp_path: Path, refusal: Answer
+) -> None:
+    fault: Answer | None = refusal
+    with serving(reply=lambda *_: fault or talk()) as server:
+        told = play(tmp_path, server.url, replicates=2)
+        assert "2 of 2 episodes" in told and "refusal 2" in told and "a filter" in told
+        fault = None
+        assert play(tmp_path, server.url, replicates=2) == "done"
+    assert results(tmp_path) == {"turn-limit": 2}
+
+
 def test_what_a_working_model_cannot_say_is_a_result(tmp_path: Path) -> None:
     def reply(body: Any, number: int) -> Answer:
         return chat("%$#") if number > 12 else talk()
