@@ -17,6 +17,10 @@ _WORD = re.compile(r"\w+")
 _ENDS = "[.!?\u2026\u3002\uff01\uff1f\u00bb\u201d\u2019\"')\\]\u3011\uff09*\u2014|]"
 """What may end a sentence before a new speaker."""
 _MARKS = r"(?:\*{1,3}|_{1,2})?"
+_OPENS = r"[\s>#\-\"\u201c\[]{0,8}(?:<\w{1,9}>)?"
+_CLOSES = r"(?:</\w{1,9}>)?[\"\u201d\]\u200b-\u200f\u2060\ufeff]{0,8}"
+"""What may stand around the name of a speaker: list signs, quotes, brackets, tags, nothing seen."""
+_COLON = r"[:\uff1a\ufe13\ufe30\ufe55\u2236\ua789]"
 _ASIDE = (
     r"(?:[(\[\uff08\u3010](?P<aside>[^()\[\]\uff08\uff09\u3010\u3011\n]{1,80})[)\]\uff09\u3011])?"
 )
@@ -93,8 +97,8 @@ def _labels(names: tuple[tuple[str, str], ...]) -> tuple[re.Pattern[str], dict[s
     whole, parts = _aliases(dict(names))
     known = [(alias, role, True) for alias, role in {**parts, **whole}.items()]
     return _compiled(
-        known, rf"(?:^[\s>#\-\"\u201c]*|(?P<end>{_ENDS}\s*)){_MARKS}(?i:the\s+)?",
-        rf"{_MARKS}\s*{_ASIDE}\s*{_MARKS}\s*[:\uff1a]{_MARKS}\s*",
+        known, rf"(?:^|(?P<end>{_ENDS}\s*)){_OPENS}{_MARKS}(?i:the\s+)?",
+        rf"{_MARKS}{_CLOSES}\s*{_ASIDE}\s*{_MARKS}\s*{_COLON}{_MARKS}\s*",
     )  # fmt: skip
 
 
