@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.embedded import require_packages
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import read_json
 
 CONFIG = "adapter_config.json"

@@ -30,6 +30,7 @@ from agents.model import CUT_IN_REASONING, CallFailed, Message, Model, Sampling,
 from agents.reply import Unreadable, read_object, sound
 from agents.template import Template, load_template
 from agents.view import language_name
+from folkways.errors import FolkwaysError
 from scenarios.adaptation import deviations, is_local, people, texts
 from scenarios.check import check_file
 from scenarios.culture import Culture
@@ -53,7 +54,7 @@ SAMPLING = Sampling(temperature=0.7, repetition_penalty=1.05)
 breaks long JSON, in which keys and quotes recur."""
 
 
-class Refused(Exception):
+class Refused(FolkwaysError):
     """No usable scenario came of it; `kind` is short and fit for counting."""
 
     def __init__(self, kind: str, reason: str) -> None:

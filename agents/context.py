@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.engines.gguf_file import read_model
 from agents.model import CONTEXT, whole_name
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 EMBEDDED = 8192
 """Tokens that the context of the embedded model holds."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, Field
 
 from agents.engines.gguf_file import PART
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import inside, read_json
 
 MOST_FILES = 10_000

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from agents.reasoning import join, separate
-from scenarios.errors import UserError
-from scenarios.registry import resolve
+from folkways.errors import FolkwaysError, UserError
+from scenarios.registry import offered, resolve
 from scenarios.secrets import refuse_secrets
 
 
@@ -161,7 +161,7 @@ LONGEST_WAIT_S = 120.0
 """Seconds that an endpoint may ask to be waited for; a call that it puts off for longer fails."""
 
 
-class CallFailed(Exception):
+class CallFailed(FolkwaysError):
     """One call failed for good; `reason` goes into the log beside the message."""
 
     reason: Literal["timeout", "refusal", "server-error", "bad-response", "prompt-too-long"]
@@ -213,7 +213,7 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
     spec = rest or engine
     told = CONTEXT if engine not in SIZES_CONTEXT else None
     own = {key: value for key, value in (options or {}).items() if key != told}
-    if engine in ENGINES:
+    if engine in ENGINES or engine in offered("model"):
         factory = resolve("model", engine, ENGINES)
     else:
         factory, spec = resolve("model", name, ENGINES), name

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 from agents.embedded import packaged_file
 from agents.model import ENGINES
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.naming import own_parts, speakers, words_of
+from folkways.errors import FolkwaysError
 from scenarios.scenario import ACTIONS, Action
 
 MAX_TEXT = 4000
@@ -34,7 +35,7 @@ _TRAILING_EXIT = re.compile(r"^(.+?)\s*\[([^\[\]]+)\]$", re.DOTALL)
 _ASIDE = re.compile(r"^\((whisper(?:s|ing)? )?to ([^()]{1,120})\)\s*", re.IGNORECASE)
 
 
-class Unreadable(Exception):
+class Unreadable(FolkwaysError):
     """The reply has no act in it; the message says why, in words a model can act on."""
 
 

@@ -22,8 +22,8 @@ from agents.adapter import adapter_folder
 from agents.embedded import model_folder, require_packages
 from agents.engines.tokens import first_line, load_tokenizer
 from eval.report.abilities import Measured, changes, read_measured, read_results, table_lines
+from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.errors import UserError
 from scenarios.file import read_json, write_whole
 from simulation.config import differences
 

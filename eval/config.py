@@ -18,7 +18,7 @@ from eval.asking.method import METHODS, Method, method
 from eval.asking.order import Orders
 from eval.asking.voice import languages
 from eval.item import Item, load_items, preset, preset_names
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 from simulation.budget import BudgetConfig
 from simulation.config import config_hash
 from simulation.engines import CacheConfig

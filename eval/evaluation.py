@@ -24,7 +24,7 @@ from eval.asking.remaining import open_sheets, unanswered_questions, with_tries
 from eval.asking.seat import Seat, open_engine, seats_by_engine
 from eval.config import EvalConfig, protocol, protocol_hash
 from eval.people.source import People, gather_people
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.budget import Budget
 from simulation.clock import utc_now
 from simulation.crew import Incomplete, hire

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from scenarios.errors import unknown_name
+from folkways.errors import unknown_name
 
 ITEM_FOLDER = Path(__file__).with_name("items")
 """One YAML file a topic, named by it."""

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.persona import Persona
 from scenarios.problem import suggest
 from scenarios.scenario import Role, Scenario, Selector

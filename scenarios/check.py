@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from folkways.errors import UserError
 from scenarios.adaptation import deviations, load_scenes, relatives
 from scenarios.casting import named_cultures, obstacles
 from scenarios.culture import load_cultures
-from scenarios.errors import UserError
 from scenarios.library import adapted, library
 from scenarios.overlap import NEAR_DUPLICATE, leaks, shingles, similarity
 from scenarios.persona import Persona

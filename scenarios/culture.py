@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.problem import Finding, SourceError, nearest, show_value
 from scenarios.schema import load_model
 from scenarios.source import load_yaml

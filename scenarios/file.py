@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 T = TypeVar("T")
 LARGEST = 256 * 2**20

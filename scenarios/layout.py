@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import write_whole
 from scenarios.scalar import resolve_scalar
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.problem import suggest
 from scenarios.scenario import Scenario
 from scenarios.schema import load_model

@@ -17,7 +17,7 @@ from heapq import heappush, heapreplace
 from pathlib import Path
 from typing import IO, Any
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.persona import Persona, PersonaPool
 from scenarios.problem import Finding, Problem, SourceError, show_value
 from scenarios.schema import load_model, parse

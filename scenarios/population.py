@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from folkways.errors import UserError, unknown_name
 from scenarios.background import tell_background
 from scenarios.culture import load_culture, load_cultures
-from scenarios.errors import UserError, unknown_name
 from scenarios.household import WORDS, draw_family
 from scenarios.occupation import EARLIEST_AGE, EDUCATION_LEVELS, possible_occupations
 from scenarios.persona import Education, Gender, Persona, Settlement

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 Keys = tuple[str | int, ...]
 """The way to a value: `('roles', 'mother', 'knows', 1)`; list items count from 0."""

@@ -10,12 +10,14 @@ import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module, invalidate_caches
 from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,13 @@ class CodeNotAllowed(UserError):
     """A file of somebody else names code, and the user has not allowed it."""
 
 
+GROUPS = {
+    "turn policy": "folkways.turn_policies", "critic": "folkways.critics",
+    "model": "folkways.models",
+}  # fmt: skip
+"""Kinds of extensions, with the entry points at which installed packages offer them."""
+_own: dict[tuple[str, str], Any] = {}
+"""What this process has registered, by kind and name."""
 _code = Code()
 _found: dict[str, str] = {}
 """Modules that were found in a folder, by name, with their file."""
@@ -66,9 +75,27 @@ def look_beside(file: Path, trusted: bool = False) -> None:
         set_code(replace(_code, folders=(*others, folder)))
 
 
+def register(kind: str, name: str, found: Any) -> None:
+    """Have a name stand for an object in this process."""
+    if not name.isprintable() or not name or ":" in name or name != name.strip():
+        raise UserError(f"'{name}' cannot be the name of a {kind}; use letters, digits and hyphens")
+    _own[kind, name] = found
+
+
+def offered(kind: str) -> dict[str, Any]:
+    """Return what this process and installed packages offer, by name: objects and entry points."""
+    return _installed(kind) | {name: found for (of, name), found in _own.items() if of == kind}
+
+
+@cache
+def _installed(kind: str) -> dict[str, EntryPoint]:
+    group = GROUPS.get(kind)
+    return {one.name: one for one in entry_points(group=group)} if group else {}
+
+
 def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
-    """Return the object that `name` stands for: a key of `table`, or a path
-    `package.module:attribute`.
+    """Return the object that `name` stands for: a key of `table`, what was registered or an
+    installed package offers, or a path `package.module:attribute`.
 
     Modules are sought beside the file that names them, in the working folder, and among the
     installed ones. Raises UserError for an unknown name (with the known ones) and for a path that
@@ -77,10 +104,16 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
     if name in table:
         module_name, _, attribute = table[name].partition(":")
         return getattr(import_module(module_name), attribute)
+    further = offered(kind)
+    found = further.get(name)
+    if found is not None and not isinstance(found, EntryPoint):
+        return found
     module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise unknown_name(kind, name, table)
+    if found is None and not (module_name and colon and attribute):
+        raise unknown_name(kind, name, [*table, *further])
     try:
+        if found is not None:
+            return found.load()
         return getattr(_imported(module_name), attribute)
     except UserError:
         raise

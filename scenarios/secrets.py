@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 _NAME = re.compile(
     r"(?i)(^|[_.-])((api|access|auth|secret|private|subscription)[_-]?key|key|token|secret|"

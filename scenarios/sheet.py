@@ -13,7 +13,7 @@ from codecs import getincrementaldecoder
 from pathlib import Path
 from typing import NamedTuple
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import read_bytes
 
 LONGEST = 2**31 - 1

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 MAX_ROLES = 12
 """Roles a skeleton can have; a file may have more."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import yaml
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.problem import (
     Finding,
     Keys,

@@ -16,9 +16,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from agents.reply import sound
+from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
 from scenarios.culture import Culture, load_culture
-from scenarios.errors import UserError, unknown_name
 from scenarios.scenario import Role
 from simulation.call import derived_seed
 from simulation.config import RunConfig

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from agents.event_loop import run_to_end
 from agents.model import ENGINES, Model, whole_name
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.registry import require_allowed
 from simulation.branch import Branch, Changes, changed, go_on, read_changes, with_model
 from simulation.budget import Budget, BudgetConfig

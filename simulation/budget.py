@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from folkways.errors import FolkwaysError
+
 
 class BudgetConfig(BaseModel):
     """Bounds on one launch of a run; null is none."""
@@ -25,7 +27,7 @@ class BudgetConfig(BaseModel):
     """Seconds since the launch."""
 
 
-class BudgetSpent(Exception):
+class BudgetSpent(FolkwaysError):
     """No further call is admitted; the message is budget-tokens, budget-cost or budget-wall."""
 
 

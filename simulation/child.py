@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn, TextIO
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.connection import fault_of
 
 GRACE_S = 1.0

@@ -20,8 +20,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from agents.responses import Responses
+from folkways.errors import UserError
 from scenarios.culture import own_cultures
-from scenarios.errors import UserError
 from scenarios.registry import code
 from simulation.budget import Budget, BudgetConfig
 from simulation.clock import utc_now

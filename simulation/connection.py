@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.wall import connect, literal
 
 STORAGE_VERSION = "v1.4.0"

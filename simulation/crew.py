@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from agents.event_loop import heed_interrupts, ignore_interrupts
 from agents.model import Model, ModelUnavailable
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.budget import Budget
 from simulation.heartbeat import Heartbeat
 from simulation.placement import Cluster, prepare_ray

@@ -20,10 +20,10 @@ from agents.actor import ReplyForm
 from agents.model import Model
 from agents.template import load_template, used
 from agents.view import Conditioning
+from folkways.errors import UserError
 from folkways.provenance import short_hash
 from scenarios.casting import cast_scenario
 from scenarios.culture import Culture
-from scenarios.errors import UserError
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.budget import Budget

@@ -10,7 +10,7 @@ import random
 from typing import NamedTuple, cast
 
 from agents.reply import Unreadable, read_script
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.call import Row
 from simulation.caller import Acted, Caller
 from simulation.graph import LISTS, Chooser, Context, State, act_row, begin, cue, settle, take

@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from agents.engines.endpoint import EndpointState
 from agents.model import Model
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import read_json, write_whole
 from simulation.budget import Budget
 from simulation.progress import Progress

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from agents.event_loop import run_to_end
+from folkways.errors import UserError
 from folkways.provenance import commit, versions
-from scenarios.errors import UserError
 from scenarios.file import parse_yaml, write_whole
 from simulation.budget import Budget
 from simulation.clock import utc_now
@@ -52,13 +52,16 @@ def launch(
     the stored configuration differs, when the model cannot be used and when the store cannot be
     written; KeyboardInterrupt after a second Ctrl-C.
     """
-    return run_to_end(_launch(plan, limit, fresh, quiet, cluster, retry))
+    return run_to_end(
+        alaunch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster, retry=retry)
+    )
 
 
-async def _launch(
-    plan: Plan, limit: int | None, fresh: bool, quiet: bool, cluster: Cluster | None, retry: bool
-) -> str:
-    """See that the models can be used, and only then write into the run's folder and play."""
+async def alaunch(
+    plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False,
+    cluster: Cluster | None = None, retry: bool = False,
+) -> str:  # fmt: skip
+    """Do what `launch` does in a running event loop."""
     config = plan.config
     run = Path(config.out) / config.name
     engines = Engines(config.cache.opened(Path(config.out)))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import inside
 
 FILE = "run.lock"

@@ -24,7 +24,7 @@ from agents.engines.openai import OPENAI_URL
 from agents.engines.route import find_route
 from agents.model import open_model
 from agents.readiness import is_endpoint_set
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.secrets import redacted
 from simulation.trial import ended
 

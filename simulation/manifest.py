@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import duckdb
 from pydantic import Field
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import parse_json
 from simulation.store import STORE_VERSION, tables
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.record import Record
 
 ADDRESS = "127.0.0.1"

@@ -16,7 +16,7 @@ from typing import TextIO, cast
 
 from rich.console import Console
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 
 WIDTH = 160

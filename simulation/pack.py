@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.lock import locked
 from simulation.manifest import MANIFEST, RESUME, Manifest, all_of, expect, missing, shard_tables
 from simulation.query import find_store, open_store

@@ -16,11 +16,11 @@ from typing import Any
 from agents.actor import ReplyForm
 from agents.model import default_reply_form
 from agents.template import load_template
+from folkways.errors import UserError
 from folkways.provenance import short_hash
 from scenarios.casting import named_cultures, obstacles
 from scenarios.check import check_file
 from scenarios.culture import Culture, load_culture, load_cultures
-from scenarios.errors import UserError
 from scenarios.library import adapted, find_scenario, library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas

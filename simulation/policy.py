@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.registry import look_beside, require_signature, resolve_foreign
 from scenarios.scenario import POLICY_PARAMETERS, Scenario
 from simulation.stage import Stage

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import duckdb
 from duckdb import StatementType
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.connection import StoreHeld, open_read_only
 from simulation.lock import holder, locked
 from simulation.manifest import lacking
@@ -98,7 +98,7 @@ def open_store(
     `ours` says that the caller has locked the run. Raises UserError as `open_reader` does."""
     con = _connect(path, wait_s, ours, reach)
     try:
-        _check_version(con, path)
+        check_version(con, path)
     except BaseException:
         con.close()
         raise
@@ -204,7 +204,8 @@ def _bound_memory(con: duckdb.DuckDBPyConnection, memory: str) -> None:
         ) from error
 
 
-def _check_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+def check_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise UserError for a foreign file and for a store of another version."""
     try:
         version = int(read_meta(con, path)["store_version"])
         short = lacking(con)

@@ -15,8 +15,8 @@ import duckdb
 
 from agents.actor import ReplyForm
 from agents.view import Conditioning
+from folkways.errors import UserError
 from scenarios.culture import Culture
-from scenarios.errors import UserError
 from scenarios.file import checked, parse_json, parse_yaml
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario

@@ -16,7 +16,7 @@ import duckdb
 from agents.actor import prompt_hash
 from agents.model import CallFailed, Completion, Prompt, Sampling
 from agents.template import load_template
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.branch import Branch, Changes, go_on, with_model
 from simulation.budget import Budget, BudgetConfig, BudgetSpent
 from simulation.call import Row

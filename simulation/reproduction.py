@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.event_loop import run_to_end
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import new_folder, write_whole
 from scenarios.registry import CodeNotAllowed
 from simulation.branch import PARENT

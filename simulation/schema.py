@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scenarios.errors import unknown_name
+from folkways.errors import unknown_name
 from scenarios.terminal import printable
 
 COLUMNS = """

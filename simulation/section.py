@@ -14,8 +14,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from agents.model import whole_name
+from folkways.errors import UserError
 from scenarios.culture import add_cultures
-from scenarios.errors import UserError
 from scenarios.problem import Keys, Position, Problem
 from scenarios.registry import look_beside
 from scenarios.schema import parse_source

@@ -23,7 +23,7 @@ from typing import Any
 
 import duckdb
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import LARGEST, inside, parse_json, read_bytes, remove, write_whole
 from simulation.manifest import MANIFEST, Manifest, read_manifest
 from simulation.placement import Cluster

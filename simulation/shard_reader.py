@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 from simulation.manifest import MANIFEST, RESUME, missing
 from simulation.rows import SHARED_KEYS
@@ -85,14 +85,32 @@ def _note_repeated(con: duckdb.DuckDBPyConnection, paths: list[str]) -> bool:
     return True
 
 
-def _stand_in(
-    con: duckdb.DuckDBPyConnection, table: str, paths: list[str], twice: bool
-) -> None:
-    """Replace an empty table by a view of Parquet files, comments included; where episodes are
-    there `twice`, without what the table `repeated` lists.
+def _stand_in(con: duckdb.DuckDBPyConnection, table: str, paths: list[str], twice: bool) -> None:
+    """Replace an empty table by a view of Parquet files; where episodes are there `twice`, without
+    what the table `repeated` lists.
 
     The rows of an episode lie in one file, so that the row's number in its file orders them as the
-    row's id does in a store. Columns are qualified lest macros take them for their parameters.
+    row's id does in a store.
+    """
+    listed, once, named = ", ".join(map(literal, paths)), "", ""
+    columns = con.execute("select column_name from duckdb_columns() where table_name = ?", [table])
+    if twice and ("episode_id",) in columns.fetchall():
+        named = ", filename = true"
+        once = (
+            " where not exists (from temp.repeated r where r.episode_id = held.episode_id "
+            "and r.shard = parse_dirpath(held.filename))"
+        )
+    source = f"read_parquet([{listed}], hive_partitioning = false{named}) held{once}"
+    stand_in(con, table, [source], "file_row_number")
+
+
+def stand_in(
+    con: duckdb.DuckDBPyConnection, table: str, sources: Sequence[str], number: str
+) -> None:
+    """Replace an empty table by a view of what follows `from` in `sources`, comments included.
+
+    Each source is called `held` there, and its column `number` orders its rows. Columns are
+    qualified lest macros take them for their parameters.
     """
     about = con.execute("select comment from duckdb_tables() where table_name = ?", [table])
     meaning = (about.fetchone() or ("",))[0]
@@ -102,19 +120,10 @@ def _stand_in(
         [table],
     ).fetchall()
     chosen = ", ".join(f"held.{quoted(n)}::{kind} as {quoted(n)}" for n, kind, _ in columns)
-    listed, name = ", ".join(map(literal, paths)), quoted(table)
-    once, named = "", ""
-    if twice and any(column == "episode_id" for column, _, _ in columns):
-        named = ", filename = true"
-        once = (
-            " where not exists (from temp.repeated r where r.episode_id = held.episode_id "
-            "and r.shard = parse_dirpath(held.filename))"
-        )
+    rows = [f"select {chosen}, held.{number} as rowid from {source}" for source in sources]
+    name = quoted(table)
     con.execute(f"drop table {name}")
-    con.execute(
-        f"create view {name} as select {chosen}, held.file_row_number as rowid "
-        f"from read_parquet([{listed}], hive_partitioning = false{named}) held{once}"
-    )
+    con.execute(f"create view {name} as {' union all '.join(rows)}")
     con.execute(f"comment on view {name} is {literal(meaning or '')}")
     for column, _, comment in columns:
         con.execute(f"comment on column {name}.{quoted(column)} is {literal(comment or '')}")

@@ -17,7 +17,7 @@ import duckdb
 from rich.console import Console
 from rich.text import Text
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 from simulation.child import in_child
 from simulation.output import console_for, output

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from scenarios.errors import UserError
+from folkways.errors import FolkwaysError, UserError
 from scenarios.file import remove
 from simulation import file_copy
 from simulation.connection import cannot_open
@@ -55,7 +55,7 @@ def snapshot(path: Path, wait_s: float) -> Iterator[Path]:
             return
 
 
-class NoCopy(Exception):
+class NoCopy(FolkwaysError):
     """The file could not be copied."""
 
 

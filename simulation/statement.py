@@ -17,7 +17,7 @@ import duckdb
 import yaml
 from duckdb import StatementType
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ALLOWED = "select, with, from, values, describe, summarize, show, explain and pivot"
 NODES = ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE")

@@ -21,8 +21,8 @@ from typing import Any
 
 import duckdb
 
+from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.errors import UserError
 from scenarios.file import inside
 from scenarios.terminal import printable
 from scenarios.words import sql_patterns

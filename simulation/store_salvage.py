@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple, TextIO, cast
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import inside, remove
 from simulation.child import in_child
 from simulation.connection import FOLDER

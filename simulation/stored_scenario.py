@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import checked, parse_json
 from scenarios.placeholder import filled
 

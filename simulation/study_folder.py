@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import remove
 from scenarios.schema import json_schema
 from scenarios.secrets import refuse_secrets

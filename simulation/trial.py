@@ -20,7 +20,7 @@ from typing import Any
 
 from agents.model import CallFailed, Prompt, Sampling, default_reply_form, open_model
 from agents.template import load_template
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import read_json
 
 MEASURED_S = 1.0

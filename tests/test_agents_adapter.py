@@ -10,7 +10,7 @@ import pytest
 
 from agents.adapter import adapter_folder, lora_rank
 from agents.model import Message, open_model
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 CHAT: list[Message] = [{"role": "user", "content": "Tea or coffee?"}]
 

@@ -26,9 +26,9 @@ from agents.engines.fake import FakeModel
 from agents.manuscript import adaptation_schema, adapted_data, generation_schema, outline
 from agents.model import CallFailed, Completion, Prompt
 from folkways.cli.application import application
+from folkways.errors import UserError
 from scenarios.check import check_file
 from scenarios.culture import load_culture
-from scenarios.errors import UserError
 from scenarios.layout import lay_out
 from scenarios.library import adapted, library, load_scenario
 from scenarios.scenario import Scenario

@@ -12,14 +12,14 @@ import pytest
 from local_models import needs, truncated_copy
 
 from agents.embedded import CONVERSION, INSTALL, check_model_folder, embedded_folder, model_folder
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 ASK = """
 import sys
 sys.path.insert(0, {root!r})
 from agents.embedded import model_folder
-from scenarios.errors import UserError
+from folkways.errors import UserError
 try:
     print(model_folder({spec!r}))
 except UserError as error:

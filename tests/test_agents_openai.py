@@ -35,7 +35,7 @@ from agents.model import (
     Sampling,
     ScoresUnavailable,
 )
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 KEY = "sk-test-0123456789abcdef"
 GREETING: list[Message] = [

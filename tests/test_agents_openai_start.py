@@ -11,7 +11,7 @@ from misbehaving_server import Answer, chat, continuation, error, free_port, mod
 
 from agents.engines.openai import OpenAIModel, from_spec
 from agents.model import ModelUnavailable, Sampling
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 KEY = "sk-test-0123456789abcdef"
 

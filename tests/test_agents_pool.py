@@ -41,7 +41,7 @@ from agents.model import (
     ScoresUnavailable,
     open_model,
 )
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.config import RunConfig
 from simulation.launch import launch
 from simulation.plan import make_plan

@@ -18,7 +18,7 @@ from agents.model import Message
 PROGRAM = """
 import asyncio, sys
 from agents.engines.openai import OpenAIModel
-from scenarios.errors import UserError
+from folkways.errors import UserError
 async def main(url):
     model = OpenAIModel("t", "m", url, "k", max_retries=0, timeout_s=20)
     await model.start()

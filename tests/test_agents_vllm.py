@@ -29,7 +29,7 @@ from agents.embedded import embedded_folder
 from agents.engines.tokens import encode_prompt
 from agents.engines.vllm import VllmModel, from_spec
 from agents.model import CallFailed, Completion, ModelUnavailable, Sampling
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 pytestmark = [
     pytest.mark.slow,

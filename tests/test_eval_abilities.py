@@ -25,7 +25,7 @@ from local_models import needs
 from eval.abilities import Setting, measure_abilities
 from eval.report.abilities import Change, changes, read_measured, read_results, table_lines
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 FOLDER = Path(__file__).parent.parent / "examples/abilities"
 TASKS = ("sums", "larger", "odd", "sense")

@@ -25,7 +25,7 @@ from eval.people.marginals import load_marginals
 from eval.people.respondent import CLCA_FIELDS, Respondent
 from eval.people.source import People, gather_people
 from eval.people.synthetic import draw_person
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ITEMS = ("Q1", "Q7", "Q8", "Q27", "Q48", "Q57", "Q149", "Q152", "Q154", "Q241")
 """Ordinal, binary and nominal items, a statement, points without words, two codes of one point."""

@@ -27,7 +27,7 @@ from eval.people.synthetic import shares_of_sample, synthesise
 from eval.report.results import ALL, Results
 from eval.report.write import load_results
 from eval.scoring.inglehart_welzel import fourteen_items
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.query import open_reader
 from simulation.record import Record
 from simulation.store import FILE, Store

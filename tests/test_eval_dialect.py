@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from survey_files import people, write_csv, write_dta, write_sav
 
 from eval.people.dialect import recognise
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.sheet import find_encoding
 
 

@@ -30,7 +30,7 @@ from eval.people.marginals import load_marginals
 from eval.people.synthetic import shares_of_sample, synthesise
 from eval.report.write import load_results
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.crew import Incomplete
 from simulation.query import open_reader
 from simulation.record import Record

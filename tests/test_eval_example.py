@@ -7,7 +7,7 @@ import pytest
 from eval.asking.example import Example, choose_examples, chrf, disjoint_pool, rank_alike
 from eval.item import Item, load_items, preset
 from eval.people.marginals import load_marginals
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ITEMS = load_items()
 ALL = preset("culturespa-259")

@@ -25,7 +25,7 @@ from eval.item import Item, load_items, preset
 from eval.people.marginals import load_marginals
 from eval.report.harness import export_harness
 from eval.scoring.metric import tv, w1
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ITEMS = load_items()
 CHOSEN = [ITEMS[name] for name in ("Q1", "Q42", "Q56", "Q82", "Q119", "Q182", "Q241", "Q254")]

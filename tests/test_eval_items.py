@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from eval.item import Item, load_items, preset, preset_names, read_items
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 
 def numbered(*spans: int | tuple[int, int]) -> set[str]:

@@ -46,7 +46,7 @@ from eval.scoring.metric import (
     w1,
 )
 from eval.scoring.metric import penalised as penalised_distance
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 NAN = math.nan
 

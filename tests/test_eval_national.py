@@ -11,7 +11,7 @@ from survey_files import people, write_csv
 from eval.item import load_items
 from eval.people.national import National, national_answers, national_grid
 from eval.people.survey import load_survey
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ITEMS = load_items()
 

@@ -19,8 +19,8 @@ from eval.asking.neighbour import (
 )
 from eval.people.marginals import load_marginals
 from eval.scoring.grid import as_floats
+from folkways.errors import UserError
 from scenarios.culture import load_cultures
-from scenarios.errors import UserError
 
 SPA = load_marginals().culturespa
 BOTH: tuple[Source, ...] = ("dimensions", "answers")

@@ -25,8 +25,8 @@ from eval.scoring.culture_score import (
 )
 from eval.scoring.grid import Floats, Grid
 from eval.scoring.metric import Answers, js_distance, kl, measure, tv, w1
+from folkways.errors import UserError
 from scenarios.culture import load_cultures
-from scenarios.errors import UserError
 
 MARGINALS = load_marginals()
 

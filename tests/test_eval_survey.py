@@ -14,7 +14,7 @@ from eval.people.load_report import LoadReport
 from eval.people.respondent import draw_respondents
 from eval.people.respondents import open_respondents
 from eval.people.survey import load_survey
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ITEMS = [load_items()[name] for name in ("Q1", "Q7", "Q57", "Q119", "Q254")]
 NUMBERS = itertools.count()

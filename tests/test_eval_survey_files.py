@@ -14,7 +14,7 @@ from eval.people.national import national_answers
 from eval.people.respondent import draw_respondents
 from eval.people.respondents import open_respondents
 from eval.people.survey import load_survey
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 LABELS = {
     "B_COUNTRY": ["Uruguay"] * 4 + ["Germany"] * 2,

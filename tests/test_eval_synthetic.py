@@ -16,7 +16,7 @@ from eval.people.respondent import CLCA_FIELDS, draw_respondents
 from eval.people.respondents import open_respondents
 from eval.people.survey import load_survey
 from eval.people.synthetic import draw_person, shares_of_sample, synthesise
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ITEMS = [load_items()[name] for name in ("Q1", "Q7", "Q57", "Q119", "Q254")]
 SHARES = {

@@ -27,7 +27,7 @@ from agents.model import ENGINES, open_model
 from agents.readiness import WAYS
 from folkways.cli.application import application
 from folkways.cli.doctor import FURTHER, verdict
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.machine import Fact, machine_facts
 from simulation.trial import TrialFailed, ended, try_model, try_run
 

@@ -24,7 +24,7 @@ from agents.engines.pool_file import read_pool
 from eval.people.dialect import recognise
 from eval.people.respondents import open_respondents
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import (
     inside,
     new_folder,

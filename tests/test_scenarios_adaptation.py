@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkways.errors import UserError
 from scenarios.adaptation import COPIED, SAME_STORY, copied_share, deviations, likeness, relatives
 from scenarios.check import check_file
-from scenarios.errors import UserError
 from scenarios.layout import lay_out, write_scenario
 from scenarios.library import adapted, library, load_scenario
 from scenarios.problem import Finding, show_path

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting_room import person
 
+from folkways.errors import UserError
 from scenarios.casting import cast_scenario, eligible, named_cultures, obstacles
-from scenarios.errors import UserError
 from scenarios.library import library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import load_personas

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from waiting_room import SCENE
 
 from folkways.cli.application import application
+from folkways.errors import UserError
 from scenarios.check import check_file
-from scenarios.errors import UserError
 from scenarios.library import adapted, library
 from scenarios.persona import PersonaPool
 from scenarios.pool import load_personas, read_pool

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from folkways.errors import UserError
 from scenarios.culture import (
     CULTURE_FOLDER,
     HOFSTEDE_DIMENSIONS,
@@ -30,7 +31,6 @@ from scenarios.descriptors import (
     hofstede_words,
     map_words,
 )
-from scenarios.errors import UserError
 
 FIVE = ("CHN", "DEU", "GBR", "JPN", "MEX")
 ALL = (

@@ -11,6 +11,7 @@ import pytest
 from test_scenarios_registry import command
 
 from eval.asking.voice import load_voice
+from folkways.errors import UserError
 from scenarios.culture import (
     add_cultures,
     culture_meant,
@@ -18,7 +19,6 @@ from scenarios.culture import (
     load_culture,
     own_cultures,
 )
-from scenarios.errors import UserError
 from scenarios.population import sample_personas
 from simulation.budget import BudgetConfig
 from simulation.shard import Shelf

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from folkways.errors import UserError
 from scenarios.consistency import inconsistencies
-from scenarios.errors import UserError
 from scenarios.persona import Education, Persona
 from scenarios.pool import PERSONA_FOLDER, load_personas, read_pool
 

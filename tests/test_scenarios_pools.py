@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from test_scenarios_own_cultures import PERSON
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.pool import PER_CULTURE, draw_pool
 
 PEOPLE = [PERSON | {"id": f"xbz-{n}", "name": f"Yann {n}", "age": 20 + n % 60} for n in range(40)]

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from folkways.errors import UserError
 from scenarios.consistency import inconsistencies
-from scenarios.errors import UserError
 from scenarios.occupation import load_occupations
 from scenarios.persona import Persona, Settlement
 from scenarios.population import (

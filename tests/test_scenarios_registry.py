@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from folkways.cli import main
+from folkways.errors import UserError
 from scenarios.check import check_file
-from scenarios.errors import UserError
 from scenarios.registry import Code, CodeNotAllowed, allow_code, look_beside, resolve, set_code
 from scenarios.skeleton import write_skeleton
 from simulation.config import load_config

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from waiting_room import SCENE, agree, check, faults
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.library import library, load_scenario
 from scenarios.scenario import POLICIES, Role
 from scenarios.schema import json_schema

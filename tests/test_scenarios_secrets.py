@@ -3,7 +3,7 @@
 import pytest
 
 from agents.model import open_model
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.secrets import redacted, refuse_secrets
 from simulation.config import parse_config
 

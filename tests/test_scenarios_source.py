@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.problem import Position, Problem, SourceError
 from scenarios.source import MAX_BYTES, MAX_DEPTH, load_yaml, read_yaml
 

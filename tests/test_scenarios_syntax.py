@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.source import MAX_BYTES, load_yaml, read_yaml
 
 CASES: dict[str, tuple[str, str, str]] = {

@@ -18,7 +18,7 @@ from review_runs import DIRECTOR, copied, critiqued, labelled, played, rows, sce
 from scenes import text_of
 
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.registry import Code, CodeNotAllowed, allow_code, set_code
 from simulation.branch import SETTABLE, Changes
 from simulation.branching import Branched, Wanted, branch

@@ -19,7 +19,7 @@ from agents.detector import DETECTORS
 from agents.model import Sampling
 from agents.template import load_template
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.words import one_line
 from simulation.lock import locked
 from simulation.query import open_reader

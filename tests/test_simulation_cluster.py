@@ -19,7 +19,7 @@ from spa_answers import configure, write
 from typer.testing import CliRunner
 
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.manifest import Manifest
 from simulation.placement import Cluster, cluster_of
 from simulation.query import open_reader

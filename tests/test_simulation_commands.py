@@ -12,7 +12,7 @@ from waiting_room import SCENE, person
 from agents.context import context_length
 from agents.model import open_model, shaping_options
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 LATE = SCENE.replace(
     "    goal: You need the stamp today.", "    goal: You need the stamp today.\n    enters: bell"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.config import config_hash, differences, load_config, parse_config, resolve, shaping
 
 

@@ -40,8 +40,8 @@ from agents.conversation import Conversation, Line, Person
 from agents.critic import CRITICS, Judgement, critic
 from agents.model import CallFailed, Sampling
 from folkways.cli import main
+from folkways.errors import UserError
 from scenarios.culture import load_culture
-from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.crew import Incomplete
 from simulation.lock import locked

@@ -17,8 +17,8 @@ from scenes import ROLES, json_act, persona, scenario, text_of
 
 from agents.engines.fake import FakeModel
 from agents.model import CallFailed, Prompt, Sampling, default_reply_form
+from folkways.errors import UserError
 from scenarios.culture import load_cultures
-from scenarios.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.caller import CallSettings
 from simulation.config import RunConfig, parse_config

@@ -20,7 +20,7 @@ from review_runs import scene_file
 from scenes import json_act
 
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.registry import allow_code, code, set_code
 from simulation.config import RunConfig
 from simulation.launch import launch

@@ -31,7 +31,7 @@ from scenes import text_of
 from agents.labeller import load_taxonomy
 from agents.model import CallFailed, Sampling
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.crew import Incomplete
 from simulation.store import FILE
 

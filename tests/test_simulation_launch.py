@@ -17,7 +17,7 @@ from agents.event_loop import heed_interrupts, ignore_interrupts, run_to_end
 from agents.model import ModelUnavailable
 from eval.config import parse_eval_config
 from eval.evaluation import evaluate
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.config import parse_config
 from simulation.launch import launch
 from simulation.plan import make_plan

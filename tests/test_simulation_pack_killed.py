@@ -12,7 +12,7 @@ from sample_store import sample_run
 from typer.testing import CliRunner
 
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.clock import utc_now
 from simulation.config import RunConfig
 from simulation.launch import launch

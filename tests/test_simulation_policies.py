@@ -20,7 +20,7 @@ from sample_store import sample_run
 from typer.main import get_command
 
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.query import open_reader
 from simulation.review.funnel import choose_policy, fates_of
 from simulation.rows import insert_rows

@@ -6,7 +6,7 @@ import json
 import pytest
 from scenes import ROLES, json_act, play, scenario, text_of, who_asks
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.episode import Record
 
 

@@ -20,7 +20,7 @@ from typer.main import get_command
 
 from folkways.cli import main
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.lock import locked
 from simulation.review.ratings import SCALES, export_sheet, import_sheet
 from simulation.store import FILE, SQL

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 from scenes import text_of
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.config import RunConfig
 from simulation.launch import launch
 from simulation.plan import make_plan

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from review_runs import DIRECTOR, copied, critiqued, played, rows, scene_file
 
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.call import KEPT_REPLY, _kept
 from simulation.recorded import PLAYED
 from simulation.reproduction import reproduce

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
 from simulation.launch import launch

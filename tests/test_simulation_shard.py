@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
 from simulation.crew import Emit, Opened

@@ -24,7 +24,7 @@ import pytest
 from agents.engines.endpoint import EndpointState
 from agents.engines.fake import FakeModel
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.budget import Budget, BudgetConfig
 from simulation.config import RunConfig
 from simulation.crew import Crew, Opened

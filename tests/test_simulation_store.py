@@ -18,7 +18,7 @@ from held_store import held, played
 from review_runs import played as play_scenes
 from review_runs import scene_file
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.connection import FOLDER
 from simulation.lock import locked
 from simulation.pack import pack

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 from sample_store import sample_run
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.pack import pack
 from simulation.query import open_reader, run_query, write_parquet
 from simulation.review.funnel import choose_policy

@@ -12,7 +12,7 @@ import pytest
 from chats import chat, row, write_corpus
 
 from folkways.cli import train as commands
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from training.tuning.base import Precision, find_precision
 from training.tuning.checkpoint import (
     could_not_write,

@@ -22,7 +22,7 @@ from review_runs import DIRECTOR, copied, critiqued, labelled, played, rows
 from sample_store import sample_run
 
 from folkways.cli.export import export
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.pack import pack
 from simulation.store import FILE
 from training.corpus.build import collect
@@ -691,7 +691,7 @@ def test_a_disk_that_is_full_leaves_nothing(run: Path, tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
         "from training.corpus.config import make_config\n"
         "from training.corpus.export import export_corpus\n"
-        "from scenarios.errors import UserError\n"
+        "from folkways.errors import UserError\n"
         "try: export_corpus(Path(sys.argv[1]), Path(sys.argv[2]), make_config())\n"
         "except UserError as error: print(error)"
     )

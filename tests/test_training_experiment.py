@@ -14,7 +14,7 @@ from chats import tiny_model
 from local_models import needs
 
 from folkways.cli import main
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.query import open_reader
 from training.experiment.arm import ARMS
 from training.experiment.config import ClcaExperiment, load_clca

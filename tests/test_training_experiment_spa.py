@@ -13,7 +13,7 @@ import yaml
 from chats import tiny_model
 from local_models import needs
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.query import open_reader
 from training.experiment.arm import SPA_ARMS
 from training.experiment.shelf import read_corpora, read_rows, write_rows

@@ -24,7 +24,7 @@ from review_runs import DIRECTOR, played
 
 from agents.model import open_model
 from folkways.cli import train as commands
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from training.tuning.checkpoint import last_whole, step_of
 from training.tuning.config import TrainConfig, parse_train_config
 from training.tuning.fit import Outcome, train
@@ -318,7 +318,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
 FULL_DISK = """
 import resource, sys, threading, time
 from pathlib import Path
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from training.tuning.config import load_train_config
 from training.tuning.fit import train
 

@@ -14,7 +14,7 @@ from review_runs import played
 from typer.testing import CliRunner
 
 from folkways.cli.application import application
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from training.corpus.card import CARD
 from training.corpus.config import make_config
 from training.corpus.export import MOVING, PART, WORK, export_corpus, made_whole

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from eval.item import Item, load_items, preset
 from folkways.cli.culturespa import spa_app
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.words import words
 from simulation.clock import utc_now
 from simulation.crew import Incomplete

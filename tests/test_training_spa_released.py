@@ -28,7 +28,7 @@ from eval.report.results import ALL, Results
 from eval.report.write import load_results, write_report
 from eval.scoring.culture_score import culturespa
 from folkways.cli.culturespa import spa_app
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.query import open_reader
 from training.spa.intake import Imported, Source, import_sheets
 from training.spa.released import (

@@ -22,7 +22,7 @@ from survey_models import ASKED, TRIES, run_command
 from typer.testing import CliRunner
 
 from folkways.cli.culturespa import spa_app
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.crew import Incomplete
 from simulation.query import open_reader
 from simulation.record import Record

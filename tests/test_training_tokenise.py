@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from local_models import needs
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from training.tuning.rows import ChatRow
 from training.tuning.tokenise import IGNORED, ChatForm, Example, encode_rows, find_form
 

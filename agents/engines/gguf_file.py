@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)

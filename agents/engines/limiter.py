@@ -21,6 +21,7 @@ from email.utils import parsedate_to_datetime
 
 from agents.deadline import not_counted
 from agents.model import LONGEST_WAIT_S
+from folkways.errors import FolkwaysError
 
 FIRST = 4
 """Requests that an unknown endpoint is given at once."""
@@ -35,7 +36,7 @@ OVERLOADED = (429, 503, 529)
 """HTTP status of a request that is one too many."""
 
 
-class Unanswered(Exception):
+class Unanswered(FolkwaysError):
     """An endpoint that answers nobody is not asked."""
 
 

@@ -23,7 +23,7 @@ from agents.engines.gguf_file import GgufFile, check_adapter, read_model
 from agents.engines.llama_server import SPARE_CONNECTIONS, Settings, launch, usable_threads
 from agents.engines.tokens import Choice, require_room, score_choice, split_choice
 from agents.model import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 SAMPLERS = ("penalties", "temperature", "min_p", "top_p")
 """In the order of the other local engines."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from agents.engines.gguf_file import GgufFile
 from agents.model import ModelUnavailable
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Set before llama.cpp is imported, unless the user has set it: threads that sleep while they wait.

@@ -45,7 +45,7 @@ from agents.model import (
     Sampling,
     prompt_length,
 )
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from agents.engines.connection import RedirectedAway
 from agents.engines.openai_error import UNSUPPORTED, Fault
 from agents.engines.route import Route
 from agents.model import LONGEST_WAIT_S, CallFailed, ModelUnavailable, ScoresUnavailable
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 NO_KEY = "none"
 """What is sent where there is no key; the client insists on one."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from agents.engines.tokens import exclude_longer
 from agents.model import CallFailed, Completion
 from agents.reasoning import cut_at_stop, join
+from folkways.errors import FolkwaysError
 
 LIKELIEST = 20
 """First tokens of an answer whose log-probability an endpoint gives, at most."""
@@ -97,7 +98,7 @@ class _Echoes(BaseModel):
 _Shape = TypeVar("_Shape", _Reply, _Echoes, _FirstTokens)
 
 
-class NoEcho(Exception):
+class NoEcho(FolkwaysError):
     """The endpoint answered, but not with the log-probabilities of the text it was given."""
 
 

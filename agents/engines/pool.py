@@ -29,7 +29,7 @@ from agents.model import (
     ScoresUnavailable,
     prompt_length,
 )
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 
 log = logging.getLogger(__name__)

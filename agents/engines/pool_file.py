@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agents.cache import CACHED
 from agents.model import ENGINES, Model, open_model
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.problem import Finding, SourceError
 from scenarios.registry import require_allowed
 from scenarios.schema import load_model

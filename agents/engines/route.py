@@ -16,7 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables that name the certificates to trust; the first that is set counts."""

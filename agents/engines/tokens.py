@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from agents.chat import alternate, fold_system
 from agents.model import CallFailed, Prompt
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 AskNext = Callable[[list[int], list[int]], Awaitable[dict[int, float]]]
 """Gives the log-probabilities of tokens, the second argument, right after the first."""

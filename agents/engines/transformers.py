@@ -32,7 +32,7 @@ from agents.engines.tokens import (
     require_room,
 )
 from agents.model import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 DTYPES = ("bfloat16", "float16", "float32")
 MAX_BATCH_TOKENS = 65_536

@@ -30,7 +30,7 @@ from agents.engines.tokens import (
     score_choice,
 )
 from agents.model import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",

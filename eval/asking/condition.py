@@ -23,8 +23,8 @@ from eval.item import Item
 from eval.people.marginals import load_marginals
 from eval.people.respondent import Respondent
 from eval.people.source import People
+from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.errors import UserError
 
 FREE = ("orders",)
 """Terms that log-probabilities depend on as well: nothing of them is drawn."""

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from eval.item import Item, load_items
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.chrf import CHRF

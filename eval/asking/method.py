@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from scenarios.errors import unknown_name
+from folkways.errors import unknown_name
 
 Who = Literal["unaware", "culture", "average", "respondent"]
 

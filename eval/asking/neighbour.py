@@ -22,8 +22,8 @@ from eval.people.marginals import load_marginals
 from eval.scoring import culture_score
 from eval.scoring.grid import Floats, as_floats
 from eval.scoring.inglehart_welzel import load_centroids
+from folkways.errors import UserError, unknown_name
 from scenarios.culture import HOFSTEDE_DIMENSIONS, load_cultures
-from scenarios.errors import UserError, unknown_name
 
 Source = Literal["dimensions", "answers"]
 LEAKS: frozenset[Source] = frozenset({"answers"})

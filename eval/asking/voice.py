@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.template import fold
 from eval.item import Item
+from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
 from scenarios.culture import load_cultures
-from scenarios.errors import UserError, unknown_name
 
 VOICES = Path(__file__).parents[1] / "voices"
 """XX.yaml, XX.jinja and, but for English, XX.items.yaml of each language."""

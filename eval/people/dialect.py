@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from eval.people.stat_file import read_header
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.sheet import find_encoding
 
 Form = Literal["csv", "sav", "dta"]

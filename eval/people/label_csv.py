@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from eval.people.column import read_table
 from eval.people.dialect import Dialect, read_rows
 from eval.people.stat_file import UNREADABLE, read_labels
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 CHUNK = 10_000
 _QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00b4": "'", "`": "'", "\u0092": "'"})

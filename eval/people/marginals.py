@@ -18,7 +18,7 @@ import numpy as np
 
 from eval.item import Item
 from eval.scoring.grid import Grid, Scales
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 
 PEOPLE = Path(__file__).parent
 

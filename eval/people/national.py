@@ -17,7 +17,7 @@ import numpy as np
 
 from eval.people.respondents import WEIGHTS, open_respondents
 from eval.scoring.grid import Grid, Scales
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 
 ASKED = ("valid", "other", "don't know", "no answer")
 """What somebody answered who was asked; the rest did not get the question, or the file lost it."""

@@ -16,7 +16,7 @@ import duckdb
 
 from eval.people.column import load_columns
 from eval.people.respondents import open_respondents
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 
 CLCA_FIELDS = (
     "H_SETTLEMENT", "H_URBRURAL", "Q260", "X003R", "Q263", "Q273", "Q270", "Q275", "Q281", "Q279",

@@ -15,7 +15,7 @@ import duckdb
 
 from eval.item import MISSING, Item
 from eval.people.column import Column, load_columns
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.wall import connect
 
 FORMAT = "1"

@@ -19,7 +19,7 @@ from eval.people.national import national_answers, national_grid
 from eval.people.respondent import Respondent, draw_respondents
 from eval.people.synthetic import shares_of_sample, synthesise
 from eval.scoring.grid import Grid, Scales
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 MARGINALS, SYNTHETIC = "marginals", "synthetic"
 SYNTHETIC_FILE = "respondents.duckdb"

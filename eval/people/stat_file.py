@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 Form = Literal["sav", "dta"]
 CHUNK = 8_192

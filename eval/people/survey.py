@@ -32,7 +32,7 @@ from eval.people.label_csv import interpret, label_chunks
 from eval.people.load_report import CITATION, LoadReport
 from eval.people.respondents import Note, add_notes, create_tables, list_items, new_database
 from eval.people.stat_file import read_chunks
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 WAVES = (7,)
 TERMS = "Non-profit use; cite the survey; do not pass this file on: it holds its respondents."

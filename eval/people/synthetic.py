@@ -25,7 +25,7 @@ from eval.people.column import read_table
 from eval.people.load_report import CITATION, LoadReport
 from eval.people.marginals import Marginals
 from eval.people.respondents import Note, add_notes, create_tables, list_items, new_database
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 Shares = Mapping[str, Mapping[str, Mapping[int, float]]]
 """By country, item and code as in the file: share of the national sample. What is left to 1 gave no

@@ -27,7 +27,7 @@ from eval.asking.voice import Voice, load_voice
 from eval.item import Item
 from eval.people.marginals import PEOPLE, load_marginals
 from eval.scoring.grid import Grid
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import new_folder
 
 Document = dict[str, Any]

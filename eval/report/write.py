@@ -18,7 +18,7 @@ from eval.people.source import MARGINALS, SYNTHETIC
 from eval.report.compute import compute
 from eval.report.results import Results
 from eval.report.table import Section
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import parse_yaml, write_whole
 from simulation.query import open_reader, read_rows
 

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from eval.scoring.grid import Floats, Grid, as_floats
-from scenarios.errors import unknown_name
+from folkways.errors import unknown_name
 
 
 def uniform(grid: Grid) -> Floats:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.scoring.grid import Bools, Floats, Scales, as_floats
-from scenarios.errors import unknown_name
+from folkways.errors import unknown_name
 
 JEFFREYS = 0.5
 """Pseudo-answers added to each code of the model before KL: the Jeffreys prior of a multinomial."""

@@ -76,7 +76,7 @@ def _end_unread() -> NoReturn:
 
 def _one_line(error: Exception) -> str | None:
     """Return what to say of an error that the user can do something about, None for a defect."""
-    from scenarios.errors import UserError
+    from folkways.errors import UserError
 
     if isinstance(error, UserError):
         return str(error)

@@ -24,10 +24,10 @@ from agents.generation import Generation
 from agents.health import FAULTS
 from agents.model import Model, open_model
 from agents.watched import Watched
+from folkways.errors import UserError
 from scenarios.adaptation import load_scenes
 from scenarios.check import check_file
 from scenarios.culture import Culture, named_culture
-from scenarios.errors import UserError
 from scenarios.layout import lay_out, write_scenario
 from scenarios.library import adapted, find_scenario, load_scenario
 from scenarios.scenario import Scenario

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 from simulation.query import LOCK_WAIT_S, find_store
 from simulation.snapshot import snapshot as snapshot_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scenarios.errors import unknown_name
+from folkways.errors import unknown_name
 from scenarios.terminal import printable
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import typer
 from agents.engines.gguf_file import read_model
 from agents.kept_models import KeptModel, Place, kept_models, usual_places
 from agents.readiness import WAYS, usable
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 
 app = typer.Typer()

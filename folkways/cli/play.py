@@ -5,9 +5,7 @@ Invariant: everything printed that a scenario or a model wrote passes through `p
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,30 +13,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agents.actor import ReplyForm
 from agents.event_loop import run_to_end
-from agents.health import Guarded
-from agents.model import default_reply_form, open_model
 from folkways.cli.scenario import report
-from scenarios.casting import cast_scenario
-from scenarios.culture import add_cultures, load_cultures, named_culture
-from scenarios.errors import UserError
+from folkways.errors import UserError
+from scenarios.culture import add_cultures
 from scenarios.library import adapted, find_scenario, library, load_scenario
-from scenarios.persona import Persona
 from scenarios.problem import Finding, Problem
-from scenarios.scenario import Scenario
 from scenarios.source import read_yaml
 from scenarios.terminal import printable
-from simulation.budget import Budget, BudgetConfig
-from simulation.caller import CallSettings
-from simulation.clock import utc_now
-from simulation.config import RunConfig, parse_config
+from simulation.config import parse_config
 from simulation.entry import Entry
-from simulation.episode import Conditions, Episode, play_episode
 from simulation.forecast import too_long
 from simulation.live import entry_text, heard_by_some
-from simulation.plan import make_plan, people_for, require_sound
-from simulation.policy import require_policies
+from simulation.plan import make_plan, people_for
+from simulation.rehearsal import rehearse
 from simulation.stage import Stage
 
 app = typer.Typer()
@@ -102,10 +90,9 @@ def show(
     pools: Pools = None,
 ) -> None:
     """Print exactly what each agent will be told."""
-    data = {"name": "show", "model": {"reply_form": form}, "conditioning": conditioning}
-    config = parse_config(data | _casting(cast, pools), "--form")
-    chosen = "json" if config.model.reply_form == "auto" else config.model.reply_form
-    stage = _stage(scenario, culture, seed, chosen, config)
+    told = {"reply_form": "json" if form == "auto" else form}
+    settings = {"model": told, "conditioning": conditioning} | _casting(cast, pools)
+    stage = rehearse(scenario, settings, culture, seed).stage()
     for name in stage.scenario.roles:
         if role in (None, name):
             prompt = stage.actors[name].ask(stage.cue(name)).prompt
@@ -129,23 +116,11 @@ def play(
     pools: Pools = None,
 ) -> None:
     """Play one episode to the terminal, turn by turn; nothing is stored."""
-    data = {"name": "play", "model": {"name": model, "reply_form": form}}
-    whole = parse_config(data | _casting(cast, pools), "--form")
-    config, loaded = whole.model, load_scenario(scenario)
-    require_policies(loaded, find_scenario(scenario))
-    if turns is not None:
-        limits = loaded.limits.model_copy(update={"turns": turns})
-        loaded = loaded.model_copy(update={"limits": limits})
-    culture_id = (named_culture(culture).id if culture else None) or loaded.culture or "GBR"
-    reply_form = config.reply_form
-    if reply_form == "auto":
-        reply_form = default_reply_form(model)
-    people = _people(scenario, loaded, culture_id, seed, whole)
-    console = Console(highlight=False)
-    told = _stage(scenario, culture, seed, reply_form, whole).scenario
+    settings = {"model": {"name": model, "reply_form": form}} | _casting(cast, pools)
+    scene = rehearse(scenario, settings, culture, seed, turns)
+    console, told = Console(highlight=False), scene.stage().scenario
     console.print(Text(printable(told.title), style="bold"))
     console.print(Text(printable(" ".join(told.setting.split()))), soft_wrap=False)
-
     log: list[Entry] = []
     present = [role for role, part in told.roles.items() if part.enters is None]
 
@@ -154,47 +129,14 @@ def play(
         for entry in entries:
             console.print(entry_text(entry, stage.names, heard_by_some(log, present)))
 
-    async def one() -> str:
-        engine = Guarded(open_model(model))
-        await engine.start()
-        settings = CallSettings(config.sampling(), config.timeout_s, config.repairs)
-        conditions = Conditions(
-            "play", engine, settings, reply_form, "dimensions", people, load_cultures(), utc_now
-        )
-        episode = Episode("0" * 16, loaded, culture_id, loaded.language, 0, seed)
-        try:
-            record = await play_episode(
-                episode, conditions, Budget(BudgetConfig(), time.monotonic), watch
-            )
-        finally:
-            await engine.close()
-        ending = record.episode
-        detail = f" ({ending['exit_detail']})" if ending["exit_detail"] else ""
-        console.print(Text(printable(f"[the scene ends: {ending['exit_reason']}{detail}]"), "dim"))
-        return record.outcome
-
-    if run_to_end(one()) in ("endpoint-failure", "error"):
+    record = run_to_end(scene.play(watch))
+    ending = record.episode
+    detail = f" ({ending['exit_detail']})" if ending["exit_detail"] else ""
+    console.print(Text(printable(f"[the scene ends: {ending['exit_reason']}{detail}]"), "dim"))
+    if record.outcome in ("endpoint-failure", "error"):
         raise typer.Exit(1)
 
 
 def _casting(source: str, pools: Sequence[str] | None) -> dict[str, Any]:
     """Return what a run's configuration says of casting."""
     return {"cast": {"source": source, "pools": list(pools or ())}}
-
-
-def _people(
-    name: str, scenario: Scenario, culture_id: str, seed: int, config: RunConfig
-) -> Mapping[str, Persona]:
-    """Return those who can be cast, as a run does. Raises UserError for a file with errors."""
-    wanted = config.model_copy(update={"cultures": (culture_id,), "seed": seed})
-    people = people_for(wanted, (scenario,))
-    require_sound(name, people)
-    return people
-
-
-def _stage(name: str, culture: str | None, seed: int, form: ReplyForm, config: RunConfig) -> Stage:
-    scenario = load_scenario(name)
-    culture_id = (named_culture(culture).id if culture else None) or scenario.culture or "GBR"
-    people = _people(name, scenario, culture_id, seed, config)
-    cast = cast_scenario(scenario, culture_id, people, random.Random(seed))
-    return Stage(scenario, cast, load_cultures(), scenario.language, form, config.conditioning)

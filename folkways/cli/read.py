@@ -14,7 +14,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperCommand
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 from simulation.child import in_child
 from simulation.output import console_for, output, refuse_to_overwrite

@@ -14,6 +14,7 @@ import typer
 import yaml
 from pydantic import BaseModel
 
+from folkways.errors import UserError, unknown_name
 from scenarios.check import check_file
 from scenarios.culture import (
     add_cultures,
@@ -23,7 +24,6 @@ from scenarios.culture import (
     write_culture,
 )
 from scenarios.descriptors import hofstede_words, map_words
-from scenarios.errors import UserError, unknown_name
 from scenarios.library import adapted, library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from folkways.cli.read import RunPath
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 from simulation.heartbeat import Used
 from simulation.output import console_for, output

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.terminal import printable
 
 app = typer.Typer()

@@ -17,8 +17,8 @@ from rich.text import Text
 
 from agents.event_loop import run_to_end
 from agents.model import whole_name
+from folkways.errors import UserError
 from folkways.provenance import versions
-from scenarios.errors import UserError
 from scenarios.terminal import printable
 from simulation.budget import Budget, BudgetConfig
 from simulation.clock import utc_now

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 from scenarios.terminal import printable
 from simulation.query import read_rows, run_query
 from simulation.result import print_table

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agents.event_loop import run_to_end
 from agents.model import ENGINES
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import checked, parse_yaml
 from scenarios.registry import require_allowed
 from simulation.budget import Budget, BudgetConfig

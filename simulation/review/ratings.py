@@ -20,7 +20,7 @@ import duckdb
 from agents.critic import Labels, Scale
 from agents.critics import culture, meta, quality, social
 from agents.template import load_template
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import write_named
 from scenarios.sheet import Sheet, read_sheet
 from scenarios.terminal import guard, unguard

@@ -14,7 +14,7 @@ import duckdb
 
 from agents.critic import critic
 from agents.labeller import load_taxonomy
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.budget import Budget
 from simulation.crew import hire
 from simulation.ending import unanswered

@@ -13,7 +13,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.query import find_store, open_reader
 from training.corpus.candidates import Candidates
 from training.corpus.card import RunFacts, read_facts

@@ -16,8 +16,8 @@ import duckdb
 import yaml
 
 from agents.template import load_template
+from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.errors import UserError
 from scenarios.file import parse_yaml, read_bytes
 from scenarios.terminal import printable
 from simulation.query import read_rows

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 from simulation.section import Section, validated
 from training.corpus.formats import FORMATS
 from training.corpus.preference import TASK as PREFERENCE

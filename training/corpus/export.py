@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import read_json, remove, write_whole
 from simulation.lock import FILE as LOCK
 from simulation.lock import locked

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 BYTES_PER_TOKEN = 4
 """Without a tokenizer: four UTF-8 bytes a token, so four characters of English; characters of other

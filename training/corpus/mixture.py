@@ -12,7 +12,7 @@ from math import ceil
 
 import duckdb
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 
 SIZES = """
 select split, task, {size}::bigint from candidates where reason is null group by all

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 from simulation.review.funnel import fates_of
 from training.corpus.config import NO_POLICY, CorpusConfig
 from training.corpus.ledger import FATES, Ledger

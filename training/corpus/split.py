@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from training.corpus.candidates import draw
 
 FAMILIES = """

@@ -12,7 +12,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.query import open_reader
 from training.corpus.config import CorpusConfig, make_config
 from training.corpus.export import export_corpus

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.embedded import model_folder
+from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.errors import UserError
 from scenarios.file import inside, read_json, remove, write_whole
 from training.corpus.export import made_whole
 from training.corpus.length import load_length

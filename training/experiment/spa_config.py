@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.section import Section, validated
 from training.experiment.arm import SPA_ARMS, Arm
 from training.experiment.study import Study, load_study

@@ -11,7 +11,7 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.clock import utc_now
 from simulation.query import open_reader
 from simulation.store import Store

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import Field, field_validator
 
 from eval.config import EvalConfig, ModelRef, parse_eval_config
+from folkways.errors import UserError, unknown_name
 from scenarios.culture import load_culture
-from scenarios.errors import UserError, unknown_name
 from simulation.section import Section, read_settings, validated
 from training.experiment.arm import Arm
 from training.tuning.config import TrainConfig, parse_train_config

@@ -16,7 +16,7 @@ from eval.config import EvalConfig
 from eval.evaluation import conduct, count_questions
 from eval.item import Item
 from eval.people.source import nobody
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from simulation.lock import locked
 from simulation.placement import Cluster
 from simulation.store import FILE, Store

@@ -17,8 +17,8 @@ from agents.model import Sampling, default_reply_form, shaping_options
 from eval.asking.order import Orders
 from eval.config import ModelRef, Readout
 from eval.item import load_items
+from folkways.errors import unknown_name
 from scenarios.culture import load_culture
-from scenarios.errors import unknown_name
 from simulation.budget import BudgetConfig
 from simulation.config import config_hash
 from simulation.engines import CacheConfig

@@ -17,8 +17,8 @@ from eval.asking.method import method
 from eval.asking.prompt import chat, render_item, render_system
 from eval.asking.voice import load_voice
 from eval.item import Item
+from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.errors import UserError
 from simulation.lock import locked
 from simulation.query import find_store
 from simulation.store import FILE, Store

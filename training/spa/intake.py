@@ -20,7 +20,7 @@ from eval.asking.method import method as known_method
 from eval.asking.voice import Voice, languages, load_voice
 from eval.config import ModelRef, parse_eval_config
 from eval.evaluation import add_facts, find_people, settle_survey
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 from scenarios.file import parse_yaml
 from simulation.call import KEPT_REPLY
 from simulation.lock import locked

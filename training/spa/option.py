@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import yaml
 
+from folkways.errors import FolkwaysError
 from scenarios.words import words
 
 _NUMBER = re.compile(r"[(\[]?(\d{1,3})[)\].:]?", re.ASCII)
@@ -33,7 +34,7 @@ _MEANS = (
 )
 
 
-class Unfit(Exception):
+class Unfit(FolkwaysError):
     """A reply is no question; the message is the fault's name."""
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 
 READINGS = {"logprobs": "logprobs", "text-strict": "text", "text-lenient": "text"}
 """From how replies are read to the read-out they are of; the first that there is, is the default.

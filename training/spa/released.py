@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from eval.asking.reading import Reading, read_reply
 from eval.item import Item, load_items
 from eval.people.marginals import load_marginals
+from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.errors import UserError
 from scenarios.file import read_bytes
 
 UNSCORED = {"Q223", *(f"Q{number}" for number in range(260, 291))}

@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
-from scenarios.errors import UserError, unknown_name
 from simulation.record import Record
 from simulation.section import Section
 from simulation.store import Store

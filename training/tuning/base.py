@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from agents.embedded import model_folder, require_packages
 from agents.engines.tokens import first_line
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from training.tuning.config import Optimisation
 
 SAMPLES, SAMPLE_BYTES = 16, 65_536

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import inside, parse_yaml, read_bytes, read_json, remove, write_whole
 from simulation.config import differences
 

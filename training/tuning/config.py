@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from scenarios.errors import unknown_name
+from folkways.errors import unknown_name
 from scenarios.source import load_yaml
 from simulation.section import Section, Settings, read_settings, validated
 

@@ -24,7 +24,7 @@ import yaml
 
 from agents.embedded import require_packages
 from agents.engines.transformers import PATIENT_THREADS
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import write_whole
 from simulation.lock import locked
 from training.tuning.base import (

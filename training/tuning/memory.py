@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scenarios.errors import UserError, unknown_name
+from folkways.errors import UserError, unknown_name
 from training.tuning.base import Base, Precision
 from training.tuning.config import Lora, Optimisation, TrainConfig
 

@@ -13,7 +13,7 @@ from typing import Any
 from agents.adapter import CONFIG, adapter_folder, merge_adapter
 from agents.embedded import check_model_folder, require_packages
 from agents.engines.tokens import first_line, load_tokenizer
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import new_folder, read_json
 from training.tuning.base import Base, Precision, find_base, load_base
 from training.tuning.checkpoint import could_not_write, read_record

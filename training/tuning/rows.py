@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from agents.model import Message
 from agents.reply import sound
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import parse_yaml, read_bytes
 from training.tuning.config import TrainConfig
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from agents.chat import fold_system
 from agents.model import Message
-from scenarios.errors import UserError
+from folkways.errors import FolkwaysError, UserError
 from training.tuning.rows import ChatRow
 
 IGNORED = -100
@@ -64,7 +64,7 @@ class Tally:
     """Tokens of the longest row."""
 
 
-class Unfit(Exception):
+class Unfit(FolkwaysError):
     """A chat that the template does not render in a way that can be learned from."""
 
 

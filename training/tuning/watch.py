@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scenarios.errors import UserError
+from folkways.errors import UserError
 from scenarios.file import inside, parse_json, read_bytes, write_whole
 from training.tuning.checkpoint import last_whole, seal, step_of
 from training.tuning.progress import FitProgress

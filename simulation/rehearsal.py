@@ -1,0 +1,103 @@
+"""One scene, cast and played to whoever watches; nothing is stored.
+
+Invariant: a scene is cast here as a run with the same seed and settings would cast it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.actor import ReplyForm
+from agents.health import Guarded
+from agents.model import default_reply_form, open_model
+from scenarios.casting import cast_scenario
+from scenarios.culture import load_cultures, named_culture
+from scenarios.library import find_scenario, load_scenario
+from scenarios.persona import Persona
+from scenarios.scenario import Scenario
+from simulation.budget import Budget, BudgetConfig
+from simulation.caller import CallSettings
+from simulation.clock import utc_now
+from simulation.config import RunConfig, parse_config
+from simulation.entry import Entry
+from simulation.episode import Conditions, Episode, play_episode
+from simulation.plan import people_for, require_sound
+from simulation.policy import require_policies
+from simulation.record import Record
+from simulation.stage import Stage
+
+Watch = Callable[[Stage, Sequence[Entry]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A scene that is ready to be shown or played."""
+
+    scenario: Scenario
+    culture_id: str
+    people: Mapping[str, Persona]
+    """Those who can be cast, by id."""
+    config: RunConfig
+    seed: int
+    form: ReplyForm
+
+    def stage(self) -> Stage:
+        """Return the scene before anybody has acted."""
+        cast = cast_scenario(
+            self.scenario, self.culture_id, self.people, random.Random(self.seed)
+        )
+        return Stage(
+            self.scenario, cast, load_cultures(), self.scenario.language, self.form,
+            self.config.conditioning,
+        )  # fmt: skip
+
+    async def play(self, watch: Watch | None = None) -> Record:
+        """Play it with the model of the configuration; `watch` is given entries as they come.
+
+        Raises UserError where the model cannot be used.
+        """
+        config = self.config.model
+        engine = Guarded(open_model(config.name, config.options))
+        await engine.start()
+        settings = CallSettings(config.sampling(), config.timeout_s, config.repairs)
+        conditions = Conditions(
+            "play", engine, settings, self.form, self.config.conditioning, self.people,
+            load_cultures(), utc_now,
+        )  # fmt: skip
+        episode = Episode(
+            "0" * 16, self.scenario, self.culture_id, self.scenario.language, 0, self.seed
+        )
+        try:
+            return await play_episode(
+                episode, conditions, Budget(BudgetConfig(), time.monotonic), watch
+            )
+        finally:
+            await engine.close()
+
+
+def rehearse(
+    name: str, settings: Mapping[str, Any], culture: str | None = None, seed: int = 0,
+    turns: int | None = None,
+) -> Rehearsal:  # fmt: skip
+    """Return the scene of a file, or of a shipped id, ready to be played.
+
+    `settings` are those of a run that matter here: model, conditioning, cast. Raises UserError for
+    a file with errors, for faulty settings, and where nobody can be cast.
+    """
+    config, scenario = parse_config({"name": "play"} | dict(settings), ""), load_scenario(name)
+    require_policies(scenario, find_scenario(name))
+    if turns is not None:
+        limits = scenario.limits.model_copy(update={"turns": turns})
+        scenario = scenario.model_copy(update={"limits": limits})
+    culture_id = (named_culture(culture).id if culture else None) or scenario.culture or "GBR"
+    wanted = config.model_copy(update={"cultures": (culture_id,), "seed": seed})
+    people = people_for(wanted, (scenario,))
+    require_sound(name, people)
+    form = config.model.reply_form
+    if form == "auto":
+        form = default_reply_form(config.model.name)
+    return Rehearsal(scenario, culture_id, people, config, seed, form)
