@@ -7,6 +7,7 @@ notebook and a shell can go on with each other's work.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from folkways.errors import UserError
 from folkways.rows import Rows
 
 if TYPE_CHECKING:
+    import duckdb
     import networkx as nx
 
     from folkways.scene import Transcript
@@ -158,13 +160,19 @@ class Run:
     def sql(self, query: str) -> Rows:
         """Return what one reading query returns: as rows, `.df()`, `.pl()`, `.arrow()`.
 
-        Raises UserError for anything else and for faulty SQL.
+        One run is read as it is now; several as they were at the first query. Raises UserError for
+        anything else and for faulty SQL.
         """
         from simulation.query import open_reader
+
+        con = self._joined.cursor() if len(self.places) > 1 else open_reader(self.path)
+        return Rows(con, query)
+
+    @cached_property
+    def _joined(self) -> duckdb.DuckDBPyConnection:
         from simulation.several import open_several
 
-        several = len(self.places) > 1
-        return Rows(open_several(self.places) if several else open_reader(self.path), query)
+        return open_several(self.places)
 
     def episodes(self) -> Rows:
         """Return the view `conversations`: a row an episode with its cast, length and cost."""

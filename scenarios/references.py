@@ -13,6 +13,7 @@ from scenarios.consistency import inconsistencies
 from scenarios.culture import culture_meant
 from scenarios.persona import Persona
 from scenarios.problem import Finding, Keys, show_value, suggest
+from scenarios.registry import offered
 from scenarios.scenario import POLICIES, POLICY_OPTIONS, Scenario
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
@@ -42,9 +43,10 @@ def wrong_names(
         meant = None if culture in cultures else culture_meant(culture)
         yield from _unless_known("culture", path, culture, cultures, meant)
     for path, policy in scene.policies():
-        if policy.name not in POLICIES and not _IMPORT_PATH.fullmatch(policy.name):
-            message = f"unknown turn policy{suggest(policy.name, POLICIES)}"
-            allowed = f"{', '.join(POLICIES)}, or an import path module:function"
+        shipped = [*POLICIES, *offered("turn policy")]
+        if policy.name not in shipped and not _IMPORT_PATH.fullmatch(policy.name):
+            message = f"unknown turn policy{suggest(policy.name, shipped)}"
+            allowed = f"{', '.join(shipped)}, or an import path module:function"
             yield Finding(path, message, show_value(policy.name), allowed)
         known = POLICY_OPTIONS.get(policy.name, tuple(policy.options))
         for option in sorted(set(policy.options).difference(known)):

@@ -37,6 +37,8 @@ Watch = Callable[[Stage, Sequence[Entry]], None]
 class Rehearsal:
     """A scene that is ready to be shown or played."""
 
+    source: str
+    """File or id of the scenario."""
     scenario: Scenario
     culture_id: str
     people: Mapping[str, Persona]
@@ -58,8 +60,9 @@ class Rehearsal:
     async def play(self, watch: Watch | None = None) -> Record:
         """Play it with the model of the configuration; `watch` is given entries as they come.
 
-        Raises UserError where the model cannot be used.
+        Raises UserError where the model, or a turn policy, cannot be used.
         """
+        require_policies(self.scenario, find_scenario(self.source))
         config = self.config.model
         engine = Guarded(open_model(config.name, config.options))
         await engine.start()
@@ -89,7 +92,6 @@ def rehearse(
     a file with errors, for faulty settings, and where nobody can be cast.
     """
     config, scenario = parse_config({"name": "play"} | dict(settings), ""), load_scenario(name)
-    require_policies(scenario, find_scenario(name))
     if turns is not None:
         limits = scenario.limits.model_copy(update={"turns": turns})
         scenario = scenario.model_copy(update={"limits": limits})
@@ -100,4 +102,4 @@ def rehearse(
     form = config.model.reply_form
     if form == "auto":
         form = default_reply_form(config.model.name)
-    return Rehearsal(scenario, culture_id, people, config, seed, form)
+    return Rehearsal(name, scenario, culture_id, people, config, seed, form)

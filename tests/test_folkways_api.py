@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,7 +124,7 @@ def test_shards_are_read_beside_a_run(pilot: fw.Run, tmp_path: Path) -> None:
     from simulation.pack import pack
 
     other = fw.run(CONFIG | {"out": str(tmp_path), "name": "other", "seed": 1}, quiet=True)
-    pack(other.path, str(tmp_path / "packed"), 1)
+    assert len([*pack(other.path, str(tmp_path / "packed"), 1)]) > 1
     both = fw.open(pilot.path, tmp_path / "packed")
     assert len(both.episodes()) == 4
     with pytest.raises(fw.UserError, match="two of these runs hold the episode"):
@@ -177,10 +178,12 @@ def test_a_registered_policy_decides_who_acts(tmp_path: Path) -> None:
     scene = (Path("scenarios/library") / "soup-before-dusk.yaml").read_text(encoding="utf-8")
     file = tmp_path / "talk.yaml"
     text = scene.replace("id: soup-before-dusk", "id: talk")
-    file.write_text(f"{text}\npolicy: monologue\n", encoding="utf-8")
+    text = re.sub(r"^policy: .*$", "policy: monologue", text, flags=re.MULTILINE)
+    file.write_text(text, encoding="utf-8")
     played = asyncio.run(fw.Scenario.load(file).play(model="fake", turns=3))
     assert {turn["speaker"] for turn in played.turns} == {"elder"}
-    assert fw.Scenario.load(file).check() == []
+    found = fw.Scenario.load(file).check()
+    assert not any("policy" in problem.message for problem in found)
 
 
 @pytest.mark.usefixtures("own")
