@@ -67,6 +67,11 @@ def find_store(run: Path) -> Path:
     raise UserError(f"there is no run '{run}'; {hint}")
 
 
+def runs_beside(run: Path) -> Path:
+    """Return the folder of runs in which a run lies."""
+    return find_store(run).resolve().parent.parent
+
+
 def open_reader(
     run: Path, target: Path | None = None, wait_s: float = LOCK_WAIT_S, memory: str | None = None
 ) -> duckdb.DuckDBPyConnection:

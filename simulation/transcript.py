@@ -24,6 +24,7 @@ from simulation.entry import Entry
 from simulation.live import COLOURS, entry_text, heard_by_some, heard_text
 from simulation.page import render
 from simulation.query import read_rows
+from simulation.review.reliability import judges_told
 from simulation.stored_scenario import read_scenario
 
 PAGE = Path(__file__).with_name("page.html.jinja")
@@ -100,14 +101,20 @@ class Transcript:
     origin: str | None = None
     """Of a branch, where it comes from and what was changed."""
 
+    judges: tuple[str, ...] = ()
+    """How often each judge is right, a line each."""
+
     @property
     def names(self) -> dict[str, str]:
         """Role ids with names."""
         return {player.role: player.name for player in self.players}
 
 
-def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcript:
-    """Return an episode that is known to be in the store."""
+def load_transcript(
+    con: duckdb.DuckDBPyConnection, episode_id: str, runs: Path = Path("runs")
+) -> Transcript:
+    """Return an episode that is known to be in the store; calibrations of its judges are sought
+    among those `runs`."""
     head = read_rows(
         con,
         "select e.*, s.title, s.theme, s.data, coalesce(c.name, e.culture_id) as country "
@@ -131,6 +138,7 @@ def load_transcript(con: duckdb.DuckDBPyConnection, episode_id: str) -> Transcri
         opinions=tuple(_opinions(con, episode_id)),
         heard=heard_by_some(entries, present),
         origin=_origin(con, episode_id),
+        judges=tuple(judges_told(con, runs, episode_id)),
     )
 
 
@@ -162,6 +170,8 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
         said = Text(printable(_subject(opinion)), style="bold")
         said.append(printable(f" {_judged(opinion)}"), style="not bold")
         yield said
+    for told in transcript.judges:
+        yield Text(printable(f"judge {told}"), style="dim")
 
 
 def render_page(transcript: Transcript, private: bool = True) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 from review_runs import ALPHA, REPLIES, answer, rows
 from scenes import text_of
 
@@ -34,6 +35,7 @@ from simulation.review.calibration import (
 )
 from simulation.review.conversations import load_conversations
 from simulation.review.job import Bounds
+from simulation.review.reliability import judges_told
 from simulation.review.settings import CritiqueConfig
 from simulation.store import FILE, POLICIES, Store
 
@@ -274,7 +276,26 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert calls[0][0] == calls[0][1] > 400
     with closing(open_reader(run)) as con:
         settings = con.execute("select settings from launches").fetchall()
+        first = con.execute("select min(episode_id) from verdicts").fetchall()[0][0]
+        (told_here,) = judges_told(con, tmp_path, first)
+        (told_elsewhere,) = judges_told(con, tmp_path / "other")
     assert json.loads(settings[0][0])["judges"] == ["fake"]
+    counts = yaml.safe_load((run / "calibration.yaml").read_text())
+    assert counts["model"] == "fake" and set(counts["critics"]) == JUDGED
+    sql = "select flagged, undecided from calibration_confusion where source = 'quality' and "
+    right = sum(flagged for flagged, _ in rows(run, f"{sql} expected"))
+    right += sum(40 - flagged - unsure for flagged, unsure in rows(run, f"{sql} fault = 'sound'"))
+    quality = counts["critics"]["quality"]
+    assert (quality["cases"], quality["faulty"], quality["correct"]) == (85, 45, right)
+    words = f"as quality right in {right} of 85 known cases and finds {quality['found']} of 45 "
+    assert words in told_here and f"calibrated on {counts['calibrated']}" in told_here
+    assert told_elsewhere == (
+        "fake is uncalibrated: folkways critics calibrate --model fake tells how often it is right"
+    )
+    for shown in (["view", str(run), first], ["review", str(run)]):
+        with pytest.raises(SystemExit):
+            main(shown)
+        assert words in " ".join(capsys.readouterr().out.split())
     with locked(run), pytest.raises(SystemExit) as caught:
         main(command)
     assert caught.value.code == 1

@@ -16,21 +16,24 @@ from typer.core import TyperGroup
 
 from agents.critic import CRITICS
 from agents.detector import DETECTORS
+from agents.model import whole_name
 from folkways.cli.ending import say_ending
 from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
 from scenarios.sheet import find_encoding
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
+from simulation.clock import utc_now
 from simulation.engines import CacheConfig
 from simulation.metrics import serving
 from simulation.output import console_for, output, refuse_to_overwrite
 from simulation.placement import cluster_of
-from simulation.query import open_reader
+from simulation.query import open_reader, runs_beside
 from simulation.review.calibrate import calibrate, print_report, print_steered
 from simulation.review.funnel import print_funnel
 from simulation.review.job import Bounds
 from simulation.review.launch import review
 from simulation.review.ratings import export_sheet, import_sheet
+from simulation.review.reliability import write_counts
 from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.section import apply_override, validated
 from simulation.store import POLICIES
@@ -140,7 +143,7 @@ def show(
 ) -> None:
     """Print the funnel of a run, why episodes were dropped, and how far judges agree."""
     with output() as stream, closing(open_reader(run)) as con:
-        print_funnel(con, policy, examples, console_for(stream))
+        print_funnel(con, policy, examples, console_for(stream), runs_beside(run))
 
 
 @review_app.command("export")
@@ -217,6 +220,8 @@ def calibrate_(
         typer.echo("not all of the set has been judged yet; the same command goes on", err=True)
     with output() as stream, closing(open_reader(run)) as con:
         (print_steered if injections else print_report)(con, console_for(stream))
+        if reason == "done" and not injections:
+            write_counts(con, run, whole_name(model), utc_now().date())
 
 
 def _critique_settings(

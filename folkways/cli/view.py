@@ -17,7 +17,7 @@ from scenarios.file import write_named
 from scenarios.terminal import printable
 from simulation.child import in_child
 from simulation.output import console_for, output, refuse_to_overwrite
-from simulation.query import find_episode, open_reader, run_query
+from simulation.query import find_episode, open_reader, run_query, runs_beside
 from simulation.result import print_table
 from simulation.stored_scenario import as_stored
 from simulation.transcript import load_transcript, render_page, render_text
@@ -58,7 +58,7 @@ def view(
                 return
             id_ = find_episode(con, episode)
             with as_stored(id_):
-                transcript = load_transcript(con, id_)
+                transcript = load_transcript(con, id_, runs_beside(run))
                 if html:
                     write_named(html, render_page(transcript, private))
                     console.print(printable(str(html)), markup=False, soft_wrap=True)

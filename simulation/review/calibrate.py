@@ -6,7 +6,6 @@ Invariant: the same judge and the same set continue the same run.
 from __future__ import annotations
 
 import json
-import re
 import time
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from simulation.query import run_query
 from simulation.result import print_table
 from simulation.review.calibration import configuration, fill_store, load_cases, load_injected
 from simulation.review.job import Bounds, Player
+from simulation.review.reliability import calibration_folder
 from simulation.review.settings import CritiqueConfig
 from simulation.review.stage import Stage, run_critique
 from simulation.store import Store
@@ -52,8 +52,8 @@ def calibrate(
     """
     model = whole_name(model)
     kind, cases = ("injections", load_injected()) if injections else ("calibration", load_cases())
-    name = f"{kind}-" + re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-")[:60]
-    run = out / name
+    run = calibration_folder(out, model, kind)
+    name = run.name
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:

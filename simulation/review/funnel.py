@@ -17,6 +17,7 @@ from folkways.errors import UserError, unknown_name
 from scenarios.terminal import printable
 from simulation.query import read_rows, run_query
 from simulation.result import print_table
+from simulation.review.reliability import judges_told
 from simulation.statement import check_statement
 from simulation.store import OBJECTION, POLICIES
 
@@ -120,9 +121,10 @@ def fates_of(con: duckdb.DuckDBPyConnection, policy: str) -> str:
 
 
 def print_funnel(
-    con: duckdb.DuckDBPyConnection, policy: str, examples: int, console: Console
+    con: duckdb.DuckDBPyConnection, policy: str, examples: int, console: Console, runs: Path
 ) -> None:
-    """Print the funnel under a policy, with examples of what was dropped and why.
+    """Print the funnel under a policy, with examples of what was dropped and why, and how far its
+    judges can be trusted by their calibrations among those `runs`.
 
     Raises UserError as `choose_policy` does, and for a run without episodes.
     """
@@ -138,6 +140,8 @@ def print_funnel(
     if con.execute(AGREEMENT).fetchone():
         console.print(Text("Agreement of judges and samples (Krippendorff's alpha)", style="bold"))
         print_table(run_query(con, AGREEMENT), console, None)
+    for told in judges_told(con, runs):
+        console.print(Text(printable(f"Judge {told}")), soft_wrap=True)
     for row in read_rows(con, EXAMPLES, examples):
         _print_example(con, row, name, console)
 
