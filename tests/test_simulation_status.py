@@ -177,6 +177,12 @@ def test_a_finished_run_tells_its_stages_and_what_is_stored(
     assert [one.stage for one in found.stored.launches] == ["label", "critique", "run"]
     printed = folkways("status", run)[1]
     assert "nobody is at work" in printed and "last launches" in printed
+    steps = printed.rstrip().splitlines()[-5:]
+    assert steps[0].startswith(f"made:  {found.stored.episodes} scenes, ")
+    assert str(run / "log.duckdb") in steps[1]
+    assert [step.split()[:3] for step in steps[2:]] == [
+        ["next:", "folkways", command] for command in ("view", "sql", "schema")
+    ]
 
 
 def test_json_is_one_object_with_the_documented_fields(tmp_path: Path, folkways: Command) -> None:

@@ -6,6 +6,7 @@ terminal.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ from folkways.errors import UserError
 from scenarios.terminal import printable
 from simulation.heartbeat import Used
 from simulation.output import console_for, output
-from simulation.status import Process, Stage, Status, Stored, read_status, read_stored
+from simulation.status import Process, Stage, Status, Stored, read_status, read_stored, run_folder
+from simulation.store import FILE
 
 app = typer.Typer()
 
@@ -92,7 +94,25 @@ def render_status(found: Status) -> RenderableType:
         parts += [_line(), _line(f"not read: {found.note}")]
     if found.stored:
         parts += [_line(), *_stored(found.stored)]
+        if found.state == "idle" and found.stored.episodes:
+            parts += [_line(), *map(_line, _next_steps(found.run, found.stored))]
     return Group(*parts)
+
+
+def _next_steps(run: str, stored: Stored) -> list[str]:
+    """Return what was made, where it lies, and three commands to go on with."""
+    made = {
+        "scenes": stored.episodes, "turns": stored.turns, "scenes judged": stored.critiqued,
+        "with intents": stored.labelled,
+    }  # fmt: skip
+    here, folder = shlex.quote(run), run_folder(Path(run))
+    return [
+        f"made:  {', '.join(f'{count:,} {what}' for what, count in made.items() if count)}",
+        f"where: {folder / FILE}, a DuckDB file; {folder / 'config.yaml'} makes it again",
+        f"next:  folkways view {here} --list      the scenes; with an id, one of them",
+        f"next:  folkways sql {here} \"from turns_readable\"      what was said; any SQL",
+        f"next:  folkways schema {here}      the tables, views and columns to ask",
+    ]
 
 
 def _state(found: Status) -> str:
