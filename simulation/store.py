@@ -16,14 +16,16 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
 from folkways.errors import UserError
 from folkways.provenance import short_hash
-from scenarios.file import inside
+from scenarios.file import inside, write_whole
 from scenarios.terminal import printable
 from scenarios.words import sql_patterns
 from simulation.connection import FOLDER, StoreHeld, make_file, open_writer
@@ -110,17 +112,15 @@ class Store:
             with self.writing() as con:
                 _bring_up_to_date(con, self.path)
             return
-        part = self.path.with_name(f".{FILE}.part")
+        if left := [one for one in BESIDE[:-1] if self.path.with_name(f"{FILE}{one}").exists()]:
+            raise UserError(
+                f"'{self.path}{left[0]}' is left of a store that is gone; move it away, then try "
+                "again"
+            )
         try:
-            _remove(part)
-            make_file(part)
-            with _faults_said(self.path), open_writer(part, 0.0) as con:
-                _bring_up_to_date(con, part)
-            part.replace(self.path)
+            write_whole(self.path.parent, self.path, _empty())
         except (OSError, duckdb.Error) as error:
             raise UserError(_cannot_write(self.path, error)) from error
-        finally:
-            _remove(part)
 
     def append(self, records: Sequence[Record]) -> None:
         """Store finished records in one transaction, in a spill while somebody holds the file.
@@ -368,6 +368,18 @@ def _meta_of(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
     return {} if empty else read_meta(con, path)
 
 
+@cache
+def _empty() -> bytes:
+    """Return the file that every new store begins as: tables and views take a third of a second,
+    and are made once in a process."""
+    with TemporaryDirectory(prefix="folkways-") as folder:
+        path = Path(folder) / FILE
+        make_file(path)
+        with open_writer(path, 0.0) as con:
+            _bring_up_to_date(con, path)
+        return path.read_bytes()
+
+
 def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Make what tables and views a store lacks, in one transaction."""
     meta, wanted = _meta_of(con, path), _wanted()
@@ -397,13 +409,6 @@ def _cannot_write(path: Path, error: BaseException) -> str:
         f"cannot write {path}: {reason}. Nothing that was stored before is lost; see that the disk "
         "has room, and run the same command again"
     )
-
-
-def _remove(path: Path) -> None:
-    """Remove a database and its write-ahead log, where they are."""
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
 
 
 def read_meta(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:

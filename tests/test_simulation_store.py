@@ -51,6 +51,19 @@ def stored(run: Path, query: str = EPISODES) -> object:
         return con.execute(query).fetchall()[0][0]
 
 
+def test_a_log_of_a_store_that_is_gone_is_not_taken_into_a_new_one(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for run in (old, new):
+        run.mkdir()
+    Store(old).create()
+    with duckdb.connect(str(old / FILE)) as con:
+        con.execute("insert or replace into meta values ('note', 'of the old one')")
+        (new / f"{FILE}.wal").write_bytes((old / f"{FILE}.wal").read_bytes())
+    with pytest.raises(UserError, match=r"log\.duckdb\.wal' is left of a store that is gone"):
+        Store(new).create()
+    assert not (new / FILE).exists() and (new / f"{FILE}.wal").stat().st_size > 0
+
+
 @pytest.mark.parametrize("how", ["reads", "writes"])
 def test_what_is_finished_while_somebody_holds_the_store_is_kept(store: Store, how: str) -> None:
     said, run = listened(store), store.path.parent
