@@ -75,12 +75,12 @@ def test_the_readmes_scenario_is_sound_and_plays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_the_readmes_queries_answer(store: Path, number: int) -> None:
-    queries = blocks(README, "sql")
+def test_the_first_queries_answer(store: Path, number: int) -> None:
+    shown = blocks(README, "sql")
     cookbook = blocks((ROOT / "docs/sql.md").read_text(encoding="utf-8"), "sql")
-    assert queries == cookbook[:5], "the README shows the first five of the cookbook"
+    assert shown == cookbook[: len(shown)] != [], "the README shows the first of the cookbook"
     with duckdb.connect(str(store / "log.duckdb"), read_only=True) as con:
-        assert con.execute(queries[number]).fetchall()
+        assert con.execute(cookbook[number]).fetchall()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda p: p.stem)
