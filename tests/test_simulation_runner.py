@@ -157,7 +157,7 @@ def test_kill_9_at_random_moments_loses_only_unfinished_episodes(tmp_path: Path)
     start = command(tmp_path / "killed", tmp_path / "run.yaml", **long)
     run = tmp_path / "killed/trial"
     kills, seen = 0, 0
-    while kills < 20:
+    while kills < 8:
         process = subprocess.Popen(start, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         opened = time.monotonic()
         while not (run / "run.lock").exists() or (run / "run.lock").read_text() != str(process.pid):
