@@ -52,6 +52,9 @@ def check_file(
     play (default: the shipped ones). Raises UserError only when the file cannot be read at all.
     """
     source = read_yaml(path)
+    if isinstance(source.data, dict) and "scenarios" in source.data and "roles" not in source.data:
+        message = "is the configuration of a run, not a scenario; folkways run --dry-run checks it"
+        return [source.place(Finding((), message))]
     placed = set(source.problems)
     if source.data is not None or not source.problems:
         scene, problems, source = parse_source(source, Scenario)

@@ -28,6 +28,14 @@ def errors(problems: list[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.severity == "error"]
 
 
+def test_a_run_configuration_is_told_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "pilot.yaml"
+    path.write_text("name: pilot\nscenarios: [soup-before-dusk]\nmodel: {name: fake}\n")
+    (problem,) = check_file(path)
+    assert "is the configuration of a run" in problem.render("F") and problem.severity == "error"
+
+
+
 def test_the_scene_of_these_tests_is_sound(tmp_path: Path) -> None:
     assert check(SCENE, tmp_path) == []
 
