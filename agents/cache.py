@@ -150,7 +150,7 @@ class CachedModel:
         except BaseException:
             self._responses.give_back(request.key, number)
             raise
-        if made.finish_reason not in ("stop", "length") or not made.text.strip():
+        if made.finish_reason not in ("stop", "length"):
             self._responses.give_back(request.key, number)
             return made
         thought = None if made.reasoning is None else sound(made.reasoning)

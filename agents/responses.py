@@ -34,11 +34,16 @@ from responses where request = ? and replicate = ?
 """
 KEEP_MODEL = "insert or ignore into models (model, name, options) values (?, ?, ?)"
 KEEP = """
-insert or ignore into responses (
+insert into responses (
     request, replicate, verb, model, prompt_hash, seed,
     reply, finish_reason, prompt_tokens, completion_tokens, cached_tokens, cost, reasoning,
     reasoning_tokens, endpoint
 ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+on conflict do nothing
+"""
+DROP_BLANK = """
+delete from responses
+where request = ? and replicate = ? and trim(reply, ' ' || char(9, 10, 11, 12, 13)) = ''
 """
 
 
@@ -140,20 +145,25 @@ class Responses:
         await self._do([("select 1", ())], False)
 
     async def find(self, key: bytes, number: int) -> Response | None:
-        """Return what is kept for a request. Raises as `open` does."""
+        """Return what is kept for a request, a reply without text only where the model must not be
+        asked again. Raises as `open` does."""
         row = await self._do([(FIND, (key, number))], False)
-        return None if row is None else self._read(row)
+        kept = None if row is None else self._read(row)
+        blank = kept and kept.finish_reason and not kept.reply.strip()
+        return None if blank and not self.strict else kept
 
     async def keep(
         self, request: Request, number: int, response: Response, endpoint: str | None = None
     ) -> Response:
-        """Keep a response, and return what is kept: another process may have been first.
+        """Keep a response, and return what is kept: another process may have been first. It takes
+        the place of a reply without text.
 
         It is in the file when this returns, and will be if this is cancelled. Raises as `open`.
         """
         key, verb, model, prompt_hash, seed = request
         values = (key, number, verb, model.id, prompt_hash, seed, *response, endpoint)
-        row = await self._do([(KEEP_MODEL, model), (KEEP, values), (FIND, (key, number))], True)
+        statements = [(KEEP_MODEL, model), (DROP_BLANK, (key, number)), (KEEP, values)]
+        row = await self._do([*statements, (FIND, (key, number))], True)
         return self._read(row)
 
     def _read(self, row: Sequence[Any]) -> Response:

@@ -125,8 +125,9 @@ def test_a_reply_without_text_is_asked_for_again(
             return Completion(" \n", reason, 1, 1, reasoning=thought)
 
     assert launch(file, Silent(), ASK, ASK)[1].text == " \n"
-    assert rows(file, "select count(*) from responses") == [(0,)]
+    assert [done.text for done in launch(file, None, ASK, ASK)] == [" \n"] * 2, "replayed strictly"
     said = [done.text for done in launch(file, Counted(), ASK, ASK)]
+    assert rows(file, "select count(*) from responses") == [(2,)]
     assert all(said) and [done.text for done in launch(file, None, ASK, ASK)] == said
 
 

@@ -287,7 +287,7 @@ def test_nodes_workers_and_drivers_that_are_killed_change_nothing() -> None:
 def test_an_address_may_follow_ray_or_not(words: list[str], cluster: Cluster | None) -> None:
     import typer
 
-    from simulation.placement import KeepShards, OnCluster, Ray, Shards, Workers
+    from folkways.cli.options import KeepShards, OnCluster, Ray, Shards, Workers
 
     app, found = typer.Typer(), list[Cluster | None]()
 

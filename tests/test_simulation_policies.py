@@ -710,8 +710,8 @@ def test_review_shows_how_far_judges_agree(tmp_path: Path) -> None:
     text = folkways("review", run, "--policy", "needs-review").stdout
     assert "Agreement of judges and samples (Krippendorff's alpha)" in text
     shown = cells(text)
-    assert ["meta", "all", "2", "4", "1"] in shown, "no alpha where nothing varies"
-    assert ["quality", "all", "2", "4", "1", "1"] in shown
+    assert ["trial", "meta", "all", "2", "4", "1"] in shown, "no alpha where nothing varies"
+    assert ["trial", "quality", "all", "2", "4", "1", "1"] in shown
     (tmp_path / "alone").mkdir()
     alone = sample_run(tmp_path / "alone", "delete from verdicts where model <> 'judge'")
     assert "Krippendorff" not in folkways("review", alone).stdout, "one judge has nobody to agree"
@@ -770,4 +770,4 @@ def test_from_live_judges_to_the_funnel(tmp_path: Path) -> None:
     assert ["GBR", "review_runs:player", "2", "0", "1", "0", "0", "1", "0.5"] in shown
     assert ["quality", "1"] in shown
     assert "dropped: Scene 3 · GBR" in text and "quality: Each of them answers" in text
-    assert ["quality", "all", "2", "6", "1", "1"] in shown
+    assert ["trial", "quality", "all", "2", "6", "1", "1"] in shown
