@@ -42,7 +42,7 @@ Says = Callable[[Sequence[str], Prompt], str]
 
 def run_command(errors: Path, *words: str) -> None:
     """Run a command with models that take their time; what it says goes into a file."""
-    os.environ[LATENCY] = "0.3"
+    os.environ[LATENCY] = "1.0"
     with errors.open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 2)
         os.dup2(file.fileno(), 1)
