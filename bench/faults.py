@@ -148,7 +148,7 @@ def run(*command: str, file_limit: int | None = None) -> Ran:
 
 def folkways_run(path: Path, file_limit: int | None = None) -> Ran:
     """Play a configuration with the command that a user gives."""
-    return run("-m", "folkways", "run", str(path), file_limit=file_limit)
+    return run("-m", "folkways", "run", str(path), "--allow-code", file_limit=file_limit)
 
 
 def rows(run_folder: Path, query: str) -> list[tuple[Any, ...]]:
