@@ -17,6 +17,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from agents.actor import ReplyForm
+from agents.health import FAULTS
 from agents.model import Model
 from agents.template import load_template, used
 from agents.view import Conditioning
@@ -110,6 +111,8 @@ def record_of(
 ) -> Record:  # fmt: skip
     """Return the record of an episode whose scene has come to this state."""
     id_of, exit_ = {"episode_id": episode.id}, state["exit"] or ["error", "no reason was given"]
+    if fault := _unjudged(state["calls"]):
+        exit_ = ["endpoint-failure", fault]
     turns, happenings = [], []
     for entry in state["log"]:
         row = id_of | dict(entry)
@@ -138,6 +141,13 @@ def record_of(
         "calls": [id_of | {"call": n} | call for n, call in enumerate(state["calls"], start=1)],
     }
     return Record(rows, exit_[0] or "error", _shared_rows(episode, stage, conditions.cultures))
+
+
+def _unjudged(calls: Sequence[Row]) -> str | None:
+    """Return what kept the critic in the loop from judging anything, if an endpoint did: a scene
+    that it was to shape and never saw is nobody's result."""
+    failures = {call["failure"] for call in calls if call["purpose"] == "draft-critic"}
+    return str(min(failures)) if failures and failures <= {*FAULTS} else None
 
 
 def _cast_rows(episode: Episode, stage: Stage) -> list[Row]:

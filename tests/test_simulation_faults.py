@@ -307,6 +307,24 @@ def test_of_two_judges_the_sick_one_is_named_and_what_the_other_said_is_kept(
         assert len(well.asked) == 6, "nobody is asked twice"
 
 
+def test_a_scene_whose_critic_in_the_loop_never_answered_is_played_again(tmp_path: Path) -> None:
+    said = chat(json.dumps({"feedback": "It is good.", "score": 8, "label": "accept"}))
+    broken = True
+    with (
+        serving(reply=talk) as server,
+        serving(reply=lambda *_: error(500, "CUDA error") if broken else said) as judge,
+    ):
+        loop = {
+            "critics": ["model"], "model": f"openai:judge@{judge.url}",
+            "options": {"max_retries": 0},
+        }  # fmt: skip
+        ended = play(tmp_path, server.url, replicates=1, in_loop=loop)
+        assert "server-error" in ended and results(tmp_path) == {"endpoint-failure": 1}
+        broken = False
+        assert play(tmp_path, server.url, replicates=1, in_loop=loop) == "done"
+        assert results(tmp_path) == {"turn-limit": 1}
+
+
 def test_a_pool_of_which_every_endpoint_is_sick_ends_the_run_with_one_line(tmp_path: Path) -> None:
     broken = True
 
