@@ -215,7 +215,7 @@ def test_a_store_of_an_earlier_version_has_its_lost_episodes_played(tmp_path: Pa
 
 
 def test_a_wall_budget_ends_a_run_whose_calls_wait(tmp_path: Path) -> None:
-    slow_down = error(429, "slow down", {"Retry-After": "60"})
+    slow_down = error(429, "slow down", {"Retry-After": "8"})
     with serving(reply=after(6, slow_down)) as server:
         ended = play(tmp_path, server.url, {"max_retries": 3}, budget={"wall_s": 2})
     assert ended == "budget-wall"
