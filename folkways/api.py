@@ -12,7 +12,7 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from folkways.errors import UserError
+from folkways.errors import UserError, unknown_name
 from folkways.rows import Rows
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def experiment(
         "clca": (load_clca, STAGES), "culturespa": (load_spa_experiment, SPA_STAGES),
     }  # fmt: skip
     if kind not in kinds:
-        raise UserError(f"unknown experiment '{kind}'; known: {', '.join(kinds)}")
+        raise unknown_name("experiment", kind, kinds)
     load, stages = kinds[kind]
     study = load(Path(config), list(override))
     command = [kind, str(config), *(part for one in override for part in ("-o", one))]

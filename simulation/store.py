@@ -29,6 +29,7 @@ from scenarios.file import inside, write_whole
 from scenarios.terminal import printable
 from scenarios.words import sql_patterns
 from simulation.connection import FOLDER, StoreHeld, make_file, open_writer
+from simulation.file_copy import LOGS
 from simulation.record import Record
 from simulation.rows import SHARED_KEYS, Row, insert_rows
 from simulation.snapshot import snapshot
@@ -37,7 +38,7 @@ from simulation.wall import connect
 
 FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
-BESIDE = (".wal", ".wal.checkpoint", ".wal.recovery", ".tmp")
+BESIDE = (*LOGS, ".tmp")
 """Endings of what DuckDB writes beside the file."""
 SQL = Path(__file__).with_name("sql")
 MIGRATIONS = (
@@ -112,7 +113,7 @@ class Store:
             with self.writing() as con:
                 _bring_up_to_date(con, self.path)
             return
-        if left := [one for one in BESIDE[:-1] if self.path.with_name(f"{FILE}{one}").exists()]:
+        if left := [one for one in LOGS if self.path.with_name(f"{FILE}{one}").exists()]:
             raise UserError(
                 f"'{self.path}{left[0]}' is left of a store that is gone; move it away, then try "
                 "again"

@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from folkways.cli.ending import say_ending
-from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
+from folkways.cli.options import (
+    KeepShards,
+    MetricsPort,
+    OnCluster,
+    Override,
+    Quiet,
+    Ray,
+    Shards,
+    Workers,
+)
 from scenarios.terminal import printable
 from simulation.metrics import serving
 from simulation.placement import cluster_of
@@ -25,10 +34,8 @@ spa_app = typer.Typer(
 app.add_typer(spa_app, name="spa")
 
 Config = Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")]
-Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
 ModelName = Annotated[str | None, typer.Option(help="Use this model.")]
 DryRun = Annotated[bool, typer.Option(help="Say what would be asked, and stop.")]
-Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 DONE = "there is nothing more to do"
 
 

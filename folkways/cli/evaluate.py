@@ -13,7 +13,16 @@ from typing import Annotated
 import typer
 
 from folkways.cli.ending import say_ending
-from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
+from folkways.cli.options import (
+    KeepShards,
+    MetricsPort,
+    OnCluster,
+    Override,
+    Quiet,
+    Ray,
+    Shards,
+    Workers,
+)
 from scenarios.terminal import printable
 from simulation.metrics import serving
 from simulation.placement import cluster_of
@@ -62,13 +71,11 @@ def abilities(
 @wvs_app.command(cls=OnCluster)
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration of the evaluation, YAML.")],
-    override: Annotated[
-        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
-    ] = None,
+    override: Override = None,
     model: Annotated[str | None, typer.Option(help="Ask this model.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would be asked, and stop.")] = False,
     fresh: Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    quiet: Quiet = False,
     ray: Ray = None,
     workers: Workers = None,
     shards: Shards = None,

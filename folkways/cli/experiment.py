@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from folkways.cli.options import Override, Quiet
 from folkways.errors import unknown_name
 from scenarios.terminal import printable
 
@@ -25,10 +26,8 @@ experiment_app = typer.Typer(
 )
 app.add_typer(experiment_app, name="experiment")
 Config = Annotated[Path, typer.Argument(help="Configuration of the experiment, YAML.")]
-Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
 Only = Annotated[str | None, typer.Option(help="Do this stage only.")]
 Fresh = Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")]
-Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 
 
 @experiment_app.command()

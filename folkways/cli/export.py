@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from folkways.cli.options import Quiet
 from scenarios.terminal import printable
 
 app = typer.Typer()
@@ -55,7 +56,7 @@ def export(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder of a tokenizer that counts tokens.")
     ] = None,
-    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Export the accepted episodes of a run as a corpus to train on, with a card."""
     from training.corpus.config import make_config, read_tasks

@@ -10,6 +10,8 @@ from typer.core import TyperCommand
 from simulation.metrics import ADDRESS as METRICS_ADDRESS
 from simulation.placement import ADDRESS
 
+Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
+Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 Ray = Annotated[
     str | None,
     typer.Option(

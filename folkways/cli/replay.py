@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from folkways.cli.ending import say_ending
+from folkways.cli.options import Quiet
 from scenarios.terminal import printable
 from simulation.branching import Wanted
 from simulation.branching import branch as start_branches
@@ -20,7 +21,6 @@ from simulation.reproduction import reproduce
 app = typer.Typer()
 
 RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
-Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 
 
 @app.command()

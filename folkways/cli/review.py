@@ -18,7 +18,7 @@ from agents.critic import CRITICS
 from agents.detector import DETECTORS
 from agents.model import whole_name
 from folkways.cli.ending import say_ending
-from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
+from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Quiet, Ray, Shards, Workers
 from scenarios.sheet import find_encoding
 from scenarios.terminal import printable
 from simulation.budget import BudgetConfig
@@ -49,7 +49,6 @@ Concurrency = Annotated[int, typer.Option(min=1, help="Calls in progress at once
 Limit = Annotated[int | None, typer.Option(min=1, help="So many episodes at most.")]
 Retry = Annotated[bool, typer.Option("--retry", help="Ask again where answers could not be used.")]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Spend so many tokens at most.")]
-Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 STORED = "all of it is stored"
 """What is true at the end."""
 Policy = Annotated[

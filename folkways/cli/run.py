@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from folkways.cli.ending import say_ending
-from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Ray, Shards, Workers
+from folkways.cli.options import (
+    KeepShards,
+    MetricsPort,
+    OnCluster,
+    Override,
+    Quiet,
+    Ray,
+    Shards,
+    Workers,
+)
 from scenarios.terminal import printable
 from simulation.config import load_config
 from simulation.forecast import forecast, too_long
@@ -26,9 +35,7 @@ app = typer.Typer()
 @app.command(cls=OnCluster)
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")],
-    override: Annotated[
-        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
-    ] = None,
+    override: Override = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Play so many episodes at most.")] = None,
     model: Annotated[str | None, typer.Option(help="Play with this model.")] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what it would take, and stop.")] = False,
@@ -36,7 +43,7 @@ def run(
     retry: Annotated[
         bool, typer.Option("--retry", help="Also play what failed too often to be tried again.")
     ] = False,
-    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    quiet: Quiet = False,
     ray: Ray = None,
     workers: Workers = None,
     shards: Shards = None,

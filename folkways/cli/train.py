@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from folkways.cli.options import Override, Quiet
 from folkways.errors import UserError
 from scenarios.terminal import printable
 
@@ -26,9 +27,7 @@ def train(
     out: Annotated[
         Path | None, typer.Argument(help="With --merge ADAPTER: the model folder to write.")
     ] = None,
-    override: Annotated[
-        list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")
-    ] = None,
+    override: Override = None,
     merge: Annotated[
         bool, typer.Option(help="Write a model with the adapter in its weights, too.")
     ] = False,
@@ -36,7 +35,7 @@ def train(
         str | None, typer.Option(help="With --merge ADAPTER: its base, if it has moved.")
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Start over; old folders are set aside.")] = False,
-    quiet: Annotated[bool, typer.Option(help="Print no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train LoRA adapters on a corpus; the same command again goes on where it stopped.
 
