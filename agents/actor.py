@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
-from agents.model import Message, Prompt
+from agents.models.base import Message, Prompt, digest, prompt_hash
 from agents.reply import Act, act_schema, read_json, read_script
+from agents.role_view import RoleView
 from agents.template import Template, load_template
-from agents.view import RoleView
 
 ReplyForm = Literal["json", "script"]
 Hearing = Literal["all", "some", "addressed", "nobody"]
@@ -174,26 +174,11 @@ class JsonActor:
 
     def _add(self, message: Message) -> None:
         self._messages.append(message)
-        _digest(self._hash, [message])
+        digest(self._hash, [message])
 
     def _ending(self, tail: str, schema: dict[str, Any]) -> Asked:
         last = self._user(tail)
-        return Asked([*self._messages, last], _digest(self._hash.copy(), [last]), schema)
-
-
-def prompt_hash(prompt: Prompt) -> str:
-    """Return the content hash of a prompt, the first 16 hex digits of SHA-256."""
-    if isinstance(prompt, str):
-        return hashlib.sha256(prompt.encode()).hexdigest()[:16]
-    return _digest(hashlib.sha256(), prompt)
-
-
-def _digest(running: Any, messages: Sequence[Message]) -> str:
-    """Add messages to a running SHA-256 and return its first 16 hex digits."""
-    for message in messages:
-        running.update(f"{message['role']}\0{message['content']}\0".encode())
-    digest: str = running.hexdigest()
-    return digest[:16]
+        return Asked([*self._messages, last], digest(self._hash.copy(), [last]), schema)
 
 
 def new_actor(form: ReplyForm, role: str, view: RoleView) -> Actor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from scenarios.problem import show_path
+from scenarios.parsing.problem import show_path
 
 SHOWN = 60
 """Characters of a wrong value that a complaint repeats."""

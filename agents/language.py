@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import Any
 
-from agents.reply import sound
+from folkways.text import sound
 
 LETTERS = 20
 """Fewer letters than this are too few to tell by, except in a script of their own."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from agents.naming import own_parts, speakers, words_of
 from folkways.errors import FolkwaysError
+from folkways.text import sound
 from scenarios.scenario import ACTIONS, Action
 
 MAX_TEXT = 4000
@@ -53,11 +54,6 @@ class Act:
     whisper: bool = False
     cut: str | None = None
     """What was written beyond it, as somebody else, and left out."""
-
-
-def sound(text: str) -> str:
-    """Return text that can be stored: half surrogate pairs become U+FFFD, NUL characters go."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "")
 
 
 def act_schema(acts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:

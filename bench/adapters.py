@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import duckdb
 
-from agents.embedded import embedded_folder
+from agents.models.weights import embedded_folder
 from eval.config import parse_eval_config
-from eval.evaluation import evaluate
+from eval.evaluate import evaluate
 
 CULTURES = ("CHN", "DEU", "GBR", "JPN", "MEX")
 ENGINE = "vllm:embedded"

@@ -23,15 +23,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import duckdb
 
-from agents.embedded import embedded_folder
-from agents.engines.tokens import encode_prompt, load_tokenizer
-from agents.engines.vllm import cpu_options
-from agents.model import Sampling, open_model
-from eval.asking.ask import FORMS
-from eval.asking.condition import Planner
-from eval.asking.prompt import chat
+from agents.models.base import Sampling, open_model
+from agents.models.local.tokens import encode_prompt, load_tokenizer
+from agents.models.local.vllm import cpu_options
+from agents.models.weights import embedded_folder
 from eval.config import EvalConfig, parse_eval_config
-from eval.evaluation import evaluate, find_people
+from eval.evaluate import evaluate, find_people
+from eval.survey.ask import FORMS
+from eval.survey.condition import Planner
+from eval.survey.prompt import chat
 
 SEQUENCES = 256
 ASKING = """

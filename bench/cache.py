@@ -17,10 +17,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agents.cache import CachedModel, recall
-from agents.engines.fake import FakeModel
-from agents.model import Message, Model, Sampling
-from agents.responses import Responses
+from agents.models.base import Message, Model, Sampling
+from agents.models.cache import CachedModel, recall
+from agents.models.fake import FakeModel
+from agents.models.response_store import Responses
 
 CALLERS = 1000
 REPLY = "words " * 50

@@ -16,12 +16,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from eval.item import preset
-from eval.people.marginals import load_marginals
-from eval.scoring import baseline
-from eval.scoring.bootstrap import compare, culturespa, interval, tabulate
-from eval.scoring.culture_score import gold, score_matrix, squares
-from eval.scoring.metric import Answers, measure
-from eval.scoring.sampling import noise_floor, resample_distances
+from eval.metrics import baseline
+from eval.metrics.bootstrap import compare, culturespa, interval, tabulate
+from eval.metrics.culture_score import gold, score_matrix, squares
+from eval.metrics.metric import Answers, measure
+from eval.metrics.sampling import noise_floor, resample_distances
+from eval.respondents.marginals import load_marginals
 
 RESPONDENTS = 200
 """In each country."""

@@ -257,14 +257,14 @@ def jumping_clock(folder: Path, episodes: int) -> None:
 def jumping(path: Path) -> None:
     """Play a run whose clock of the day jumps after a third and after two thirds of the turns."""
     sys.path.insert(0, str(ROOT))
-    from simulation.budget import Budget
-    from simulation.clock import utc_now
+    from folkways.clock import utc_now
     from simulation.config import load_config
-    from simulation.engines import Engines
+    from simulation.episode.budget import Budget
+    from simulation.execution.model_manager import Engines
+    from simulation.execution.progress import Progress
     from simulation.plan import make_plan
-    from simulation.progress import Progress
     from simulation.runner import Runner
-    from simulation.store import Store
+    from simulation.store.writer import Store
 
     plan = make_plan(load_config(path))
     folder, progress, real = path.with_suffix(""), Progress(), time.time

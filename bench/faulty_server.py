@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agents.actor import prompt_hash
+from agents.models.base import prompt_hash
 
 DRIP_S = 0.1
 """Seconds between two bytes of a slow drip."""

@@ -135,7 +135,7 @@ def _make_script(folder: Path) -> None:
 
     from scenarios.layout import lay_out
     from scenarios.library import library
-    from scenarios.source import load_yaml
+    from scenarios.parsing.yaml_file import load_yaml
 
     data = load_yaml(library()[SOUP]).data | {"id": "soup-in-town"}
     (folder / "soup-in-town.yaml").write_text(lay_out(data), encoding="utf-8")

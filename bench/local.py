@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agents.model import Model, Sampling, open_model
+from agents.models.base import Model, Sampling, open_model
 
 TURNS, MAX_TOKENS = 8, 32
 OPENING = (

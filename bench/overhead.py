@@ -17,13 +17,13 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from simulation.clock import utc_now
+from folkways.clock import utc_now
 from simulation.config import RunConfig
-from simulation.launch import launch
+from simulation.execution.progress import Progress
 from simulation.plan import make_plan
-from simulation.progress import Progress
+from simulation.run import launch
 from simulation.runner import Runner
-from simulation.store import Store
+from simulation.store.writer import Store
 
 
 def scenario(folder: Path, roles: int, turns: int) -> str:
@@ -119,7 +119,7 @@ def memory(folder: Path) -> None:
         plan = make_plan(config)
         (folder / f"m{live}").mkdir()
         Store(folder / f"m{live}").create()
-        from agents.engines.fake import FakeModel
+        from agents.models.fake import FakeModel
 
         progress = Progress(quiet=True)
         runner = Runner(plan, FakeModel(latency_s=0.5), folder / f"m{live}", progress, utc_now)

@@ -29,20 +29,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import duckdb
 
-from agents.embedded import embedded_folder
-from agents.engines.vllm import cpu_options
-from agents.model import Completion, Model, Prompt, Sampling, open_model
-from simulation.budget import Budget, BudgetConfig
-from simulation.clock import utc_now
+from agents.models.base import Completion, Model, Prompt, Sampling, open_model
+from agents.models.local.vllm import cpu_options
+from agents.models.weights import embedded_folder
+from folkways.clock import utc_now
 from simulation.config import RunConfig
-from simulation.engines import Engines
-from simulation.launch import launch
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.execution.model_manager import Engines
 from simulation.plan import make_plan
 from simulation.review.calibration import configuration, fill_store
-from simulation.review.job import Bounds, Player
-from simulation.review.settings import CritiqueConfig, LabelConfig
 from simulation.review.stage import Stage, run_critique, run_labels
-from simulation.store import Store
+from simulation.review.task import Bounds, Player
+from simulation.review_settings import CritiqueConfig, LabelConfig
+from simulation.run import launch
+from simulation.store.writer import Store
 
 MODEL = "vllm:embedded"
 SEQUENCES = 64

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import duckdb
 from store_queries import fill
 
-from simulation.clock import utc_now
-from simulation.pack import merge, pack
+from folkways.clock import utc_now
+from simulation.store.pack import merge, pack
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKERS = (1, 2, 4, 8)

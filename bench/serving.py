@@ -22,16 +22,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import duckdb
 
-from agents.embedded import embedded_folder
-from agents.engines.vllm import cpu_options
-from agents.model import Completion, open_model
-from simulation.clock import utc_now
+from agents.models.base import Completion, open_model
+from agents.models.local.vllm import cpu_options
+from agents.models.weights import embedded_folder
+from folkways.clock import utc_now
 from simulation.config import RunConfig
+from simulation.execution.progress import Progress
 from simulation.plan import make_plan
-from simulation.progress import Progress
-from simulation.replay import replay
+from simulation.replay.player import replay
 from simulation.runner import Runner
-from simulation.store import Store
+from simulation.store.writer import Store
 
 MAX_TOKENS = 60
 SCENES = ("overloaded-at-the-weighbridge", "at-the-dry-cleaners-counter")

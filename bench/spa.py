@@ -24,12 +24,12 @@ import duckdb
 from asking import ASKING, SEQUENCES, batch_apart, prompts, published
 
 from eval.item import load_items
-from simulation.clock import utc_now
-from simulation.record import Record
-from simulation.store import Store
-from training.spa.collect import chosen_questions, collect, make_planner
-from training.spa.config import CULTURES, SpaConfig
-from training.spa.questions import as_item, question_id, question_row, settle_questions
+from folkways.clock import utc_now
+from simulation.store.record import Record
+from simulation.store.writer import Store
+from training.culturespa.collect import chosen_questions, collect, make_planner
+from training.culturespa.config import CULTURES, SpaConfig
+from training.culturespa.questions import as_item, question_id, question_row, settle_questions
 
 
 def prepare(out: Path, model: str, questions: int, cultures: int) -> SpaConfig:

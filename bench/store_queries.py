@@ -27,8 +27,8 @@ import duckdb
 from scenarios.culture import load_cultures
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
-from simulation.query import run_query
-from simulation.store import Store
+from simulation.store.reader import run_query
+from simulation.store.writer import Store
 
 HERE = Path(__file__).parent
 COOKBOOK = HERE.parent / "docs" / "sql.md"

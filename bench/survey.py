@@ -23,10 +23,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from eval.item import preset
-from eval.people.column import country_numbers, load_columns
-from eval.people.national import national_answers
-from eval.people.respondent import draw_respondents
-from eval.people.survey import load_survey
+from eval.respondents.column import country_numbers, load_columns
+from eval.respondents.national import national_answers
+from eval.respondents.respondent import draw_respondents
+from eval.respondents.survey import load_survey
 
 RESPONDENTS, COLUMNS, COUNTRIES = 97_220, 613, 66
 ADMIN = ("version", "A_WAVE", "A_YEAR", "B_COUNTRY_ALPHA", "D_INTERVIEW", "W_WEIGHT", "S018")

@@ -21,11 +21,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agents.engines.tokens import load_tokenizer
-from training.tuning.base import find_base, find_device, find_precision, load_base
-from training.tuning.config import TrainConfig, parse_train_config
-from training.tuning.rows import read_corpus
-from training.tuning.tokenise import Example, encode_rows, find_form
+from agents.models.local.tokens import load_tokenizer
+from training.finetune.base import find_base, find_device, find_precision, load_base
+from training.finetune.config import TrainConfig, parse_train_config
+from training.finetune.rows import read_corpus
+from training.finetune.tokenise import Example, encode_rows, find_form
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ("tea", "bread", "the", "a", "market", "rain", "aunt", "we", "came", "late", "again", "so")
@@ -95,7 +95,7 @@ def run_bare(config: TrainConfig) -> None:
     """Train with TRL as its documentation shows it, on rows already in tokens."""
     import os
 
-    from agents.engines.transformers import PATIENT_THREADS
+    from agents.models.local.transformers import PATIENT_THREADS
 
     os.environ.update(PATIENT_THREADS)
     import huggingface_hub.constants

@@ -18,13 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agents.adapter import adapter_folder
-from agents.embedded import model_folder, require_packages
-from agents.engines.tokens import first_line, load_tokenizer
+from agents.models.adapter import adapter_folder
+from agents.models.local.tokens import first_line, load_tokenizer
+from agents.models.weights import model_folder, require_packages
 from eval.report.abilities import Measured, changes, read_measured, read_results, table_lines
 from folkways.errors import UserError
+from folkways.files import read_json, write_whole
 from folkways.provenance import short_hash
-from scenarios.file import read_json, write_whole
 from simulation.config import differences
 
 PACKAGES = ("lm_eval", "torch", "transformers", "peft")

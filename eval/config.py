@@ -13,16 +13,16 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from agents.model import Sampling
-from eval.asking.method import METHODS, Method, method
-from eval.asking.order import Orders
-from eval.asking.voice import languages
+from agents.models.base import Sampling
 from eval.item import Item, load_items, preset, preset_names
+from eval.survey.method import METHODS, Method, method
+from eval.survey.order import Orders
+from eval.survey.voice import languages
 from folkways.errors import UserError, unknown_name
-from simulation.budget import BudgetConfig
+from folkways.settings import ModelName, Section, read_settings, validated
 from simulation.config import config_hash
-from simulation.engines import CacheConfig
-from simulation.section import ModelName, Section, read_settings, validated
+from simulation.episode.budget import BudgetConfig
+from simulation.execution.model_manager import CacheConfig
 
 Style = Literal["country", "story", "bullets", "interview"]
 Readout = Literal["logprobs", "text"]

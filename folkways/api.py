@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from folkways.scene import Transcript
     from simulation.plan import Plan
-    from training.tuning.fit import Outcome
+    from training.finetune.train import Outcome
 
 Place = str | Path
 Override = Sequence[str]
@@ -43,7 +43,7 @@ def run(
     run = fw.run("pilot.yaml", model="fake", limit=10)
     ```
     """
-    from simulation.launch import launch
+    from simulation.run import launch
 
     plan = _plan(config, model, override)
     ending = launch(plan, limit=limit, fresh=fresh, retry=retry, quiet=quiet)
@@ -55,7 +55,7 @@ async def arun(
     override: Override = (), fresh: bool = False, retry: bool = False, quiet: bool = False,
 ) -> Run:  # fmt: skip
     """Do what `run` does in a running event loop."""
-    from simulation.launch import alaunch
+    from simulation.run import alaunch
 
     plan = _plan(config, model, override)
     ending = await alaunch(plan, limit=limit, fresh=fresh, retry=retry, quiet=quiet)
@@ -72,7 +72,7 @@ def open(*runs: Place) -> Run:  # noqa: A001
     fw.open("runs/a", "runs/b", "packed/*").sql("select run_id, turns from conversations")
     ```
     """
-    from simulation.query import find_store
+    from simulation.store.reader import find_store
 
     found = [path for place in runs for path in _matching(str(place))]
     if not found:
@@ -91,7 +91,7 @@ def evaluate(
     Raises UserError for a faulty configuration, Incomplete where questions have no answer yet.
     """
     from eval.config import load_eval_config
-    from eval.evaluation import evaluate as ask
+    from eval.evaluate import evaluate as ask
 
     models = [f"models=[{{name: '{model}'}}]"] if model else []
     chosen = load_eval_config(Path(config), [*override, *models])
@@ -106,8 +106,8 @@ def train(
 
     Raises UserError for a faulty configuration or corpus.
     """
-    from training.tuning.config import load_train_config
-    from training.tuning.fit import train as fit
+    from training.finetune.config import load_train_config
+    from training.finetune.train import train as fit
 
     return fit(load_train_config(Path(config), list(override)), fresh=fresh, quiet=quiet)
 
@@ -163,14 +163,14 @@ class Run:
         One run is read as it is now; several as they were at the first query. Raises UserError for
         anything else and for faulty SQL.
         """
-        from simulation.query import open_reader
+        from simulation.store.reader import open_reader
 
         con = self._joined.cursor() if len(self.places) > 1 else open_reader(self.path)
         return Rows(con, query)
 
     @cached_property
     def _joined(self) -> duckdb.DuckDBPyConnection:
-        from simulation.several import open_several
+        from simulation.store.several_runs import open_several
 
         return open_several(self.places)
 
@@ -232,7 +232,7 @@ class Run:
         `settings` are those of a configuration's `critique`. Raises UserError for a model that
         cannot be used, Incomplete where verdicts are missing.
         """
-        from simulation.review.settings import CritiqueConfig
+        from simulation.review_settings import CritiqueConfig
 
         given = settings | {"models": [model] if isinstance(model, str) else list(model or ())}
         given |= {"critics": list(critics)} if critics else {}
@@ -243,15 +243,15 @@ class Run:
         **settings: Any,
     ) -> Run:  # fmt: skip
         """Label the intent behind every turn, as `folkways label` does; the same call resumes."""
-        from simulation.review.settings import LabelConfig
+        from simulation.review_settings import LabelConfig
 
         return self._review(LabelConfig, settings | {"model": model}, limit, quiet)
 
     def _review(self, kind: Any, given: dict[str, Any], limit: int | None, quiet: bool) -> Run:
-        from simulation.budget import BudgetConfig
-        from simulation.review.job import Bounds
+        from folkways.settings import validated
+        from simulation.episode.budget import BudgetConfig
         from simulation.review.launch import review
-        from simulation.section import validated
+        from simulation.review.task import Bounds
 
         bounds = Bounds(given.pop("concurrency", 64), limit)
         chosen = validated(kind, given)
@@ -279,9 +279,9 @@ class Run:
 
 
 def _plan(config: Place | Mapping[str, Any], model: str | None, override: Override) -> Plan:
+    from folkways.settings import apply_override
     from simulation.config import load_config, parse_config
     from simulation.plan import make_plan
-    from simulation.section import apply_override
 
     changes = [*override, *([f"model.name={model}"] if model else [])]
     if not isinstance(config, Mapping):

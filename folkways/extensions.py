@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from scenarios.registry import register
+from folkways.registry import register
 
 Extension = TypeVar("Extension", bound=Callable[..., Any])
 

@@ -36,7 +36,7 @@ class Rows(Sequence[tuple[Any, ...]]):
 
         Raises UserError for anything else and for faulty SQL.
         """
-        from simulation.query import run_query
+        from simulation.store.reader import run_query
 
         with closing(con):
             found = run_query(con, query)
@@ -76,8 +76,8 @@ class Rows(Sequence[tuple[Any, ...]]):
     def __repr__(self) -> str:
         from rich.console import Console
 
-        from simulation.query import Result
-        from simulation.result import print_table
+        from simulation.store.reader import Result
+        from simulation.store.result import print_table
 
         text = StringIO()
         result = Result(self.columns, self.types, iter(self._rows))
@@ -85,7 +85,7 @@ class Rows(Sequence[tuple[Any, ...]]):
         return text.getvalue().rstrip("\n")
 
     def _repr_html_(self) -> str:
-        from scenarios.terminal import printable
+        from folkways.text import printable
 
         def line(kind: str, values: Sequence[Any]) -> str:
             cells = (f"<{kind}>{escape(printable(str(value)))}</{kind}>" for value in values)

@@ -13,17 +13,17 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from scenarios.check import check_file
+from folkways.text import printable
+from scenarios.checks.check import check_file
 from scenarios.library import find_scenario
-from scenarios.problem import Problem
-from scenarios.terminal import printable
-from simulation.entry import Entry
-from simulation.live import entry_text, heard_by_some
-from simulation.query import find_episode, open_reader
+from scenarios.parsing.problem import Problem
+from simulation.display.live import entry_text, heard_by_some
+from simulation.display.transcript import load_transcript, render_page, render_text
+from simulation.episode.entry import Entry
+from simulation.episode.scene_state import Stage
 from simulation.rehearsal import rehearse
-from simulation.stage import Stage
-from simulation.stored_scenario import as_stored
-from simulation.transcript import load_transcript, render_page, render_text
+from simulation.store.reader import find_episode, open_reader
+from simulation.store.scenarios import as_stored
 
 
 @dataclass(frozen=True, slots=True)

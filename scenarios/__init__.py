@@ -5,6 +5,6 @@ Invariant: this package imports nothing else of folkways. All others import it, 
 which report to their makers are told not to before any of them is imported.
 """
 
-from scenarios.telemetry import switch_off
+from folkways.telemetry import switch_off
 
 switch_off()

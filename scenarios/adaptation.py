@@ -18,12 +18,12 @@ from typing import Any
 from pydantic import BaseModel
 
 from scenarios.library import adapted as adapted_files
+from scenarios.parsing.problem import Finding, Keys, show_path, show_value
+from scenarios.parsing.validation import parse
+from scenarios.parsing.yaml_file import read_yaml
 from scenarios.persona import Persona
 from scenarios.pool import load_personas
-from scenarios.problem import Finding, Keys, show_path, show_value
 from scenarios.scenario import Role, Scenario
-from scenarios.schema import parse
-from scenarios.source import read_yaml
 from scenarios.words import words
 
 COPIED = 0.35

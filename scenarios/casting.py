@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from folkways.errors import UserError
+from scenarios.parsing.problem import suggest
 from scenarios.persona import Persona
-from scenarios.problem import suggest
 from scenarios.scenario import Role, Scenario, Selector
 from scenarios.words import contains
 

@@ -14,15 +14,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from folkways.errors import UserError
-from scenarios.problem import Finding, SourceError, nearest, show_value
-from scenarios.schema import load_model
-from scenarios.source import load_yaml
+from scenarios.parsing.problem import Finding, SourceError, nearest, show_value
+from scenarios.parsing.validation import load_model
+from scenarios.parsing.yaml_file import load_yaml
 
 CULTURE_FOLDER = Path(__file__).with_name("cultures")
 """One YAML file a culture, named by its id."""
 
 _SKELETON = Path(__file__).with_name("culture_skeleton.yaml")
-_OTHER_NAMES = Path(__file__).parent / "names/countries.yaml"
+_OTHER_NAMES = Path(__file__).parent / "sampling/names/countries.yaml"
 
 HOFSTEDE_DIMENSIONS = ("pdi", "idv", "mas", "uai", "lto", "ivr")
 """Power distance, individualism, motivation to achieve, uncertainty avoidance, long-term

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from folkways.errors import UserError
-from scenarios.file import write_whole
-from scenarios.scalar import resolve_scalar
+from folkways.files import write_whole
+from scenarios.parsing.scalar import resolve_scalar
 
 WIDTH = 90
 """Columns after which a line ends with the word that it is in."""

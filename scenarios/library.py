@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from folkways.errors import UserError
-from scenarios.problem import suggest
+from scenarios.parsing.problem import suggest
+from scenarios.parsing.validation import load_model
 from scenarios.scenario import Scenario
-from scenarios.schema import load_model
 
 LIBRARY = Path(__file__).with_suffix("")
 """The folder beside this file that has its name."""
@@ -50,6 +50,6 @@ def load_scenario(path_or_id: Path | str) -> Scenario:
     """Return the scenario in a file or of the library, given by its id.
 
     Raises UserError that lists every schema error with file, line and column. Whether the scene
-    can be played is the question of `scenarios.check`.
+    can be played is the question of `scenarios.checks.check`.
     """
     return load_model(find_scenario(path_or_id), Scenario)[0]

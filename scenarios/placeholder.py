@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from scenarios.problem import Finding, Keys, suggest
+from scenarios.parsing.problem import Finding, Keys, suggest
 from scenarios.scenario import Scenario
 
 Part = TypeVar("Part")

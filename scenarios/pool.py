@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from folkways.errors import UserError
+from scenarios.parsing.problem import Finding, Problem, SourceError, show_value
+from scenarios.parsing.validation import load_model, parse
+from scenarios.parsing.yaml_file import MAX_BYTES
 from scenarios.persona import Persona, PersonaPool
-from scenarios.problem import Finding, Problem, SourceError, show_value
-from scenarios.schema import load_model, parse
-from scenarios.source import MAX_BYTES
 
 PERSONA_FOLDER = Path(__file__).parent / "personas"
 PER_CULTURE = 2000

@@ -2,7 +2,7 @@
 phases and events.
 
 Invariant: a parsed `Scenario` is well-formed by itself; whether it can be played is
-`scenarios.check`'s question.
+`scenarios.checks.check`'s question.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from folkways.errors import UserError
-from scenarios.file import read_bytes
+from folkways.files import read_bytes
 
 LONGEST = 2**31 - 1
 """Characters of a cell: a long scene has more than the 128 KiB that the reader allows otherwise."""

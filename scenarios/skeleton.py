@@ -1,6 +1,7 @@
 """A commented scenario file to begin with.
 
-Invariant: what is written passes `scenarios.check` as it is, with examples switched on or off.
+Invariant: what is written passes `scenarios.checks.check` as it is, with examples switched
+on or off.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ hyphen within it, and a point, comma or colon between digits, belong to it; so d
 characters such as a joiner. In scripts written without spaces every character, with its marks, is a
 word.
 
-Invariant: SQL counts with the same characters: simulation/sql/words.sql takes them from here.
+Invariant: SQL counts with the same characters: simulation/store/sql/words.sql takes them from here.
 """
 
 from __future__ import annotations

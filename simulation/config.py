@@ -14,21 +14,21 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from agents.model import (
+from agents.models.base import (
     Model,
     Sampling,
     default_reply_form,
     shaping_options,
     whole_name,
 )
-from agents.view import Conditioning
+from agents.role_view import Conditioning
+from folkways.secrets import redacted
+from folkways.settings import ModelName, Section, read_settings, validated
 from scenarios.scenario import Limits
-from scenarios.secrets import redacted
-from simulation.budget import BudgetConfig
-from simulation.draft import DraftCritic, InLoopConfig
-from simulation.engines import CacheConfig
-from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.section import ModelName, Section, read_settings, validated
+from simulation.episode.budget import BudgetConfig
+from simulation.episode.draft_critic import DraftCritic, InLoopConfig
+from simulation.execution.model_manager import CacheConfig
+from simulation.review_settings import CritiqueConfig, LabelConfig
 
 
 class ModelConfig(Section):

@@ -10,13 +10,13 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from agents.context import context_length
-from agents.model import prompt_length
+from agents.models.base import prompt_length
+from agents.models.context import context_length
 from scenarios.casting import cast_scenario
 from scenarios.scenario import Scenario
-from simulation.episode import Episode
+from simulation.episode.episode import Episode
+from simulation.episode.scene_state import Stage
 from simulation.plan import Plan
-from simulation.stage import Stage
 
 CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for English text."""

@@ -18,14 +18,14 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Literal
 from urllib.request import getproxies
 
-from agents.embedded import SPACE_NEEDED, cache_folder
-from agents.engines.llama_server import usable_memory, usable_threads
-from agents.engines.openai import OPENAI_URL
-from agents.engines.route import find_route
-from agents.model import open_model
-from agents.readiness import is_endpoint_set
+from agents.models.base import open_model
+from agents.models.local.llama_server import usable_memory, usable_threads
+from agents.models.openai.engine import OPENAI_URL
+from agents.models.openai.route import find_route
+from agents.models.readiness import is_endpoint_set
+from agents.models.weights import SPACE_NEEDED, cache_folder
 from folkways.errors import UserError
-from scenarios.secrets import redacted
+from folkways.secrets import redacted
 from simulation.trial import ended
 
 GPU_S = 10.0

@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from agents.actor import ReplyForm
-from agents.model import default_reply_form
+from agents.models.base import default_reply_form
 from agents.template import load_template
 from folkways.errors import UserError
 from folkways.provenance import short_hash
 from scenarios.casting import named_cultures, obstacles
-from scenarios.check import check_file
+from scenarios.checks.check import check_file
 from scenarios.culture import Culture, load_culture, load_cultures
 from scenarios.library import adapted, find_scenario, library, load_scenario
+from scenarios.parsing.problem import SourceError
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
-from scenarios.population import known_cultures, populated, sample_personas
-from scenarios.problem import SourceError
+from scenarios.sampling.population import known_cultures, populated, sample_personas
 from scenarios.scenario import Scenario
-from simulation.call import derived_seed
 from simulation.config import RunConfig, config_hash, resolve, shaping
-from simulation.episode import Episode, content_of
-from simulation.policy import require_policies
+from simulation.episode.call import derived_seed
+from simulation.episode.episode import Episode, content_of
+from simulation.episode.turn_policies import require_policies
 
 TEMPLATES = ("json", "script", "referee", "moderator", "draft")
 

@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.actor import ReplyForm
-from agents.health import Guarded
-from agents.model import default_reply_form, open_model
+from agents.models.base import default_reply_form, open_model
+from agents.models.health import Guarded
+from folkways.clock import utc_now
 from scenarios.casting import cast_scenario
 from scenarios.culture import load_cultures, named_culture
 from scenarios.library import find_scenario, load_scenario
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
-from simulation.budget import Budget, BudgetConfig
-from simulation.caller import CallSettings
-from simulation.clock import utc_now
 from simulation.config import RunConfig, parse_config
-from simulation.entry import Entry
-from simulation.episode import Conditions, Episode, play_episode
+from simulation.episode.agent_calls import CallSettings
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.episode.entry import Entry
+from simulation.episode.episode import Conditions, Episode, play_episode
+from simulation.episode.scene_state import Stage
+from simulation.episode.turn_policies import require_policies
 from simulation.plan import people_for, require_sound
-from simulation.policy import require_policies
-from simulation.record import Record
-from simulation.stage import Stage
+from simulation.store.record import Record
 
 Watch = Callable[[Stage, Sequence[Entry]], None]
 

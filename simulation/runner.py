@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from simulation.budget import Budget
-from simulation.caller import CallSettings
 from simulation.config import draft_critic
-from simulation.crew import Emit, Opened, hire
-from simulation.engines import Engines
-from simulation.episode import Conditions, Episode, play_episode
-from simulation.job import Tools
-from simulation.placement import Cluster
+from simulation.episode.agent_calls import CallSettings
+from simulation.episode.budget import Budget
+from simulation.episode.episode import Conditions, Episode, play_episode
+from simulation.execution.executor import Emit, Opened, hire
+from simulation.execution.model_manager import Engines
+from simulation.execution.placement import Cluster
+from simulation.execution.progress import Progress
+from simulation.execution.retry import endings, unfinished
+from simulation.execution.task import Tools
 from simulation.plan import Plan
-from simulation.progress import Progress
-from simulation.retry import endings, unfinished
-from simulation.store import Store
+from simulation.store.writer import Store
 
 
 @dataclass(frozen=True, slots=True)

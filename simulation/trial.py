@@ -18,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
-from agents.model import CallFailed, Prompt, Sampling, default_reply_form, open_model
+from agents.models.base import CallFailed, Prompt, Sampling, default_reply_form, open_model
 from agents.template import load_template
 from folkways.errors import UserError
-from scenarios.file import read_json
+from folkways.files import read_json
 
 MEASURED_S = 1.0
 """Seconds of writing, at least, unless the model is so fast that MOST_CALLS are over before."""
@@ -173,9 +173,9 @@ def _where(engine: str) -> str:
 
 def _play(folder: Path) -> dict[str, Any]:
     from simulation.config import parse_config
-    from simulation.launch import launch
     from simulation.plan import make_plan
-    from simulation.query import open_reader
+    from simulation.run import launch
+    from simulation.store.reader import open_reader
 
     data = {
         "name": "trial", "scenarios": [SCENE], "cultures": ["GBR"], "limits": {"turns": 2},

@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agents.cache import CachedModel
-from agents.engines.fake import FakeModel
-from agents.model import CallFailed, Completion, Model, Prompt, Sampling
-from agents.responses import Responses
+from agents.models.base import CallFailed, Completion, Model, Prompt, Sampling
+from agents.models.cache import CachedModel
+from agents.models.fake import FakeModel
+from agents.models.response_store import Responses
 
 COUNTS: Counter[str] = Counter()
 """What the models of `counted` were asked: start, close, complete, score."""

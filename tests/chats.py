@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.embedded import embedded_folder
-from agents.model import Message
+from agents.models.base import Message
+from agents.models.weights import embedded_folder
 
 THINGS = ("bread", "tea", "rice", "coal", "soap", "paper", "salt", "apples")
 LLAMA_3 = """\

@@ -12,8 +12,8 @@ import yaml
 from review_runs import new_words, played
 from scenes import ROLES, json_act, persona, scenario
 
-from agents.engines.fake import FakeModel
-from agents.model import Prompt, Sampling
+from agents.models.base import Prompt, Sampling
+from agents.models.fake import FakeModel
 from training.corpus.config import make_config
 from training.corpus.export import export_corpus
 

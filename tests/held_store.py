@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from simulation.record import Record
+from simulation.store.record import Record
 
 NOW = datetime(2026, 3, 2, 8)  # noqa: DTZ001
 HOLD = """

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from agents.embedded import embedded_folder
-from agents.engines.tokens import encode_prompt
-from agents.model import Message, Sampling
+from agents.models.base import Message, Sampling
+from agents.models.local.tokens import encode_prompt
+from agents.models.weights import embedded_folder
 
 SCENE = "Two neighbours meet at the gate.\n\nANA: Good morning, Bo! How are you?\nBO:"
 CHAT: list[Message] = [{"role": "user", "content": "What is the capital of France?"}]

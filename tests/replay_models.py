@@ -8,8 +8,8 @@ from typing import Any
 
 from review_runs import new_words
 
-from agents.engines.fake import FakeModel
-from agents.model import CallFailed, Completion, Prompt, Sampling
+from agents.models.base import CallFailed, Completion, Prompt, Sampling
+from agents.models.fake import FakeModel
 
 
 class Breaking(FakeModel):

@@ -14,20 +14,20 @@ import duckdb
 import yaml
 from scenes import ROLES, json_act, persona, scenario, text_of
 
-from agents.actor import ReplyForm, prompt_hash
+from agents.actor import ReplyForm
 from agents.conversation import Conversation
-from agents.critic import Judgement, Labels, Question, Range, asked_as, verdict_schema
-from agents.engines.fake import FakeModel, Reply
-from agents.model import Prompt, Sampling
+from agents.critics.critic import Judgement, Labels, Question, Range, asked_as, verdict_schema
+from agents.models.base import Prompt, Sampling, prompt_hash
+from agents.models.fake import FakeModel, Reply
 from agents.template import load_template
-from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
-from simulation.crew import Incomplete
-from simulation.launch import launch
+from simulation.episode.budget import BudgetConfig
+from simulation.execution.executor import Incomplete
 from simulation.plan import make_plan
-from simulation.review.job import Bounds
 from simulation.review.launch import review
-from simulation.review.settings import CritiqueConfig, LabelConfig
+from simulation.review.task import Bounds
+from simulation.review_settings import CritiqueConfig, LabelConfig
+from simulation.run import launch
 
 ODD = (
     "A bakery {{ 7 * 7 }} {% raw %} <b>before</b> dawn, 'quoted'); drop table verdicts; -- "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from simulation.store import Store
+from simulation.store.writer import Store
 
 ROWS = Path(__file__).with_name("simulation_store.sql")
 BRANCHES = Path(__file__).with_name("simulation_branches.sql")

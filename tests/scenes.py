@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from agents.engines.fake import FakeModel, Reply
-from agents.model import Prompt, Sampling
+from agents.models.base import Prompt, Sampling
+from agents.models.fake import FakeModel, Reply
 from scenarios.culture import load_cultures
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
-from simulation.budget import Budget, BudgetConfig
-from simulation.caller import CallSettings
-from simulation.episode import Conditions, Episode, Record, play_episode
+from simulation.episode.agent_calls import CallSettings
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.episode.episode import Conditions, Episode, Record, play_episode
 
 ROLES = ("ada", "bela", "cleo", "dora", "emil")
 

@@ -10,12 +10,12 @@ from typing import Any
 import duckdb
 from survey_models import Answerer
 
-from agents.model import Prompt
-from simulation.clock import utc_now
-from simulation.record import Record
-from simulation.store import Store
-from training.spa.config import SpaConfig
-from training.spa.questions import as_item, question_id, question_row, settle_questions
+from agents.models.base import Prompt
+from folkways.clock import utc_now
+from simulation.store.record import Record
+from simulation.store.writer import Store
+from training.culturespa.config import SpaConfig
+from training.culturespa.questions import as_item, question_id, question_row, settle_questions
 
 NOW = utc_now()
 LIKES: dict[tuple[str, str], Mapping[str, float]] = {}

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.actor import prompt_hash
-from agents.model import (
+from agents.models.base import (
     CallFailed,
     Completion,
     ModelUnavailable,
     Prompt,
     Sampling,
     ScoresUnavailable,
+    prompt_hash,
 )
 from folkways.cli import main
 

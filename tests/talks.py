@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from agents.conversation import Conversation, Line, Person
-from agents.model import Prompt
+from agents.models.base import Prompt
 from scenarios.culture import load_cultures
 
 SETTING = "A bakery in the early morning, before the shop opens."

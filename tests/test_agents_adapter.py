@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.adapter import adapter_folder, lora_rank
-from agents.model import Message, open_model
+from agents.models.adapter import adapter_folder, lora_rank
+from agents.models.base import Message, open_model
 from folkways.errors import UserError
 
 CHAT: list[Message] = [{"role": "user", "content": "Tea or coffee?"}]
@@ -43,7 +43,7 @@ def test_an_adapter_changes_what_the_model_says(tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from agents.embedded import embedded_folder
+    from agents.models.weights import embedded_folder
 
     model = AutoModelForCausalLM.from_pretrained(embedded_folder(), dtype=torch.float32)
     torch.manual_seed(0)
@@ -64,7 +64,7 @@ def test_an_adapter_changes_what_the_model_says(tmp_path: Path) -> None:
     plain, adapted = scores(), scores(adapter=str(tmp_path / "adapter"))
     assert max(abs(a - b) for a, b in zip(plain, adapted, strict=True)) > 0.01
     with torch.inference_mode():  # the model above still carries the adapter
-        from agents.engines.tokens import encode_choice, load_tokenizer
+        from agents.models.local.tokens import encode_choice, load_tokenizer
 
         choice = encode_choice(load_tokenizer(embedded_folder()), CHAT, ["Tea"])
         logits = model(torch.tensor([choice.shared])).logits[0, -1]

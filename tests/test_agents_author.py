@@ -20,19 +20,19 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from agents.answer import complaints
-from agents.author import Refused, adapt_scenario, generate_scenario
-from agents.character import free_name, slug
-from agents.engines.fake import FakeModel
-from agents.manuscript import adaptation_schema, adapted_data, generation_schema, outline
-from agents.model import CallFailed, Completion, Prompt
+from agents.authoring.author import Refused, adapt_scenario, generate_scenario
+from agents.authoring.character import free_name, slug
+from agents.authoring.manuscript import adaptation_schema, adapted_data, generation_schema, outline
+from agents.models.base import CallFailed, Completion, Prompt
+from agents.models.fake import FakeModel
 from folkways.cli.application import application
 from folkways.errors import UserError
-from scenarios.check import check_file
+from scenarios.checks.check import check_file
 from scenarios.culture import load_culture
 from scenarios.layout import lay_out
 from scenarios.library import adapted, library, load_scenario
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.scenario import Scenario
-from scenarios.source import load_yaml
 from scenarios.words import words
 
 SOUP = "soup-before-dusk"

@@ -21,10 +21,10 @@ from cached_models import Counted, Request, ask_all, cached, fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.cache import CACHED, CachedModel, NotKept, recall
-from agents.engines.fake import FakeModel
-from agents.model import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
-from agents.reply import sound
+from agents.models.base import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
+from agents.models.cache import CACHED, CachedModel, NotKept, recall
+from agents.models.fake import FakeModel
+from folkways.text import sound
 
 CHAT: Prompt = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Tea?"}]
 ASK: Request = (CHAT, Sampling(seed=7), None)

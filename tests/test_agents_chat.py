@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import TemplateError
 
-from agents.chat import alternate, fold_system
-from agents.engines.tokens import encode_prompt
-from agents.model import Message, Prompt
+from agents.models.base import Message, Prompt
+from agents.models.chat import alternate, fold_system
+from agents.models.local.tokens import encode_prompt
 
 ROLES = ("system", "user", "assistant")
 CHATS = st.lists(st.tuples(st.sampled_from(ROLES), st.text("ab", min_size=1)), min_size=1)

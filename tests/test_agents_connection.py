@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from misbehaving_server import JSON, Answer, chat, error, serving
 
-from agents.engines.connection import MOST_BYTES
-from agents.engines.openai import OpenAIModel
-from agents.engines.openai_events import joined_events
-from agents.model import CallFailed, Completion, Message, ModelUnavailable, Sampling
+from agents.models.base import CallFailed, Completion, Message, ModelUnavailable, Sampling
+from agents.models.openai.connection import MOST_BYTES
+from agents.models.openai.engine import OpenAIModel
+from agents.models.openai.events import joined_events
 
 CHAT: list[Message] = [{"role": "user", "content": "Greet Bo."}]
 KEY = "sk-test-0123456789abcdef"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from talks import SENTENCES, act, content, talk
 
 from agents.actor import ReplyForm
-from agents.critic import (
+from agents.critics.critic import (
     CONFIDENCE,
     MAX_CITED,
     Judgement,

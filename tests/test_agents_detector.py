@@ -14,11 +14,11 @@ from scenes import ROLES, json_act, play, scenario
 from talks import SENTENCES, SETTING, act, person, talk
 
 from agents.conversation import Conversation, Person
-from agents.detector import DETECTORS, detect
+from agents.critics.detector import DETECTORS, detect
 from agents.language import identify, speaks
 from simulation.review.calibration import expectations, fill_store, load_cases
 from simulation.review.conversations import load_conversations
-from simulation.store import Store
+from simulation.store.writer import Store
 
 CASES = yaml.safe_load(Path(__file__).with_name("detector_cases.yaml").read_text(encoding="utf-8"))
 

@@ -11,14 +11,20 @@ from pathlib import Path
 import pytest
 from local_models import needs, truncated_copy
 
-from agents.embedded import CONVERSION, INSTALL, check_model_folder, embedded_folder, model_folder
+from agents.models.weights import (
+    CONVERSION,
+    INSTALL,
+    check_model_folder,
+    embedded_folder,
+    model_folder,
+)
 from folkways.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 ASK = """
 import sys
 sys.path.insert(0, {root!r})
-from agents.embedded import model_folder
+from agents.models.weights import model_folder
 from folkways.errors import UserError
 try:
     print(model_folder({spec!r}))
@@ -181,7 +187,7 @@ def test_the_embedded_weights_are_the_packages() -> None:
     from gguf import GGUFReader, dequantize
     from safetensors import safe_open
 
-    from agents.embedded import packaged_gguf
+    from agents.models.weights import packaged_gguf
 
     tensors = {tensor.name: tensor for tensor in GGUFReader(packaged_gguf()[0]).tensors}
     same = {

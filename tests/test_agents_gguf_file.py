@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from local_models import needs
 
-from agents.adapter import adapter_hash
-from agents.context import context_length
-from agents.engines.gguf_file import check_adapter, read_model
-from agents.engines.llama_server import Settings, require_memory, usable_memory, usable_threads
-from agents.model import default_reply_form, open_model
+from agents.models.adapter import adapter_hash
+from agents.models.base import default_reply_form, open_model
+from agents.models.context import context_length
+from agents.models.local.gguf_file import check_adapter, read_model
+from agents.models.local.llama_server import Settings, require_memory, usable_memory, usable_threads
 from folkways.errors import UserError
 
 

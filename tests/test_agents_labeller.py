@@ -13,8 +13,8 @@ from talks import SENTENCES, act, content, person, talk
 
 from agents.actor import ReplyForm
 from agents.conversation import Line
-from agents.critic import UnusableVerdict, ask_again
-from agents.labeller import (
+from agents.critics.critic import UnusableVerdict, ask_again
+from agents.critics.labeller import (
     RELEVANCE,
     Intent,
     Taxonomy,

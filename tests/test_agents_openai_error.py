@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.engines.openai_error import read_fault, status_within
+from agents.models.openai.error import read_fault, status_within
 
 
 def inner(message: str, **more: Any) -> dict[str, Any]:

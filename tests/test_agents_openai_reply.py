@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.engines.openai_reply import MOST_TOKENS, read_completion
-from agents.model import CallFailed, Completion
+from agents.models.base import CallFailed, Completion
+from agents.models.openai.reply import MOST_TOKENS, read_completion
 
 
 def read(message: dict[str, Any], limit: int | None = None, **changes: Any) -> Completion:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from misbehaving_server import Answer, chat, continuation, error, free_port, models, serving
 
-from agents.engines.openai import OpenAIModel, from_spec
-from agents.model import ModelUnavailable, Sampling
+from agents.models.base import ModelUnavailable, Sampling
+from agents.models.openai.engine import OpenAIModel, from_spec
 from folkways.errors import UserError
 
 KEY = "sk-test-0123456789abcdef"

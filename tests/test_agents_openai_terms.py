@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from misbehaving_server import Answer, chat, error, serving
 
-from agents.engines.openai import OpenAIModel
-from agents.model import (
+from agents.models.base import (
     CallFailed,
     Completion,
     Message,
@@ -21,6 +20,7 @@ from agents.model import (
     Sampling,
     ScoresUnavailable,
 )
+from agents.models.openai.engine import OpenAIModel
 
 CHAT: list[Message] = [
     {"role": "system", "content": "You are Ana."},

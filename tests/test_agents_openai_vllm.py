@@ -18,9 +18,9 @@ from typing import NamedTuple
 import pytest
 from misbehaving_server import free_port
 
-from agents.embedded import embedded_folder
-from agents.engines.openai import OpenAIModel
-from agents.model import CallFailed, Completion, Message, ModelUnavailable, Sampling
+from agents.models.base import CallFailed, Completion, Message, ModelUnavailable, Sampling
+from agents.models.openai.engine import OpenAIModel
+from agents.models.weights import embedded_folder
 
 START_S = 400
 """How long the server may take to load its model on a busy machine, in seconds."""

@@ -27,12 +27,7 @@ from misbehaving_server import (
     serving,
 )
 
-from agents.engines.bucket import BURST, Bucket
-from agents.engines.endpoint import EndpointState
-from agents.engines.fake import FakeModel
-from agents.engines.pool import PoolModel
-from agents.engines.pool_file import EndpointConfig, HealthConfig, PoolConfig, read_pool
-from agents.model import (
+from agents.models.base import (
     CallFailed,
     Completion,
     Message,
@@ -41,10 +36,15 @@ from agents.model import (
     ScoresUnavailable,
     open_model,
 )
+from agents.models.fake import FakeModel
+from agents.models.pool.endpoint import EndpointState
+from agents.models.pool.engine import PoolModel
+from agents.models.pool.pool_file import EndpointConfig, HealthConfig, PoolConfig, read_pool
+from agents.models.pool.token_bucket import BURST, Bucket
 from folkways.errors import UserError
 from simulation.config import RunConfig
-from simulation.launch import launch
 from simulation.plan import make_plan
+from simulation.run import launch
 
 ROOT = Path(__file__).parent.parent
 GREETING: list[Message] = [{"role": "user", "content": "Greet Bo."}]

@@ -5,7 +5,7 @@ from talks import act, content, person, talk
 
 from agents.actor import ReplyForm
 from agents.conversation import Conversation
-from agents.critic import CRITICS, Judgement, Question, critic
+from agents.critics.critic import CRITICS, Judgement, Question, critic
 from folkways.errors import UserError
 
 TEA = talk("Good morning to you all!", "What a lovely day it is.")

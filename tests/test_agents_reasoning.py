@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.engines.openai_reply import read_completion
-from agents.model import Completion, Sampling, with_room
-from agents.reasoning import cut_at_stop, separate
+from agents.models.base import Completion, Sampling, with_room
+from agents.models.openai.reply import read_completion
+from agents.models.reasoning import cut_at_stop, separate
 
 DRAFT = '{"action": "leave", "text": ""}'
 ACT = '{"action": "speak", "text": "Sit down."}'

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from misbehaving_server import chat, error, free_port, serving
 
-from agents.engines.prompt_watch import PromptWatch
-from agents.engines.route import find_route
-from agents.model import Message
+from agents.models.base import Message
+from agents.models.openai.prompt_watch import PromptWatch
+from agents.models.openai.route import find_route
 
 PROGRAM = """
 import asyncio, sys
-from agents.engines.openai import OpenAIModel
+from agents.models.openai.engine import OpenAIModel
 from folkways.errors import UserError
 async def main(url):
     model = OpenAIModel("t", "m", url, "k", max_retries=0, timeout_s=20)

@@ -85,8 +85,8 @@ def test_the_yaml_loaders_of_our_own_data_are_safe() -> None:
     import yaml
 
     from eval import item
-    from eval.asking import reading, voice
-    from eval.people import column
+    from eval.respondents import column
+    from eval.survey import reading, voice
 
     for module in (item, reading, voice, column):
         assert issubclass(module._LOADER, yaml.SafeLoader | yaml.CSafeLoader)

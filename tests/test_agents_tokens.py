@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.engines.openai_reply import NoEcho, read_first_token
-from agents.engines.tokens import encode_choice, encode_prompt, exclude_longer
-from agents.model import CallFailed, Message
+from agents.models.base import CallFailed, Message
+from agents.models.local.tokens import encode_choice, encode_prompt, exclude_longer
+from agents.models.openai.reply import NoEcho, read_first_token
 from folkways.errors import UserError
 
 CHAT: list[Message] = [

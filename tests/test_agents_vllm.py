@@ -25,10 +25,10 @@ from local_models import (
     truncated_copy,
 )
 
-from agents.embedded import embedded_folder
-from agents.engines.tokens import encode_prompt
-from agents.engines.vllm import VllmModel, from_spec
-from agents.model import CallFailed, Completion, ModelUnavailable, Sampling
+from agents.models.base import CallFailed, Completion, ModelUnavailable, Sampling
+from agents.models.local.tokens import encode_prompt
+from agents.models.local.vllm import VllmModel, from_spec
+from agents.models.weights import embedded_folder
 from folkways.errors import UserError
 
 pytestmark = [

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from test_scenarios_registry import command
 
-from agents.engines.fake import FakeModel
-from agents.model import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
-from agents.watched import Watched
+from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
+from agents.models.fake import FakeModel
+from agents.models.watched import Watched
 
 
 @pytest.mark.parametrize("model", [[], ["--model", "embedded"], ["--model", "hf:embedded"]])

@@ -13,7 +13,7 @@ import yaml
 from chats import row, tiny_model, write_corpus
 from local_models import needs
 
-from scenarios.telemetry import OFF
+from folkways.telemetry import OFF
 
 ROOT = Path(__file__).parent.parent
 CONFIG = {
@@ -146,7 +146,7 @@ def test_a_token_that_others_could_read_is_kept_from_them(tmp_path: Path) -> Non
     token = tmp_path / "home" / ".ray" / "auth_token"
     given = environment(tmp_path)
     code = (
-        "from simulation.placement import Cluster, prepare_ray\n"
+        "from simulation.execution.placement import Cluster, prepare_ray\n"
         "import os\n"
         "prepare_ray(Cluster('local'))\n"
         "print(os.environ['RAY_AUTH_MODE'], os.environ['RAY_USAGE_STATS_ENABLED'])"

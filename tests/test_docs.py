@@ -10,17 +10,17 @@ import yaml
 from scenes import play as play_scene
 
 from eval.config import load_eval_config, parse_eval_config
-from eval.evaluation import evaluate
+from eval.evaluate import evaluate
 from folkways.cli.application import application
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig, load_config
-from simulation.launch import launch
+from simulation.episode.turn_policies import POLICIES
 from simulation.plan import make_plan
-from simulation.policy import POLICIES
-from simulation.store import MIGRATIONS, SQL
+from simulation.run import launch
+from simulation.store.writer import MIGRATIONS, SQL
 from training.experiment.config import load_clca
 from training.experiment.spa_config import load_spa_experiment
-from training.tuning.config import parse_train_config
+from training.finetune.config import parse_train_config
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_readmes_scenario_is_sound_and_plays(tmp_path: Path) -> None:
-    from scenarios.check import check_file
+    from scenarios.checks.check import check_file
 
     text = blocks(README, "yaml")[0]
     assert len(text.splitlines()) <= 22

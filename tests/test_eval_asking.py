@@ -13,18 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.asking.condition import NOBODY, Condition, Planner, Sheet, conditions
-from eval.asking.method import METHODS
-from eval.asking.order import option_orders
-from eval.asking.prompt import chat, render_item, render_system
-from eval.asking.voice import languages, load_voice, native_language
 from eval.config import EvalConfig, ModelRef, Style, parse_eval_config
 from eval.item import Item, load_items, preset
-from eval.people.column import load_columns
-from eval.people.marginals import load_marginals
-from eval.people.respondent import CLCA_FIELDS, Respondent
-from eval.people.source import People, gather_people
-from eval.people.synthetic import draw_person
+from eval.respondents.column import load_columns
+from eval.respondents.marginals import load_marginals
+from eval.respondents.respondent import CLCA_FIELDS, Respondent
+from eval.respondents.source import People, gather_people
+from eval.respondents.synthetic import draw_person
+from eval.survey.condition import NOBODY, Condition, Planner, Sheet, conditions
+from eval.survey.method import METHODS
+from eval.survey.order import option_orders
+from eval.survey.prompt import chat, render_item, render_system
+from eval.survey.voice import languages, load_voice, native_language
 from folkways.errors import UserError
 
 ITEMS = ("Q1", "Q7", "Q8", "Q27", "Q48", "Q57", "Q149", "Q152", "Q154", "Q241")

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from eval.people.marginals import load_marginals
-from eval.scoring import bootstrap, sampling
-from eval.scoring.bootstrap import (
+from eval.metrics import bootstrap, sampling
+from eval.metrics.bootstrap import (
     compare,
     draw_weights,
     estimate,
@@ -21,16 +20,17 @@ from eval.scoring.bootstrap import (
     resample,
     tabulate,
 )
-from eval.scoring.culture_score import culturespa, gold, squares
-from eval.scoring.grid import Floats, Scales, as_floats
-from eval.scoring.metric import Answers, measure
-from eval.scoring.sampling import (
+from eval.metrics.culture_score import culturespa, gold, squares
+from eval.metrics.grid import Floats, Scales, as_floats
+from eval.metrics.metric import Answers, measure
+from eval.metrics.sampling import (
     basic_interval,
     compare_distances,
     noise_floor,
     pool,
     resample_distances,
 )
+from eval.respondents.marginals import load_marginals
 
 
 def rng(seed: int = 1) -> np.random.Generator:

@@ -9,9 +9,9 @@ import duckdb
 import pytest
 from survey_models import ASKED
 
-from agents.model import ModelUnavailable
+from agents.models.base import ModelUnavailable
 from eval.config import parse_eval_config
-from eval.evaluation import evaluate
+from eval.evaluate import evaluate
 
 REPLIES = "select * exclude (latency_s, asked_at) from survey_replies order by all"
 

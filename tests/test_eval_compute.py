@@ -16,21 +16,21 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from eval.asking.condition import Condition
-from eval.asking.method import METHODS
-from eval.asking.order import option_orders
 from eval.config import EvalConfig, ModelRef, protocol
-from eval.evaluation import evaluate, find_people
+from eval.evaluate import evaluate, find_people
 from eval.item import Item, load_items, preset
-from eval.people.marginals import load_marginals
-from eval.people.synthetic import shares_of_sample, synthesise
+from eval.metrics.inglehart_welzel import fourteen_items
 from eval.report.results import ALL, Results
 from eval.report.write import load_results
-from eval.scoring.inglehart_welzel import fourteen_items
+from eval.respondents.marginals import load_marginals
+from eval.respondents.synthetic import shares_of_sample, synthesise
+from eval.survey.condition import Condition
+from eval.survey.method import METHODS
+from eval.survey.order import option_orders
 from folkways.errors import UserError
-from simulation.query import open_reader
-from simulation.record import Record
-from simulation.store import FILE, Store
+from simulation.store.reader import open_reader
+from simulation.store.record import Record
+from simulation.store.writer import FILE, Store
 
 THEN = datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None)
 CLCA = ("CHN", "DEU", "GBR", "MEX")

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from survey_files import people, write_csv, write_dta, write_sav
 
-from eval.people.dialect import recognise
+from eval.respondents.dialect import recognise
 from folkways.errors import UserError
 from scenarios.sheet import find_encoding
 

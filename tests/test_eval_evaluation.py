@@ -21,20 +21,20 @@ import duckdb
 import pytest
 from survey_models import ASKED, HOSTILE, TRIES, run_command
 
-from agents.model import ModelUnavailable
-from eval.asking.voice import load_voice
+from agents.models.base import ModelUnavailable
 from eval.config import PROTOCOL, EvalConfig, load_eval_config, parse_eval_config
-from eval.evaluation import evaluate, forecast
+from eval.evaluate import evaluate, forecast
 from eval.item import load_items
-from eval.people.marginals import load_marginals
-from eval.people.synthetic import shares_of_sample, synthesise
 from eval.report.write import load_results
+from eval.respondents.marginals import load_marginals
+from eval.respondents.synthetic import shares_of_sample, synthesise
+from eval.survey.voice import load_voice
 from folkways.cli import main
 from folkways.errors import UserError
-from simulation.crew import Incomplete
-from simulation.query import open_reader
-from simulation.record import Record
-from simulation.store import Store
+from simulation.execution.executor import Incomplete
+from simulation.store.reader import open_reader
+from simulation.store.record import Record
+from simulation.store.writer import Store
 
 ROOT = Path(__file__).parent.parent
 ITEMS = ("Q1", "Q7", "Q152", "Q241")
@@ -172,7 +172,7 @@ def test_budgets_end_launches_that_go_on_where_they_stopped(
 def start(path: Path, errors: Path) -> ForkServerProcess:
     """Start an evaluation in a process of its own, with a model that takes its time."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["survey_models", "eval.evaluation"])
+    context.set_forkserver_preload(["survey_models", "eval.evaluate"])
     process = context.Process(target=run_command, args=(errors, "eval", "wvs", "run", str(path)))
     process.start()
     return process

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from eval.asking.example import Example, choose_examples, chrf, disjoint_pool, rank_alike
 from eval.item import Item, load_items, preset
-from eval.people.marginals import load_marginals
+from eval.respondents.marginals import load_marginals
+from eval.survey.example import Example, choose_examples, chrf, disjoint_pool, rank_alike
 from folkways.errors import UserError
 
 ITEMS = load_items()

@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.template import fold
-from eval.asking.method import method
-from eval.asking.prompt import render_item, render_system
-from eval.asking.voice import load_voice
 from eval.item import Item, load_items, preset
-from eval.people.marginals import load_marginals
+from eval.metrics.metric import tv, w1
 from eval.report.harness import export_harness
-from eval.scoring.metric import tv, w1
+from eval.respondents.marginals import load_marginals
+from eval.survey.method import method
+from eval.survey.prompt import render_item, render_system
+from eval.survey.voice import load_voice
 from folkways.errors import UserError
 
 ITEMS = load_items()

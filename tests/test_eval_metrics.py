@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy, wasserstein_distance
 
-from eval.scoring import inglehart_welzel as iw
-from eval.scoring.accuracy import (
+from eval.metrics import inglehart_welzel as iw
+from eval.metrics.accuracy import (
     accuracy_clca,
     chance,
     chance_corrected,
@@ -23,7 +23,7 @@ from eval.scoring.accuracy import (
     penalised,
     soft,
 )
-from eval.scoring.culture_score import (
+from eval.metrics.culture_score import (
     agreement,
     culturespa,
     equal_weight,
@@ -32,8 +32,8 @@ from eval.scoring.culture_score import (
     score_matrix,
     structure_correlation,
 )
-from eval.scoring.grid import Floats, Scales, as_floats
-from eval.scoring.metric import (
+from eval.metrics.grid import Floats, Scales, as_floats
+from eval.metrics.metric import (
     METRICS,
     Answers,
     clca_compat_js,
@@ -45,7 +45,7 @@ from eval.scoring.metric import (
     tv,
     w1,
 )
-from eval.scoring.metric import penalised as penalised_distance
+from eval.metrics.metric import penalised as penalised_distance
 from folkways.errors import UserError
 
 NAN = math.nan

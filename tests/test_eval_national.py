@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from survey_files import people, write_csv
 
 from eval.item import load_items
-from eval.people.national import National, national_answers, national_grid
-from eval.people.survey import load_survey
+from eval.respondents.national import National, national_answers, national_grid
+from eval.respondents.survey import load_survey
 from folkways.errors import UserError
 
 ITEMS = load_items()

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.asking.neighbour import (
+from eval.metrics.grid import as_floats
+from eval.respondents.marginals import load_marginals
+from eval.survey.neighbour import (
     LEAKS,
     WEIGHTS,
     Neighbours,
@@ -17,8 +19,6 @@ from eval.asking.neighbour import (
     neighbours,
     similarity_graph,
 )
-from eval.people.marginals import load_marginals
-from eval.scoring.grid import as_floats
 from folkways.errors import UserError
 from scenarios.culture import load_cultures
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from eval.asking.reading import Problem, Reading, read_reply
 from eval.item import load_items
+from eval.survey.reading import Problem, Reading, read_reply
 
 REFUSALS = ("I'm sorry", "I cannot", "as an AI", "无法回答")
 UNSURE = ("I don't know", "not sure", "hard to say", "わかりません")

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from eval.item import load_items, preset
-from eval.people.marginals import PEOPLE, load_marginals
-from eval.scoring import baseline
-from eval.scoring import inglehart_welzel as iw
-from eval.scoring.accuracy import expected_accuracy_clca
-from eval.scoring.culture_score import (
+from eval.metrics import baseline
+from eval.metrics import inglehart_welzel as iw
+from eval.metrics.accuracy import expected_accuracy_clca
+from eval.metrics.culture_score import (
     agreement,
     culturespa,
     equal_weight,
@@ -23,8 +22,9 @@ from eval.scoring.culture_score import (
     score_matrix,
     structure_correlation,
 )
-from eval.scoring.grid import Floats, Grid
-from eval.scoring.metric import Answers, js_distance, kl, measure, tv, w1
+from eval.metrics.grid import Floats, Grid
+from eval.metrics.metric import Answers, js_distance, kl, measure, tv, w1
+from eval.respondents.marginals import PEOPLE, load_marginals
 from folkways.errors import UserError
 from scenarios.culture import load_cultures
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_results import made, rows, series
 
-from eval.people.load_report import CITATION
+from eval.metrics.inglehart_welzel import load_centroids
 from eval.report.caveat import caveats
 from eval.report.item_row import item_rows, read_item_rows
 from eval.report.markdown import escape, render_markdown
@@ -27,8 +27,8 @@ from eval.report.number import chance, interval, number
 from eval.report.page import render_page
 from eval.report.plots import draw_gaps, draw_items, draw_map, draw_matrices, draw_scores
 from eval.report.results import Results
-from eval.scoring.inglehart_welzel import load_centroids
-from simulation.store import Store
+from eval.respondents.load_report import CITATION
+from simulation.store.writer import Store
 
 NASTY = ["<script>alert(1)</script>", r"$\frac{", "a|b\n# c *d* [e](f) \u202egold"]
 """Names of models that would be markup, mathematics, or the end of a table's row."""

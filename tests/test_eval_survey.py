@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from survey_files import people, write_csv, write_dta, write_sav
 
 from eval.item import load_items
-from eval.people.load_report import LoadReport
-from eval.people.respondent import draw_respondents
-from eval.people.respondents import open_respondents
-from eval.people.survey import load_survey
+from eval.respondents.database import open_respondents
+from eval.respondents.load_report import LoadReport
+from eval.respondents.respondent import draw_respondents
+from eval.respondents.survey import load_survey
 from folkways.errors import UserError
 
 ITEMS = [load_items()[name] for name in ("Q1", "Q7", "Q57", "Q119", "Q254")]

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from survey_files import people, write_csv, write_dta, write_sav
 
 from eval.item import load_items
-from eval.people.label_csv import plain, read_label
-from eval.people.load_report import LoadReport
-from eval.people.national import national_answers
-from eval.people.respondent import draw_respondents
-from eval.people.respondents import open_respondents
-from eval.people.survey import load_survey
+from eval.respondents.database import open_respondents
+from eval.respondents.label_csv import plain, read_label
+from eval.respondents.load_report import LoadReport
+from eval.respondents.national import national_answers
+from eval.respondents.respondent import draw_respondents
+from eval.respondents.survey import load_survey
 from folkways.errors import UserError
 
 LABELS = {

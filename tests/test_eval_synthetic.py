@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from survey_files import people, write_csv
 
 from eval.item import load_items, preset
-from eval.people.marginals import load_marginals
-from eval.people.national import national_answers
-from eval.people.respondent import CLCA_FIELDS, draw_respondents
-from eval.people.respondents import open_respondents
-from eval.people.survey import load_survey
-from eval.people.synthetic import draw_person, shares_of_sample, synthesise
+from eval.respondents.database import open_respondents
+from eval.respondents.marginals import load_marginals
+from eval.respondents.national import national_answers
+from eval.respondents.respondent import CLCA_FIELDS, draw_respondents
+from eval.respondents.survey import load_survey
+from eval.respondents.synthetic import draw_person, shares_of_sample, synthesise
 from folkways.errors import UserError
 
 ITEMS = [load_items()[name] for name in ("Q1", "Q7", "Q57", "Q119", "Q254")]

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import duckdb
 import pytest
 
-from eval.asking.condition import Condition
-from eval.asking.order import option_orders
 from eval.config import ModelRef
 from eval.item import Item, load_items
-from simulation.record import Record
-from simulation.store import Store
+from eval.survey.condition import Condition
+from eval.survey.order import option_orders
+from simulation.store.record import Record
+from simulation.store.writer import Store
 
 ITEMS = {name: load_items()[name] for name in ("Q1", "Q7", "Q48", "Q119", "Q149", "Q152", "Q241")}
 """Ordinal, binary and nominal; recoded, and with two codes of one point."""

@@ -21,10 +21,10 @@ from gguf_files import ADAPTER, LORA, MODEL, TENSORS, write_gguf
 from local_models import needs
 from typer.testing import CliRunner
 
-from agents.engines.gguf_file import FILE_TYPES, MOST, read_model
-from agents.kept_models import Place, kept_models, usual_places
-from agents.model import ENGINES, open_model
-from agents.readiness import WAYS
+from agents.models.base import ENGINES, open_model
+from agents.models.kept_models import Place, kept_models, usual_places
+from agents.models.local.gguf_file import FILE_TYPES, MOST, read_model
+from agents.models.readiness import WAYS
 from folkways.cli.application import application
 from folkways.cli.doctor import FURTHER, verdict
 from folkways.errors import UserError

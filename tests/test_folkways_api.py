@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import folkways as fw
-from scenarios import registry
+from folkways import registry
 
 CONFIG: dict[str, Any] = {
     "name": "pilot", "scenarios": ["soup-before-dusk"], "cultures": ["JPN", "MEX"],
@@ -121,7 +121,7 @@ def test_several_runs_are_read_as_one(pilot: fw.Run, tmp_path: Path) -> None:
 
 
 def test_shards_are_read_beside_a_run(pilot: fw.Run, tmp_path: Path) -> None:
-    from simulation.pack import pack
+    from simulation.store.pack import pack
 
     other = fw.run(CONFIG | {"out": str(tmp_path), "name": "other", "seed": 1}, quiet=True)
     assert len([*pack(other.path, str(tmp_path / "packed"), 1)]) > 1
@@ -169,7 +169,7 @@ def test_one_scene_is_checked_shown_and_played() -> None:
 
 @pytest.mark.usefixtures("own")
 def test_a_registered_policy_decides_who_acts(tmp_path: Path) -> None:
-    from simulation.policy import Choice
+    from simulation.episode.turn_policies import Choice
 
     @fw.turn_policy("monologue")
     async def monologue(stage: Any, ask: Any, rng: Any, options: Any) -> Choice:
@@ -188,7 +188,7 @@ def test_a_registered_policy_decides_who_acts(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("own")
 def test_a_registered_engine_is_chosen_by_its_name(tmp_path: Path) -> None:
-    from agents.engines.fake import FakeModel
+    from agents.models.fake import FakeModel
 
     asked: list[str] = []
 

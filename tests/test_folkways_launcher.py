@@ -27,7 +27,7 @@ from importlib import import_module
 from pathlib import Path
 for file in Path("folkways/cli").glob("*.py"):
     import_module(f"folkways.cli.{{file.stem}}")
-import agents.engines.fake, agents.engines.openai, simulation.replay, training, eval
+import agents.models.fake, agents.models.openai.engine, simulation.replay.player, training, eval
 print([name for name in {HEAVY!r} if name in sys.modules])
 """
     done = python(code)

@@ -19,13 +19,13 @@ import yaml
 from sample_store import sample_run
 from typer.testing import CliRunner
 
-from agents.adapter import lora_rank
-from agents.engines.pool_file import read_pool
-from eval.people.dialect import recognise
-from eval.people.respondents import open_respondents
+from agents.models.adapter import lora_rank
+from agents.models.pool.pool_file import read_pool
+from eval.respondents.database import open_respondents
+from eval.respondents.dialect import recognise
 from folkways.cli.application import application
 from folkways.errors import UserError
-from scenarios.file import (
+from folkways.files import (
     inside,
     new_folder,
     parse_yaml,
@@ -34,24 +34,24 @@ from scenarios.file import (
     write_named,
     write_whole,
 )
+from scenarios.parsing.problem import SourceError
+from scenarios.parsing.validation import load_model
 from scenarios.pool import read_pool as read_people
-from scenarios.problem import SourceError
 from scenarios.scenario import Scenario
-from scenarios.schema import load_model
-from simulation.heartbeat import FOLDER, MAIN, read_beat
-from simulation.pack import merge, pack
-from simulation.query import open_reader
+from simulation.execution.heartbeat import FOLDER, MAIN, read_beat
 from simulation.review.ratings import import_sheet
-from simulation.shard import SHARDS_AT, Shelf, recover
-from simulation.store import FILE, Store
-from simulation.store_salvage import salvage
+from simulation.store.pack import merge, pack
+from simulation.store.reader import open_reader
+from simulation.store.salvage import salvage
+from simulation.store.shards import SHARDS_AT, Shelf, recover
+from simulation.store.writer import FILE, Store
 from training.corpus.card import read_front_matter
+from training.culturespa.released import read_sheet
 from training.experiment.adapters import _Results
-from training.experiment.shelf import _Size, read_corpora
-from training.spa.released import read_sheet
-from training.tuning.checkpoint import checkpoints, is_whole, read_record, remove_unfinished, seal
-from training.tuning.rows import read_corpus
-from training.tuning.watch import read_metrics
+from training.experiment.corpus_folders import _Size, read_corpora
+from training.finetune.checkpoint import checkpoints, is_whole, read_record, remove_unfinished, seal
+from training.finetune.rows import read_corpus
+from training.finetune.watch import read_metrics
 
 NOW = datetime(2026, 3, 2, 8)  # noqa: DTZ001
 DEEP = "[" * 100_000
@@ -115,7 +115,7 @@ def use_all(home: Path) -> list[Callable[[], object]]:
     run, place = home / "foreign", str(home / "foreign" / "shards")
 
     def resume() -> None:
-        recover(Store(run), None, NOW)
+        recover(Store(run), NOW)
 
     return [
         lambda: open_reader(Path(place)).close(),
@@ -226,12 +226,12 @@ def test_a_resumed_run_takes_nothing_off_a_shelf_it_was_not_told_of(home: Path) 
     note = home / "foreign" / SHARDS_AT
     note.write_text(str(elsewhere))
     before = prints(home / "victim")
-    assert recover(store, None, NOW) > 0
+    assert recover(store, NOW) > 0
     assert prints(home / "victim") == before
     for place in ("memory://bucket/x", "http://127.0.0.1:9/x", "s3://bucket/x", "x" * 10_000):
         note.write_text(place)
         with pytest.raises(UserError):
-            recover(store, None, NOW)
+            recover(store, NOW)
 
 
 @pytest.mark.parametrize("name", ["../victim", "..", ".", "", "a/../../victim", "/etc", "a b"])

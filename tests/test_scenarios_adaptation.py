@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from folkways.errors import UserError
 from scenarios.adaptation import COPIED, SAME_STORY, copied_share, deviations, likeness, relatives
-from scenarios.check import check_file
+from scenarios.checks.check import check_file
 from scenarios.layout import lay_out, write_scenario
 from scenarios.library import adapted, library, load_scenario
-from scenarios.problem import Finding, show_path
+from scenarios.parsing.problem import Finding, show_path
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.scenario import Scenario
-from scenarios.source import load_yaml
 
 SOUP, SHIFT = "soup-before-dusk", "who-leaves-the-night-shift"
 

@@ -17,7 +17,7 @@ from scenarios.casting import cast_scenario, eligible, named_cultures, obstacles
 from scenarios.library import library, load_scenario
 from scenarios.persona import Persona
 from scenarios.pool import load_personas
-from scenarios.population import populated
+from scenarios.sampling.population import populated
 from scenarios.scenario import Role, Scenario
 
 CROWD = {

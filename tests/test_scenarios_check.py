@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from waiting_room import SCENE, agree, check, faults
 
-from scenarios.check import check_file
+from scenarios.checks.check import check_file
+from scenarios.checks.overlap import NEAR_DUPLICATE, shingles, similarity
 from scenarios.library import library, load_scenario
-from scenarios.overlap import NEAR_DUPLICATE, shingles, similarity
-from scenarios.problem import Problem
-from scenarios.source import load_yaml
+from scenarios.parsing.problem import Problem
+from scenarios.parsing.yaml_file import load_yaml
 
 FAULTS = faults("scene_faults.yaml")
 

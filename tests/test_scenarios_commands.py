@@ -18,14 +18,14 @@ from waiting_room import SCENE
 
 from folkways.cli.application import application
 from folkways.errors import UserError
-from scenarios.check import check_file
+from folkways.text import guard, printable, unguard
+from scenarios.checks.check import check_file
 from scenarios.library import adapted, library
+from scenarios.parsing.validation import json_schema
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import PersonaPool
 from scenarios.pool import load_personas, read_pool
-from scenarios.schema import json_schema
 from scenarios.skeleton import MAX_ROLES
-from scenarios.source import load_yaml
-from scenarios.terminal import guard, printable, unguard
 
 APP = cast(typer.Typer, application())
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_scenarios_registry import command
 
-from eval.asking.voice import load_voice
+from eval.survey.voice import load_voice
 from folkways.errors import UserError
 from scenarios.culture import (
     add_cultures,
@@ -19,10 +19,10 @@ from scenarios.culture import (
     load_culture,
     own_cultures,
 )
-from scenarios.population import sample_personas
-from simulation.budget import BudgetConfig
-from simulation.shard import Shelf
-from simulation.worker import Worker
+from scenarios.sampling.population import sample_personas
+from simulation.episode.budget import BudgetConfig
+from simulation.execution.ray_worker import Worker
+from simulation.store.shards import Shelf
 
 PERSON = {
     "name": "Yann Le Goff", "age": 40, "gender": "man", "pronouns": "he/him",
@@ -176,7 +176,7 @@ def test_other_names_of_a_culture_are_known(said: str, meant: str | None) -> Non
 
 
 def test_a_scenario_that_names_a_country_is_told_the_id(tmp_path: Path) -> None:
-    from scenarios.check import check_file
+    from scenarios.checks.check import check_file
     from scenarios.skeleton import write_skeleton
 
     file = tmp_path / "ladder.yaml"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from folkways.errors import UserError
-from scenarios.consistency import inconsistencies
+from scenarios.checks.consistency import inconsistencies
 from scenarios.persona import Education, Persona
 from scenarios.pool import PERSONA_FOLDER, load_personas, read_pool
 

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from folkways.errors import UserError
-from scenarios.consistency import inconsistencies
-from scenarios.occupation import load_occupations
+from scenarios.checks.consistency import inconsistencies
 from scenarios.persona import Persona, Settlement
-from scenarios.population import (
+from scenarios.sampling.occupation import load_occupations
+from scenarios.sampling.population import (
     Community,
     known_cultures,
     load_character,
@@ -112,7 +112,7 @@ def test_ids_carry_culture_number_and_a_short_hash():
 
 
 def test_the_same_seed_gives_the_same_people_in_every_process():
-    program = "from scenarios.population import *; print(sample_personas('IND', 5, 9))"
+    program = "from scenarios.sampling.population import *; print(sample_personas('IND', 5, 9))"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", program],

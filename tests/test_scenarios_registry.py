@@ -8,15 +8,15 @@ import pytest
 
 from folkways.cli import main
 from folkways.errors import UserError
-from scenarios.check import check_file
-from scenarios.registry import Code, CodeNotAllowed, allow_code, look_beside, resolve, set_code
+from folkways.registry import Code, CodeNotAllowed, allow_code, look_beside, resolve, set_code
+from scenarios.checks.check import check_file
 from scenarios.skeleton import write_skeleton
 from simulation.config import load_config
 from simulation.plan import make_plan
 
 POLICY = """
 from pathlib import Path
-from simulation.policy import Choice
+from simulation.episode.turn_policies import Choice
 
 Path(__file__).with_suffix(".ran").touch()
 
@@ -147,7 +147,7 @@ def test_a_model_is_found_beside_the_configuration_that_names_it(
     home.mkdir()
     (home / "own_helper.py").write_text("NAME = 'fake'\n", encoding="utf-8")
     (home / "own_model.py").write_text(
-        "from own_helper import NAME\nfrom agents.engines.fake import from_spec\n"
+        "from own_helper import NAME\nfrom agents.models.fake import from_spec\n"
         "def make(spec):\n    return from_spec(NAME)\n", encoding="utf-8",
     )  # fmt: skip
     text = "scenarios: [soup-before-dusk]\nmodel: {name: 'own_model:make', reply_form: json}\n"
@@ -157,7 +157,7 @@ def test_a_model_is_found_beside_the_configuration_that_names_it(
 
 
 def test_an_endpoint_of_a_pool_file_is_no_code_without_leave(tmp_path: Path) -> None:
-    from agents.engines.pool_file import read_pool
+    from agents.models.pool.pool_file import read_pool
 
     file = tmp_path / "theirs.yaml"
     file.write_text("endpoints: [{name: a, model: 'os:getcwd'}]\n", encoding="utf-8")
@@ -166,8 +166,8 @@ def test_an_endpoint_of_a_pool_file_is_no_code_without_leave(tmp_path: Path) -> 
 
 
 def test_shipped_names_need_no_leave() -> None:
-    from scenarios.registry import resolve_foreign
-    from simulation.policy import POLICIES
+    from folkways.registry import resolve_foreign
+    from simulation.episode.turn_policies import POLICIES
 
     for name in POLICIES:
         assert callable(resolve_foreign("turn policy", name, POLICIES))

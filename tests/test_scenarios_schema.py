@@ -11,10 +11,10 @@ from waiting_room import SCENE, agree, check, faults
 
 from folkways.errors import UserError
 from scenarios.library import library, load_scenario
+from scenarios.parsing.validation import json_schema
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.scenario import POLICIES, Role
-from scenarios.schema import json_schema
-from scenarios.source import load_yaml
-from simulation import policy
+from simulation.episode import turn_policies as policy
 
 FAULTS = faults("schema_faults.yaml")
 SCHEMA_FILE = Path(__file__).parent.parent / "scenarios" / "scenario.schema.json"

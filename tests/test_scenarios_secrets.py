@@ -2,9 +2,9 @@
 
 import pytest
 
-from agents.model import open_model
+from agents.models.base import open_model
 from folkways.errors import UserError
-from scenarios.secrets import redacted, refuse_secrets
+from folkways.secrets import redacted, refuse_secrets
 from simulation.config import parse_config
 
 KEY = "sk-proj-4f9a8b7c6d5e4f3a2b1c"

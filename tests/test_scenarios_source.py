@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from folkways.errors import UserError
-from scenarios.problem import Position, Problem, SourceError
-from scenarios.source import MAX_BYTES, MAX_DEPTH, load_yaml, read_yaml
+from scenarios.parsing.problem import Position, Problem, SourceError
+from scenarios.parsing.yaml_file import MAX_BYTES, MAX_DEPTH, load_yaml, read_yaml
 
 
 def only_problem(source: str | bytes | Path) -> Problem:

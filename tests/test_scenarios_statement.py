@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.source import load_yaml
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.statement import Sought, denial, has_negation, stance
 
 ENGLISH = [

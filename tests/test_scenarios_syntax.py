@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from folkways.errors import UserError
-from scenarios.source import MAX_BYTES, load_yaml, read_yaml
+from scenarios.parsing.yaml_file import MAX_BYTES, load_yaml, read_yaml
 
 CASES: dict[str, tuple[str, str, str]] = {
     "a tab": ("a:\n\tb: 1\n", "2:1", "indented with a tab; use spaces"),

@@ -10,15 +10,15 @@ import pytest
 from waiting_room import SCENE
 
 from scenarios.casting import cast_scenario
-from scenarios.check import check_file
+from scenarios.checks.check import check_file
 from scenarios.culture import load_cultures
-from scenarios.population import populated
-from scenarios.problem import Problem
+from scenarios.parsing.problem import Problem
+from scenarios.parsing.validation import parse
+from scenarios.parsing.yaml_file import load_yaml
+from scenarios.sampling.population import populated
 from scenarios.scenario import Scenario
-from scenarios.schema import parse
-from scenarios.source import load_yaml
-from simulation.episode import content_of
-from simulation.stage import Stage
+from simulation.episode.episode import content_of
+from simulation.episode.scene_state import Stage
 
 WOLVES = """
 id: the-scene

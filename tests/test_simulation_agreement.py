@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_store import sample_run
 
-from simulation.query import open_reader
-from simulation.store import FILE, Store
+from simulation.store.reader import open_reader
+from simulation.store.writer import FILE, Store
 
 EXAMPLE = """
 1 2 3 3 2 1 4 1 2 . . .

@@ -19,17 +19,17 @@ from scenes import text_of
 
 from folkways.cli import main
 from folkways.errors import UserError
-from scenarios.registry import Code, CodeNotAllowed, allow_code, set_code
-from simulation.branch import SETTABLE, Changes
-from simulation.branching import Branched, Wanted, branch
-from simulation.budget import BudgetConfig
+from folkways.registry import Code, CodeNotAllowed, allow_code, set_code
 from simulation.config import RunConfig
-from simulation.given import Given
-from simulation.launch import launch
-from simulation.lock import locked
+from simulation.episode.budget import BudgetConfig
 from simulation.plan import make_plan
-from simulation.replay import replay
-from simulation.reproduction import reproduce
+from simulation.replay.branch import SETTABLE, Changes
+from simulation.replay.branching import Branched, Wanted, branch
+from simulation.replay.player import replay
+from simulation.replay.reproduction import reproduce
+from simulation.replay.scripted_turn import Given
+from simulation.run import launch
+from simulation.store.run_lock import locked
 
 ROOT = Path(__file__).parent.parent
 GOAL = "You want to keep the zebra in the cellar."

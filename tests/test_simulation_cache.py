@@ -10,11 +10,11 @@ import pytest
 import yaml
 from cached_models import COUNTS
 
-from agents.model import ModelUnavailable
+from agents.models.base import ModelUnavailable
 from folkways.cli import main
 from simulation.config import RunConfig, load_config
-from simulation.launch import launch
 from simulation.plan import make_plan
+from simulation.run import launch
 
 CONTENT = {
     "episodes": "* exclude (started_at, wall_s)", "roles": "*", "turns": "*", "choices": "*",

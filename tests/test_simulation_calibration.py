@@ -15,16 +15,13 @@ import yaml
 from review_runs import ALPHA, REPLIES, answer, rows
 from scenes import text_of
 
-from agents.critic import CRITICS
-from agents.detector import DETECTORS
-from agents.model import Sampling
+from agents.critics.critic import CRITICS
+from agents.critics.detector import DETECTORS
+from agents.models.base import Sampling
 from agents.template import load_template
 from folkways.cli import main
 from folkways.errors import UserError
 from scenarios.words import one_line
-from simulation.lock import locked
-from simulation.query import open_reader
-from simulation.record import Record
 from simulation.review.calibrate import calibrate
 from simulation.review.calibration import (
     Injected,
@@ -34,10 +31,13 @@ from simulation.review.calibration import (
     load_injected,
 )
 from simulation.review.conversations import load_conversations
-from simulation.review.job import Bounds
 from simulation.review.reliability import judges_told
-from simulation.review.settings import CritiqueConfig
-from simulation.store import FILE, POLICIES, Store
+from simulation.review.task import Bounds
+from simulation.review_settings import CritiqueConfig
+from simulation.store.reader import open_reader
+from simulation.store.record import Record
+from simulation.store.run_lock import locked
+from simulation.store.writer import FILE, POLICIES, Store
 
 KINDS = {
     "looping", "echo", "speaks-for-others", "wrong-language", "secret-leaked", "too-short",

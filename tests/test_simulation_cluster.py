@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from folkways.cli.application import application
 from folkways.errors import UserError
-from simulation.manifest import Manifest
-from simulation.placement import Cluster, cluster_of
-from simulation.query import open_reader
-from simulation.shard import Shelf
+from simulation.execution.placement import Cluster, cluster_of
+from simulation.store.manifest import Manifest
+from simulation.store.reader import open_reader
+from simulation.store.shards import Shelf
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -144,7 +144,7 @@ def test_a_run_is_not_done_when_one_worker_used_up_its_share(tmp_path: Path) -> 
 
 def test_a_merge_is_not_begun_again_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker dies while its last shard is merged: closing it comes across the same shard."""
-    from simulation import cluster
+    from simulation.execution import ray_executor as cluster
 
     merged: list[str] = []
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 from typer.main import get_command
 from waiting_room import SCENE, person
 
-from agents.context import context_length
-from agents.model import open_model, shaping_options
+from agents.models.base import open_model, shaping_options
+from agents.models.context import context_length
 from folkways.cli.application import application
 from folkways.errors import UserError
 

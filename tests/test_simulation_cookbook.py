@@ -14,10 +14,10 @@ from sample_store import DINNER, branched_run, cookbook, sample_run
 from scipy import stats
 
 from simulation.config import RunConfig
-from simulation.launch import launch
 from simulation.plan import make_plan
-from simulation.query import open_reader, run_query
-from simulation.store import Store
+from simulation.run import launch
+from simulation.store.reader import open_reader, run_query
+from simulation.store.writer import Store
 
 SECOND_RUN = (
     "insert into runs by name select * replace ('second' as run_id) from runs",

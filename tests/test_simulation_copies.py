@@ -17,10 +17,10 @@ import pytest
 from held_store import held, played
 from sample_store import branched_run
 
-from simulation.query import open_reader
-from simulation.snapshot import snapshot
-from simulation.spill import spills_of
-from simulation.store import FILE, Store
+from simulation.store.reader import open_reader
+from simulation.store.snapshot import snapshot
+from simulation.store.spill import spills_of
+from simulation.store.writer import FILE, Store
 
 ROOT = Path(__file__).parent.parent
 DUCKDB_1_4 = Path(sys.prefix) / "duckdb-1.4"
@@ -77,8 +77,8 @@ import sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2], sys.argv[2] + "/tests"]
 from held_store import played
-from simulation.lock import locked
-from simulation.store import Store
+from simulation.store.run_lock import locked
+from simulation.store.writer import Store
 store = Store(Path(sys.argv[1]))
 with locked(Path(sys.argv[1])):
     for number in range(0, 10**6, 20):

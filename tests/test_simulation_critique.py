@@ -37,20 +37,20 @@ from review_runs import (
 from scenes import text_of
 
 from agents.conversation import Conversation, Line, Person
-from agents.critic import CRITICS, Judgement, critic
-from agents.model import CallFailed, Sampling
+from agents.critics.critic import CRITICS, Judgement, critic
+from agents.models.base import CallFailed, Sampling
 from folkways.cli import main
 from folkways.errors import UserError
 from scenarios.culture import load_culture
-from simulation.budget import Budget, BudgetConfig
-from simulation.crew import Incomplete
-from simulation.lock import locked
-from simulation.record import Record
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.execution.executor import Incomplete
 from simulation.review.asking import Asking, Judge
 from simulation.review.conversations import load_conversations
 from simulation.review.critique import Context, Key, Panel, critique
-from simulation.review.settings import CritiqueConfig
-from simulation.store import FILE, SQL, STORE_VERSION, Store
+from simulation.review_settings import CritiqueConfig
+from simulation.store.record import Record
+from simulation.store.run_lock import locked
+from simulation.store.writer import FILE, SQL, STORE_VERSION, Store
 
 ROOT = Path(__file__).parent.parent
 SOCIAL = {

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from review_runs import DIRECTOR, ODD, new_words, played, rows, scene_file
 from scenes import ROLES, json_act, persona, scenario, text_of
 
-from agents.engines.fake import FakeModel
-from agents.model import CallFailed, Prompt, Sampling, default_reply_form
+from agents.models.base import CallFailed, Prompt, Sampling, default_reply_form
+from agents.models.fake import FakeModel
 from folkways.errors import UserError
 from scenarios.culture import load_cultures
-from simulation.budget import Budget, BudgetConfig
-from simulation.caller import CallSettings
 from simulation.config import RunConfig, parse_config
-from simulation.draft import DraftCritic, InLoopConfig, read_draft_verdict
-from simulation.episode import Conditions, Episode, play_episode
-from simulation.record import Record
-from simulation.replay import replay
+from simulation.episode.agent_calls import CallSettings
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.episode.draft_critic import DraftCritic, InLoopConfig, read_draft_verdict
+from simulation.episode.episode import Conditions, Episode, play_episode
+from simulation.replay.player import replay
+from simulation.store.record import Record
 
 Reply = Callable[[Prompt, Sampling, Any], str]
 SECRET = "The recipe of the black rye bread was stolen from the convent kitchen in Andover."

@@ -21,14 +21,14 @@ from scenes import json_act
 
 from folkways.cli import main
 from folkways.errors import UserError
-from scenarios.registry import allow_code, code, set_code
+from folkways.registry import allow_code, code, set_code
 from simulation.config import RunConfig
-from simulation.launch import launch
+from simulation.execution.retry import RETRIED
 from simulation.plan import make_plan
-from simulation.retry import RETRIED
-from simulation.review.job import Bounds
 from simulation.review.launch import review
-from simulation.review.settings import CritiqueConfig, LabelConfig
+from simulation.review.task import Bounds
+from simulation.review_settings import CritiqueConfig, LabelConfig
+from simulation.run import launch
 
 Reply = Callable[[Any, int], Answer]
 TURNS = 4

@@ -13,17 +13,17 @@ from pydantic import BaseModel
 from review_runs import played, rows, scene_file
 from scenes import json_act, persona, play, scenario, text_of
 
+from agents.role_view import role_view
 from agents.template import load_template
-from agents.view import role_view
-from eval.asking.prompt import render_item
-from eval.asking.voice import load_voice
 from eval.item import load_items
+from eval.survey.prompt import render_item
+from eval.survey.voice import load_voice
 from scenarios.culture import Culture, Norm, load_cultures
 from scenarios.persona import Persona
 from scenarios.words import one_line
-from simulation.query import open_reader
+from simulation.display.transcript import load_transcript, render_text
 from simulation.review.conversations import load_conversations
-from simulation.transcript import load_transcript, render_text
+from simulation.store.reader import open_reader
 
 BREAKS = ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\t"]
 FORGED = [

@@ -6,7 +6,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.handout import ALONE_AFTER, GIVEN_UP_AFTER, Handout
+from simulation.execution.scheduler import ALONE_AFTER, GIVEN_UP_AFTER, Handout
 
 
 def test_batches_are_full_until_nothing_is_left() -> None:

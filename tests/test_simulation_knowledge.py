@@ -10,8 +10,8 @@ from scenarios.casting import cast_scenario, named_cultures
 from scenarios.culture import load_cultures
 from scenarios.library import library, load_scenario
 from scenarios.pool import load_personas
-from scenarios.population import populated
-from simulation.stage import Stage
+from scenarios.sampling.population import populated
+from simulation.episode.scene_state import Stage
 
 FORMS = ["json", "script"]
 
@@ -122,7 +122,7 @@ def test_conditioning_levels(level: str, named: bool, described: bool, norms: bo
 def test_people_of_one_name_are_told_apart() -> None:
     from scenes import persona
 
-    from agents.view import display_names
+    from agents.role_view import display_names
 
     twin = persona("bela").model_copy(update={"name": "Ada"})
     names = display_names({"ada": persona("ada"), "old_bela": twin})

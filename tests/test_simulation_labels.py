@@ -28,12 +28,12 @@ from review_runs import (
 )
 from scenes import text_of
 
-from agents.labeller import load_taxonomy
-from agents.model import CallFailed, Sampling
+from agents.critics.labeller import load_taxonomy
+from agents.models.base import CallFailed, Sampling
 from folkways.cli import main
 from folkways.errors import UserError
-from simulation.crew import Incomplete
-from simulation.store import FILE
+from simulation.execution.executor import Incomplete
+from simulation.store.writer import FILE
 
 ROOT = Path(__file__).parent.parent
 INTENTS = (

@@ -13,14 +13,14 @@ import duckdb
 import pytest
 import yaml
 
-from agents.event_loop import heed_interrupts, ignore_interrupts, run_to_end
-from agents.model import ModelUnavailable
+from agents.models.base import ModelUnavailable
 from eval.config import parse_eval_config
-from eval.evaluation import evaluate
+from eval.evaluate import evaluate
 from folkways.errors import UserError
+from folkways.event_loop import heed_interrupts, ignore_interrupts, run_to_end
 from simulation.config import parse_config
-from simulation.launch import launch
 from simulation.plan import make_plan
+from simulation.run import launch
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,22 +12,22 @@ from sample_store import sample_run
 from typer.testing import CliRunner
 
 from folkways.cli.application import application
+from folkways.clock import utc_now
 from folkways.errors import UserError
-from simulation.clock import utc_now
 from simulation.config import RunConfig
-from simulation.launch import launch
-from simulation.manifest import MANIFEST, lacking
-from simulation.pack import merge, pack
 from simulation.plan import make_plan
-from simulation.query import open_reader
-from simulation.shard import Shelf
-from simulation.store import Store
+from simulation.run import launch
+from simulation.store.manifest import MANIFEST, lacking
+from simulation.store.pack import merge, pack
+from simulation.store.reader import open_reader
+from simulation.store.shards import Shelf
+from simulation.store.writer import Store
 
 ROOT = Path(__file__).parent.parent
 KILLED = """
 import os, sys
 from pathlib import Path
-from simulation.pack import pack
+from simulation.store.pack import pack
 
 for number, _ in enumerate(pack(Path(sys.argv[1]), sys.argv[2], 2), start=1):
     if number == int(sys.argv[3]):

@@ -21,10 +21,10 @@ from typer.main import get_command
 
 from folkways.cli.application import application
 from folkways.errors import UserError
-from simulation.query import open_reader
 from simulation.review.funnel import choose_policy, fates_of
-from simulation.rows import insert_rows
-from simulation.store import FILE, OBJECTION, POLICIES, SQL, Store
+from simulation.store.reader import open_reader
+from simulation.store.rows import insert_rows
+from simulation.store.writer import FILE, OBJECTION, POLICIES, SQL, Store
 
 SURE = ("not sure", "confident", "very confident")
 ROLES = ("ada", "bela")

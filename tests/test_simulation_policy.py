@@ -7,7 +7,7 @@ import pytest
 from scenes import ROLES, json_act, play, scenario, text_of, who_asks
 
 from folkways.errors import UserError
-from simulation.episode import Record
+from simulation.episode.episode import Record
 
 
 def speakers(record: Record) -> list[str]:
@@ -148,7 +148,7 @@ def test_simultaneous_acts_do_not_hear_each_other_within_a_step() -> None:
 
 
 def test_a_policy_of_the_users_own() -> None:
-    scene = scenario(2, policy="simulation.policy:simultaneous", limits={"turns": 2})
+    scene = scenario(2, policy="simulation.episode.turn_policies:simultaneous", limits={"turns": 2})
     assert speakers(play(scene, json_act())) == ["ada", "bela"]
 
 

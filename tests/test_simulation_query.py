@@ -15,7 +15,7 @@ import pytest
 from sample_store import DINNER, sample_run
 
 from folkways.errors import UserError
-from simulation.query import find_episode, open_reader, run_query, write_parquet
+from simulation.store.reader import find_episode, open_reader, run_query, write_parquet
 
 HOLD = "import duckdb, sys, time; c = duckdb.connect(sys.argv[1]); print(flush=1); time.sleep({})"
 

@@ -21,9 +21,9 @@ from typer.main import get_command
 from folkways.cli import main
 from folkways.cli.application import application
 from folkways.errors import UserError
-from simulation.lock import locked
 from simulation.review.ratings import SCALES, export_sheet, import_sheet
-from simulation.store import FILE, SQL
+from simulation.store.run_lock import locked
+from simulation.store.writer import FILE, SQL
 
 GOOD, FITS = ("good", "bad"), ("aligned", "not-aligned")
 LABELS = {"quality": GOOD, "culture": FITS, "meta": GOOD}

@@ -25,9 +25,9 @@ from rich.console import Console
 from sample_store import sample_run
 
 from folkways.cli import main
-from scenarios.terminal import unguard
-from simulation.query import Result, open_reader, run_query
-from simulation.result import print_table, write_csv, write_json
+from folkways.text import unguard
+from simulation.store.reader import Result, open_reader, run_query
+from simulation.store.result import print_table, write_csv, write_json
 
 SHELL = "import sys; from folkways.cli import main; main(sys.argv[1:])"
 VALUES = """

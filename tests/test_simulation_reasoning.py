@@ -13,9 +13,9 @@ import pytest
 from cached_models import cached
 from scenes import json_act, play, scenario
 
-from agents.engines.fake import FakeModel
-from agents.model import Completion, Prompt, Sampling
-from agents.responses import TABLES
+from agents.models.base import Completion, Prompt, Sampling
+from agents.models.fake import FakeModel
+from agents.models.response_store import TABLES
 
 LEAVE = json_act(action="leave", text="")
 CHAT: Prompt = [{"role": "user", "content": "Tea?"}]

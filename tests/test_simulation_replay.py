@@ -9,9 +9,9 @@ from scenes import text_of
 
 from folkways.errors import UserError
 from simulation.config import RunConfig
-from simulation.launch import launch
 from simulation.plan import make_plan
-from simulation.replay import Changed, replay
+from simulation.replay.player import Changed, replay
+from simulation.run import launch
 
 
 @pytest.fixture(scope="module", params=["json", "script"])

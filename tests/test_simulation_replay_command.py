@@ -11,9 +11,9 @@ from review_runs import DIRECTOR, copied, critiqued, played, rows, scene_file
 
 from folkways.cli import main
 from folkways.errors import UserError
-from simulation.call import KEPT_REPLY, _kept
-from simulation.recorded import PLAYED
-from simulation.reproduction import reproduce
+from simulation.episode.call import KEPT_REPLY, _kept
+from simulation.replay.reproduction import reproduce
+from simulation.replay.stored_episode import PLAYED
 
 TABLES = (*PLAYED, "scenarios", "personas", "cultures", "runs")
 STOP = [{"rule": "agreement", "every": 2}]

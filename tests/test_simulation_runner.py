@@ -15,10 +15,10 @@ import duckdb
 import pytest
 
 from folkways.errors import UserError
-from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
-from simulation.launch import launch
+from simulation.episode.budget import BudgetConfig
 from simulation.plan import Plan, make_plan
+from simulation.run import launch
 
 ROOT = Path(__file__).parent.parent
 CONTENT = {
@@ -116,7 +116,7 @@ def test_budgets_hold_across_concurrent_episodes_and_end_the_run(tmp_path: Path)
 
 
 def test_a_cost_budget_needs_no_luck() -> None:
-    from simulation.budget import Budget, BudgetSpent
+    from simulation.episode.budget import Budget, BudgetSpent
 
     budget = Budget(BudgetConfig(cost_usd=1.0), time.monotonic)
     for _ in range(10):
@@ -128,7 +128,7 @@ def test_a_cost_budget_needs_no_luck() -> None:
 
 @pytest.mark.parametrize("cost", [-1.0, float("nan"), float("-inf")])
 def test_numbers_that_cannot_be_take_nothing_off_a_budget(cost: float) -> None:
-    from simulation.budget import Budget
+    from simulation.episode.budget import Budget
 
     budget = Budget(BudgetConfig(tokens=100, cost_usd=1.0), time.monotonic)
     budget.admit(10)

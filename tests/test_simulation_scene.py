@@ -10,9 +10,9 @@ import duckdb
 import pytest
 from scenes import Recorder, json_act, play, scenario, text_of, who_asks
 
-from agents.model import CallFailed
-from simulation.budget import Budget, BudgetConfig
-from simulation.store import Store
+from agents.models.base import CallFailed
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.store.writer import Store
 
 
 def ending(record: Any) -> tuple[str, str | None]:
@@ -206,17 +206,17 @@ def test_a_hanging_model_is_a_timeout() -> None:
     async def hang(*_: Any) -> Any:
         await asyncio.sleep(60)
 
-    from agents.engines.fake import FakeModel
+    from agents.models.fake import FakeModel
 
     class Hanging(FakeModel):
         complete = hang
 
     from scenes import persona
 
-    from agents.model import Sampling
+    from agents.models.base import Sampling
     from scenarios.culture import load_cultures
-    from simulation.caller import Caller, CallSettings
-    from simulation.stage import Stage
+    from simulation.episode.agent_calls import Caller, CallSettings
+    from simulation.episode.scene_state import Stage
 
     scene = scenario()
     cast = {role: persona(role) for role in scene.roles}

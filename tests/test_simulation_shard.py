@@ -16,19 +16,18 @@ from typer.testing import CliRunner
 
 from folkways.cli.application import application
 from folkways.errors import UserError
-from simulation.budget import BudgetConfig
 from simulation.config import RunConfig
-from simulation.crew import Emit, Opened
-from simulation.launch import launch
-from simulation.manifest import Manifest
-from simulation.pack import merge, pack
-from simulation.placement import Cluster
+from simulation.episode.budget import BudgetConfig
+from simulation.execution.executor import Emit, Opened
+from simulation.execution.ray_worker import Done, Worker
 from simulation.plan import make_plan
-from simulation.query import open_reader
-from simulation.record import Record
-from simulation.shard import Finished, ShardWriter, Shelf, merge_shards, recover
-from simulation.store import FILE, MIGRATIONS, Store
-from simulation.worker import Done, Worker
+from simulation.run import launch
+from simulation.store.manifest import Manifest
+from simulation.store.pack import merge, pack
+from simulation.store.reader import open_reader
+from simulation.store.record import Record
+from simulation.store.shards import Finished, ShardWriter, Shelf, merge_shards, recover
+from simulation.store.writer import FILE, MIGRATIONS, Store
 
 NOW = held_store.NOW
 TABLES = ("episodes", "roles", "turns", "happenings", "choices", "calls", "runs", "launches",
@@ -126,7 +125,7 @@ def test_a_row_that_no_table_can_hold_costs_its_own_record(tmp_path: Path) -> No
     records = [played(1), held_store.played(2, turn=2**40), played(3)]
 
     async def work(number: int, emit: Emit) -> None:
-        logging.getLogger("agents.engines").warning("the endpoint cuts %s", "prompts")
+        logging.getLogger("agents.models").warning("the endpoint cuts %s", "prompts")
         emit(records[number])
 
     async def done() -> Done:
@@ -278,11 +277,11 @@ def test_a_launch_merges_what_an_earlier_one_left_on_its_shelf(tmp_path: Path) -
     store = new_store(tmp_path / "run")
     left = Shelf(str(tmp_path / "run" / "shards"))
     written(left, "w-0", 1)
-    elsewhere = Cluster(shards=str(tmp_path / "far"))
-    recover(store, elsewhere, NOW)  # notes where the shards of this run are
+    elsewhere = str(tmp_path / "far")
+    recover(store, NOW, elsewhere=elsewhere)  # notes where the shards of this run are
     written(Shelf(str(tmp_path / "far" / "run")), "w-1", 2)
-    assert recover(store, None, NOW) == 1
-    assert recover(store, None, NOW) == 0
+    assert recover(store, NOW) == 1
+    assert recover(store, NOW) == 0
     assert rows(tmp_path / "run", "select episode_id from episodes order by all") == [
         ("e1",), ("e2",),
     ]  # fmt: skip
@@ -294,7 +293,7 @@ def test_kept_shards_are_merged_once_all_the_same(tmp_path: Path) -> None:
     shelf = Shelf(str(tmp_path / "run" / "shards"))
     written(shelf, "w-0", 1)
     for _ in range(2):
-        recover(store, Cluster(keep=True), NOW)
+        recover(store, NOW, keep=True)
     assert len(shelf.manifests()) == 1
     assert rows(tmp_path / "run", "select count(*) from episodes") == [(1,)]
 

@@ -21,22 +21,22 @@ from typing import Any
 import duckdb
 import pytest
 
-from agents.engines.endpoint import EndpointState
-from agents.engines.fake import FakeModel
+from agents.models.fake import FakeModel
+from agents.models.pool.endpoint import EndpointState
 from folkways.cli import main
 from folkways.errors import UserError
-from simulation.budget import Budget, BudgetConfig
 from simulation.config import RunConfig
-from simulation.crew import Crew, Opened
-from simulation.engines import Lent
-from simulation.heartbeat import FOLDER, Beat, Heartbeat, endpoints_of, read_beat
-from simulation.launch import launch
-from simulation.lock import holder, locked
-from simulation.metrics import served, serving
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.execution.executor import Crew, Opened
+from simulation.execution.heartbeat import FOLDER, Beat, Heartbeat, endpoints_of, read_beat
+from simulation.execution.metrics import served, serving
+from simulation.execution.model_manager import Lent
+from simulation.execution.progress import Progress
+from simulation.execution.status import Status, read_status
 from simulation.plan import make_plan
-from simulation.progress import Progress
-from simulation.status import Status, read_status
-from simulation.store import Store
+from simulation.run import launch
+from simulation.store.run_lock import holder, locked
+from simulation.store.writer import Store
 
 ROOT = Path(__file__).parent.parent
 FOLKWAYS = [sys.executable, "-m", "folkways"]
@@ -259,7 +259,7 @@ def test_a_process_that_holds_the_run_in_silence_is_told_apart(tmp_path: Path) -
 
 def test_asking_for_the_holder_keeps_no_writer_out(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
-    asks = "import sys\nfrom pathlib import Path\nfrom simulation.lock import holder\n"
+    asks = "import sys\nfrom pathlib import Path\nfrom simulation.store.run_lock import holder\n"
     asks += "print('on')\nwhile True: holder(Path(sys.argv[1]))"
     (tmp_path / "run.lock").touch()
     with subprocess.Popen(

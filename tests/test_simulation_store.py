@@ -19,13 +19,13 @@ from review_runs import played as play_scenes
 from review_runs import scene_file
 
 from folkways.errors import UserError
-from simulation.connection import FOLDER
-from simulation.lock import locked
-from simulation.pack import pack
-from simulation.query import open_reader
-from simulation.record import Record
-from simulation.spill import spills_of
-from simulation.store import FILE, SET_ASIDE, Store
+from simulation.store.connection import FOLDER
+from simulation.store.pack import pack
+from simulation.store.reader import open_reader
+from simulation.store.record import Record
+from simulation.store.run_lock import locked
+from simulation.store.spill import spills_of
+from simulation.store.writer import FILE, SET_ASIDE, Store
 
 ROOT = Path(__file__).parent.parent
 EPISODES = "select list(episode_id order by episode_id) from episodes"

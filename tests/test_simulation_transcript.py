@@ -22,11 +22,9 @@ from rich.console import Console
 from sample_store import DINNER, sample_run
 
 from folkways.cli import main
-from scenarios.terminal import printable
-from simulation.entry import Entry
-from simulation.live import heard_by_some
-from simulation.query import find_episode, open_reader
-from simulation.transcript import (
+from folkways.text import printable
+from simulation.display.live import heard_by_some
+from simulation.display.transcript import (
     Opinion,
     Player,
     Purpose,
@@ -35,6 +33,8 @@ from simulation.transcript import (
     render_page,
     render_text,
 )
+from simulation.episode.entry import Entry
+from simulation.store.reader import find_episode, open_reader
 
 HOSTILE = (
     "<script>alert(1)</script>",

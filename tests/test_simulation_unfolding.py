@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import ROLES, Recorder, json_act, play, scenario, text_of, who_asks
 
-from simulation.episode import Record
+from simulation.episode.episode import Record
 
 FORMS = ("json", "script")
 EXITS = {
@@ -392,7 +392,7 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
 def test_any_scene_ends_properly_and_keeps_what_is_sealed(
     fields: dict[str, Any], seed: int, form: str, whispering: bool
 ) -> None:
-    from agents.engines.fake import FakeModel
+    from agents.models.fake import FakeModel
 
     fake, said = FakeModel(), itertools.count()
     prompts: list[tuple[str | None, str]] = []

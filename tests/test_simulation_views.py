@@ -15,13 +15,13 @@ import pytest
 from sample_store import DINNER, branched_run, cookbook, sample_run
 from talks import act, talk
 
-from agents.detector import detect
+from agents.critics.detector import detect
 from scenarios.words import words
 from simulation.config import RunConfig
-from simulation.launch import launch
 from simulation.plan import make_plan
-from simulation.query import open_reader, run_query
-from simulation.store import FILE, MIGRATIONS, SQL, Store, macros_sql, views_sql
+from simulation.run import launch
+from simulation.store.reader import open_reader, run_query
+from simulation.store.writer import FILE, MIGRATIONS, SQL, Store, macros_sql, views_sql
 
 TURN = (
     "episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, "

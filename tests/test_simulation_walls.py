@@ -16,9 +16,9 @@ import pytest
 from sample_store import sample_run
 
 from folkways.errors import UserError
-from simulation.pack import pack
-from simulation.query import open_reader, run_query, write_parquet
 from simulation.review.funnel import choose_policy
+from simulation.store.pack import pack
+from simulation.store.reader import open_reader, run_query, write_parquet
 
 ATTACKS = Path(__file__).with_name("attack_statements.txt")
 TOKEN = "canary-7f3a91"

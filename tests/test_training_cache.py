@@ -7,8 +7,8 @@ from pathlib import Path
 from cached_models import COUNTS
 from spa_answers import configure, rows
 
-from training.spa.collect import collect
-from training.spa.generate import generate
+from training.culturespa.collect import collect
+from training.culturespa.generate import generate
 
 
 def test_questions_are_written_and_answered_once(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from chats import chat, row, write_corpus
 
 from folkways.cli import train as commands
 from folkways.errors import UserError
-from training.tuning.base import Precision, find_precision
-from training.tuning.checkpoint import (
+from training.finetune.base import Precision, find_precision
+from training.finetune.checkpoint import (
     could_not_write,
     is_whole,
     last_whole,
@@ -22,7 +22,7 @@ from training.tuning.checkpoint import (
     seal,
     settle_record,
 )
-from training.tuning.config import (
+from training.finetune.config import (
     Lora,
     Optimisation,
     TrainConfig,
@@ -31,11 +31,11 @@ from training.tuning.config import (
     parse_train_config,
     preset_note,
 )
-from training.tuning.memory import GIB, Load, Shape, estimate
-from training.tuning.plot import plot_loss
-from training.tuning.progress import FitProgress
-from training.tuning.rows import JOINT, plan_jobs, read_corpus
-from training.tuning.watch import Watch
+from training.finetune.memory import GIB, Load, Shape, estimate
+from training.finetune.plot import plot_loss
+from training.finetune.progress import FitProgress
+from training.finetune.rows import JOINT, plan_jobs, read_corpus
+from training.finetune.watch import Watch
 
 
 def config(**values: Any) -> TrainConfig:

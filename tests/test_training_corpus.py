@@ -23,8 +23,8 @@ from sample_store import sample_run
 
 from folkways.cli.export import export
 from folkways.errors import UserError
-from simulation.pack import pack
-from simulation.store import FILE
+from simulation.store.pack import pack
+from simulation.store.writer import FILE
 from training.corpus.build import collect
 from training.corpus.candidates import Candidates
 from training.corpus.card import CARD, read_front_matter

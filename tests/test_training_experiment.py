@@ -15,12 +15,12 @@ from local_models import needs
 
 from folkways.cli import main
 from folkways.errors import UserError
-from simulation.query import open_reader
+from simulation.store.reader import open_reader
 from training.experiment.arm import ARMS
 from training.experiment.config import ClcaExperiment, load_clca
+from training.experiment.corpus_folders import LIST, Made, read_corpora
 from training.experiment.plain_text import text_rows
 from training.experiment.roster import roster
-from training.experiment.shelf import LIST, Made, read_corpora
 from training.experiment.stages import STAGES, run_stages
 
 pytestmark = [

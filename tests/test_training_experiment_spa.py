@@ -14,9 +14,9 @@ from chats import tiny_model
 from local_models import needs
 
 from folkways.errors import UserError
-from simulation.query import open_reader
+from simulation.store.reader import open_reader
 from training.experiment.arm import SPA_ARMS
-from training.experiment.shelf import read_corpora, read_rows, write_rows
+from training.experiment.corpus_folders import read_corpora, read_rows, write_rows
 from training.experiment.spa_config import SpaExperiment, load_spa_experiment
 from training.experiment.stages import SPA_STAGES
 

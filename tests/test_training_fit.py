@@ -22,13 +22,13 @@ from corpus_runs import exported, gossiped, scene
 from local_models import needs
 from review_runs import DIRECTOR, played
 
-from agents.model import open_model
+from agents.models.base import open_model
 from folkways.cli import train as commands
 from folkways.errors import UserError
-from training.tuning.checkpoint import last_whole, step_of
-from training.tuning.config import TrainConfig, parse_train_config
-from training.tuning.fit import Outcome, train
-from training.tuning.merge import merge
+from training.finetune.checkpoint import last_whole, step_of
+from training.finetune.config import TrainConfig, parse_train_config
+from training.finetune.merge import merge
+from training.finetune.train import Outcome, train
 
 pytestmark = [
     pytest.mark.model,
@@ -319,8 +319,8 @@ FULL_DISK = """
 import resource, sys, threading, time
 from pathlib import Path
 from folkways.errors import UserError
-from training.tuning.config import load_train_config
-from training.tuning.fit import train
+from training.finetune.config import load_train_config
+from training.finetune.train import train
 
 config = load_train_config(Path(sys.argv[1]))
 folder = Path(config.out) / "t" / "DEU"

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from review_runs import rows
 
-from simulation.query import open_reader
-from simulation.replay import replay
-from simulation.store import FILE
+from simulation.replay.player import replay
+from simulation.store.reader import open_reader
+from simulation.store.writer import FILE
 from training.corpus.perspective import BEGINS, NOBODY, perspective
 from training.corpus.row import Row
 from training.corpus.scene import Entry, Label, Person, Scene, copied_scenes, load_scenes

@@ -23,20 +23,20 @@ from typer.testing import CliRunner
 
 from eval.item import Item, load_items, preset
 from folkways.cli.culturespa import spa_app
+from folkways.clock import utc_now
 from folkways.errors import UserError
 from scenarios.words import words
-from simulation.clock import utc_now
-from simulation.crew import Incomplete
-from simulation.record import Record
-from simulation.store import Store
-from training.spa.config import SpaConfig, all_topics, load_spa_config
-from training.spa.generate import forecast, generate, summary
-from training.spa.likeness import Wordings
-from training.spa.option import Unfit
-from training.spa.question import MOST_WORDS, SCHEMA, Draft, read_draft
-from training.spa.questions import as_item, load_questions, question_row
-from training.spa.topic import topic_abouts
-from training.spa.writer import ask_question, load_prompt
+from simulation.execution.executor import Incomplete
+from simulation.store.record import Record
+from simulation.store.writer import Store
+from training.culturespa.config import SpaConfig, all_topics, load_spa_config
+from training.culturespa.generate import forecast, generate, summary
+from training.culturespa.likeness import Wordings
+from training.culturespa.option import Unfit
+from training.culturespa.question import MOST_WORDS, SCHEMA, Draft, read_draft
+from training.culturespa.questions import as_item, load_questions, question_row
+from training.culturespa.topic import topic_abouts
+from training.culturespa.writer import ask_question, load_prompt
 
 ROOT = Path(__file__).parent.parent
 ASK = "How often do you pray at home?"

@@ -21,17 +21,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from eval.config import parse_eval_config
-from eval.evaluation import evaluate
+from eval.evaluate import evaluate
 from eval.item import Item, load_items
-from eval.people.marginals import load_marginals
+from eval.metrics.culture_score import culturespa
 from eval.report.results import ALL, Results
 from eval.report.write import load_results, write_report
-from eval.scoring.culture_score import culturespa
+from eval.respondents.marginals import load_marginals
 from folkways.cli.culturespa import spa_app
 from folkways.errors import UserError
-from simulation.query import open_reader
-from training.spa.intake import Imported, Source, import_sheets
-from training.spa.released import (
+from simulation.store.reader import open_reader
+from training.culturespa.intake import Imported, Source, import_sheets
+from training.culturespa.released import (
     NO_ANSWER,
     NO_ITEM,
     NO_OPTIONS,

@@ -23,18 +23,18 @@ from typer.testing import CliRunner
 
 from folkways.cli.culturespa import spa_app
 from folkways.errors import UserError
-from simulation.crew import Incomplete
-from simulation.query import open_reader
-from simulation.record import Record
-from simulation.store import Store
+from simulation.execution.executor import Incomplete
+from simulation.store.reader import open_reader
+from simulation.store.record import Record
+from simulation.store.writer import Store
 from training.corpus.card import read_front_matter
-from training.spa.card import Contents
-from training.spa.collect import collect, forecast
-from training.spa.config import SpaConfig
-from training.spa.corpus import Source, export_selection, find_source
-from training.spa.select import METHODS, SelectConfig, Selection
-from training.tuning.config import parse_train_config
-from training.tuning.rows import plan_jobs, read_corpus
+from training.culturespa.card import Contents
+from training.culturespa.collect import collect, forecast
+from training.culturespa.config import SpaConfig
+from training.culturespa.corpus import Source, export_selection, find_source
+from training.culturespa.select import METHODS, SelectConfig, Selection
+from training.finetune.config import parse_train_config
+from training.finetune.rows import plan_jobs, read_corpus
 
 DOCS = (Path(__file__).parent.parent / "docs/culturespa.md").read_text(encoding="utf-8")
 SIZES = (2, 3, 4, 5, 4, 3, 4, 5, 11, 4)
@@ -150,7 +150,7 @@ def test_ctrl_c_and_kill_9_lose_no_answer_and_ask_none_twice(tmp_path: Path) -> 
     path, errors, before = tmp_path / "trial.json", tmp_path / "errors", 0
     path.write_text(json.dumps(config.model_dump(mode="json")), encoding="utf-8")
     context = get_context("forkserver")
-    context.set_forkserver_preload(["survey_models", "training.spa.collect"])
+    context.set_forkserver_preload(["survey_models", "training.culturespa.collect"])
     for number in (signal.SIGKILL, signal.SIGINT, signal.SIGKILL):
         process = context.Process(
             target=run_command, args=(errors, "spa", "collect", str(path), "--quiet")

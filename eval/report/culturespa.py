@@ -12,12 +12,12 @@ import duckdb
 import numpy as np
 
 from eval.item import Item
-from eval.people.marginals import load_marginals
+from eval.metrics import baseline, culture_score
+from eval.metrics.bootstrap import compare, culturespa, interval_by_country, tabulate
+from eval.metrics.grid import Bools, Floats, Grid, as_floats
 from eval.report.answers import Given
 from eval.report.results import ALL, Gap, Matrix, Score
-from eval.scoring import baseline, culture_score
-from eval.scoring.bootstrap import compare, culturespa, interval_by_country, tabulate
-from eval.scoring.grid import Bools, Floats, Grid, as_floats
+from eval.respondents.marginals import load_marginals
 
 GOLD: tuple[culture_score.Gold, ...] = ("mode", "mean", "median")
 SHEETS = {

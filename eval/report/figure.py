@@ -16,7 +16,7 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 from xml.etree import ElementTree
 
-from scenarios.terminal import printable
+from folkways.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

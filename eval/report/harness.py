@@ -1,7 +1,7 @@
 """Exports survey items as a task of EleutherAI's lm-evaluation-harness (made for lm_eval 0.4.13).
 
 Invariant: the exported folder needs nothing of folkways; its `utils.py` is the source of the four
-functions in `EXPORTED`. Prompts are those of `eval.asking.prompt` and reach the harness as values
+functions in `EXPORTED`. Prompts are those of `eval.survey.prompt` and reach the harness as values
 of documents, never as templates.
 """
 
@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from eval.asking.method import method
-from eval.asking.order import Order
-from eval.asking.prompt import render_item, render_system
-from eval.asking.voice import Voice, load_voice
 from eval.item import Item
-from eval.people.marginals import PEOPLE, load_marginals
-from eval.scoring.grid import Grid
+from eval.metrics.grid import Grid
+from eval.respondents.marginals import PEOPLE, load_marginals
+from eval.survey.method import method
+from eval.survey.order import Order
+from eval.survey.prompt import render_item, render_system
+from eval.survey.voice import Voice, load_voice
 from folkways.errors import UserError
-from scenarios.file import new_folder
+from folkways.files import new_folder
 
 Document = dict[str, Any]
 UNAWARE = "unaware"

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.metrics import baseline
+from eval.metrics.accuracy import chance, expected, expected_accuracy_clca
+from eval.metrics.bootstrap import Interval, estimate, resample, tabulate
+from eval.metrics.bootstrap import ends as quantiles
+from eval.metrics.grid import Floats, Grid, as_floats
 from eval.report.answers import Given
 from eval.report.results import ALL, Individual
-from eval.scoring import baseline
-from eval.scoring.accuracy import chance, expected, expected_accuracy_clca
-from eval.scoring.bootstrap import Interval, estimate, resample, tabulate
-from eval.scoring.bootstrap import ends as quantiles
-from eval.scoring.grid import Floats, Grid, as_floats
 
 MEASURES = ("hard", "soft", "hard_penalised", "soft_penalised", "hard_corrected", "soft_corrected")
 

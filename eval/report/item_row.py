@@ -13,7 +13,7 @@ import duckdb
 
 from eval.report.number import known
 from eval.report.results import ALL, Results, Series
-from simulation.query import read_rows
+from simulation.store.reader import read_rows
 
 MOST_SHEETS = 30
 """Pairs of series and country that a page shows item by item."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from eval.metrics.inglehart_welzel import Centroid, load_centroids
 from eval.report.figure import (
     INK,
     SMALL,
@@ -28,7 +29,6 @@ from eval.report.label import Labels
 from eval.report.name import PEOPLE, country_name, names
 from eval.report.number import known
 from eval.report.results import Results
-from eval.scoring.inglehart_welzel import Centroid, load_centroids
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

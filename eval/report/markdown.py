@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from eval.people.load_report import CITATION
 from eval.report.caveat import caveats
 from eval.report.results import Results
 from eval.report.section import sections
 from eval.report.table import Section, Table
-from scenarios.terminal import printable
+from eval.respondents.load_report import CITATION
+from folkways.text import printable
 
 LICENCE = (
     "Survey figures may be used for purposes that are not for profit, with this citation; the "
-    "wording of items is folkways' own. See NOTICE and eval/people/SOURCE.md."
+    "wording of items is folkways' own. See NOTICE and eval/respondents/SOURCE.md."
 )
 _MARKS = re.compile(r"[\\`*\[\]|~$#]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from eval.asking.voice import load_voice
+from eval.metrics.inglehart_welzel import load_centroids
 from eval.report.measure import baseline_name
 from eval.report.results import ALL, Results, Series
-from eval.scoring.inglehart_welzel import load_centroids
+from eval.survey.voice import load_voice
 
 PEOPLE = "people"
 

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from eval.people.load_report import CITATION
 from eval.report.caveat import caveats
 from eval.report.item_row import ItemRow
 from eval.report.markdown import LICENCE
@@ -24,7 +23,8 @@ from eval.report.plots import draw_gaps, draw_items, draw_map, draw_matrices, dr
 from eval.report.results import ALL, Results
 from eval.report.section import sections
 from eval.report.table import Section
-from simulation.page import render
+from eval.respondents.load_report import CITATION
+from folkways.html import render
 
 PAGE = Path(__file__).with_name("page.html.jinja")
 FOLDED = frozenset({"countries", "map", "gaps"})

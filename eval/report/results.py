@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scenarios.file import write_whole
+from folkways.files import write_whole
 
 ALL = "all"
 """Stands for the mean over countries, each weighing the same."""

@@ -14,13 +14,13 @@ from types import MappingProxyType
 
 import duckdb
 
-from eval.people.source import MARGINALS, SYNTHETIC
 from eval.report.compute import compute
 from eval.report.results import Results
 from eval.report.table import Section
+from eval.respondents.source import MARGINALS, SYNTHETIC
 from folkways.errors import UserError
-from scenarios.file import parse_yaml, write_whole
-from simulation.query import open_reader, read_rows
+from folkways.files import parse_yaml, write_whole
+from simulation.store.reader import open_reader, read_rows
 
 PLOTTED = ("js_distance", "w1", "culturespa")
 """Metrics with a plot of all series."""

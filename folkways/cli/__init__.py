@@ -61,8 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end(words: str, code: int) -> NoReturn:
-    from scenarios.secrets import redacted
-    from scenarios.terminal import printable
+    from folkways.secrets import redacted
+    from folkways.text import printable
 
     print(printable(redacted(f"folkways: {words}")), file=sys.stderr)
     sys.exit(code)
@@ -80,14 +80,14 @@ def _one_line(error: Exception) -> str | None:
 
     if isinstance(error, UserError):
         return str(error)
-    from simulation.connection import fault_of
+    from simulation.store.connection import fault_of
 
     return fault_of(error)
 
 
 def with_leave(arguments: list[str]) -> list[str]:
     """Take `--allow-code`, which every command has, out of the arguments and give the leave."""
-    from scenarios.registry import Code, allow_code, set_code
+    from folkways.registry import Code, allow_code, set_code
 
     set_code(Code())
     if cultures := sys.modules.get("scenarios.culture"):

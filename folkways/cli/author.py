@@ -18,20 +18,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agents.author import Refused, adapt_scenario
-from agents.event_loop import run_to_end
-from agents.generation import Generation
-from agents.health import FAULTS
-from agents.model import Model, open_model
-from agents.watched import Watched
+from agents.authoring.author import Refused, adapt_scenario
+from agents.authoring.generation import Generation
+from agents.models.base import Model, open_model
+from agents.models.health import FAULTS
+from agents.models.watched import Watched
 from folkways.errors import UserError
+from folkways.event_loop import run_to_end
+from folkways.text import printable
 from scenarios.adaptation import load_scenes
-from scenarios.check import check_file
+from scenarios.checks.check import check_file
 from scenarios.culture import Culture, named_culture
 from scenarios.layout import lay_out, write_scenario
 from scenarios.library import adapted, find_scenario, load_scenario
 from scenarios.scenario import Scenario
-from scenarios.terminal import printable
 
 app = typer.Typer()
 

@@ -13,12 +13,12 @@ from typing import Annotated, Literal
 import typer
 
 from folkways.errors import UserError
-from scenarios.terminal import printable
-from simulation.query import LOCK_WAIT_S, find_store
-from simulation.snapshot import snapshot as snapshot_of
-from simulation.spill import attached, bring
-from simulation.store import Store
-from simulation.store_salvage import salvage as salvage_store
+from folkways.text import printable
+from simulation.store.reader import LOCK_WAIT_S, find_store
+from simulation.store.salvage import salvage as salvage_store
+from simulation.store.snapshot import snapshot as snapshot_of
+from simulation.store.spill import attached, bring
+from simulation.store.writer import Store
 
 app = typer.Typer()
 

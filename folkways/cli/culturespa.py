@@ -22,9 +22,9 @@ from folkways.cli.options import (
     Shards,
     Workers,
 )
-from scenarios.terminal import printable
-from simulation.metrics import serving
-from simulation.placement import cluster_of
+from folkways.text import printable
+from simulation.execution.metrics import serving
+from simulation.execution.placement import cluster_of
 
 app = typer.Typer()
 
@@ -50,10 +50,10 @@ def generate(
     metrics: MetricsPort = None,
 ) -> None:
     """Step 1: have the model write survey questions on each topic."""
-    from simulation.crew import Incomplete
-    from training.spa.config import load_spa_config
-    from training.spa.generate import forecast, summary
-    from training.spa.generate import generate as write_questions
+    from simulation.execution.executor import Incomplete
+    from training.culturespa.config import load_spa_config
+    from training.culturespa.generate import forecast, summary
+    from training.culturespa.generate import generate as write_questions
 
     chosen = load_spa_config(config, _overrides(override, model))
     if dry_run:
@@ -87,9 +87,9 @@ def collect(
     metrics: MetricsPort = None,
 ) -> None:
     """Step 2: have the model answer the questions, without a culture and for each."""
-    from training.spa.collect import collect as ask_questions
-    from training.spa.collect import forecast
-    from training.spa.config import load_spa_config
+    from training.culturespa.collect import collect as ask_questions
+    from training.culturespa.collect import forecast
+    from training.culturespa.config import load_spa_config
 
     chosen = load_spa_config(config, _overrides(override, model))
     if dry_run:
@@ -136,10 +136,10 @@ def select(
     model: Annotated[str | None, typer.Option(help="Answers of this model.")] = None,
 ) -> None:
     """Step 3: choose answers to train on, and write them as a corpus for `folkways train`."""
-    from simulation.clock import utc_now
-    from simulation.section import validated
-    from training.spa.corpus import export_selection, find_source, made_already
-    from training.spa.select import SelectConfig
+    from folkways.clock import utc_now
+    from folkways.settings import validated
+    from training.culturespa.corpus import export_selection, find_source, made_already
+    from training.culturespa.select import SelectConfig
 
     origin = find_source(source, _overrides(override, model))
     held_out = origin.config is not None and origin.config.hold_out_paraphrases
@@ -177,8 +177,8 @@ def import_(
     add: Annotated[bool, typer.Option("--add", help="Further answers beside stored ones.")] = False,
 ) -> None:
     """Store answer sheets in the released layout, for `eval wvs report` to score."""
-    from simulation.clock import utc_now
-    from training.spa.intake import Source, import_sheets
+    from folkways.clock import utc_now
+    from training.culturespa.intake import Source, import_sheets
 
     countries = [name.strip() for name in country.split(",")] if country else []
     source = Source(label, method, language)

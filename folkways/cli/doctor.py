@@ -14,10 +14,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from agents.embedded import INSTALL
-from agents.readiness import TORCH, lacking, lacking_weights, missing_packages, versions_of
-from scenarios.secrets import redacted
-from scenarios.terminal import printable
+from agents.models.readiness import TORCH, lacking, lacking_weights, missing_packages, versions_of
+from agents.models.weights import INSTALL
+from folkways.secrets import redacted
+from folkways.text import printable
 from simulation.machine import Fact, machine_facts
 from simulation.trial import TrialFailed, try_model, try_run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from scenarios.terminal import printable
+from folkways.text import printable
 
 ENDINGS = {
     "limit": "stopped at --limit; the same command without it goes on",

@@ -23,9 +23,9 @@ from folkways.cli.options import (
     Shards,
     Workers,
 )
-from scenarios.terminal import printable
-from simulation.metrics import serving
-from simulation.placement import cluster_of
+from folkways.text import printable
+from simulation.execution.metrics import serving
+from simulation.execution.placement import cluster_of
 
 app = typer.Typer()
 
@@ -56,7 +56,7 @@ def abilities(
     A model that is in the file of results already is not measured again.
     """
     from eval.abilities import Setting, measure_abilities
-    from simulation.clock import utc_now
+    from folkways.clock import utc_now
 
     names = tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
     setting = Setting(names, include, limit, shots, chat)
@@ -84,7 +84,7 @@ def run(
 ) -> None:
     """Ask models the survey; the same command again goes on where it stopped."""
     from eval.config import load_eval_config
-    from eval.evaluation import evaluate, forecast
+    from eval.evaluate import evaluate, forecast
 
     overrides = [*(override or []), *([f"models=[{{name: '{model}'}}]"] if model else [])]
     chosen = load_eval_config(config, overrides)
@@ -101,7 +101,7 @@ def run(
 @wvs_app.command()
 def methods() -> None:
     """List the ways of asking, and which of them show a model people's answers."""
-    from eval.asking.method import METHODS
+    from eval.survey.method import METHODS
 
     for name, chosen in METHODS.items():
         leak = "  [sees answers of the evaluation]" if chosen.leaks else ""
@@ -114,9 +114,9 @@ def items(
     language: Annotated[str, typer.Option(help="Language of the wording.")] = "en",
 ) -> None:
     """Print items as models see them."""
-    from eval.asking.prompt import render_item
-    from eval.asking.voice import load_voice
     from eval.item import preset as chosen
+    from eval.survey.prompt import render_item
+    from eval.survey.voice import load_voice
 
     voice = load_voice(language)
     for item in chosen(preset):
@@ -138,7 +138,7 @@ def load(
 ) -> None:
     """Load a file of the World Values Survey, and report what was left out."""
     from eval.item import load_items
-    from eval.people.survey import TERMS, load_survey
+    from eval.respondents.survey import TERMS, load_survey
 
     kept = countries.split(",") if countries else None
     report = load_survey(
@@ -156,7 +156,7 @@ def report(
 ) -> None:
     """Score the answers: results.json, results.md, plots and a page report.html in the folder."""
     from eval.report.write import write_report
-    from simulation.clock import utc_now
+    from folkways.clock import utc_now
 
     for path in write_report(run, utc_now(), draws):
         typer.echo(printable(str(path)))

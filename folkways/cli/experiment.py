@@ -13,11 +13,11 @@ import typer
 
 from folkways.cli.options import Override, Quiet
 from folkways.errors import unknown_name
-from scenarios.terminal import printable
+from folkways.text import printable
 
 if TYPE_CHECKING:
+    from training.experiment.experiment import Study
     from training.experiment.stages import Stage
-    from training.experiment.study import Study
 
 app = typer.Typer()
 
@@ -63,7 +63,7 @@ def _do(
     only: str | None, fresh: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Do one stage here, or all of them as commands of their own."""
-    from simulation.launch import set_aside
+    from simulation.run import set_aside
     from training.experiment.stages import run_stages
 
     if fresh and chosen.folder.exists():

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from folkways.cli.options import Quiet
-from scenarios.terminal import printable
+from folkways.text import printable
 
 app = typer.Typer()
 

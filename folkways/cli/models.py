@@ -12,11 +12,11 @@ from pathlib import Path
 
 import typer
 
-from agents.engines.gguf_file import read_model
-from agents.kept_models import KeptModel, Place, kept_models, usual_places
-from agents.readiness import WAYS, usable
+from agents.models.kept_models import KeptModel, Place, kept_models, usual_places
+from agents.models.local.gguf_file import read_model
+from agents.models.readiness import WAYS, usable
 from folkways.errors import UserError
-from scenarios.terminal import printable
+from folkways.text import printable
 
 app = typer.Typer()
 

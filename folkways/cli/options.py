@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from simulation.metrics import ADDRESS as METRICS_ADDRESS
-from simulation.placement import ADDRESS
+from simulation.execution.metrics import ADDRESS as METRICS_ADDRESS
+from simulation.execution.placement import ADDRESS
 
 Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
 Quiet = Annotated[bool, typer.Option(help="Print no progress.")]

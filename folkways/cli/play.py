@@ -13,21 +13,21 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from agents.event_loop import run_to_end
 from folkways.cli.scenario import report
 from folkways.errors import UserError
+from folkways.event_loop import run_to_end
+from folkways.text import printable
 from scenarios.culture import add_cultures
 from scenarios.library import adapted, find_scenario, library, load_scenario
-from scenarios.problem import Finding, Problem
-from scenarios.source import read_yaml
-from scenarios.terminal import printable
+from scenarios.parsing.problem import Finding, Problem
+from scenarios.parsing.yaml_file import read_yaml
 from simulation.config import parse_config
-from simulation.entry import Entry
+from simulation.display.live import entry_text, heard_by_some
+from simulation.episode.entry import Entry
+from simulation.episode.scene_state import Stage
 from simulation.forecast import too_long
-from simulation.live import entry_text, heard_by_some
 from simulation.plan import make_plan, people_for
 from simulation.rehearsal import rehearse
-from simulation.stage import Stage
 
 app = typer.Typer()
 

@@ -15,13 +15,13 @@ import typer
 from typer.core import TyperCommand
 
 from folkways.errors import UserError
-from scenarios.terminal import printable
-from simulation.child import in_child
-from simulation.output import console_for, output, refuse_to_overwrite
-from simulation.query import open_reader, part_of, run_query, write_parquet
-from simulation.result import print_table, write_csv, write_json
-from simulation.schema import load_schema, print_schema
-from simulation.shell import run_shell
+from folkways.text import printable
+from simulation.display.output import console_for, output, refuse_to_overwrite
+from simulation.display.shell import run_shell
+from simulation.store.child_process import in_child
+from simulation.store.reader import open_reader, part_of, run_query, write_parquet
+from simulation.store.result import print_table, write_csv, write_json
+from simulation.store.schema import load_schema, print_schema
 
 app = typer.Typer()
 

@@ -12,11 +12,11 @@ import typer
 
 from folkways.cli.ending import say_ending
 from folkways.cli.options import Quiet
-from scenarios.terminal import printable
-from simulation.branching import Wanted
-from simulation.branching import branch as start_branches
-from simulation.budget import BudgetConfig
-from simulation.reproduction import reproduce
+from folkways.text import printable
+from simulation.episode.budget import BudgetConfig
+from simulation.replay.branching import Wanted
+from simulation.replay.branching import branch as start_branches
+from simulation.replay.reproduction import reproduce
 
 app = typer.Typer()
 

@@ -14,29 +14,29 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from agents.critic import CRITICS
-from agents.detector import DETECTORS
-from agents.model import whole_name
+from agents.critics.critic import CRITICS
+from agents.critics.detector import DETECTORS
+from agents.models.base import whole_name
 from folkways.cli.ending import say_ending
 from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Quiet, Ray, Shards, Workers
+from folkways.clock import utc_now
+from folkways.settings import apply_override, validated
+from folkways.text import printable
 from scenarios.sheet import find_encoding
-from scenarios.terminal import printable
-from simulation.budget import BudgetConfig
-from simulation.clock import utc_now
-from simulation.engines import CacheConfig
-from simulation.metrics import serving
-from simulation.output import console_for, output, refuse_to_overwrite
-from simulation.placement import cluster_of
-from simulation.query import open_reader, runs_beside
+from simulation.display.output import console_for, output, refuse_to_overwrite
+from simulation.episode.budget import BudgetConfig
+from simulation.execution.metrics import serving
+from simulation.execution.model_manager import CacheConfig
+from simulation.execution.placement import cluster_of
 from simulation.review.calibrate import calibrate, print_report, print_steered
 from simulation.review.funnel import print_funnel
-from simulation.review.job import Bounds
 from simulation.review.launch import review
 from simulation.review.ratings import export_sheet, import_sheet
 from simulation.review.reliability import write_counts
-from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.section import apply_override, validated
-from simulation.store import POLICIES
+from simulation.review.task import Bounds
+from simulation.review_settings import CritiqueConfig, LabelConfig
+from simulation.store.reader import open_reader, runs_beside
+from simulation.store.writer import POLICIES
 
 app = typer.Typer()
 

@@ -21,13 +21,13 @@ from folkways.cli.options import (
     Shards,
     Workers,
 )
-from scenarios.terminal import printable
+from folkways.text import printable
 from simulation.config import load_config
+from simulation.execution.metrics import serving
+from simulation.execution.placement import cluster_of
 from simulation.forecast import forecast, too_long
-from simulation.launch import launch
-from simulation.metrics import serving
-from simulation.placement import cluster_of
 from simulation.plan import make_plan
+from simulation.run import launch
 
 app = typer.Typer()
 

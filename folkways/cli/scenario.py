@@ -15,7 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from folkways.errors import UserError, unknown_name
-from scenarios.check import check_file
+from folkways.text import printable
+from scenarios.checks.check import check_file
 from scenarios.culture import (
     add_cultures,
     gaps,
@@ -25,14 +26,13 @@ from scenarios.culture import (
 )
 from scenarios.descriptors import hofstede_words, map_words
 from scenarios.library import adapted, library, load_scenario
+from scenarios.parsing.problem import Problem, suggest
+from scenarios.parsing.validation import json_schema
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
-from scenarios.population import known_cultures, sample_personas
-from scenarios.problem import Problem, suggest
-from scenarios.schema import json_schema
+from scenarios.sampling.population import known_cultures, sample_personas
 from scenarios.skeleton import MAX_ROLES, write_skeleton
-from scenarios.source import load_yaml
-from scenarios.terminal import printable
 
 app = typer.Typer()
 

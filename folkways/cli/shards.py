@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from scenarios.terminal import printable
-from simulation.clock import utc_now
-from simulation.pack import merge as bring_in
-from simulation.pack import pack as write_shards
+from folkways.clock import utc_now
+from folkways.text import printable
+from simulation.store.pack import merge as bring_in
+from simulation.store.pack import pack as write_shards
 
 app = typer.Typer()
 

@@ -23,11 +23,19 @@ from rich.text import Text
 
 from folkways.cli.read import RunPath
 from folkways.errors import UserError
-from scenarios.terminal import printable
-from simulation.heartbeat import Used
-from simulation.output import console_for, output
-from simulation.status import Process, Stage, Status, Stored, read_status, read_stored, run_folder
-from simulation.store import FILE
+from folkways.text import printable
+from simulation.display.output import console_for, output
+from simulation.execution.heartbeat import Used
+from simulation.execution.status import (
+    Process,
+    Stage,
+    Status,
+    Stored,
+    read_status,
+    read_stored,
+    run_folder,
+)
+from simulation.store.writer import FILE
 
 app = typer.Typer()
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agents.readiness import lacking
-from scenarios.terminal import printable
+from agents.models.readiness import lacking
+from folkways.text import printable
 from simulation.study_folder import write_study
 
 app = typer.Typer()

@@ -14,7 +14,7 @@ import typer
 
 from folkways.cli.options import Override, Quiet
 from folkways.errors import UserError
-from scenarios.terminal import printable
+from folkways.text import printable
 
 app = typer.Typer()
 
@@ -48,8 +48,8 @@ def train(
         return
     if out is not None or base is not None:
         raise UserError(f"{config} is no folder of an adapter, so OUT and --base mean nothing")
-    from training.tuning.config import load_train_config
-    from training.tuning.fit import train as train_all
+    from training.finetune.config import load_train_config
+    from training.finetune.train import train as train_all
 
     outcomes = train_all(load_train_config(config, override or []), fresh=fresh, quiet=quiet)
     first = os.environ.get("RANK", "0") == "0"
@@ -60,7 +60,7 @@ def train(
             typer.echo("the same command goes on where this one stopped")
         raise typer.Exit(130)
     if merge and first:
-        from training.tuning.merge import merge as merge_one
+        from training.finetune.merge import merge as merge_one
 
         for outcome in outcomes:
             target = outcome.folder / "merged"
@@ -74,7 +74,7 @@ def _merge_folder(adapter: Path, out: Path | None, base: str | None, asked: bool
         raise UserError(
             f"{adapter} is a folder; train takes a configuration file, or --merge ADAPTER OUT"
         )
-    from training.tuning.merge import merge as merge_one
+    from training.finetune.merge import merge as merge_one
 
     typer.echo(printable(str(merge_one(adapter, out, base))))
 

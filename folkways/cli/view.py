@@ -13,14 +13,14 @@ from typing import Annotated, TextIO
 import typer
 
 from folkways.cli.read import SHOWN, Force, Rows, RunPath
-from scenarios.file import write_named
-from scenarios.terminal import printable
-from simulation.child import in_child
-from simulation.output import console_for, output, refuse_to_overwrite
-from simulation.query import find_episode, open_reader, run_query, runs_beside
-from simulation.result import print_table
-from simulation.stored_scenario import as_stored
-from simulation.transcript import load_transcript, render_page, render_text
+from folkways.files import write_named
+from folkways.text import printable
+from simulation.display.output import console_for, output, refuse_to_overwrite
+from simulation.display.transcript import load_transcript, render_page, render_text
+from simulation.store.child_process import in_child
+from simulation.store.reader import find_episode, open_reader, run_query, runs_beside
+from simulation.store.result import print_table
+from simulation.store.scenarios import as_stored
 
 app = typer.Typer()
 

@@ -12,12 +12,12 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from agents.actor import Asked, ReplyForm
-from agents.critic import UnusableVerdict, ask_again
-from agents.model import Model, Sampling, with_room
+from agents.critics.critic import UnusableVerdict, ask_again
+from agents.models.base import Model, Sampling, with_room
 from agents.template import Template
-from simulation.budget import Budget, BudgetSpent
-from simulation.call import Row, derived_seed, make_call, only_reasoned
-from simulation.review.settings import JudgeSettings
+from simulation.episode.budget import Budget, BudgetSpent
+from simulation.episode.call import Row, derived_seed, make_call, only_reasoned
+from simulation.review_settings import JudgeSettings
 
 Value = TypeVar("Value")
 SMALL_MODEL_PENALTY = 1.1

@@ -14,24 +14,24 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from agents.event_loop import run_to_end
-from agents.model import whole_name
+from agents.models.base import whole_name
+from folkways.clock import utc_now
 from folkways.errors import UserError
+from folkways.event_loop import run_to_end
 from folkways.provenance import versions
-from scenarios.terminal import printable
-from simulation.budget import Budget, BudgetConfig
-from simulation.clock import utc_now
+from folkways.text import printable
 from simulation.config import config_hash
-from simulation.engines import NO_CACHE, CacheConfig, Engines
-from simulation.lock import locked
-from simulation.query import run_query
-from simulation.result import print_table
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.execution.model_manager import NO_CACHE, CacheConfig, Engines
 from simulation.review.calibration import configuration, fill_store, load_cases, load_injected
-from simulation.review.job import Bounds, Player
 from simulation.review.reliability import calibration_folder
-from simulation.review.settings import CritiqueConfig
 from simulation.review.stage import Stage, run_critique
-from simulation.store import Store
+from simulation.review.task import Bounds, Player
+from simulation.review_settings import CritiqueConfig
+from simulation.store.reader import run_query
+from simulation.store.result import print_table
+from simulation.store.run_lock import locked
+from simulation.store.writer import Store
 
 REPORT = """
 select source, faulty, found, recall, recall_low, recall_high, sound, false_alarms, precision,

@@ -18,24 +18,24 @@ from typing import Any
 
 import yaml
 
-from agents.engines.fake import FakeModel
-from agents.event_loop import run_to_end
-from agents.model import Sampling
+from agents.models.base import Sampling
+from agents.models.fake import FakeModel
+from folkways.event_loop import run_to_end
 from folkways.provenance import short_hash
 from scenarios.culture import load_cultures
 from scenarios.library import load_scenario
+from scenarios.parsing.yaml_file import load_yaml
 from scenarios.pool import load_personas
-from scenarios.source import load_yaml
 from scenarios.words import one_line
-from simulation.budget import Budget, BudgetConfig
-from simulation.caller import Caller, CallSettings
-from simulation.entry import Entry
-from simulation.episode import Conditions, Episode, record_of
-from simulation.event import due
-from simulation.graph import EMPTY
-from simulation.record import Record
-from simulation.stage import Stage
-from simulation.store import Store
+from simulation.episode.agent_calls import Caller, CallSettings
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.episode.entry import Entry
+from simulation.episode.episode import Conditions, Episode, record_of
+from simulation.episode.events import due
+from simulation.episode.graph import EMPTY
+from simulation.episode.scene_state import Stage
+from simulation.store.record import Record
+from simulation.store.writer import Store
 
 FOLDER = Path(__file__).parents[1] / "calibration"
 AUTHOR = "written by hand"

@@ -13,12 +13,12 @@ from typing import Any
 import duckdb
 
 from agents.conversation import Conversation, Line, Person, Shared
+from folkways.files import parse_json
 from scenarios.culture import Culture
-from scenarios.file import parse_json
 from scenarios.persona import Persona
 from scenarios.words import one_line
-from simulation.query import read_rows
-from simulation.stored_scenario import as_stored, read_scenario
+from simulation.store.reader import read_rows
+from simulation.store.scenarios import as_stored, read_scenario
 
 Rows = list[dict[str, Any]]
 

@@ -23,13 +23,13 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
 from agents.conversation import Conversation
-from agents.critic import Judgement, Question, critic, failed, read_verdict
-from agents.detector import detect
-from agents.health import FAULTS
+from agents.critics.critic import Judgement, Question, critic, failed, read_verdict
+from agents.critics.detector import detect
+from agents.models.health import FAULTS
 from agents.template import load_template, used
-from simulation.crew import Emit
-from simulation.record import Record, Row
+from simulation.execution.executor import Emit
 from simulation.review.asking import Asking, Judge
+from simulation.store.record import Record, Row
 
 READS_OTHERS = ("meta",)
 """Critics that judge after the others."""

@@ -14,12 +14,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from folkways.errors import UserError, unknown_name
-from scenarios.terminal import printable
-from simulation.query import read_rows, run_query
-from simulation.result import print_table
+from folkways.text import printable
 from simulation.review.reliability import judges_told
-from simulation.statement import check_statement
-from simulation.store import OBJECTION, POLICIES
+from simulation.store.query_gate import check_statement
+from simulation.store.reader import read_rows, run_query
+from simulation.store.result import print_table
+from simulation.store.writer import OBJECTION, POLICIES
 
 OWN = "own"
 """Name under which a user's policy is known to one connection."""

@@ -19,7 +19,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
 from agents.conversation import Conversation
-from agents.labeller import (
+from agents.critics.labeller import (
     Intent,
     Taxonomy,
     ask_category,
@@ -29,9 +29,9 @@ from agents.labeller import (
     read_intent,
 )
 from agents.template import load_template, used
-from simulation.crew import Emit
-from simulation.record import Record, Row
+from simulation.execution.executor import Emit
 from simulation.review.asking import Asking, Judge
+from simulation.store.record import Record, Row
 
 
 @dataclass(slots=True)

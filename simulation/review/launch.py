@@ -9,23 +9,22 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.event_loop import run_to_end
-from agents.model import ENGINES
+from agents.models.base import ENGINES
+from folkways.clock import utc_now
 from folkways.errors import UserError
-from scenarios.file import checked, parse_yaml
-from scenarios.registry import require_allowed
-from simulation.budget import Budget, BudgetConfig
-from simulation.clock import utc_now
+from folkways.event_loop import run_to_end
+from folkways.files import checked, parse_yaml
+from folkways.registry import require_allowed
 from simulation.config import ModelConfig
-from simulation.engines import NO_CACHE, CacheConfig, Engines
-from simulation.lock import locked
-from simulation.placement import Cluster
-from simulation.query import find_store
-from simulation.review.job import Bounds, Player
-from simulation.review.settings import CritiqueConfig, LabelConfig
+from simulation.episode.budget import Budget, BudgetConfig
+from simulation.execution.model_manager import NO_CACHE, CacheConfig, Engines
+from simulation.execution.placement import Cluster, recover_shards
 from simulation.review.stage import Stage, run_critique, run_labels
-from simulation.shard import recover
-from simulation.store import FILE, Store
+from simulation.review.task import Bounds, Player
+from simulation.review_settings import CritiqueConfig, LabelConfig
+from simulation.store.reader import find_store
+from simulation.store.run_lock import locked
+from simulation.store.writer import FILE, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def review(
         stored = store.run()
         if stored is None:
             raise UserError(f"{folder / FILE} holds no run; play one first: folkways run")
-        recover(store, cluster, utc_now())
+        recover_shards(store, cluster, utc_now())
         text = parse_yaml(stored[0], f"the configuration in {folder / FILE}")
         config = checked(text, _Played, f"the configuration in {folder / FILE}")
         if not (settings.models if isinstance(settings, CritiqueConfig) else settings.model):

@@ -17,20 +17,20 @@ from typing import Any
 
 import duckdb
 
-from agents.critic import Labels, Scale
 from agents.critics import culture, meta, quality, social
+from agents.critics.critic import Labels, Scale
 from agents.template import load_template
+from folkways.clock import utc_now
 from folkways.errors import UserError
-from scenarios.file import write_named
+from folkways.files import write_named
+from folkways.text import guard, unguard
 from scenarios.sheet import Sheet, read_sheet
-from scenarios.terminal import guard, unguard
-from simulation.clock import utc_now
-from simulation.lock import locked
-from simulation.query import find_store
-from simulation.record import Record
 from simulation.review.conversations import load_conversations
 from simulation.review.funnel import fates_of
-from simulation.store import FILE, Store
+from simulation.store.reader import find_store
+from simulation.store.record import Record
+from simulation.store.run_lock import locked
+from simulation.store.writer import FILE, Store
 
 SCALES: Mapping[str, Scale] = {**quality.SCALES, **culture.SCALES, **meta.SCALES, **social.SCALES}
 """What can be rated, with its scale."""

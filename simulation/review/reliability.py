@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 import yaml
 
-from scenarios.file import parse_yaml, write_whole
-from simulation.section import Section, validated
+from folkways.files import parse_yaml, write_whole
+from folkways.settings import Section, validated
 
 FILE = "calibration.yaml"
 """Name of the counts in the folder of a calibration."""

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import duckdb
 
-from agents.critic import critic
-from agents.labeller import load_taxonomy
+from agents.critics.critic import critic
+from agents.critics.labeller import load_taxonomy
 from folkways.errors import UserError
-from simulation.budget import Budget
-from simulation.crew import hire
-from simulation.ending import unanswered
-from simulation.engines import Engines
-from simulation.job import Job, Tools
-from simulation.placement import Cluster
-from simulation.progress import Progress
-from simulation.query import read_rows
+from simulation.episode.budget import Budget
+from simulation.execution.ending import unanswered
+from simulation.execution.executor import hire
+from simulation.execution.model_manager import Engines
+from simulation.execution.placement import Cluster
+from simulation.execution.progress import Progress
+from simulation.execution.task import Job, Tools
 from simulation.review.conversations import by_episode, load_conversations
 from simulation.review.critique import AGAIN
-from simulation.review.job import Bounds, Critiquing, Item, Labelling, Loaded, Player
-from simulation.review.settings import CritiqueConfig, JudgeSettings, LabelConfig
-from simulation.store import Store
+from simulation.review.task import Bounds, Critiquing, Item, Labelling, Loaded, Player
+from simulation.review_settings import CritiqueConfig, JudgeSettings, LabelConfig
+from simulation.store.reader import read_rows
+from simulation.store.writer import Store
 
 CHUNK = 256
 """Episodes that are read from the store at once."""

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from folkways.errors import UserError
-from simulation.query import find_store, open_reader
+from simulation.store.reader import find_store, open_reader
 from training.corpus.candidates import Candidates
 from training.corpus.card import RunFacts, read_facts
 from training.corpus.config import CorpusConfig

@@ -17,12 +17,12 @@ import yaml
 
 from agents.template import load_template
 from folkways.errors import UserError
+from folkways.files import parse_yaml, read_bytes
 from folkways.provenance import short_hash
-from scenarios.file import parse_yaml, read_bytes
-from scenarios.terminal import printable
-from simulation.query import read_rows
+from folkways.text import printable
 from simulation.review.funnel import AGREEMENT, BY_CULTURE
-from simulation.store import POLICIES
+from simulation.store.reader import read_rows
+from simulation.store.writer import POLICIES
 from training.corpus.config import NO_POLICY, CorpusConfig
 from training.corpus.formats import FORMATS, SPLITS
 from training.corpus.ledger import REASONS, Ledger

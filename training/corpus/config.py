@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field
 
 from folkways.errors import UserError, unknown_name
-from simulation.section import Section, validated
+from folkways.settings import Section, validated
 from training.corpus.formats import FORMATS
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.task import TASKS

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from folkways.errors import UserError
-from scenarios.file import read_json, remove, write_whole
-from simulation.lock import FILE as LOCK
-from simulation.lock import locked
-from simulation.store import WRITE_FAULTS
+from folkways.files import read_json, remove, write_whole
+from simulation.store.run_lock import FILE as LOCK
+from simulation.store.run_lock import locked
+from simulation.store.writer import WRITE_FAULTS
 from training.corpus.build import EPISODES, choose, collect
 from training.corpus.candidates import Candidates
 from training.corpus.card import CARD, Contents, by_culture, read_front_matter, render_card

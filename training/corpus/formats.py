@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.model import Message
+from agents.models.base import Message
 
 Stored = Mapping[str, Any]
 """A row as it is kept: id, messages, rejected, meta."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from simulation.progress import Progress
+from simulation.execution.progress import Progress
 
 Thing = TypeVar("Thing")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.model import Message
+from agents.models.base import Message
 from folkways.provenance import short_hash
 
 Count = Callable[[Sequence[Message]], int]

@@ -17,10 +17,10 @@ from typing import Any
 import duckdb
 
 from agents.reply import Unreadable, read_json, read_script
-from agents.view import language_name
+from agents.role_view import language_name
 from scenarios.scenario import ACTIONS
-from simulation.query import open_reader
-from simulation.stored_scenario import as_stored
+from simulation.store.reader import open_reader
+from simulation.store.scenarios import as_stored
 from training.corpus.row import Origin
 
 SCENES = """

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from agents.model import Message
+from agents.models.base import Message
 from agents.template import Template, load_template
 from training.corpus.perspective import perspective, told, user_message
 from training.corpus.row import Row

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from folkways.clock import utc_now
+from folkways.files import read_bytes, read_json
 from folkways.provenance import short_hash
-from scenarios.file import read_bytes, read_json
-from simulation.clock import utc_now
-from simulation.store import Store
+from simulation.store.writer import Store
 from training.experiment.arm import JOINT
-from training.experiment.shelf import Made
-from training.experiment.study import Study
-from training.tuning.checkpoint import RESULTS
-from training.tuning.config import TrainConfig, shaping
+from training.experiment.corpus_folders import Made
+from training.experiment.experiment import Study
+from training.finetune.checkpoint import RESULTS
+from training.finetune.config import TrainConfig, shaping
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def adapter_folder(config: Study, made: Made) -> Path:
 
 def train_adapters(config: Study, corpora: Sequence[Made], quiet: bool) -> str:
     """Train what is missing; return done or drained."""
-    from training.tuning.fit import train
+    from training.finetune.train import train
 
     for made in corpora:
         if made.folder is None:

@@ -11,8 +11,8 @@ import duckdb
 
 from eval.report.results import Results
 from eval.report.table import Row, Section, Table, new_table
-from simulation.query import read_rows
 from simulation.review.funnel import BY_CULTURE, fates_of
+from simulation.store.reader import read_rows
 from training.experiment.arm import SEVERAL, TWO
 from training.experiment.config import ClcaExperiment
 from training.experiment.report import shared_sections, titled

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from folkways.settings import Section
 from simulation.config import RunConfig, parse_config
-from simulation.section import Section
 from training.experiment.arm import ARMS, Arm
-from training.experiment.study import Study, load_study
+from training.experiment.experiment import Study, load_study
 
 
 class CorpusPart(Section):

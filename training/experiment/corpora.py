@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from folkways.errors import UserError
-from simulation.query import open_reader
+from simulation.store.reader import open_reader
 from training.corpus.config import CorpusConfig, make_config
 from training.corpus.export import export_corpus
 from training.experiment.arm import ARMS, EQUAL, JOINT, MAIN, Arm
 from training.experiment.config import ClcaExperiment
+from training.experiment.corpus_folders import Made, Shelf, list_corpora, write_rows
 from training.experiment.plain_text import WRITTEN, text_rows
-from training.experiment.shelf import Made, Shelf, list_corpora, write_rows
 
 CONTENTS = """
 select (select count(*) from episodes), (select count(*) from verdicts),

@@ -17,19 +17,19 @@ from typing import Any
 import yaml
 
 from agents.actor import Asked, ReplyForm
-from agents.event_loop import run_to_end
-from agents.model import Message, Prompt, Sampling, default_reply_form
+from agents.models.base import Message, Prompt, Sampling, default_reply_form
 from agents.template import Template, load_template, used
+from folkways.clock import utc_now
+from folkways.event_loop import run_to_end
 from folkways.provenance import short_hash
-from simulation.budget import Budget, BudgetSpent
-from simulation.call import derived_seed, make_call
-from simulation.clock import utc_now
-from simulation.crew import Crew, Emit, Opened
-from simulation.engines import Engines, Lent
-from simulation.lock import locked
-from simulation.progress import Progress
-from simulation.record import Record
-from simulation.store import Store
+from simulation.episode.budget import Budget, BudgetSpent
+from simulation.episode.call import derived_seed, make_call
+from simulation.execution.executor import Crew, Emit, Opened
+from simulation.execution.model_manager import Engines, Lent
+from simulation.execution.progress import Progress
+from simulation.store.record import Record
+from simulation.store.run_lock import locked
+from simulation.store.writer import Store
 from training.corpus.candidates import draw
 from training.experiment.config import ClcaExperiment
 

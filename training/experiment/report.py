@@ -19,18 +19,18 @@ from typing import Any, TypeVar
 import duckdb
 import yaml
 
-from eval.asking.condition import conditions
 from eval.config import EvalConfig
 from eval.report.measure import measure
 from eval.report.number import DASH, chance, interval, number
 from eval.report.results import ALL, Gap, Rates, Results, Series
 from eval.report.table import Row, Section, Table, new_table
 from eval.report.write import load_results, write_files
-from simulation.query import open_reader, read_rows
+from eval.survey.condition import conditions
+from simulation.store.reader import open_reader, read_rows
 from training.experiment.adapters import adapter_folder
+from training.experiment.corpus_folders import read_corpora
+from training.experiment.experiment import Study
 from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
-from training.experiment.shelf import read_corpora
-from training.experiment.study import Study
 
 DRAWS = 2000
 """Bootstrap draws."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from eval.config import ModelPart, ModelRef
 from training.experiment.adapters import Adapters
 from training.experiment.arm import JOINT
-from training.experiment.study import Study
+from training.experiment.experiment import Study
 
 BASE, SHUFFLED, HELD_OUT = "base", "shuffled", "held out"
 

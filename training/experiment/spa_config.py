@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from folkways.errors import UserError
-from simulation.section import Section, validated
+from folkways.settings import Section, validated
+from training.culturespa.config import SpaConfig
 from training.experiment.arm import SPA_ARMS, Arm
-from training.experiment.study import Study, load_study
-from training.spa.config import SpaConfig
+from training.experiment.experiment import Study, load_study
 
 
 class Selecting(Section):

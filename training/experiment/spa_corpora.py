@@ -11,13 +11,15 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
+from folkways.clock import utc_now
 from folkways.errors import UserError
-from simulation.clock import utc_now
-from simulation.query import open_reader
-from simulation.store import Store
+from simulation.store.reader import open_reader
+from simulation.store.writer import Store
 from training.corpus.candidates import draw
+from training.culturespa.corpus import Source, export_selection, make_selection
+from training.culturespa.select import SelectConfig
 from training.experiment.arm import CHANGED, JOINT, SPA_ARMS
-from training.experiment.shelf import (
+from training.experiment.corpus_folders import (
     Made,
     Row,
     Shelf,
@@ -27,8 +29,6 @@ from training.experiment.shelf import (
     write_rows,
 )
 from training.experiment.spa_config import SpaExperiment
-from training.spa.corpus import Source, export_selection, make_selection
-from training.spa.select import SelectConfig
 
 CONTENTS = """
 select count(*), max(asked_at) from survey_replies join spa_questions on item_id = question_id

@@ -15,12 +15,12 @@ import duckdb
 from eval.report.number import DASH, chance, interval, number
 from eval.report.results import Results
 from eval.report.table import Row, Section, Table, new_table
-from scenarios.file import read_json
-from simulation.query import read_rows
+from folkways.files import read_json
+from simulation.store.reader import read_rows
 from training.experiment.adapters import trained
 from training.experiment.arm import JOINT
+from training.experiment.corpus_folders import read_corpora
 from training.experiment.report import SHOWN, shared_sections, titled
-from training.experiment.shelf import read_corpora
 from training.experiment.spa_config import SpaExperiment
 
 ABILITIES = "abilities.json"
@@ -55,7 +55,7 @@ def measure(config: SpaExperiment, say: Callable[[str], None]) -> None:
     """Measure the abilities of the base model and of the main arm's adapters, if any are asked
     for."""
     from eval.abilities import Setting, measure_abilities
-    from simulation.clock import utc_now
+    from folkways.clock import utc_now
 
     part = config.abilities
     if not part.tasks:

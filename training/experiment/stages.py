@@ -13,8 +13,8 @@ from typing import Any
 
 from eval.config import EvalConfig
 from training.experiment.config import ClcaExperiment
+from training.experiment.experiment import Study
 from training.experiment.spa_config import SpaExperiment
-from training.experiment.study import Study
 
 Say = Callable[[str], None]
 Stage = Callable[[Any, Say, bool], str]
@@ -25,8 +25,8 @@ DONE = "done"
 
 def simulate(config: ClcaExperiment, say: Say, quiet: bool) -> str:
     """Play the scenes, judge them and label them."""
-    from simulation.launch import launch
     from simulation.plan import make_plan
+    from simulation.run import launch
 
     return launch(make_plan(config.run_config()), limit=None, fresh=False, quiet=quiet)
 
@@ -52,14 +52,14 @@ def corpora(config: ClcaExperiment, say: Say, quiet: bool) -> str:
 
 def generate(config: SpaExperiment, say: Say, quiet: bool) -> str:
     """Have the questions written."""
-    from training.spa.generate import generate as write_questions
+    from training.culturespa.generate import generate as write_questions
 
     return write_questions(config.spa_config(), quiet=quiet)
 
 
 def collect(config: SpaExperiment, say: Say, quiet: bool) -> str:
     """Have them answered, without a culture and for each."""
-    from training.spa.collect import collect as ask_questions
+    from training.culturespa.collect import collect as ask_questions
 
     return ask_questions(config.spa_config(), quiet=quiet)
 
@@ -75,17 +75,17 @@ def select(config: SpaExperiment, say: Say, quiet: bool) -> str:
 def train(config: Study, say: Say, quiet: bool) -> str:
     """Train the adapters."""
     from training.experiment.adapters import train_adapters
-    from training.experiment.shelf import read_corpora
+    from training.experiment.corpus_folders import read_corpora
 
     return train_adapters(config, read_corpora(config.folder), quiet)
 
 
 def evaluate(config: Study, say: Say, quiet: bool) -> str:
     """Ask base model and adapters the survey, in the store of the experiment."""
-    from eval.asking.condition import Planner
-    from eval.evaluation import conduct, find_people, settle_survey
-    from simulation.lock import locked
-    from simulation.store import Store
+    from eval.evaluate import conduct, find_people, settle_survey
+    from eval.survey.condition import Planner
+    from simulation.store.run_lock import locked
+    from simulation.store.writer import Store
 
     asked = asked_models(config)
     run = config.folder
@@ -104,7 +104,7 @@ def abilities(config: SpaExperiment, say: Say, quiet: bool) -> str:
 
 def report(config: ClcaExperiment, say: Say, quiet: bool) -> str:
     """Write the report."""
-    from simulation.clock import utc_now
+    from folkways.clock import utc_now
     from training.experiment.clca_report import sections
     from training.experiment.report import write_study
 
@@ -115,7 +115,7 @@ def report(config: ClcaExperiment, say: Say, quiet: bool) -> str:
 
 def spa_report(config: SpaExperiment, say: Say, quiet: bool) -> str:
     """Write the report."""
-    from simulation.clock import utc_now
+    from folkways.clock import utc_now
     from training.experiment.report import write_study
     from training.experiment.spa_report import sections
 
@@ -139,8 +139,8 @@ SPA_STAGES: dict[str, Stage] = {
 def asked_models(config: Study) -> EvalConfig:
     """Return the configuration of the evaluation with all models that are trained."""
     from training.experiment.adapters import trained
+    from training.experiment.corpus_folders import read_corpora
     from training.experiment.roster import roster
-    from training.experiment.shelf import read_corpora
 
     return config.eval_config(roster(config, trained(config, read_corpora(config.folder))))
 

@@ -1,0 +1,1 @@
+"""Models that write: adaptations of a scenario, new scenarios around a norm, people for a role."""

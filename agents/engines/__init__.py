@@ -1,1 +1,0 @@
-"""One file per model engine; `agents.model` chooses among them by name."""

@@ -1,0 +1,1 @@
+"""Engines that run a model on this machine: llama.cpp, transformers, vLLM."""

@@ -1,0 +1,56 @@
+"""A model whose calls are counted and told of while somebody waits for it.
+
+Invariant: it answers as the model does; when nothing answers, that ends the work with one line.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from agents.models.base import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
+from agents.models.health import Guarded
+
+IN_VAIN = 3
+"""Calls in a row that may fail before the first answer."""
+ABOUT_THE_CALL = ("refusal", "prompt-too-long")
+"""Failures that say nothing about the endpoint."""
+
+
+class Watched(Guarded):
+    """Passes calls on, and counts calls, tokens, US dollars and failures."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.begun = self.answered = self.tokens = self._in_vain = 0
+        self.cost: float | None = None
+        self._began = time.monotonic()
+
+    async def complete(
+        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        """Pass the call on. Raises ModelUnavailable after IN_VAIN failures without an answer."""
+        self.begun += 1
+        try:
+            found = await super().complete(prompt, sampling, schema)
+        except CallFailed as error:
+            self._in_vain += error.reason not in ABOUT_THE_CALL
+            if self._in_vain >= IN_VAIN and not self.answered:
+                raise ModelUnavailable(
+                    f"{self.name} gave no answer {self._in_vain} times in a row "
+                    f"({error.reason}: {error}); what is finished is kept, and the same command "
+                    "tries again"
+                ) from error
+            raise
+        self.answered += 1
+        self.tokens += (found.prompt_tokens or 0) + (found.completion_tokens or 0)
+        self.cost = self.cost if found.cost is None else (self.cost or 0.0) + found.cost
+        return found
+
+    def line(self) -> str:
+        """Return the state as one line."""
+        seconds = time.monotonic() - self._began
+        cost = "" if self.cost is None else f" | ${self.cost:.4f}"
+        asked = f"{self.answered} of {self.begun} calls answered"
+        return f"{asked} | {self.tokens:,} tokens{cost} | {seconds:.0f} s"

@@ -1,0 +1,274 @@
+"""Running an evaluation: what is asked and not answered yet, model by model, into the store.
+
+Invariant: every answer that was given is stored, whatever interrupts the work, and none is asked
+for twice; the same command goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, runtime_checkable
+
+from agents.models.base import CallFailed, Model, ScoresUnavailable
+from agents.models.local.vllm import PrefixCache
+from eval.config import EvalConfig, protocol, protocol_hash
+from eval.respondents.source import People, gather_people
+from eval.survey.condition import Condition, Planner
+from eval.survey.remaining import open_sheets, unanswered_questions, with_tries
+from eval.survey.seat import Seat, open_engine, seats_by_engine
+from eval.survey.task import Surveying
+from folkways.clock import utc_now
+from folkways.errors import UserError
+from folkways.event_loop import run_to_end
+from simulation.episode.budget import Budget
+from simulation.execution.ending import unanswered
+from simulation.execution.executor import Incomplete, hire
+from simulation.execution.model_manager import Engines
+from simulation.execution.placement import Cluster, recover_shards
+from simulation.execution.progress import Progress
+from simulation.execution.task import Tools
+from simulation.run import set_aside, settle_configuration
+from simulation.store.record import Record
+from simulation.store.run_lock import locked
+from simulation.store.writer import FILE, Store
+
+LOCAL = ("embedded", "fake", "hf", "llama", "vllm")
+"""Engines that are known to give log-probabilities."""
+
+
+@runtime_checkable
+class Caching(Protocol):
+    """An engine that tells how much of its prompts it had computed before."""
+
+    def prefix_cache(self) -> PrefixCache:
+        """Return the sums over all requests so far."""
+
+
+def evaluate(
+    config: EvalConfig, *, fresh: bool = False, quiet: bool = False, cluster: Cluster | None = None
+) -> str:
+    """Ask what is missing, here or on a cluster, and return why the launch ended: done, drained or
+    the spent budget.
+
+    Raises UserError when another process writes the evaluation, when its protocol differs from the
+    stored one, and when a model cannot be used; KeyboardInterrupt after a second Ctrl-C.
+    """
+    run = Path(config.out) / config.name
+    if fresh or not (run / FILE).exists():
+        forecast(config)  # what cannot be asked settles nothing
+        if config.cache.mode != "replay-strict":
+            for seats in seats_by_engine(config.models):
+                open_engine(Engines(), seats)
+    if fresh and run.exists():
+        set_aside(run)
+    run.mkdir(parents=True, exist_ok=True)
+    with locked(run):
+        settle_survey(run, config)
+        planner = Planner(config, find_people(config, run))
+        return conduct(planner, Store(run), quiet=quiet, cluster=cluster)
+
+
+def settle_survey(run: Path, config: EvalConfig) -> None:
+    """Record what all answers of an evaluation have in common; refuse another protocol."""
+    settle_configuration(
+        run, config.name, protocol(config), protocol_hash(config), "survey", ("survey_replies",)
+    )
+
+
+def conduct(
+    planner: Planner, store: Store, *, stage: str = "survey", quiet: bool = False,
+    cluster: Cluster | None = None,
+) -> str:  # fmt: skip
+    """Ask what a store has no answers to and return why that ended, as `evaluate` does.
+
+    The caller has locked the run and settled its configuration; `stage` is what the table
+    `launches` calls this piece of work.
+    """
+    recover_shards(store, cluster, utc_now())
+    add_facts(store, planner)
+    budget = Budget(planner.config.budget, time.monotonic)
+    return run_to_end(_ask_all(_Work(planner, store, stage, budget, quiet, cluster)))
+
+
+def find_people(config: EvalConfig, run: Path) -> People:
+    """Return the people of an evaluation; a synthetic sample is made in its folder."""
+    described = any(chosen.by_respondent for chosen in config.chosen_methods().values())
+    return gather_people(
+        config.people, config.chosen_items(), config.cultures, run,
+        count=config.respondents if described else None, weights=config.weights, seed=config.seed,
+    )  # fmt: skip
+
+
+def forecast(config: EvalConfig) -> list[str]:
+    """Return what an evaluation would ask, line by line; nothing is asked or written.
+
+    Raises UserError for what cannot be put into words: one sheet of each culture is made.
+    """
+    with TemporaryDirectory() as folder:
+        people = find_people(config, Path(folder))
+    return [
+        f"{len(config.chosen_items())} items, compared with {people.about}",
+        *(f"no answers of people for {country}: asked, not scored" for country in people.without),
+        *count_questions(Planner(config, people)),
+    ]
+
+
+def count_questions(planner: Planner) -> list[str]:
+    """Return how much would be asked in each condition, and in all, line by line."""
+    config, lines, total = planner.config, list[str](), 0
+    for ref in config.models:
+        for condition in planner.conditions(ref):
+            for _ in islice(planner.sheets(condition), len(config.cultures)):
+                pass
+            sheets, questions = planner.count(condition), planner.questions(condition)
+            total += sheets * questions
+            style = f", {condition.style}" if condition.style else ""
+            lines.append(
+                f"{ref.called}, {condition.method_name}{style}, {condition.language}, "
+                f"{condition.readout}: {sheets:,} sheets of {questions:,} questions"
+            )
+    return [*lines, f"{total:,} questions in all"]
+
+
+def add_facts(store: Store, planner: Planner) -> None:
+    """Store items, options and people, those that are not there yet."""
+    items = planner.items
+    rows = planner.people.rows() | {
+        "survey_items": [
+            {"item_id": item.id, "topic": item.topic, "ask": item.ask, "scale": item.scale,
+             "higher": item.higher}
+            for item in items
+        ],
+        "survey_options": [
+            {"item_id": item.id, "code": code, "point": item.point(code),
+             "label": item.options[code],
+             "position": None if item.scale == "nominal" else item.positions[item.point(code) or 0]}
+            for item in items
+            for code in item.scale_codes
+        ],
+    }  # fmt: skip
+    keys = {
+        "survey_items": ("item_id",), "survey_options": ("item_id",),
+        "survey_people": ("country",), "survey_respondents": ("respondent_id",),
+        "survey_truths": ("respondent_id",),
+    }  # fmt: skip
+    fresh: dict[str, list[dict[str, Any]]] = {}
+    with store.reading() as con:
+        for table, columns in keys.items():
+            listed = con.execute(f"select distinct {', '.join(columns)} from {table}").fetchall()
+            known = set(listed)
+            fresh[table] = [r for r in rows[table] if tuple(r[c] for c in columns) not in known]
+    store.append([Record(fresh, "facts")])
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What all models of a launch have in common."""
+
+    planner: Planner
+    store: Store
+    stage: str
+    budget: Budget
+    quiet: bool
+    cluster: Cluster | None
+
+
+async def _ask_all(work: _Work) -> str:
+    """Ask what one engine holds after the other; return why it ended."""
+    config = work.planner.config
+    responses, unfinished = config.cache.opened(Path(config.out)), None
+    for seats in seats_by_engine(config.models):
+        engines = Engines(responses)
+        try:
+            reason = await _ask(work, seats, engines)
+        except Incomplete as error:
+            unfinished, reason = unfinished or error, "done"
+        finally:
+            await engines.close()
+        if reason != "done":
+            return reason
+    if unfinished:
+        raise unfinished
+    return "done"
+
+
+async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
+    """Ask the models of one engine everything that is open."""
+    planner, store, config = work.planner, work.store, work.planner.config
+    chosen = [planner.conditions(seat.ref) for seat in seats]
+    todo, counts = open_sheets(store, planner, seats, chosen)
+    if not todo:
+        return "done"
+    progress = Progress(work.quiet, "sheets", work.stage)
+    called = ", ".join(dict.fromkeys(seat.ref.called for seat in seats))
+    engine = open_engine(engines, seats)
+    if not await _gives_scores(engine, list(chain(*chosen)), config):
+        progress.note(f"{called} gives no log-probabilities; its answers are read out of text")
+        chosen = [_as_texts(some) for some in chosen]
+        todo, counts = open_sheets(store, planner, seats, chosen)
+    tools = Tools(engines, work.budget, utc_now, progress)
+    job = Surveying(config, seats, work.stage)
+    crew = hire(job, tools, store, progress, config.concurrency, work.cluster)
+    _add_conditions(store, planner, list(chain(*chosen)))
+    progress.total, progress.already = len(todo), counts
+    started = utc_now()
+
+    def ended(reason: str) -> None:
+        told = config.model_dump(mode="json") | {"model": called}
+        if isinstance(engine.engine, Caching) and engine.started:
+            told["prefix_cache"] = engine.engine.prefix_cache()._asdict()
+        row = crew.launch_row(config.name, work.stage, started, utc_now(), reason, told)
+        store.add("launches", row)
+
+    def missing() -> str | None:
+        left = unanswered_questions(store, list(chain(*chosen)))
+        return unanswered(store.path.parent, left)
+
+    return await crew.run(with_tries(store, todo), len(todo), ended, missing)
+
+
+def _as_texts(chosen: Sequence[Condition]) -> list[Condition]:
+    """Return conditions with answers read out of text, each once."""
+    texts = [replace(condition, readout="text") for condition in chosen]
+    return list({condition.id: condition for condition in texts}.values())
+
+
+def _add_conditions(store: Store, planner: Planner, chosen: Sequence[Condition]) -> None:
+    """Store the conditions that are new. Raises UserError where an old one was worded otherwise:
+    its answers would be to other questions."""
+    with store.reading() as con:
+        known = dict(con.execute("select condition_id, wording from survey_conditions").fetchall())
+    for condition in chosen:  # one by one: DuckDB shuffles what it inserts or ignores together
+        wording = planner.wording(condition)
+        if known.get(condition.id, wording) != wording:
+            raise UserError(
+                f"the prompts or items in '{condition.language}' were worded otherwise when "
+                f"{store.path} was begun; choose another name, or start over with --fresh"
+            )
+        store.add("survey_conditions", condition.row() | {"wording": wording})
+
+
+async def _gives_scores(model: Model, chosen: Sequence[Condition], config: EvalConfig) -> bool:
+    """Return whether a model can be asked for log-probabilities, if it is to be.
+
+    A call that fails says nothing of that, and what fails later is recorded.
+    """
+    if all(condition.readout != "logprobs" for condition in chosen):
+        return True
+    if model.name.partition(":")[0] in LOCAL:
+        return True
+    await model.start()
+    try:
+        async with asyncio.timeout(config.timeout_s):
+            await model.score([{"role": "user", "content": "1 or 2?"}], ["1", "2"])
+    except ScoresUnavailable:
+        return False
+    except (CallFailed, TimeoutError):
+        return True
+    return True

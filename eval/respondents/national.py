@@ -1,0 +1,204 @@
+"""National answers to items, computed from a file of respondents by SQL, weighted or not.
+
+Invariant: shares are of valid answers, and what is missing is reported beside them: don't know and
+no answer as shares of those who were asked, everything else as a count. A cell without a valid
+answer has no shares; it is in the result all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from eval.metrics.grid import Grid, Scales
+from eval.respondents.database import WEIGHTS, open_respondents
+from folkways.errors import UserError, unknown_name
+
+ASKED = ("valid", "other", "don't know", "no answer")
+"""What somebody answered who was asked; the rest did not get the question, or the file lost it."""
+
+
+@dataclass(frozen=True, slots=True)
+class National:
+    """The answers of one country to one item."""
+
+    country: str
+    item: str
+    codes: tuple[int, ...]
+    """Points of the scale, ascending, also those that nobody chose."""
+    shares: tuple[float, ...]
+    """h_k = sum of w over answers k / sum of w over valid answers; empty without a valid answer."""
+    valid: int
+    """People with a valid answer and a weight above 0."""
+    effective: float
+    """Kish's effective sample size of the valid answers, (sum of w)^2 / sum of w^2."""
+    asked: int
+    """People who were asked."""
+    respondents: int
+    """People in the national sample."""
+    dont_know: float
+    """Weighted share of those asked who did not know; 0 where nobody was asked."""
+    no_answer: float
+    """Weighted share of those asked who gave no answer."""
+
+    @property
+    def missing(self) -> float:
+        """Unweighted share of the sample without a valid answer that counts."""
+        return 1 - self.valid / self.respondents
+
+
+def national_answers(
+    path: Path,
+    items: Sequence[str] | None = None,
+    countries: Collection[str] | None = None,
+    *,
+    weights: str = "national",
+    wave: int | None = None,
+) -> dict[tuple[str, str], National]:
+    """Return the cells by country and item; all items and countries by default.
+
+    `weights` is a name in `respondents.WEIGHTS`; `wave` None is each country's latest. Raises
+    UserError for a country or item that the file does not have, and where nobody in a country has
+    such a weight.
+    """
+    if weights not in WEIGHTS:
+        raise unknown_name("weights", weights, WEIGHTS)
+    with contextlib.closing(open_respondents(path)) as con:
+        listed = con.execute("select item from items where scale <> 'index' order by rowid")
+        known = [row[0] for row in listed.fetchall()]
+        indices = con.execute("select item from items where scale = 'index'").fetchall()
+        for item in set(items or ()) - {*known, *(row[0] for row in indices)}:
+            raise unknown_name("item", item, known)
+        homes = _homes(con, countries, weights, wave)
+        chosen = list(items or known)
+        return {
+            (country, item): _cell(country, item, homes[country], scale, rows)
+            for (country, item), (scale, rows) in _tallies(con, chosen, homes).items()
+        }
+
+
+Tally = tuple[int | None, str, int, int, float, float]
+"""Point, status, people, people with a weight above 0, sum of weights and of their squares."""
+
+
+def _homes(
+    con: duckdb.DuckDBPyConnection,
+    countries: Collection[str] | None,
+    weights: str,
+    wave: int | None,
+) -> dict[str, int]:
+    """Make the view `people` of those who count; return how many there are by country."""
+    which = "max(wave)" if wave is None else f"any_value({int(wave)})"
+    con.execute(f"""
+        create temp view people as
+        select respondents.*, {WEIGHTS[weights]} as counts
+        from respondents join (select country, {which} as wave from respondents group by all)
+            using (country, wave)""")
+    rows = con.execute(
+        "select country, count(*), coalesce(sum(counts), 0) from people group by all order by all"
+    ).fetchall()
+    there = {country: (people, total) for country, people, total in rows}
+    for country in sorted(set(countries or ()) - set(there)):
+        raise UserError(f"no respondents from '{country}'; there are from {', '.join(there)}")
+    homes = {
+        home: people for home, (people, _) in there.items() if not countries or home in countries
+    }
+    bare = [home for home in homes if there[home][1] == 0]
+    if bare:
+        raise UserError(
+            f"nobody from {', '.join(bare)} has a weight for '{weights}'; use weights 'none', or "
+            "leave these countries out"
+        )
+    return homes
+
+
+def _tallies(
+    con: duckdb.DuckDBPyConnection, items: Sequence[str], homes: Collection[str]
+) -> dict[tuple[str, str], tuple[tuple[int, ...], list[Tally]]]:
+    """Return scale and tallies of each cell, in the order of countries and items."""
+    scales = {
+        item: tuple(points)
+        for item, points in con.execute(
+            "select item, list(distinct code order by code) from codes where status = 'valid' "
+            "group by item"
+        ).fetchall()
+    }
+    cells: dict[tuple[str, str], tuple[tuple[int, ...], list[Tally]]] = {
+        (home, item): (scales[item], []) for home in homes for item in items
+    }
+    if not items:
+        return cells
+    listed = ", ".join(f'"{item}"' for item in items)
+    rows = con.execute(f"""
+        select country, item, code, coalesce(status, 'out of range'), n, counted, total, squared
+        from (
+            select country, item, raw, count(*) as n, count(*) filter (counts > 0) as counted,
+                coalesce(sum(counts), 0) as total, coalesce(sum(counts * counts), 0) as squared
+            from (
+                (select country, counts, {listed} from people)
+                unpivot include nulls (raw for item in ({listed}))
+            ) group by all
+        ) left join codes using (item, raw)""").fetchall()
+    for country, item, *tally in rows:
+        if (country, item) in cells:
+            cells[country, item][1].append(tuple(tally))
+    return cells
+
+
+def _cell(
+    country: str, item: str, respondents: int, scale: tuple[int, ...], rows: Sequence[Tally]
+) -> National:
+    valid = [row for row in rows if row[1] == "valid"]
+    asked = [row for row in rows if row[1] in ASKED]
+    total = sum(row[4] for row in valid)
+    squared = sum(row[5] for row in valid)
+    all_asked = sum(row[4] for row in asked)
+
+    def rate(status: str) -> float:
+        return sum(row[4] for row in asked if row[1] == status) / all_asked if all_asked else 0.0
+
+    by_code = {code: 0.0 for code in scale}
+    for code, _, _, _, weight, _ in valid:
+        if code is not None:
+            by_code[code] += weight
+    return National(
+        country,
+        item,
+        scale,
+        tuple(weight / total for weight in by_code.values()) if total else (),
+        valid=sum(row[3] for row in valid),
+        effective=total**2 / squared if squared else 0.0,
+        asked=sum(row[2] for row in asked),
+        respondents=respondents,
+        dont_know=rate("don't know"),
+        no_answer=rate("no answer"),
+    )
+
+
+def national_grid(cells: Mapping[tuple[str, str], National], *, nominal: Collection[str]) -> Grid:
+    """Return the cells as the arrays that metrics work on; NaN where there is no valid answer.
+
+    `nominal` names the items whose codes have no order.
+    """
+    countries = tuple(dict.fromkeys(country for country, _ in cells))
+    codes = {item: cell.codes for (_, item), cell in cells.items()}
+    scales = Scales.padded(
+        codes, [item not in nominal or len(scale) == 2 for item, scale in codes.items()]
+    )
+    shape = (len(countries), len(codes))
+    shares = np.full((*shape, scales.codes.shape[1]), np.nan)
+    valid, missing, mode = (np.full(shape, np.nan) for _ in range(3))
+    for row, country in enumerate(countries):
+        for column, item in enumerate(codes):
+            cell = cells[country, item]
+            if cell.shares:
+                shares[row, column] = 0
+                shares[row, column, : len(cell.shares)] = cell.shares
+                valid[row, column], missing[row, column] = cell.valid, cell.missing
+                mode[row, column] = cell.codes[cell.shares.index(max(cell.shares))]
+    return Grid(countries, scales, shares, valid, missing, mode)

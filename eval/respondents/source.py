@@ -1,0 +1,145 @@
+"""The people of an evaluation: national answers to compare with, and respondents to answer as.
+
+Invariant: what there are no answers for is named (`without`), never made up; respondents are the
+same for the same source, seed and number, whichever model is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.item import Item
+from eval.metrics.grid import Grid, Scales
+from eval.respondents.marginals import load_marginals
+from eval.respondents.national import national_answers, national_grid
+from eval.respondents.respondent import Respondent, draw_respondents
+from eval.respondents.synthetic import shares_of_sample, synthesise
+from folkways.errors import UserError
+
+MARGINALS, SYNTHETIC = "marginals", "synthetic"
+SYNTHETIC_FILE = "respondents.duckdb"
+"""Name of the made-up sample in an evaluation's folder."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class People:
+    """National answers and respondents of some countries."""
+
+    about: str
+    """What they are, in a few words, for every output."""
+    grid: Grid
+    """National answers of the countries that have any."""
+    without: tuple[str, ...]
+    """Countries without answers: models are asked, but not compared there."""
+    respondents: dict[str, list[Respondent]]
+    """By country; empty where no method needs them."""
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Return them as rows of the store's tables."""
+        members = [person for people in self.respondents.values() for person in people]
+        return {
+            "survey_people": list(_cells(self.grid)),
+            "survey_respondents": [
+                {
+                    "respondent_id": person.id, "country": person.country,
+                    "synthetic": person.synthetic, "weight": person.weight,
+                    "demographics": dict(person.demographics),
+                }
+                for person in members
+            ],
+            "survey_truths": [
+                {"respondent_id": person.id, "item_id": item, "point": point}
+                for person in members
+                for item, point in person.answers.items()
+                if point is not None
+            ],
+        }  # fmt: skip
+
+
+def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
+    scales = grid.scales
+    for row, country in enumerate(grid.countries):
+        for column, item in enumerate(scales.items):
+            if not grid.asked[row, column]:
+                continue
+            for place in range(int(scales.lengths[column])):
+                yield {
+                    "country": country, "item_id": item, "point": int(scales.codes[column, place]),
+                    "share": float(grid.shares[row, column, place]),
+                    "valid": float(grid.valid[row, column]),
+                    "missing": float(grid.missing[row, column]),
+                }  # fmt: skip
+
+
+def nobody(countries: Sequence[str]) -> People:
+    """Return the people of a survey that is compared with none."""
+    none, on = np.zeros((0, 0)), np.zeros((0, 0), dtype=np.bool_)
+    scales = Scales((), none, on, np.zeros(0, dtype=np.bool_))
+    grid = Grid((), scales, np.zeros((0, 0, 0)), none, none, none)
+    return People("nobody", grid, tuple(countries), {})
+
+
+def gather_people(
+    source: str,
+    items: Sequence[Item],
+    countries: Sequence[str],
+    folder: Path,
+    *,
+    count: int | None,
+    weights: str,
+    seed: int,
+) -> People:
+    """Return the people that `source` names: marginals, synthetic, or a file's path.
+
+    `count` respondents of each country are drawn, None for none; a synthetic sample is written into
+    `folder`. Raises UserError where a file lacks a country or has too few respondents, and where
+    none of the countries has answers.
+    """
+    ids = [item.id for item in items]
+    if source not in (MARGINALS, SYNTHETIC):
+        path = Path(source)
+        cells = national_answers(path, ids, countries, weights=weights)
+        nominal = [item.id for item in items if item.scale == "nominal"]
+        drawn = _draw(path, ids, countries, count, seed)
+        about = f"respondents of {path.name}, weights {weights}"
+        return People(about, national_grid(cells, nominal=nominal), (), drawn)
+    marginals = load_marginals()
+    known = [country for country in countries if country in marginals.countries]
+    if not known:
+        raise UserError(
+            f"there are no national answers for {', '.join(countries)}; there are for "
+            f"{', '.join(marginals.countries)}; for others load the survey's own file"
+        )
+    without = tuple(country for country in countries if country not in known)
+    grid = marginals.grid(known, items)
+    about = "national shares of WVS-7, unweighted"
+    if source == MARGINALS:
+        if count is not None:
+            raise UserError(
+                "methods that describe a respondent need respondents: set people to synthetic, or "
+                "to a file that `folkways eval wvs load` made"
+            )
+        return People(about, grid, without, {})
+    path = folder / SYNTHETIC_FILE
+    if count is None:
+        return People(about, grid, without, {})
+    shares = shares_of_sample(marginals) | {country: {} for country in without}
+    synthesise(path, shares, items, countries, count, seed=seed, replace=True)
+    about = f"SYNTHETIC respondents drawn from {about}"
+    return People(about, grid, without, _draw(path, ids, countries, count, seed))
+
+
+def _draw(
+    path: Path, items: Sequence[str], countries: Sequence[str], count: int | None, seed: int
+) -> dict[str, list[Respondent]]:
+    if count is None:
+        return {}
+    return {
+        country: draw_respondents(path, country, count, seed=seed, items=items)
+        for country in countries
+    }

@@ -1,0 +1,111 @@
+"""What is left to ask: sheets that have no answer yet to some of their questions.
+
+Invariant: an answer that stands is never asked for again; a call that failed in a way that may pass
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from eval.survey.ask import AGAIN, TRIES, Asked, Todo
+from eval.survey.condition import Condition, Planner, Sheet
+from eval.survey.seat import Seat
+from simulation.store.writer import Store
+
+LAST = """
+with last as (
+    select condition_id, country, respondent_id, item_id, arrangement, sample,
+        max(attempt) as tries, coalesce(arg_max(coalesce(problem, ''), attempt), '') as problem
+    from survey_replies where list_contains($conditions, condition_id) group by all
+), judged as (
+    select *, not list_contains($again, problem) or (problem = 'bad-response' and tries >= $most)
+        as stands
+    from last
+)
+"""
+"""The latest answer to each question, and whether it stands."""
+DONE = f"""{LAST}
+select item_id, arrangement, sample, tries, stands from judged
+where country = $country and respondent_id is not distinct from $respondent
+"""
+COUNTS = f"""{LAST}
+select country, respondent_id, count(*) from judged
+where stands and sample < $samples and item_id in (select unnest($items::varchar[]))
+group by all
+"""
+LEFT = f"""{LAST}
+select problem, count(*) from judged where not stands group by all order by 2 desc, 1
+"""
+
+
+def open_sheets(
+    store: Store, planner: Planner, seats: Sequence[Seat], chosen: Sequence[Sequence[Condition]]
+) -> tuple[list[tuple[int, Sheet]], int]:
+    """Return the sheets with something left to ask, each with the number of its seat, and how many
+    have nothing; `chosen` are the conditions of each seat.
+
+    Read-outs of the same questions follow each other sheet by sheet: the second finds its prompts
+    in the engine's cache.
+    """
+    todo: list[tuple[int, Sheet]] = []
+    complete = 0
+    for number, (seat, some) in enumerate(zip(seats, chosen, strict=True)):
+        sheets, rest = _open(store, planner, some, seat.cultures)
+        todo += [(number, sheet) for sheet in sheets]
+        complete += rest
+    return todo, complete
+
+
+def _open(
+    store: Store, planner: Planner, chosen: Sequence[Condition], cultures: tuple[str, ...]
+) -> tuple[list[Sheet], int]:
+    """Return the sheets for some cultures, none meaning all, with something left to ask, and how
+    many have nothing."""
+    places: dict[tuple[str | None, ...], int] = {}
+    items = [item.id for item in planner.items]
+    found: list[tuple[tuple[int, int], Sheet]] = []
+    complete = 0
+    with store.reading() as con:
+        for condition in chosen:
+            alike = (condition.method_name, condition.style, condition.language)
+            place = places.setdefault(alike, len(places))
+            told = {"samples": planner.samples(condition), "items": items}
+            rows = con.execute(COUNTS, _about(condition.id) | told).fetchall()
+            answered = {(country, respondent): n for country, respondent, n in rows}
+            wanted = planner.questions(condition)
+            for number, sheet in enumerate(planner.sheets(condition)):
+                if cultures and sheet.country not in cultures:
+                    continue
+                if answered.get(sheet.key[1:], 0) < wanted:
+                    found.append(((place, number), sheet))
+                else:
+                    complete += 1
+    found.sort(key=lambda each: each[0])
+    return [sheet for _, sheet in found], complete
+
+
+def with_tries(store: Store, sheets: Sequence[tuple[int, Sheet]]) -> Iterator[tuple[int, Todo]]:
+    """Yield sheets with what was answered before, read as they are needed."""
+    for number, sheet in sheets:
+        with store.reading() as con:
+            condition, country, respondent = sheet.key
+            told = _about(condition) | {"country": country, "respondent": respondent}
+            rows = con.execute(DONE, told).fetchall()
+        tries: dict[Asked, tuple[int, bool]] = {
+            (item, arrangement, sample): (count, stands)
+            for item, arrangement, sample, count, stands in rows
+        }
+        yield number, Todo(sheet, tries)
+
+
+def unanswered_questions(store: Store, chosen: Sequence[Condition]) -> dict[str, int]:
+    """Return how many questions the same command asks again, by what has failed them."""
+    with store.reading() as con:
+        told = _about(*(condition.id for condition in chosen))
+        return dict(con.execute(LEFT, told).fetchall())
+
+
+def _about(*conditions: str) -> dict[str, Any]:
+    return {"conditions": list(conditions), "again": list(AGAIN), "most": TRIES}

@@ -1,0 +1,1 @@
+"""YAML files read as plain data and checked against models, every fault told at its place."""

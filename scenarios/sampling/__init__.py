@@ -1,0 +1,1 @@
+"""Fictional people drawn for a culture: names, families, work and life stories."""

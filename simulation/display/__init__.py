@@ -1,0 +1,1 @@
+"""What people read: transcripts, live scenes, the SQL shell."""

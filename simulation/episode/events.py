@@ -1,0 +1,102 @@
+"""Events and phases: what happens to a scene rather than through its roles.
+
+Invariant: what is due follows from the stage alone, and nothing happens twice but a repeated
+event.
+"""
+
+from __future__ import annotations
+
+from scenarios.scenario import Event, When
+from scenarios.words import one_line
+from simulation.episode.entry import Entry
+from simulation.episode.scene_state import Stage
+from simulation.episode.stop_rules import Exit, Referee, phase_rule_met
+
+
+async def due(stage: Stage, referee: Referee, step: int, entries: list[Entry]) -> Exit | None:
+    """Let everything happen that is due before the next act; return why the scene ends by it.
+
+    What happens is added to `entries`, and the stage has absorbed it. An event may bring in roles,
+    begin a phase or set off another event at once; each happens at most once before an act, so this
+    ends.
+    """
+    asked, again = False, True
+    while again:
+        again = False
+        for event in stage.scenario.events:
+            if _is_due(event, stage):
+                entries += _fire(event, stage, step)
+                if event.ends:
+                    return Exit("event", event.id)
+                again = True
+        if stage.phase_index is None:
+            continue
+        if stage.in_last_phase:  # whether a rule ends it is seen as soon as an act is settled
+            if stage.phase_over():
+                return Exit("phases-over", stage.scenario.phases[-1].id)
+            continue
+        over = stage.phase_index < 0 or stage.phase_over()
+        if not over and not asked:
+            over, asked = await phase_rule_met(stage, referee), True
+        if over:
+            entries.append(_next_phase(stage, step))
+            again = True
+    return None
+
+
+def _is_due(event: Event, stage: Stage) -> bool:
+    if event.id in stage.happened:
+        since = len(stage.turns) - stage.happened_at[event.id]
+        quiet = event.when.quiet if event.when and event.every else None
+        return quiet is not None and min(stage.quiet, since) >= quiet
+    if event.at is not None:
+        return len(stage.turns) + 1 >= event.at
+    return event.when is not None and _holds(event.when, stage)
+
+
+def _holds(when: When, stage: Stage) -> bool:
+    if when.leaves is not None:
+        return bool(stage.left) if when.leaves == "anyone" else when.leaves in stage.left
+    if when.says is not None:
+        return bool(stage.turns_saying(when.says))
+    if when.event is not None:
+        return when.event in stage.happened
+    if when.phase is not None:
+        ids = [phase.id for phase in stage.scenario.phases]
+        return (stage.phase_index or 0) >= ids.index(when.phase)
+    return when.quiet is not None and stage.quiet >= when.quiet
+
+
+def _fire(event: Event, stage: Stage, step: int) -> list[Entry]:
+    """Return the event and the entrances it causes, absorbed by the stage."""
+    entering = [
+        role
+        for role, part in stage.scenario.roles.items()
+        if part.enters == event.id and role not in stage.present and role not in stage.left
+    ]
+    entries: list[Entry] = []
+    for role in entering:
+        around = [*stage.present]
+        entries.append(
+            {"kind": "entrance", "step": step, "name": role, "text": None, "audience": around}
+        )
+        stage.absorb(entries[-1:])
+    hearers = [r for r in stage.here() if event.audience is None or r in event.audience]
+    happening: Entry = {
+        "kind": "event", "step": step, "name": event.id, "text": one_line(event.text),
+        "audience": hearers,
+    }  # fmt: skip
+    stage.absorb([happening])
+    return [*entries, happening]
+
+
+def _next_phase(stage: Stage, step: int) -> Entry:
+    assert stage.phase_index is not None
+    phase = stage.scenario.phases[stage.phase_index + 1]
+    entry: Entry = {
+        "kind": "phase", "step": step, "name": phase.id,
+        "text": phase.brief and one_line(phase.brief),
+        "audience": stage.here(),
+    }  # fmt: skip
+    stage.absorb([entry])
+    return entry

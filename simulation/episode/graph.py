@@ -1,0 +1,310 @@
+"""The episode graph: cue, act, settle, in as few LangGraph nodes as a scene needs.
+
+A node costs LangGraph more than all our own work in a turn. So the node `turns` runs the three
+functions in order for several turns in a row, as long as one role acts at a time; a step with
+several speakers fans out through `Send` and meets again in `settle`:
+
+    turns -> turns -> ... -> end
+    turns -> act, act, act -> settle -> turns -> ...
+
+Invariant: the state is plain JSON and the log in it is the whole truth about the episode; the
+scene, the model, the budget and the clock come in through the runtime context.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, TypedDict, cast
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+
+from agents.models.health import NO_RESULT
+from simulation.episode.agent_calls import Acted, Caller
+from simulation.episode.budget import BudgetSpent
+from simulation.episode.call import Row, derived_seed
+from simulation.episode.entry import Entry
+from simulation.episode.events import due
+from simulation.episode.scene_state import Stage
+from simulation.episode.stop_rules import Exit, ended
+from simulation.episode.turn_policies import Choice, choose
+
+MAX_FAILURES = 3
+"""Failed acts in a row that end a scene."""
+TURNS_PER_NODE = 8
+"""Turns that one node plays in a row: enough for LangGraph's cost per node to fade."""
+
+
+def extend(old: list[Any], new: list[Any]) -> list[Any]:
+    """Append in place: the log may grow long, and nothing else holds on to its earlier states."""
+    old.extend(new)
+    return old
+
+
+def collect(old: list[Any], new: list[Any] | None) -> list[Any]:
+    """Gather the acts of one step; None clears them."""
+    return [] if new is None else old + new
+
+
+class State(TypedDict):
+    """What an episode has come to, as plain JSON."""
+
+    log: Annotated[list[Entry], extend]
+    calls: Annotated[list[Row], extend]
+    choices: Annotated[list[Row], extend]
+    drafts: Annotated[list[Row], extend]
+    acts: Annotated[list[Row], collect]
+    """Acts of a step with several speakers, until they are settled."""
+    step: int
+    exit: list[str | None] | None
+    """Reason and detail, once the episode has ended."""
+
+
+LISTS = ("log", "calls", "choices", "drafts")
+"""Parts of the state that only grow."""
+EMPTY: dict[str, Any] = {name: [] for name in (*LISTS, "acts")} | {"step": 0, "exit": None}
+"""The state before anything has happened."""
+
+Update = dict[str, Any]
+"""New entries of the log, rows of calls, choices and drafts, and the exit, from a node."""
+
+
+class ActInput(TypedDict):
+    """What `Send` hands to one of several simultaneous speakers."""
+
+    role: str
+    order: int
+
+
+@dataclass(slots=True)
+class Context:
+    """What an episode needs and its state cannot hold."""
+
+    stage: Stage
+    caller: Caller
+    watch: Callable[[Stage, Sequence[Entry]], None] | None
+    began: float
+    """Reading of the clock when the episode began, seconds."""
+    clock: Callable[[], float] = time.monotonic
+    failed_as: str | None = None
+    """In a replay, the recorded reason of an exit after failures in a row."""
+    last: State | None = None
+    """The state at the start of the latest node, for the record of an episode that breaks off."""
+    since: Update = field(default_factory=dict)
+    """What has happened since then."""
+    lengths: dict[str, int] = field(default_factory=dict)
+    """How long the lists of `last` were then; the reducers append to them in place."""
+
+
+Step = Command[str]
+Chooser = Callable[[Stage, Caller, random.Random], Awaitable[Choice]]
+
+
+async def turns(state: State, runtime: Runtime[Context]) -> Step:
+    """Play turns in a row: cue, act, settle while one role acts at a time, or send several off."""
+    context = runtime.context
+    update = begin(context, state)
+    for step in range(state["step"] + 1, state["step"] + 1 + TURNS_PER_NODE):
+        context.caller.step = update["step"] = step
+        roles = await cue(context, update)
+        if len(roles) > 1:
+            goto = [Send("act", {"role": role, "order": n}) for n, role in enumerate(roles)]
+            return Command(update=update, goto=goto)
+        if roles:
+            try:
+                acts = [await act(context, roles[0])]
+            except BudgetSpent as spent:
+                update["exit"] = ["budget", str(spent)]
+            else:
+                await settle(context, state, update, acts)
+        if update["exit"]:
+            update["calls"] += take(context)
+            return Command(update=update, goto=END)
+    return Command(update=update, goto="turns")
+
+
+def begin(context: Context, state: State) -> Update:
+    """Return an empty update for a node, which the context keeps sight of."""
+    context.stage.catch_up(state["log"])
+    context.last = state
+    context.lengths = {name: len(state[name]) for name in LISTS}  # type: ignore[literal-required]
+    context.since = {name: list[Row]() for name in LISTS} | {"exit": None}
+    return context.since
+
+
+async def cue(context: Context, update: Update, choose: Chooser = choose) -> list[str]:
+    """Let events happen and ask the policy who acts next; no roles where the scene has ended."""
+    stage, caller = context.stage, context.caller
+    entries: list[Entry] = []
+    try:
+        ending = await due(stage, caller, caller.step, entries)
+    except BudgetSpent as spent:
+        ending, update["exit"] = None, ["budget", str(spent)]
+    update["log"] += entries
+    if entries and context.watch:
+        context.watch(stage, entries)
+    candidates, policy = stage.candidates(), stage.policy.name
+    if ending:
+        update["exit"] = list(ending)
+    elif not candidates and not update["exit"]:
+        update["exit"] = ["empty-stage", "nobody who is there may act"]
+    if update["exit"]:
+        return []
+    try:
+        rng = random.Random(derived_seed(caller.seed, caller.step, "policy"))
+        choice = await choose(stage, caller, rng)
+    except BudgetSpent as spent:
+        update["exit"] = ["budget", str(spent)]
+        return []
+    row = {
+        "step": caller.step, "policy": policy, "candidates": candidates, "chosen": choice.roles,
+        "bids": choice.bids, "why": choice.why, "fallback": choice.fallback,
+    }  # fmt: skip
+    update["choices"].append(row)
+    return choice.roles
+
+
+async def act(context: Context, role: str) -> Row:
+    """Call the model for one role; the act with the rows of its calls, as plain JSON."""
+    return act_row(role, await context.caller.act(role))
+
+
+def act_row(role: str, acted: Acted) -> Row:
+    """Return an act with the rows of its calls as plain JSON."""
+    done, failure, rows, made_by, drafts = acted
+    return {
+        "role": role, "failure": failure, "rows": rows, "action": done.action if done else None,
+        "text": done.text if done else None, "to": list(done.to) if done else [],
+        "whisper": bool(done and done.whisper), "cut": done.cut if done else None,
+        "made_by": made_by, "drafts": list(drafts),
+    }  # fmt: skip
+
+
+async def act_beside_others(state: ActInput, runtime: Runtime[Context]) -> Update:
+    """Run `act` for one of several simultaneous speakers."""
+    try:
+        done = await act(runtime.context, state["role"])
+    except BudgetSpent as spent:
+        return {"acts": [{"order": state["order"], "spent": str(spent)}]}
+    return {"acts": [done | {"order": state["order"]}]}
+
+
+async def settle_together(state: State, runtime: Runtime[Context]) -> Step:
+    """Settle the acts of a step with several speakers, in the order they were chosen."""
+    context = runtime.context
+    update = begin(context, state) | {"acts": None}
+    acts = sorted(state["acts"], key=lambda one: one["order"])
+    await settle(context, state, update, [one for one in acts if "spent" not in one])
+    spent = next((one["spent"] for one in acts if "spent" in one), None)
+    if spent is not None:
+        update["exit"] = ["budget", spent]
+    return Command(update=update, goto=END if update["exit"] else "turns")
+
+
+async def settle(context: Context, state: State, update: Update, acts: Sequence[Row]) -> None:
+    """Apply the acts, decide who perceived what, and check whether the scene has ended."""
+    stage = context.stage
+    update["calls"] += take(context)
+    entries: list[Entry] = []
+    for number, done in enumerate(acts, start=len(stage.turns) + 1):
+        first = len(state["calls"]) + len(update["calls"]) + 1
+        update["calls"] += done["rows"]
+        update["drafts"] += [_numbered(draft, number, first) for draft in done["drafts"]]
+        call = first + done["made_by"] if done["rows"] else 0
+        entries.append(_entry(stage, context.caller.step, number, done, call))
+    stage.absorb(entries)
+    update["log"] += entries
+    if context.watch:
+        context.watch(stage, entries)
+    try:
+        over = _limit_reached(context) or await ended(stage, context.caller)
+    except BudgetSpent as spent:
+        over = Exit("budget", str(spent))
+    update["calls"] += take(context)
+    update["exit"] = list(over) if over else None
+
+
+def _numbered(draft: Row, turn: int, first: int) -> Row:
+    """Return a draft with its turn, and its calls numbered as in the episode."""
+    judged = draft["critic_call"]
+    return draft | {
+        "turn": turn, "call": first + draft["call"],
+        "critic_call": None if judged is None else first + judged,
+    }  # fmt: skip
+
+
+def _entry(stage: Stage, step: int, number: int, done: Row, call: int) -> Entry:
+    failed, phase = done["action"] is None, stage.phase
+    heard = [] if failed else stage.audience(done["role"], done["to"], done["whisper"])
+    return {
+        "kind": "turn", "step": step, "turn": number, "phase": phase.id if phase else None,
+        "speaker": done["role"], "action": done["action"], "text": done["text"],
+        "addressees": [role for role in done["to"] if role in stage.present],
+        "audience": heard, "whisper": done["whisper"], "failure": done["failure"], "call": call,
+        "cut": done["cut"],
+    }  # fmt: skip
+
+
+def _limit_reached(context: Context) -> Exit | None:
+    limits = context.stage.scenario.limits
+    if limits.tokens is not None and context.caller.tokens >= limits.tokens:
+        return Exit("token-limit", str(limits.tokens))
+    if limits.wall_s is not None and context.clock() - context.began >= limits.wall_s:
+        return Exit("wall-limit", f"{limits.wall_s:g} s")
+    last = [turn["failure"] or "" for turn in context.stage.turns[-MAX_FAILURES:]]
+    return _failed(context, last) if len(last) == MAX_FAILURES and all(last) else None
+
+
+def _failed(context: Context, last: list[str]) -> Exit:
+    """Return whose failures in a row end the scene: a model's only where it is known to work."""
+    faults = [failure for failure in last if failure in NO_RESULT]
+    endpoints = bool(faults) or not context.caller.model_works
+    reason = context.failed_as or ("endpoint-failure" if endpoints else "model-failure")
+    return Exit(reason, (faults or last)[-1] if reason == "endpoint-failure" else last[-1])
+
+
+def take(context: Context) -> list[Row]:
+    """Return the calls that made no act, once."""
+    rows, context.caller.side_rows = context.caller.side_rows, []
+    return rows
+
+
+@cache
+def episode_graph() -> Any:
+    """Return the compiled graph, shared by all episodes."""
+    graph = StateGraph(State, context_schema=Context)
+    graph.add_node("turns", turns, destinations=("turns", "act", END))
+    graph.add_node("act", act_beside_others, input_schema=ActInput)
+    graph.add_node("settle", settle_together, destinations=("turns", END))
+    graph.add_edge(START, "turns")
+    graph.add_edge("act", "settle")
+    return graph.compile()
+
+
+async def play(context: Context, start: State | None = None) -> State:
+    """Play an episode to its end, from the beginning or from a state; return the last state."""
+    bound = 4 * context.stage.scenario.limits.turns + 100
+    state: State = await episode_graph().ainvoke(
+        start or at_first(), {"recursion_limit": bound}, context=context
+    )
+    return state
+
+
+def at_first() -> State:
+    """Return the state before anything has happened, with lists of its own."""
+    return cast(State, EMPTY | {name: list[Row]() for name in (*LISTS, "acts")})
+
+
+def broken_off(context: Context, reason: str, detail: str) -> State:
+    """Return the state of an episode that an exception ended, with all that had happened."""
+    last: Any = context.last or EMPTY
+    since, kept = context.since, context.lengths
+    state: Any = {name: [*last[name][: kept.get(name)], *since.get(name, ())] for name in LISTS}
+    state["calls"] += take(context)
+    state |= {"acts": [], "step": last["step"], "exit": [reason, detail]}
+    return cast(State, state)

@@ -1,0 +1,301 @@
+"""The stage: who is there, what phase it is, who perceived what; all of it derived from an
+episode's log.
+
+Invariant: a stage is a function of its scene and the log's entries in order, so replaying a stored
+log rebuilds every prompt that was ever made from it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import networkx as nx
+
+from agents.actor import Actor, Cue, Hearing, ReplyForm, new_actor
+from agents.role_view import Conditioning, display_names, role_view
+from agents.template import load_template
+from scenarios.culture import Culture
+from scenarios.persona import Persona
+from scenarios.placeholder import filled
+from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
+from scenarios.statement import Sought, stance
+from simulation.episode.entry import Entry, said, words
+
+NEAR_COPY = 0.8
+"""Share of a turn's words that must stand in one earlier turn for it to count as a copy."""
+COMPARED_TURNS = 30
+"""How many earlier turns a turn is compared with."""
+
+
+class Stated(NamedTuple):
+    """A turn that says something of the phrases that were looked for."""
+
+    turn: Entry
+    yes: bool
+    """Whether it says that it is so; otherwise it says that it is not."""
+
+
+class _PublicLine(NamedTuple):
+    """A line that everyone who was there could perceive."""
+
+    text: str
+    turns: int
+    """Number of its turn; of what happened, of the turn that follows."""
+    perceived: frozenset[str]
+
+
+class Stage:
+    """What is derived from the log of one episode, and the actors' memories of it."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        cast: Mapping[str, Persona],
+        cultures: Mapping[str, Culture],
+        language: str,
+        form: ReplyForm,
+        conditioning: Conditioning,
+        told: Mapping[str, Culture] | None = None,
+    ) -> None:
+        """`told` has the culture of those roles that are told of another than their persona's."""
+        self.names = display_names(cast)
+        scenario = filled(scenario, self.names)
+        written_here = {person.id for person in scenario.personas}
+        cast = {
+            part: filled(person, self.names) if person.id in written_here else person
+            for part, person in cast.items()
+        }
+        self.scenario, self.cast, self.form, self.language = scenario, cast, form, language
+        self.ties: nx.DiGraph[str] = scenario.graph()
+        self.template = load_template(form)
+        self.actors: dict[str, Actor] = {}
+        for role in scenario.roles:
+            own = cast[role].culture
+            known = {own: told[role]} if told and role in told else cultures
+            view = role_view(scenario, cast, known, role, language, conditioning)
+            self.actors[role] = new_actor(form, role, view)
+        self.present = [role for role, part in scenario.roles.items() if part.enters is None]
+        self.left: list[str] = []
+        self.happened: list[str] = []
+        """Ids of events that have happened, once for each time."""
+        self.happened_at: dict[str, int] = {}
+        """Event to the number of turns when it last happened."""
+        self.phase_index = -1 if scenario.phases else None
+        self.phase_began = 0
+        """Number of the last turn before the phase began."""
+        self.rounds = 0
+        """Rounds within the phase: all who may act and are there have acted."""
+        self._acted: set[str] = set()
+        """Roles that have acted in the round."""
+        self.turns: list[Entry] = []
+        self.quiet = 0
+        """Acts in a row without a spoken word."""
+        self.last_act = dict.fromkeys(scenario.roles, 0)
+        """Role to the number of its last turn, 0 for none."""
+        self._public: list[_PublicLine] = []
+        self.copies = 0
+        """Turns in a row that were empty or near-copies of earlier ones, for staleness rules."""
+        self._recent: deque[frozenset[str]] = deque(maxlen=COMPARED_TURNS)
+        self._saying: dict[str, tuple[int, list[Entry]]] = {}
+        self._stances: dict[Sought, tuple[int, list[Stated]]] = {}
+        self._cursor = 0
+
+    @property
+    def phase(self) -> Phase | None:
+        """The current phase, or None in a scenario without phases."""
+        return None if self.phase_index is None else self.scenario.phases[max(self.phase_index, 0)]
+
+    @property
+    def in_last_phase(self) -> bool:
+        """Whether the current phase is the last one."""
+        return self.phase_index is not None and self.phase_index + 1 == len(self.scenario.phases)
+
+    def phase_over(self) -> bool:
+        """Tell whether the turns, the rounds or an event have ended the phase."""
+        until = self.phase.until if self.phase else None
+        if until is None:
+            return False
+        turns = until.turns is not None and len(self.turns) - self.phase_began >= until.turns
+        rounds = until.rounds is not None and self.rounds >= until.rounds
+        return turns or rounds or until.event in self.happened
+
+    @property
+    def policy(self) -> Policy:
+        """The turn policy in force."""
+        return (self.phase and self.phase.policy) or self.scenario.policy
+
+    @property
+    def acts(self) -> tuple[str, ...]:
+        """Acts allowed now."""
+        return self.phase.acts if self.phase else ACTIONS
+
+    @property
+    def turns_left(self) -> int:
+        """Turns until the limit."""
+        return self.scenario.limits.turns - len(self.turns)
+
+    def here(self) -> list[str]:
+        """Return the roles that are there, in the order of the scenario file."""
+        return [role for role in self.scenario.roles if role in self.present]
+
+    def candidates(self) -> list[str]:
+        """Return the roles that may act now, in the order of the scenario file."""
+        may = self.phase.who if self.phase else None
+        return [role for role in self.here() if may is None or role in may]
+
+    def opener(self) -> str | None:
+        """Return the role that opens the phase, where it is there, may act and nobody has yet."""
+        if len(self.turns) > self.phase_began or self.scenario.opens not in self.candidates():
+            return None
+        return self.scenario.opens
+
+    def cue(self, role: str) -> Cue:
+        """Return what a role whose turn it is now is told."""
+        present = tuple(self.names[other] for other in self.here())
+        hearers = self.hearers(role)
+        hearing: Hearing = "all" if len(hearers) >= len(present) - 1 else "some"
+        if self._hears == "addressees" and hearers:
+            hearing = "addressed"
+        elif not hearers and len(present) > 1:
+            hearing = "nobody"
+        names = tuple(self.names[other] for other in hearers)
+        return Cue(self.turns_left, self.acts, present, hearing, names)
+
+    @property
+    def _hears(self) -> str | tuple[str, ...]:
+        return self.phase.hears if self.phase else "all"
+
+    def hearers(self, speaker: str) -> list[str]:
+        """Return who can perceive an act, in the order of the scenario file."""
+        hears, around = self._hears, [role for role in self.here() if role != speaker]
+        if self.policy.name == "network":
+            around = [role for role in around if self.ties.has_edge(speaker, role)]
+        if hears == "actors":
+            hears = tuple(self.candidates())
+        if isinstance(hears, tuple):
+            return [role for role in around if role in hears]
+        return [] if hears == "nobody" else around
+
+    def audience(self, speaker: str, addressees: Sequence[str], whisper: bool) -> list[str]:
+        """Return who perceives an act, in the order of the scenario file.
+
+        A whisper narrows what the phase lets others hear, and never widens it.
+        """
+        around = self.hearers(speaker)
+        if whisper or self._hears == "addressees":
+            return [role for role in around if role in addressees]
+        return around
+
+    def turns_saying(self, phrase: str) -> list[Entry]:
+        """Return the turns that hold the words of a phrase; each turn is searched once."""
+        seen, found = self._saying.get(phrase, (0, []))
+        found += [turn for turn in self.turns[seen:] if said(phrase, turn)]
+        self._saying[phrase] = (len(self.turns), found)
+        return found
+
+    def statements(self, sought: Sought, since: int = 0) -> list[Stated]:
+        """Return what turns after a number say of phrases, in order; each turn is read once."""
+        seen, found = self._stances.get(sought, (0, []))
+        for turn in self.turns[seen:]:
+            if turn["text"] and turn["action"] in ("speak", "leave"):
+                says = stance(turn["text"], sought, self._spoken_by(turn["speaker"]))
+                found += [] if says is None else [Stated(turn, says)]
+        self._stances[sought] = (len(self.turns), found)
+        return [one for one in found if one.turn["turn"] > since]
+
+    def _spoken_by(self, role: str) -> str:
+        return self.scenario.roles[role].language or self.language
+
+    def public_lines(self, since: int = 0, role: str | None = None) -> list[str]:
+        """Return the lines that everyone who was there could perceive, after a number of turns;
+        with a role, only those that it perceived.
+        """
+        return [
+            line.text for line in self._public
+            if line.turns > since and (role is None or role in line.perceived)
+        ]  # fmt: skip
+
+    def catch_up(self, log: Sequence[Entry]) -> None:
+        """Absorb the entries that were added to the log since the last time."""
+        if self._cursor < len(log):
+            self.absorb(log[self._cursor :])
+
+    def absorb(self, entries: Iterable[Entry]) -> None:
+        """Take in new entries in order; the turns of one step are taken together."""
+        for _, group in groupby(entries, key=lambda e: (e["kind"] == "turn", e["step"])):
+            batch = list(group)
+            self._cursor += len(batch)
+            if batch[0]["kind"] == "turn":
+                self._absorb_turns(batch)
+            else:
+                for entry in batch:
+                    self._absorb_happening(entry)
+
+    def _absorb_turns(self, batch: Sequence[Entry]) -> None:
+        lines = []
+        for entry in batch:
+            if entry["action"] is not None:
+                spoken = self._spoken(entry)
+                line = self.template.line(spoken)
+                self.actors[entry["speaker"]].acted(self.cue(entry["speaker"]), spoken, line)
+                lines.append((entry, line))
+        for entry, line in lines:
+            for role in entry["audience"]:
+                self.actors[role].perceive(line)
+            self._note_public(line, {entry["speaker"], *entry["audience"]}, entry["turn"])
+        for entry in batch:
+            self._count(entry)
+        self._acted |= {entry["speaker"] for entry in batch}
+        if self._acted >= set(self.candidates()):
+            self.rounds, self._acted = self.rounds + 1, set()
+
+    def _note_public(self, line: str, perceived: set[str], turns: int) -> None:
+        if perceived >= set(self.present):
+            self._public.append(_PublicLine(line, turns, frozenset(perceived)))
+
+    def _count(self, entry: Entry) -> None:
+        self.turns.append(entry)
+        self.last_act[entry["speaker"]] = entry["turn"]
+        new = words(entry)
+        is_copy = any(len(new & old) >= NEAR_COPY * len(new) for old in self._recent)
+        self.copies = self.copies + 1 if not new or is_copy else 0
+        self._recent.append(new)
+        self.quiet = 0 if entry["action"] == "speak" else self.quiet + 1
+        if entry["action"] == "leave":
+            self.present.remove(entry["speaker"])
+            self.left.append(entry["speaker"])
+
+    def _absorb_happening(self, entry: Entry) -> None:
+        if entry["kind"] == "event":
+            self.happened.append(entry["name"])
+            self.happened_at[entry["name"]] = len(self.turns)
+        elif entry["kind"] == "phase":
+            assert self.phase_index is not None
+            self.phase_index += 1
+            self.phase_began = len(self.turns)
+            self.rounds, self._acted = 0, set()
+        else:
+            self.present.append(entry["name"])
+        if entry["text"] is None and entry["kind"] != "entrance":
+            return
+        shown = {"kind": entry["kind"], "text": entry["text"]}
+        if entry["kind"] == "entrance":
+            shown["name"] = self.names[entry["name"]]
+        line = self.template.line(shown)
+        for role in entry["audience"]:
+            self.actors[role].perceive(line)
+        self._note_public(line, {*entry["audience"]}, len(self.turns) + 1)
+
+    def _spoken(self, entry: Entry) -> dict[str, Any]:
+        """Return a turn as the prompt templates see it: names in place of roles."""
+        return {
+            "kind": "turn",
+            "name": self.names[entry["speaker"]],
+            "action": entry["action"],
+            "text": entry["text"],
+            "to": [self.names[role] for role in entry["addressees"]],
+            "whisper": entry["whisper"],
+        }

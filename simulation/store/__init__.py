@@ -1,0 +1,1 @@
+"""The log of a run: the DuckDB store, its writer and readers, shards, snapshots and salvage."""

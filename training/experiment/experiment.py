@@ -1,0 +1,143 @@
+"""What all experiments have in common: which cultures, which model, how it is trained and asked.
+
+Invariant: each part is validated by the configuration it becomes, before anything is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import Field, field_validator
+
+from eval.config import EvalConfig, ModelRef, parse_eval_config
+from folkways.errors import UserError, unknown_name
+from folkways.settings import Section, read_settings, validated
+from scenarios.culture import load_culture
+from training.experiment.arm import Arm
+from training.finetune.config import TrainConfig, parse_train_config
+
+CORPORA, ADAPTERS = "corpora", "adapters"
+"""Folders in that of the experiment."""
+ENGINES = ("vllm", "hf")
+
+
+class Study(Section):
+    """An experiment."""
+
+    known_arms: ClassVar[Mapping[str, Arm]] = {}
+    own: ClassVar[Mapping[str, Sequence[str]]] = {
+        "training": ("name", "model", "corpus", "adapters", "cultures", "out"),
+        "evaluation": ("name", "cultures", "models", "out"),
+    }
+    """Fields of the parts that the experiment sets itself."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)
+    """Name of the experiment and of its folder."""
+    cultures: tuple[str, ...] = Field(min_length=1)
+    """Cultures that are learned, ISO 3166 alpha-3."""
+    held_out: tuple[str, ...] = ()
+    """Cultures that are asked and never trained on."""
+    model: str = "embedded"
+    """The model that is adapted: embedded, a folder, or a hub id."""
+    engine: str = "vllm"
+    """What asks it: vllm or hf."""
+    engine_options: dict[str, Any] = Field(default_factory=dict)
+    """Options of that engine."""
+    arms: tuple[str, ...] = ()
+    """What is compared; empty: all of docs/experiments.md. The main arm is always there."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """As in the configuration of a training: preset, lora, optimisation, seed."""
+    evaluation: dict[str, Any] = Field(default_factory=dict)
+    """As in the configuration of an evaluation: items, methods, people, read-outs and so on."""
+    out: str = "runs"
+    """Folder in which the experiment's folder is made."""
+
+    @field_validator("cultures", "held_out")
+    @classmethod
+    def _known_cultures(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            load_culture(name)
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arms(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in cls.known_arms:
+                raise unknown_name("arm", name, cls.known_arms)
+        return names
+
+    @field_validator("engine")
+    @classmethod
+    def _known_engine(cls, name: str) -> str:
+        if name not in ENGINES:
+            raise unknown_name("engine", name, ENGINES)
+        return name
+
+    @property
+    def main(self) -> str:
+        """The arm that the others are controls of, the first there is."""
+        return next(iter(self.known_arms))
+
+    @property
+    def chosen_arms(self) -> dict[str, Arm]:
+        """The arms to be compared, in their order."""
+        return {
+            name: arm
+            for name, arm in self.known_arms.items()
+            if not self.arms or name in self.arms or name == self.main
+        }
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the experiment, which holds its store."""
+        return Path(self.out) / self.name
+
+    def train_config(self, name: str, corpus: Path, adapters: str, culture: str) -> TrainConfig:
+        """Return the configuration of one adapter's training."""
+        given = self.training | {
+            "name": name, "model": self.model, "corpus": str(corpus), "adapters": adapters,
+            "out": str(self.folder / ADAPTERS),
+        }  # fmt: skip
+        if adapters != "joint":
+            given["cultures"] = [culture]
+        return parse_train_config(given, f"{self.name}: training")
+
+    def eval_config(self, models: Sequence[ModelRef]) -> EvalConfig:
+        """Return the configuration of the evaluation of some models."""
+        given: dict[str, Any] = {"methods": ["culture"], "readouts": ["logprobs", "text"]}
+        given |= self.evaluation | {
+            "name": f"{self.name}-evaluation",
+            "cultures": [*self.cultures, *self.held_out],
+            "models": [model.model_dump() for model in models],
+            "out": self.out,
+        }
+        return parse_eval_config(given, f"{self.name}: evaluation")
+
+    def require_sound(self, where: str) -> None:
+        """Raise UserError for a part that is no configuration, or sets what is not its own."""
+        shared = {*self.cultures} & {*self.held_out}
+        if shared:
+            raise UserError(f"{where}: {', '.join(sorted(shared))} cannot be learned and held out")
+        for part, keys in self.own.items():
+            for key in keys:
+                if key in getattr(self, part):
+                    raise UserError(f"{where}: {part}.{key} is the experiment's own; leave it out")
+        self.train_config("x", Path("x"), "joint", "")
+        self.eval_config([ModelRef(name="embedded")])
+
+
+S = TypeVar("S", bound=Study)
+
+
+def load_study(kind: type[S], path: Path, overrides: Sequence[str] = ()) -> S:
+    """Read the configuration of an experiment, every part of it checked.
+
+    Raises UserError naming the file, the field, the value and what is allowed.
+    """
+    about = "an experiment is a mapping, such as `cultures: [DEU, MEX]`"
+    config = validated(kind, read_settings(path, overrides, about), str(path))
+    config.require_sound(str(path))
+    return config
