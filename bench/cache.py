@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from agents.models.base import Message, Model, Sampling
 from agents.models.cache import CachedModel, recall
 from agents.models.fake import FakeModel
-from agents.models.response_store import Responses
+from agents.models.response_store import ResponseStore
 
 CALLERS = 1000
 REPLY = "words " * 50
@@ -54,7 +54,7 @@ async def measure(file: Path, calls: int) -> None:
     fake = FakeModel(reply=lambda *_: REPLY)
     print(f"without a cache  {await cpu_ms(fake, calls, ask):.3f} ms of CPU a call")
     for what in ("asked and kept", "from the cache"):
-        responses = Responses(file)
+        responses = ResponseStore(file)
         model = CachedModel("fake", {}, responses, fake)
         print(f"{what:<16} {await cpu_ms(model, calls, ask):.3f} ms of CPU a call")
         await responses.close()

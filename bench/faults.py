@@ -260,7 +260,7 @@ def jumping(path: Path) -> None:
     from folkways.clock import utc_now
     from simulation.config import load_config
     from simulation.episode.budget import Budget
-    from simulation.execution.model_manager import Engines
+    from simulation.execution.model_manager import ModelManager
     from simulation.execution.progress import Progress
     from simulation.plan import make_plan
     from simulation.runner import Runner
@@ -281,7 +281,7 @@ def jumping(path: Path) -> None:
     clock: Callable[[], float] = lambda: real() + ahead()  # noqa: E731
     time.time = clock
     budget = Budget(plan.config.budget, time.monotonic)
-    runner = Runner(plan, Engines(), folder, progress, utc, budget)
+    runner = Runner(plan, ModelManager(), folder, progress, utc, budget)
     print(asyncio.run(runner.run()))
 
 

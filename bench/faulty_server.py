@@ -33,9 +33,7 @@ FAULTS = (
 class Endpoints:
     """All endpoints, with one journal."""
 
-    def __init__(
-        self, rate: float, latency_s: float, seed: int, slots: int, quota: int
-    ) -> None:
+    def __init__(self, rate: float, latency_s: float, seed: int, slots: int, quota: int) -> None:
         self.slots, self.quota = asyncio.Semaphore(slots), quota
         self.rate, self.latency_s, self.seed = rate, latency_s, seed
         self.journal: list[dict[str, Any]] = []

@@ -35,10 +35,10 @@ from agents.models.weights import embedded_folder
 from folkways.clock import utc_now
 from simulation.config import RunConfig
 from simulation.episode.budget import Budget, BudgetConfig
-from simulation.execution.model_manager import Engines
+from simulation.execution.model_manager import ModelManager
 from simulation.plan import make_plan
 from simulation.review.calibration import configuration, fill_store
-from simulation.review.stage import Stage, run_critique, run_labels
+from simulation.review.stage import ReviewContext, run_critique, run_labels
 from simulation.review.task import Bounds, Player
 from simulation.review_settings import CritiqueConfig, LabelConfig
 from simulation.run import launch
@@ -93,9 +93,9 @@ async def review(run: Path, name: str, episodes: int, what: str) -> dict[str, An
     """Critique or label, and return tokens, seconds, the prefix-cache hit rate and the requests."""
     model = Overheard(open_model(MODEL, {"max_num_seqs": SEQUENCES}))
     await model.model.start()
-    engines = Engines()
+    engines = ModelManager()
     engines.lend_as(MODEL, model)
-    stage = Stage(
+    stage = ReviewContext(
         run, name, Player(MODEL, {}), engines, Bounds(SEQUENCES, episodes),
         Budget(BudgetConfig(), time.monotonic), utc_now, quiet=True,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from eval.survey.method import METHODS, Method, method
 from eval.survey.order import Orders
 from eval.survey.voice import languages
 from folkways.errors import UserError, unknown_name
-from folkways.settings import ModelName, Section, read_settings, validated
+from folkways.settings import ModelName, Settings, read_settings, validated
 from simulation.config import config_hash
 from simulation.episode.budget import BudgetConfig
 from simulation.execution.model_manager import CacheConfig
@@ -28,7 +28,7 @@ Style = Literal["country", "story", "bullets", "interview"]
 Readout = Literal["logprobs", "text"]
 
 
-class ModelPart(Section):
+class ModelPart(Settings):
     """What stands for a model in one culture."""
 
     name: ModelName | None = None
@@ -37,7 +37,7 @@ class ModelPart(Section):
     """Options of the engine, over those of the model."""
 
 
-class ModelRef(Section):
+class ModelRef(Settings):
     """A model to be asked."""
 
     name: ModelName
@@ -69,7 +69,7 @@ class ModelRef(Section):
         return [(tuple(cultures), one) for cultures, one in found.values()]
 
 
-class EvalConfig(Section):
+class EvalConfig(Settings):
     """An evaluation."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

@@ -28,8 +28,8 @@ from folkways.errors import UserError
 from folkways.event_loop import run_to_end
 from simulation.episode.budget import Budget
 from simulation.execution.ending import unanswered
-from simulation.execution.executor import Incomplete, hire
-from simulation.execution.model_manager import Engines
+from simulation.execution.executor import Incomplete, make_executor
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.placement import Cluster, recover_shards
 from simulation.execution.progress import Progress
 from simulation.execution.task import Tools
@@ -64,7 +64,7 @@ def evaluate(
         forecast(config)  # what cannot be asked settles nothing
         if config.cache.mode != "replay-strict":
             for seats in seats_by_engine(config.models):
-                open_engine(Engines(), seats)
+                open_engine(ModelManager(), seats)
     if fresh and run.exists():
         set_aside(run)
     run.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ async def _ask_all(work: _Work) -> str:
     config = work.planner.config
     responses, unfinished = config.cache.opened(Path(config.out)), None
     for seats in seats_by_engine(config.models):
-        engines = Engines(responses)
+        engines = ModelManager(responses)
         try:
             reason = await _ask(work, seats, engines)
         except Incomplete as error:
@@ -198,7 +198,7 @@ async def _ask_all(work: _Work) -> str:
     return "done"
 
 
-async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
+async def _ask(work: _Work, seats: Sequence[Seat], engines: ModelManager) -> str:
     """Ask the models of one engine everything that is open."""
     planner, store, config = work.planner, work.store, work.planner.config
     chosen = [planner.conditions(seat.ref) for seat in seats]
@@ -213,8 +213,8 @@ async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
         chosen = [_as_texts(some) for some in chosen]
         todo, counts = open_sheets(store, planner, seats, chosen)
     tools = Tools(engines, work.budget, utc_now, progress)
-    job = Surveying(config, seats, work.stage)
-    crew = hire(job, tools, store, progress, config.concurrency, work.cluster)
+    task = Surveying(config, seats, work.stage)
+    executor = make_executor(task, tools, store, progress, config.concurrency, work.cluster)
     _add_conditions(store, planner, list(chain(*chosen)))
     progress.total, progress.already = len(todo), counts
     started = utc_now()
@@ -223,14 +223,14 @@ async def _ask(work: _Work, seats: Sequence[Seat], engines: Engines) -> str:
         told = config.model_dump(mode="json") | {"model": called}
         if isinstance(engine.engine, Caching) and engine.started:
             told["prefix_cache"] = engine.engine.prefix_cache()._asdict()
-        row = crew.launch_row(config.name, work.stage, started, utc_now(), reason, told)
+        row = executor.launch_row(config.name, work.stage, started, utc_now(), reason, told)
         store.add("launches", row)
 
     def missing() -> str | None:
         left = unanswered_questions(store, list(chain(*chosen)))
         return unanswered(store.path.parent, left)
 
-    return await crew.run(with_tries(store, todo), len(todo), ended, missing)
+    return await executor.run(with_tries(store, todo), len(todo), ended, missing)
 
 
 def _as_texts(chosen: Sequence[Condition]) -> list[Condition]:

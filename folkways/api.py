@@ -112,9 +112,7 @@ def train(
     return fit(load_train_config(Path(config), list(override)), fresh=fresh, quiet=quiet)
 
 
-def experiment(
-    kind: str, config: Place, *, override: Override = (), quiet: bool = False
-) -> Path:
+def experiment(kind: str, config: Place, *, override: Override = (), quiet: bool = False) -> Path:
     """Run a whole study, `clca` or `culturespa`, each stage in a process of its own; return its
     folder. Raises UserError for a faulty configuration, and where a stage ends early."""
     from training.experiment.config import load_clca

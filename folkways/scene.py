@@ -20,7 +20,7 @@ from scenarios.parsing.problem import Problem
 from simulation.display.live import entry_text, heard_by_some
 from simulation.display.transcript import load_transcript, render_page, render_text
 from simulation.episode.entry import Entry
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.rehearsal import rehearse
 from simulation.store.reader import find_episode, open_reader
 from simulation.store.scenarios import as_stored
@@ -130,7 +130,7 @@ class Scenario:
         log: list[Entry] = []
         names: dict[str, str] = {}
 
-        def watch(stage: Stage, entries: Sequence[Entry]) -> None:
+        def watch(stage: SceneState, entries: Sequence[Entry]) -> None:
             log.extend(entries)
             names.update(stage.names)
 

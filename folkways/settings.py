@@ -23,7 +23,7 @@ from scenarios.parsing.validation import parse_source
 from scenarios.parsing.yaml_file import Source, load_yaml
 
 
-class Section(BaseModel):
+class Settings(BaseModel):
     """A part of a configuration: unknown keys are refused and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,24 +31,24 @@ class Section(BaseModel):
 
 ModelName = Annotated[str, AfterValidator(whole_name)]
 """The name of a model in a configuration, a short one made whole."""
-S = TypeVar("S", bound=Section)
+S = TypeVar("S", bound=Settings)
 
 
-class Settings(dict[str, Any]):
+class PlacedSettings(dict[str, Any]):
     """The values of a file with overrides applied; it knows where each value stands."""
 
     source: Source
     overridden: frozenset[Keys] = frozenset()
     """Keys whose values stand on the command line."""
 
-    def with_values(self, values: Mapping[str, Any]) -> Settings:
+    def with_values(self, values: Mapping[str, Any]) -> PlacedSettings:
         """Return other values that stand in the same places."""
-        other = Settings(values)
+        other = PlacedSettings(values)
         other.source, other.overridden = self.source, self.overridden
         return other
 
 
-def read_settings(path: Path, overrides: Sequence[str], about: str) -> Settings:
+def read_settings(path: Path, overrides: Sequence[str], about: str) -> PlacedSettings:
     """Return the values of a YAML file with overrides `key.sub=value` applied, not yet validated.
 
     The name is that of the file unless it says otherwise. `about` says what the file should be, for
@@ -58,7 +58,7 @@ def read_settings(path: Path, overrides: Sequence[str], about: str) -> Settings:
     look_beside(path, trusted=True)
     if not isinstance(source.data, dict):
         raise UserError(f"{path}: {about}")
-    data = Settings({"name": path.stem} | source.data)
+    data = PlacedSettings({"name": path.stem} | source.data)
     for override in overrides:
         apply_override(data, override)
     add_own_cultures(data, path)
@@ -103,7 +103,7 @@ def validated(kind: type[S], data: Mapping[str, Any], where: str = "") -> S:
     line and column where the values come from a file; and for a key or a password among them.
     """
     refuse_secrets(data, where)
-    placed = data if isinstance(data, Settings) else None
+    placed = data if isinstance(data, PlacedSettings) else None
     source = placed.source if placed else Source(where, None, {(): Position(1, 1)}, {})
     value, problems, _ = parse_source(replace(source, data=dict(data)), kind)
     if value is not None:
@@ -111,7 +111,7 @@ def validated(kind: type[S], data: Mapping[str, Any], where: str = "") -> S:
     raise UserError(redacted("\n".join(_told(one, where, placed) for one in problems)))
 
 
-def _told(problem: Problem, where: str, placed: Settings | None) -> str:
+def _told(problem: Problem, where: str, placed: PlacedSettings | None) -> str:
     overridden = placed.overridden if placed else ()
     if placed and not any(problem.path[: len(keys)] == keys for keys in overridden):
         return problem.render(where)

@@ -23,7 +23,7 @@ from agents.models.base import (
 )
 from agents.role_view import Conditioning
 from folkways.secrets import redacted
-from folkways.settings import ModelName, Section, read_settings, validated
+from folkways.settings import ModelName, Settings, read_settings, validated
 from scenarios.scenario import Limits
 from simulation.episode.budget import BudgetConfig
 from simulation.episode.draft_critic import DraftCritic, InLoopConfig
@@ -31,7 +31,7 @@ from simulation.execution.model_manager import CacheConfig
 from simulation.review_settings import CritiqueConfig, LabelConfig
 
 
-class ModelConfig(Section):
+class ModelConfig(Settings):
     """The model and how its tokens are drawn."""
 
     name: ModelName = Field(default="embedded", validate_default=True)
@@ -60,7 +60,7 @@ class ModelConfig(Section):
         )
 
 
-class CastConfig(Section):
+class CastConfig(Settings):
     """Who may be cast."""
 
     source: Literal["authored", "sampled"] = "authored"
@@ -73,7 +73,7 @@ class CastConfig(Section):
     """Sampled personas per culture."""
 
 
-class RunConfig(Section):
+class RunConfig(Settings):
     """A run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

@@ -15,7 +15,7 @@ from agents.models.context import context_length
 from scenarios.casting import cast_scenario
 from scenarios.scenario import Scenario
 from simulation.episode.episode import Episode
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.plan import Plan
 
 CHARACTERS_PER_TOKEN = 4
@@ -84,7 +84,7 @@ def _headers(plan: Plan, episode: Episode) -> list[int]:
     """Return how many characters each role's first prompt has."""
     rng = random.Random(episode.seed)
     cast = cast_scenario(episode.scenario, episode.culture_id, plan.personas, rng)
-    stage = Stage(
+    stage = SceneState(
         episode.scenario, cast, plan.cultures, episode.language, plan.form,
         plan.config.conditioning,
     )  # fmt: skip

@@ -25,12 +25,12 @@ from simulation.episode.agent_calls import CallSettings
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, Episode, play_episode
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.episode.turn_policies import require_policies
 from simulation.plan import people_for, require_sound
 from simulation.store.record import Record
 
-Watch = Callable[[Stage, Sequence[Entry]], None]
+Watch = Callable[[SceneState, Sequence[Entry]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,10 @@ class Rehearsal:
     seed: int
     form: ReplyForm
 
-    def stage(self) -> Stage:
+    def stage(self) -> SceneState:
         """Return the scene before anybody has acted."""
-        cast = cast_scenario(
-            self.scenario, self.culture_id, self.people, random.Random(self.seed)
-        )
-        return Stage(
+        cast = cast_scenario(self.scenario, self.culture_id, self.people, random.Random(self.seed))
+        return SceneState(
             self.scenario, cast, load_cultures(), self.scenario.language, self.form,
             self.config.conditioning,
         )  # fmt: skip

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from agents.critics.critic import CRITICS
 from agents.models.base import Sampling
-from folkways.settings import ModelName, Section
+from folkways.settings import ModelName, Settings
 
 
-class JudgeSettings(Section):
+class JudgeSettings(Settings):
     """What critics and labeller have in common."""
 
     options: dict[str, Any] = Field(default_factory=dict)

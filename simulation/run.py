@@ -22,13 +22,13 @@ from folkways.provenance import commit, versions
 from simulation.config import differences, shaping
 from simulation.episode.budget import Budget
 from simulation.execution.executor import Incomplete
-from simulation.execution.model_manager import Engines
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.placement import Cluster, recover_shards
 from simulation.execution.progress import Progress
 from simulation.execution.task import Tools
 from simulation.plan import Plan
 from simulation.review.stage import (
-    Stage,
+    ReviewContext,
     has_candidates,
     prepare,
     run_critique,
@@ -63,9 +63,9 @@ async def alaunch(
     """Do what `launch` does in a running event loop."""
     config = plan.config
     run = Path(config.out) / config.name
-    engines = Engines(config.cache.opened(Path(config.out)))
+    engines = ModelManager(config.cache.opened(Path(config.out)))
     budget, progress = Budget(config.budget, time.monotonic), Progress(quiet)
-    review = Stage(
+    review = ReviewContext(
         run, config.name, Player(config.model.name, config.model.options), engines,
         Bounds(config.concurrency), budget, utc_now, quiet, cluster,
     )  # fmt: skip
@@ -89,7 +89,7 @@ async def alaunch(
 
 
 async def _stages(
-    plan: Plan, review: Stage, progress: Progress, limit: int | None, retry: bool
+    plan: Plan, review: ReviewContext, progress: Progress, limit: int | None, retry: bool
 ) -> str:
     """Play, then critique and label if the configuration says so; return why it ended."""
     unfinished: Incomplete | None = None

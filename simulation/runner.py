@@ -15,8 +15,8 @@ from simulation.config import draft_critic
 from simulation.episode.agent_calls import CallSettings
 from simulation.episode.budget import Budget
 from simulation.episode.episode import Conditions, Episode, play_episode
-from simulation.execution.executor import Emit, Opened, hire
-from simulation.execution.model_manager import Engines
+from simulation.execution.executor import Emit, Opened, make_executor
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.placement import Cluster
 from simulation.execution.progress import Progress
 from simulation.execution.retry import endings, unfinished
@@ -27,7 +27,7 @@ from simulation.store.writer import Store
 
 @dataclass(frozen=True, slots=True)
 class Playing:
-    """The job of playing a plan's episodes."""
+    """The task of playing a plan's episodes."""
 
     plan: Plan
     stage: str = "run"
@@ -66,20 +66,22 @@ class Runner:
     """One launch of a run: from the first unplayed episode until done, drained or out of budget."""
 
     def __init__(
-        self, plan: Plan, engines: Engines, run: Path, progress: Progress,
+        self, plan: Plan, engines: ModelManager, run: Path, progress: Progress,
         utc: Callable[[], datetime], budget: Budget, cluster: Cluster | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.progress, self.utc = plan, progress, utc
         self.store = Store(run)
         tools = Tools(engines, budget, utc, progress)
         concurrency = plan.config.concurrency
-        self.crew = hire(Playing(plan), tools, self.store, progress, concurrency, cluster)
+        self.executor = make_executor(
+            Playing(plan), tools, self.store, progress, concurrency, cluster
+        )
 
     async def run(self, limit: int | None = None, retry: bool = False) -> str:
         """Play what is not done yet, `limit` episodes at most, and return why the launch ended.
 
         done, limit, drained, or the budget that ran out. `retry` also plays what has failed too
-        often. Raises as `Crew.run` does.
+        often. Raises as `Executor.run` does.
         """
         started = self.utc()
         todo, self.progress.total, left_out = self._todo(limit, retry)
@@ -88,10 +90,10 @@ class Runner:
         def ended(reason: str) -> None:
             reason = "limit" if reason == "done" and left_out else reason
             name = self.plan.config.name
-            row = self.crew.launch_row(name, "run", started, self.utc(), reason)
+            row = self.executor.launch_row(name, "run", started, self.utc(), reason)
             self.store.add("launches", row)
 
-        reason = await self.crew.run(
+        reason = await self.executor.run(
             iter(todo), len(todo), ended, lambda: unfinished(self.store, hashes)
         )
         return "limit" if reason == "done" and left_out else reason

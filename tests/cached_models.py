@@ -13,7 +13,7 @@ from typing import Any
 from agents.models.base import CallFailed, Completion, Model, Prompt, Sampling
 from agents.models.cache import CachedModel
 from agents.models.fake import FakeModel
-from agents.models.response_store import Responses
+from agents.models.response_store import ResponseStore
 
 COUNTS: Counter[str] = Counter()
 """What the models of `counted` were asked: start, close, complete, score."""
@@ -68,7 +68,7 @@ async def cached(
     file: Path, model: Model | None, name: str = "counted", **options: Any
 ) -> AsyncIterator[CachedModel]:
     """Give a model as one launch has it; without one, answers only come from the cache."""
-    responses = Responses(file, strict=model is None)
+    responses = ResponseStore(file, strict=model is None)
     one = CachedModel(name, options, responses, model)
     await one.start()
     try:

@@ -82,7 +82,7 @@ def most_likely_answers(chat: list[Message], length: int, slack: float = 0.2) ->
         open_ = longer
         assert len(open_) < 64, "rounding decides nearly everything: ask something plainer"
     return [
-        tokenizer.decode(ids[len(start):], skip_special_tokens=True) for ids in (*open_, *ended)
+        tokenizer.decode(ids[len(start) :], skip_special_tokens=True) for ids in (*open_, *ended)
     ]
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from eval.report.item_row import ItemRow
 from eval.report.results import (
     ALL,
-    Floor,
-    Gap,
     Individual,
     Matrix,
+    NoiseFloor,
+    PairedDifference,
     Point,
     Rates,
     Results,
@@ -47,7 +47,7 @@ def made(models: list[str], countries: tuple[str, ...], **changed: object) -> Re
             results.points.append(Point(one.id, where, 0.5 + worse / 5, step / 5))
         results.matrices.append(_matrix(one.id, countries, 0.5))
         results.gaps += [
-            Gap(one.id, other.id, "js_distance", ALL, -0.1, -0.2, -0.05, 0.0004, 44)
+            PairedDifference(one.id, other.id, "js_distance", ALL, -0.1, -0.2, -0.05, 0.0004, 44)
             for other in results.series[place + 1 :]
         ]
     results.baselines = [
@@ -58,7 +58,7 @@ def made(models: list[str], countries: tuple[str, ...], **changed: object) -> Re
     ]
     results.points += [Point("people", where, 0.1, 0.1 * n) for n, where in enumerate(countries)]
     results.matrices.append(_matrix("people", countries, None))
-    results.floors = [Floor(200, "js_distance", 0.04, 0.05)]
+    results.floors = [NoiseFloor(200, "js_distance", 0.04, 0.05)]
     results.individuals = [Individual("s0", ALL, "hard", 0.4, 0.3, 0.5, 8800)]
     return replace(results, **changed)  # type: ignore[arg-type]
 

@@ -15,7 +15,12 @@ from agents.models.adapter import adapter_hash
 from agents.models.base import default_reply_form, open_model
 from agents.models.context import context_length
 from agents.models.local.gguf_file import check_adapter, read_model
-from agents.models.local.llama_server import Settings, require_memory, usable_memory, usable_threads
+from agents.models.local.llama_server import (
+    ServerSettings,
+    require_memory,
+    usable_memory,
+    usable_threads,
+)
 from folkways.errors import UserError
 
 
@@ -124,8 +129,9 @@ def test_a_model_larger_than_memory_is_refused(tmp_path: Path) -> None:
     with path.open("r+b") as stream:
         stream.truncate(usable_memory() + 2**30)  # takes no space on the disk
     file = read_model(path)
-    asked = Settings(file=file, slots=4, context=512, threads=1, gpu_layers=None, adapter=None,
-                     debug=False)  # fmt: skip
+    asked = ServerSettings(
+        file=file, slots=4, context=512, threads=1, gpu_layers=None, adapter=None, debug=False
+    )
     with pytest.raises(UserError, match=r"GiB for weights.*take a smaller model"):
         require_memory(asked, usable_memory())
     contexts = 4 * 512 * file.cache_bytes()

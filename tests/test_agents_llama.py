@@ -148,8 +148,10 @@ def test_a_scene_that_grows_costs_only_its_new_tokens(run: Run, model: LlamaMode
 
 def test_two_roles_of_a_scene_keep_their_prompts(run: Run, model: LlamaModel) -> None:
     """Though they begin alike, and one asks after the other."""
-    roles = [f"{MARKET} Only {who} knows of {what} kept in the cellar." * 2 + " So:"
-             for who, what in (("Ana", "nine barrels of plums"), ("Bo", "the ladder and old hens"))]
+    roles = [
+        f"{MARKET} Only {who} knows of {what} kept in the cellar." * 2 + " So:"
+        for who, what in (("Ana", "nine barrels of plums"), ("Bo", "the ladder and old hens"))
+    ]
     first = [run(model.complete(prompt, GREEDY)) for prompt in roles]
     again = [run(model.complete(f"{prompt} well, well.", GREEDY)) for prompt in roles]
     for before, after in zip(first, again, strict=True):
@@ -203,8 +205,9 @@ def test_an_adapter_changes_the_answers(run: Run, model: LlamaModel, tmp_path: P
     head = ADAPTER | {"adapter.lora.alpha": 1.0}
     zero = write_gguf(tmp_path / "zero.gguf", head, shapes)
     large = write_gguf(tmp_path / "large.gguf", head, shapes, value=0.5)
-    plain, *changed = run(model.score(FACT, OPTIONS[:1])), *(
-        adapted(run, adapter) for adapter in (zero, large)
+    plain, *changed = (
+        run(model.score(FACT, OPTIONS[:1])),
+        *(adapted(run, adapter) for adapter in (zero, large)),
     )
     assert changed[0] == pytest.approx(plain, abs=0.01)
     assert abs(changed[1][0] - plain[0]) > 0.1

@@ -40,7 +40,7 @@ from agents.models.fake import FakeModel
 from agents.models.pool.endpoint import EndpointState
 from agents.models.pool.engine import PoolModel
 from agents.models.pool.pool_file import EndpointConfig, HealthConfig, PoolConfig, read_pool
-from agents.models.pool.token_bucket import BURST, Bucket
+from agents.models.pool.token_bucket import BURST, TokenBucket
 from folkways.errors import UserError
 from simulation.config import RunConfig
 from simulation.plan import make_plan
@@ -246,7 +246,7 @@ def test_retries_within_an_endpoint_count_as_requests(tmp_path: Path) -> None:
 def test_a_jump_of_the_clock_gives_nothing_away() -> None:
     assert inspect.signature(PoolModel).parameters["clock"].default is time.monotonic
     clock = Clock()
-    bucket = Bucket(60, clock)
+    bucket = TokenBucket(60, clock)
     bucket.take(6)
     wait = bucket.delay(1)
     clock.now -= 86_400

@@ -170,8 +170,6 @@ def test_what_the_user_says_of_telemetry_stays(tmp_path: Path) -> None:
     assert done.stdout.split() == [wanted[name] for name in sorted(OFF)]
 
 
-
-
 @pytest.mark.model
 @needs("torch", "transformers", "peft", "trl", "matplotlib")
 def test_training_calls_nobody(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from eval.respondents.marginals import load_marginals
 from eval.respondents.respondent import CLCA_FIELDS, Respondent
 from eval.respondents.source import People, gather_people
 from eval.respondents.synthetic import draw_person
-from eval.survey.condition import NOBODY, Condition, Planner, Sheet, conditions
+from eval.survey.condition import NOBODY, Condition, Planner, Questionnaire, conditions
 from eval.survey.method import METHODS
 from eval.survey.order import option_orders
 from eval.survey.prompt import chat, render_item, render_system
@@ -68,13 +68,13 @@ def plan(**fields: Any) -> Planner:
     return planner(parse_eval_config(data | fields, "test"))
 
 
-def sheets(**fields: Any) -> list[Sheet]:
+def sheets(**fields: Any) -> list[Questionnaire]:
     """Return all sheets of a plan."""
     made = plan(**fields)
     return [one for each in conditions(made.config, FAKE) for one in made.sheets(each)]
 
 
-def questions(sheet: Sheet) -> dict[tuple[str, int, int], str]:
+def questions(sheet: Questionnaire) -> dict[tuple[str, int, int], str]:
     """Return the user's messages of a sheet."""
     return {(one.item.id, one.arrangement, one.sample): one.text for one in sheet.questions}
 
@@ -257,7 +257,7 @@ def shown_before(text: str) -> list[tuple[str, int]]:
 
 
 @cache
-def by_method() -> dict[tuple[str, str], Sheet]:
+def by_method() -> dict[tuple[str, str], Questionnaire]:
     """Return a sheet of every method and culture, on the items of CLCA."""
     found = sheets(items="clca-44", methods=CULTURAL, cultures=["DEU", "NGA"])
     return {(sheet.condition.method_name, sheet.country): sheet for sheet in found}
@@ -308,7 +308,7 @@ def test_a_country_without_answers_can_be_asked_wherever_none_are_shown() -> Non
             assert [sheet.country for sheet in found] in ([NOBODY], ["DEU", "JPN"])
 
 
-def all_sheets(made: Planner) -> Iterator[tuple[Condition, Sheet]]:
+def all_sheets(made: Planner) -> Iterator[tuple[Condition, Questionnaire]]:
     for condition in conditions(made.config, FAKE):
         for sheet in made.sheets(condition):
             yield condition, sheet

@@ -43,7 +43,7 @@ from simulation.review.ratings import import_sheet
 from simulation.store.pack import merge, pack
 from simulation.store.reader import open_reader
 from simulation.store.salvage import salvage
-from simulation.store.shards import SHARDS_AT, Shelf, recover
+from simulation.store.shards import SHARDS_AT, ShardDirectory, recover
 from simulation.store.writer import FILE, Store
 from training.corpus.card import read_front_matter
 from training.culturespa.released import read_sheet
@@ -82,7 +82,7 @@ WILD = (
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with shards that were not merged, which no test changes."""
     home = tmp_path_factory.mktemp("shelf")
     list(pack(sample_run(home), str(home / "foreign" / "shards"), 5))
@@ -91,9 +91,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, shelf: Path) -> Path:
+def home(tmp_path: Path, directory: Path) -> Path:
     """A folder with shards, and beside it what is none of theirs."""
-    shutil.copytree(shelf, tmp_path / "foreign")
+    shutil.copytree(directory, tmp_path / "foreign")
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "thesis.txt").write_text("years of work")
     return tmp_path
@@ -236,7 +236,7 @@ def test_a_resumed_run_takes_nothing_off_a_shelf_it_was_not_told_of(home: Path) 
 
 @pytest.mark.parametrize("name", ["../victim", "..", ".", "", "a/../../victim", "/etc", "a b"])
 def test_a_shelf_removes_only_what_is_named_like_its_own(home: Path, name: str) -> None:
-    place = Shelf(str(home / "foreign" / "shards"))
+    place = ShardDirectory(str(home / "foreign" / "shards"))
     with pytest.raises(UserError):
         place.remove(name)
     assert prints(home / "victim") and shards(home)

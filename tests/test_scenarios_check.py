@@ -35,7 +35,6 @@ def test_a_run_configuration_is_told_to_be_one(tmp_path: Path) -> None:
     assert "is the configuration of a run" in problem.render("F") and problem.severity == "error"
 
 
-
 def test_the_scene_of_these_tests_is_sound(tmp_path: Path) -> None:
     assert check(SCENE, tmp_path) == []
 

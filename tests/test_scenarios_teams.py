@@ -18,7 +18,7 @@ from scenarios.parsing.yaml_file import load_yaml
 from scenarios.sampling.population import populated
 from scenarios.scenario import Scenario
 from simulation.episode.episode import content_of
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 
 WOLVES = """
 id: the-scene
@@ -48,12 +48,12 @@ def check(text: str, folder: Path) -> list[Problem]:
     return check_file(path)
 
 
-def stage(form: str) -> Stage:
+def stage(form: str) -> SceneState:
     scene, findings = parse(load_yaml(WOLVES).data, Scenario)
     assert scene and not findings
     people = populated({}, {"GBR"})
     cast = cast_scenario(scene, "GBR", people, Random(1))
-    return Stage(scene, cast, load_cultures(), "en", form, "none")  # type: ignore[arg-type]
+    return SceneState(scene, cast, load_cultures(), "en", form, "none")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", ["json", "script"])

@@ -27,7 +27,7 @@ from simulation.replay.branch import SETTABLE, Changes
 from simulation.replay.branching import Branched, Wanted, branch
 from simulation.replay.player import replay
 from simulation.replay.reproduction import reproduce
-from simulation.replay.scripted_turn import Given
+from simulation.replay.scripted_turn import ScriptedTurn
 from simulation.run import launch
 from simulation.store.run_lock import locked
 
@@ -397,7 +397,7 @@ changes = st.builds(
     st.dictionaries(
         roles, st.dictionaries(st.sampled_from(SETTABLE), words, min_size=1), max_size=3
     ),
-    st.none() | st.builds(Given, st.none() | roles, words),
+    st.none() | st.builds(ScriptedTurn, st.none() | roles, words),
 )
 
 

@@ -23,7 +23,7 @@ from folkways.errors import UserError
 from simulation.execution.placement import Cluster, cluster_of
 from simulation.store.manifest import Manifest
 from simulation.store.reader import open_reader
-from simulation.store.shards import Shelf
+from simulation.store.shards import ShardDirectory
 
 ROOT = Path(__file__).parent.parent
 CONFIG = """
@@ -112,7 +112,7 @@ def test_a_limit_a_budget_and_kept_shards(tmp_path: Path) -> None:
     config = written(tmp_path)
     base = ("run", config, "-o", f"out={tmp_path}", "--quiet", "--ray", "--workers", 2)
     assert "stopped at --limit" in command(*base, "--limit", 4, "--keep-shards")[1]
-    kept = Shelf(str(tmp_path / "trial" / "shards")).manifests()
+    kept = ShardDirectory(str(tmp_path / "trial" / "shards")).manifests()
     assert sum(manifest.records for manifest in kept) == 4
     assert "budget-tokens" in command(*base, "-o", "budget.tokens=40000", "--keep-shards")[1]
     with closing(open_reader(tmp_path / "trial")) as con:
@@ -155,18 +155,18 @@ def test_a_merge_is_not_begun_again_while_it_goes_on(monkeypatch: pytest.MonkeyP
         time.sleep(0.2)
 
     async def die() -> None:
-        crew = object.__new__(cluster.ClusterCrew)
-        crew.cluster, crew._merging = Cluster(), asyncio.Lock()
-        crew._merged, crew._written = set(), set()
-        crew.store = crew.shelf = None
-        crew._count = lambda manifest: None
+        executor = object.__new__(cluster.RayExecutor)
+        executor.cluster, executor._merging = Cluster(), asyncio.Lock()
+        executor._merged, executor._written = set(), set()
+        executor.store = executor.directory = None
+        executor._count = lambda manifest: None
         shard = Manifest("w-0-000001", "w-0", "run", [1], 1, {}, 1, 0, 0, None, {})
-        feed = asyncio.create_task(crew._merge([shard]))
+        feed = asyncio.create_task(executor._merge([shard]))
         while not merged:
             await asyncio.sleep(0.01)
         feed.cancel()
-        await crew._merge([shard])
-        assert crew._written == {1}
+        await executor._merge([shard])
+        assert executor._written == {1}
 
     monkeypatch.setattr(cluster, "clear", slowly)
     asyncio.run(die())

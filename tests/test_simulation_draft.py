@@ -332,8 +332,13 @@ def test_a_critic_knows_the_secret_of_a_team_where_its_members_act() -> None:
 
 def test_among_themselves_a_team_may_speak_of_its_secret() -> None:
     whisper = {"to": ["Bela"], "whisper": True}
-    lines = iter([json.dumps(json.loads(json_act(f"Remember: {SECRET}")) | whisper),
-                  json_act(f"Listen, all of you. {SECRET}"), json_act("Good night to you.")])
+    lines = iter(
+        [
+            json.dumps(json.loads(json_act(f"Remember: {SECRET}")) | whisper),
+            json_act(f"Listen, all of you. {SECRET}"),
+            json_act("Good night to you."),
+        ]
+    )
     # The second act gives it away and is sent back.
     record = play(
         lambda *_: next(lines), accepts, cast={role: {} for role in ROLES[:3]},

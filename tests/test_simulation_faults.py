@@ -132,9 +132,7 @@ def test_one_episode_alone_is_no_result_of_an_endpoint_that_answers_nobody(
     chat("", finish_reason="content_filter"),
     error(400, "The response was filtered by the content management policy", code="content_filter"),
 ])  # fmt: skip
-def test_an_endpoint_that_refuses_everything_has_no_result(
-    tmp_path: Path, refusal: Answer
-) -> None:
+def test_an_endpoint_that_refuses_everything_has_no_result(tmp_path: Path, refusal: Answer) -> None:
     fault: Answer | None = refusal
     with serving(reply=lambda *_: fault or talk()) as server:
         told = play(tmp_path, server.url, replicates=2)

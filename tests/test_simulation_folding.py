@@ -140,9 +140,11 @@ def test_no_field_of_a_person_or_a_culture_begins_a_line(
         nation = culture.model_copy(update={"norms": (changed(culture.norms[0], text),)})
         cast = {role: changed(persona(role), text) for role in ("ada", "bela")}
         nations = {**load_cultures(), "GBR": nation}
-        return load_template(form).header(
-            role_view(scene, cast, nations, "ada", "en", "norms")
-        ).splitlines()
+        return (
+            load_template(form)
+            .header(role_view(scene, cast, nations, "ada", "en", "norms"))
+            .splitlines()
+        )
 
     lines = header(FORGERY)
     assert len(lines) == len(header("Plain."))

@@ -6,16 +6,16 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.execution.scheduler import ALONE_AFTER, GIVEN_UP_AFTER, Handout
+from simulation.execution.scheduler import ALONE_AFTER, GIVEN_UP_AFTER, Scheduler
 
 
 def test_batches_are_full_until_nothing_is_left() -> None:
     async def all_batches() -> list[list[int]]:
-        handout, batches, done = Handout(iter("abcde"), 5, 2), [], set[int]()
-        while batch := await handout.take("one"):
+        scheduler, batches, done = Scheduler(iter("abcde"), 5, 2), [], set[int]()
+        while batch := await scheduler.take("one"):
             batches.append([task.number for task in batch])
             done |= {task.number for task in batch}
-            await handout.give_back("one", batches[-1], done)
+            await scheduler.requeue("one", batches[-1], done)
         return batches
 
     assert asyncio.run(all_batches()) == [[0, 1], [2, 3], [4]]
@@ -23,12 +23,12 @@ def test_batches_are_full_until_nothing_is_left() -> None:
 
 def test_what_a_dead_worker_had_goes_to_others_but_for_what_it_had_written() -> None:
     async def second() -> list[int]:
-        handout = Handout(iter("abcd"), 4, 4)
-        await handout.take("one")
-        waiting = asyncio.create_task(handout.take("two"))
+        scheduler = Scheduler(iter("abcd"), 4, 4)
+        await scheduler.take("one")
+        waiting = asyncio.create_task(scheduler.take("two"))
         await asyncio.sleep(0)
         assert not waiting.done(), "all is in other hands, and may come back"
-        await handout.bury("one", {1}, died=True)
+        await scheduler.release("one", {1}, died=True)
         return [task.number for task in await waiting]
 
     assert asyncio.run(second()) == [0, 2, 3]
@@ -36,19 +36,19 @@ def test_what_a_dead_worker_had_goes_to_others_but_for_what_it_had_written() -> 
 
 def test_an_item_that_kills_is_given_out_alone_and_then_given_up() -> None:
     async def deaths() -> tuple[int, list[list[int]], int]:
-        handout, done, alone = Handout(iter(range(4)), 4, 4), set[int](), list[list[int]]()
+        scheduler, done, alone = Scheduler(iter(range(4)), 4, 4), set[int](), list[list[int]]()
         died = 0
-        while batch := await handout.take(f"worker {died}"):
+        while batch := await scheduler.take(f"worker {died}"):
             numbers = [task.number for task in batch]
             if batch[0].deaths >= ALONE_AFTER:
                 alone.append(numbers)
             if 2 in numbers:  # the poisoned one
-                await handout.bury(f"worker {died}", done, died=True)
+                await scheduler.release(f"worker {died}", done, died=True)
                 died += 1
             else:
                 done |= set(numbers)
-                await handout.give_back(f"worker {died}", numbers, done)
-        return died, alone, handout.given_up
+                await scheduler.requeue(f"worker {died}", numbers, done)
+        return died, alone, scheduler.given_up
 
     died, alone, given_up = asyncio.run(deaths())
     assert died == GIVEN_UP_AFTER and given_up == 1
@@ -58,11 +58,14 @@ def test_an_item_that_kills_is_given_out_alone_and_then_given_up() -> None:
 
 def test_stopping_wakes_whoever_waits() -> None:
     async def stopped() -> list[object]:
-        handout = Handout(iter("ab"), 2, 2)
-        await handout.take("one")
-        waiting = [asyncio.create_task(handout.take("two")), asyncio.create_task(handout.wanted())]
+        scheduler = Scheduler(iter("ab"), 2, 2)
+        await scheduler.take("one")
+        waiting = [
+            asyncio.create_task(scheduler.take("two")),
+            asyncio.create_task(scheduler.wanted()),
+        ]
         await asyncio.sleep(0)
-        await handout.stop()
+        await scheduler.stop()
         return list(await asyncio.gather(*waiting))
 
     assert asyncio.run(stopped()) == [[], False]
@@ -76,13 +79,13 @@ def test_every_item_is_done_once_or_given_up(
     rng = random.Random(seed)
 
     async def play() -> tuple[set[int], list[int], int]:
-        handout, done, times = Handout(iter(range(count)), count, size), set[int](), list[int]()
+        scheduler, done, times = Scheduler(iter(range(count)), count, size), set[int](), list[int]()
 
         async def work(place: int) -> None:
             lives = 0
-            while await handout.wanted():
+            while await scheduler.wanted():
                 name = f"{place} {lives}"
-                while batch := await handout.take(name):
+                while batch := await scheduler.take(name):
                     numbers = [task.number for task in batch]
                     written = numbers[: rng.randint(0, len(numbers))]
                     times.extend(written)
@@ -90,13 +93,13 @@ def test_every_item_is_done_once_or_given_up(
                     await asyncio.sleep(0)
                     if rng.random() < 0.3:
                         break
-                    await handout.give_back(name, numbers, done)
-                await handout.bury(name, done, died=True)
+                    await scheduler.requeue(name, numbers, done)
+                await scheduler.release(name, done, died=True)
                 lives += 1
 
         await asyncio.wait_for(asyncio.gather(*map(work, range(workers))), 20)
-        assert handout.held == 0
-        return done, times, handout.given_up
+        assert scheduler.held == 0
+        return done, times, scheduler.given_up
 
     done, times, given_up = asyncio.run(play())
     assert len(times) == len(done), "nothing is done twice"
@@ -105,13 +108,13 @@ def test_every_item_is_done_once_or_given_up(
 
 def test_it_is_over_when_all_is_done_or_it_was_stopped() -> None:
     async def overs() -> list[bool]:
-        found = [Handout(iter(""), 0, 2).over.is_set()]
-        handout = Handout(iter("ab"), 2, 2)
-        await handout.take("one")
-        found.append(handout.over.is_set())
-        await handout.give_back("one", [0, 1], {0, 1})
-        found.append(handout.over.is_set())
-        other = Handout(iter("ab"), 2, 2)
+        found = [Scheduler(iter(""), 0, 2).over.is_set()]
+        scheduler = Scheduler(iter("ab"), 2, 2)
+        await scheduler.take("one")
+        found.append(scheduler.over.is_set())
+        await scheduler.requeue("one", [0, 1], {0, 1})
+        found.append(scheduler.over.is_set())
+        other = Scheduler(iter("ab"), 2, 2)
         await other.stop()
         return [*found, other.over.is_set()]
 

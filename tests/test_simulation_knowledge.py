@@ -11,7 +11,7 @@ from scenarios.culture import load_cultures
 from scenarios.library import library, load_scenario
 from scenarios.pool import load_personas
 from scenarios.sampling.population import populated
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 
 FORMS = ["json", "script"]
 
@@ -27,7 +27,7 @@ def test_no_prompt_of_the_library_holds_what_another_role_alone_knows(name: str)
     people = populated(load_personas(), named_cultures(scene))
     cast = cast_scenario(scene, culture, people, random.Random(3))
     for form in FORMS:
-        stage = Stage(scene, cast, load_cultures(), scene.language, form, "norms")
+        stage = SceneState(scene, cast, load_cultures(), scene.language, form, "norms")
         for role, actor in stage.actors.items():
             prompt = text_of(actor.ask(stage.cue(role)).prompt)
             for other, part in scene.roles.items():

@@ -20,7 +20,7 @@ from simulation.run import launch
 from simulation.store.manifest import MANIFEST, lacking
 from simulation.store.pack import merge, pack
 from simulation.store.reader import open_reader
-from simulation.store.shards import Shelf
+from simulation.store.shards import ShardDirectory
 from simulation.store.writer import Store
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +72,7 @@ def test_a_killed_pack_is_resumed_to_the_same_shards(run: Path, tmp_path: Path) 
     assert len(list(pack(run, str(calm), 2))) == 4
     for shards, stored in ((1, 1), (3, 3)):
         killed(run, out, shards)
-        assert len(Shelf(str(out)).manifests()) == stored
+        assert len(ShardDirectory(str(out)).manifests()) == stored
     half = next(out.glob("*-000003")) if list(out.glob("*-000003")) else None
     assert half is None, "the fourth was not begun"
     (out / next(calm.glob("*-000003")).name).mkdir()

@@ -115,7 +115,7 @@ def test_csv_guards_what_a_spreadsheet_would_compute() -> None:
     stream = io.StringIO(newline="")
     write_csv(Result(["=1+1", "b", "c", "d", "e"], kinds, iter(rows)), stream)
     assert stream.getvalue() == (
-        "'=1+1,b,c,d,e\n'=1+1,-1,-0.5,\"[\"\"=1\"\"]\",-7\n\"a;'=1\",2,1.0,\"[\"\"b\\u003b=1\"\"]\",'@x\n"
+        '\'=1+1,b,c,d,e\n\'=1+1,-1,-0.5,"[""=1""]",-7\n"a;\'=1",2,1.0,"[""b\\u003b=1""]",\'@x\n'
     )
 
 

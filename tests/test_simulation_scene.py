@@ -216,11 +216,11 @@ def test_a_hanging_model_is_a_timeout() -> None:
     from agents.models.base import Sampling
     from scenarios.culture import load_cultures
     from simulation.episode.agent_calls import Caller, CallSettings
-    from simulation.episode.scene_state import Stage
+    from simulation.episode.scene_state import SceneState
 
     scene = scenario()
     cast = {role: persona(role) for role in scene.roles}
-    stage = Stage(scene, cast, load_cultures(), "en", "json", "none")
+    stage = SceneState(scene, cast, load_cultures(), "en", "json", "none")
     caller = Caller(
         Hanging(), CallSettings(Sampling(), 0.01, 1), stage, 0,
         Budget(BudgetConfig(), time.monotonic),

@@ -26,7 +26,7 @@ from simulation.store.manifest import Manifest
 from simulation.store.pack import merge, pack
 from simulation.store.reader import open_reader
 from simulation.store.record import Record
-from simulation.store.shards import Finished, ShardWriter, Shelf, merge_shards, recover
+from simulation.store.shards import Finished, ShardDirectory, ShardWriter, merge_shards, recover
 from simulation.store.writer import FILE, MIGRATIONS, Store
 
 NOW = held_store.NOW
@@ -78,12 +78,12 @@ def new_store(folder: Path) -> Store:
 
 def played(number: int, template: str = "t1") -> Record:
     """The record of an episode in which next to nothing happened."""
-    return held_store.played(number, template, text="It's \"so\"; drop table turns")
+    return held_store.played(number, template, text='It\'s "so"; drop table turns')
 
 
-def written(shelf: Shelf, worker: str, *numbers: int) -> Manifest:
+def written(directory: ShardDirectory, worker: str, *numbers: int) -> Manifest:
     items = [Finished(number, [played(number)], 1) for number in numbers]
-    return ShardWriter(shelf, worker, "run").append(items, (10, 5, None))
+    return ShardWriter(directory, worker, "run").append(items, (10, 5, None))
 
 
 def test_packing_and_merging_gives_the_same_rows(run: Path, shards: str, tmp_path: Path) -> None:
@@ -111,17 +111,17 @@ def test_a_folder_of_shards_is_read_like_a_run(run: Path, shards: str) -> None:
 
 
 def test_what_two_workers_both_hold_is_read_once(tmp_path: Path) -> None:
-    shelf = Shelf(str(tmp_path / "shards"))
+    directory = ShardDirectory(str(tmp_path / "shards"))
     for worker, numbers in (("w-0", (1, 2)), ("w-1", (2, 3)), ("w-2", (2,))):
-        written(shelf, worker, *numbers)
-    merge_shards(new_store(tmp_path / "run"), shelf, shelf.manifests(), NOW)
+        written(directory, worker, *numbers)
+    merge_shards(new_store(tmp_path / "run"), directory, directory.manifests(), NOW)
     merged, read = content(tmp_path / "run"), content(tmp_path / "shards")
     assert in_order(read) == in_order(merged)
     assert len(read["episodes"]) == len(read["turns"]) == 3
 
 
 def test_a_row_that_no_table_can_hold_costs_its_own_record(tmp_path: Path) -> None:
-    shelf = Shelf(str(tmp_path / "shards"))
+    directory = ShardDirectory(str(tmp_path / "shards"))
     records = [played(1), held_store.played(2, turn=2**40), played(3)]
 
     async def work(number: int, emit: Emit) -> None:
@@ -130,7 +130,7 @@ def test_a_row_that_no_table_can_hold_costs_its_own_record(tmp_path: Path) -> No
 
     async def done() -> Done:
         job: Any = SimpleNamespace(stage="run", models=[], open=lambda tools: Opened([], work))
-        worker = Worker(job, shelf, "w-0", 4, BudgetConfig(), None)
+        worker = Worker(job, directory, "w-0", 4, BudgetConfig(), None)
         await worker.start()
         try:
             return await worker.do([(number, number) for number in range(3)])
@@ -141,7 +141,7 @@ def test_a_row_that_no_table_can_hold_costs_its_own_record(tmp_path: Path) -> No
     assert made.unfinished == [] and set(made.warnings) == {"the endpoint cuts prompts"}
     ((lost, reason),) = made.set_aside
     assert lost is records[1] and "Conversion" in reason
-    merge_shards(new_store(tmp_path / "run"), shelf, made.manifests, NOW)
+    merge_shards(new_store(tmp_path / "run"), directory, made.manifests, NOW)
     query = "select episode_id, exit_reason, exit_detail from episodes order by all"
     assert rows(tmp_path / "run", query) == [
         ("e1", "deal", None), ("e2", "error", f"not stored: {reason}"), ("e3", "deal", None),
@@ -217,7 +217,7 @@ def test_a_foreign_run_comes_along_with_its_configuration(run: Path, tmp_path: P
 
 
 def test_shards_whose_run_is_not_told_apart_are_not_merged(run: Path, tmp_path: Path) -> None:
-    bare = Shelf(str(tmp_path / "bare"))
+    bare = ShardDirectory(str(tmp_path / "bare"))
     written(bare, "w-0", 1)
     with pytest.raises(UserError, match="lack the configuration of their run 'r'") as caught:
         merge(tmp_path / "new", bare.place, NOW)
@@ -232,54 +232,57 @@ def test_shards_whose_run_is_not_told_apart_are_not_merged(run: Path, tmp_path: 
 
 
 def test_a_worker_writes_what_a_store_would_hold(tmp_path: Path) -> None:
-    shelf = Shelf(str(tmp_path / "shelf"))
-    writer = ShardWriter(shelf, "w-0", "run")
+    directory = ShardDirectory(str(tmp_path / "shelf"))
+    writer = ShardWriter(directory, "w-0", "run")
     one = writer.append([Finished(7, [played(7)], 1)], (10, 5, 0.5))
     two = writer.append([Finished(8, [played(8)], 1), Finished(9, [played(9)], 1)], (0, 0, None))
-    assert shelf.manifests() == [one, two]
+    assert directory.manifests() == [one, two]
     assert (one.items, one.turns, one.cost, one.outcomes) == ([7], 1, 0.5, {"deal": 1})
     assert one.rows["templates"] == 1 and "templates" not in two.rows, "once is enough"
     merged, direct = new_store(tmp_path / "merged"), new_store(tmp_path / "direct")
-    assert merge_shards(merged, shelf, shelf.manifests(), NOW) == (2, 7)
+    assert merge_shards(merged, directory, directory.manifests(), NOW) == (2, 7)
     direct.append([played(7), played(8), played(9)])
     assert in_order(content(tmp_path / "merged")) == in_order(content(tmp_path / "direct"))
 
 
 def test_a_shard_without_its_manifest_does_not_exist(tmp_path: Path) -> None:
-    shelf = Shelf(str(tmp_path / "shelf"))
-    shard = written(shelf, "w-0", 1, 2)
+    directory = ShardDirectory(str(tmp_path / "shelf"))
+    shard = written(directory, "w-0", 1, 2)
     (tmp_path / "shelf" / shard.shard / "shard.json").unlink()
-    assert shelf.manifests() == []
-    assert merge_shards(new_store(tmp_path / "run"), shelf, shelf.manifests(), NOW) == (0, 0)
+    assert directory.manifests() == []
+    assert merge_shards(new_store(tmp_path / "run"), directory, directory.manifests(), NOW) == (
+        0,
+        0,
+    )
 
 
 def test_what_a_closed_worker_still_writes_is_nobodys(tmp_path: Path) -> None:
-    shelf = Shelf(str(tmp_path / "shelf"))
-    writer = ShardWriter(shelf, "w-0", "run")
+    directory = ShardDirectory(str(tmp_path / "shelf"))
+    writer = ShardWriter(directory, "w-0", "run")
     first = writer.append([Finished(1, [played(1)], 1)], (0, 0, None))
-    assert shelf.close("w-0") == [first]
+    assert directory.close("w-0") == [first]
     writer.append([Finished(2, [played(2)], 1)], (0, 0, None))
-    assert shelf.manifests() == shelf.manifests("w-0") == [first]
+    assert directory.manifests() == directory.manifests("w-0") == [first]
     assert rows(tmp_path / "shelf", "select episode_id from episodes") == [("e1",)]
 
 
 def test_an_episode_that_two_workers_played_is_stored_once(tmp_path: Path) -> None:
-    shelf, store = Shelf(str(tmp_path / "shelf")), new_store(tmp_path / "run")
+    directory, store = ShardDirectory(str(tmp_path / "shelf")), new_store(tmp_path / "run")
     for worker, numbers in (("w-0", (1, 2)), ("w-1", (2, 3)), ("w-2", (3, 4))):
-        written(shelf, worker, *numbers)
-    merge_shards(store, shelf, shelf.manifests("w-0"), NOW)
-    merge_shards(store, shelf, shelf.manifests(), NOW)
+        written(directory, worker, *numbers)
+    merge_shards(store, directory, directory.manifests("w-0"), NOW)
+    merge_shards(store, directory, directory.manifests(), NOW)
     query = "select episode_id from episodes join turns using (episode_id) order by all"
     assert rows(tmp_path / "run", query) == [("e1",), ("e2",), ("e3",), ("e4",)]
 
 
 def test_a_launch_merges_what_an_earlier_one_left_on_its_shelf(tmp_path: Path) -> None:
     store = new_store(tmp_path / "run")
-    left = Shelf(str(tmp_path / "run" / "shards"))
+    left = ShardDirectory(str(tmp_path / "run" / "shards"))
     written(left, "w-0", 1)
     elsewhere = str(tmp_path / "far")
     recover(store, NOW, elsewhere=elsewhere)  # notes where the shards of this run are
-    written(Shelf(str(tmp_path / "far" / "run")), "w-1", 2)
+    written(ShardDirectory(str(tmp_path / "far" / "run")), "w-1", 2)
     assert recover(store, NOW) == 1
     assert recover(store, NOW) == 0
     assert rows(tmp_path / "run", "select episode_id from episodes order by all") == [
@@ -290,23 +293,23 @@ def test_a_launch_merges_what_an_earlier_one_left_on_its_shelf(tmp_path: Path) -
 
 def test_kept_shards_are_merged_once_all_the_same(tmp_path: Path) -> None:
     store = new_store(tmp_path / "run")
-    shelf = Shelf(str(tmp_path / "run" / "shards"))
-    written(shelf, "w-0", 1)
+    directory = ShardDirectory(str(tmp_path / "run" / "shards"))
+    written(directory, "w-0", 1)
     for _ in range(2):
         recover(store, NOW, keep=True)
-    assert len(shelf.manifests()) == 1
+    assert len(directory.manifests()) == 1
     assert rows(tmp_path / "run", "select count(*) from episodes") == [(1,)]
 
 
 def test_shards_may_be_anywhere_fsspec_reaches(tmp_path: Path) -> None:
-    shelf, store = Shelf("memory://bucket/run"), new_store(tmp_path / "run")
-    written(shelf, "w-0", 1, 2)
-    written(shelf, "w-1", 3)
-    assert [one.shard for one in shelf.close("w-1")] == ["w-1-000001"]
-    assert merge_shards(store, shelf, shelf.manifests(), NOW)[0] == 2
+    directory, store = ShardDirectory("memory://bucket/run"), new_store(tmp_path / "run")
+    written(directory, "w-0", 1, 2)
+    written(directory, "w-1", 3)
+    assert [one.shard for one in directory.close("w-1")] == ["w-1-000001"]
+    assert merge_shards(store, directory, directory.manifests(), NOW)[0] == 2
     assert rows(tmp_path / "run", "select count(*) from turns") == [(3,)]
-    shelf.remove("w-0-000001")
-    assert [one.shard for one in shelf.manifests()] == ["w-1-000001"]
+    directory.remove("w-0-000001")
+    assert [one.shard for one in directory.manifests()] == ["w-1-000001"]
 
 
 def test_what_cannot_be_merged_is_refused(run: Path, shards: str, tmp_path: Path) -> None:
@@ -315,7 +318,7 @@ def test_what_cannot_be_merged_is_refused(run: Path, shards: str, tmp_path: Path
     with pytest.raises(UserError, match="holds shards already"):
         list(pack(run, shards, 4))
     with pytest.raises(UserError, match="cannot use shards at 'nowhere://x'"):
-        Shelf("nowhere://x")
+        ShardDirectory("nowhere://x")
     manifest = next(Path(shards).glob("*/shard.json"))
     data = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(data | {"store_version": len(MIGRATIONS) + 1}))
@@ -335,8 +338,8 @@ def test_a_damaged_shard_is_named_and_merges_nothing(shards: str, tmp_path: Path
 
 
 def test_a_full_disk_is_said_and_the_shard_is_not_there(tmp_path: Path) -> None:
-    shelf = Shelf(str(tmp_path / "shelf"))
-    writer = ShardWriter(shelf, "w-0", "run")
+    directory = ShardDirectory(str(tmp_path / "shelf"))
+    writer = ShardWriter(directory, "w-0", "run")
     (tmp_path / "shelf").write_text("a file where the folder would be")
     with pytest.raises(UserError, match="cannot write the shard"):
         writer.append([Finished(1, [played(1)], 1)], (0, 0, None))
@@ -345,6 +348,6 @@ def test_a_full_disk_is_said_and_the_shard_is_not_there(tmp_path: Path) -> None:
 def test_the_store_itself_goes_before_shards_beside_it(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "both"
     shutil.copytree(run, folder)
-    written(Shelf(str(folder)), "w-0", 1)
+    written(ShardDirectory(str(folder)), "w-0", 1)
     assert (folder / FILE).exists()
     assert rows(folder, "select count(*) from episodes") == [(12,)]

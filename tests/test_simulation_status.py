@@ -27,10 +27,10 @@ from folkways.cli import main
 from folkways.errors import UserError
 from simulation.config import RunConfig
 from simulation.episode.budget import Budget, BudgetConfig
-from simulation.execution.executor import Crew, Opened
+from simulation.execution.executor import Executor, Opened
 from simulation.execution.heartbeat import FOLDER, Beat, Heartbeat, endpoints_of, read_beat
 from simulation.execution.metrics import served, serving
-from simulation.execution.model_manager import Lent
+from simulation.execution.model_manager import SharedModel
 from simulation.execution.progress import Progress
 from simulation.execution.status import Status, read_status
 from simulation.plan import make_plan
@@ -290,7 +290,7 @@ async def work_together(run: Path, title: str) -> tuple[Status, Status]:
         progress.total, progress.done, progress.live, progress.state = 10, done, 1, "working"
         progress.outcomes["turn-limit"] = done
         budget = Budget(BudgetConfig(), time.monotonic)
-        beat = Heartbeat(run, progress, budget, [Lent(Pool(name=title))], name)
+        beat = Heartbeat(run, progress, budget, [SharedModel(Pool(name=title))], name)
         beat.start()
         beats.append((beat, progress))
     with beats[0][1].scene("e1", title, "MEX"), beats[1][1].scene("e2", title, "JPN"):
@@ -312,7 +312,7 @@ def test_the_rate_is_that_of_the_calls_that_have_ended_in_this_piece_of_work(
     budget.add(5, 1000, None)  # before
     began = time.monotonic()
     progress = Progress(quiet=True)
-    Crew(Opened((), lambda item, emit: asyncio.sleep(0)), Store(tmp_path), budget, progress, 1)
+    Executor(Opened((), lambda item, emit: asyncio.sleep(0)), Store(tmp_path), budget, progress, 1)
     assert "tokens/s" not in progress.line(), "nothing is known before the first call has ended"
     budget.add(90, 3000, None)
     time.sleep(0.1)
@@ -342,7 +342,7 @@ def test_processes_are_added_up_and_nothing_hostile_reaches_the_terminal(
 
 
 def test_an_engine_without_endpoints_has_none_to_tell_of() -> None:
-    assert endpoints_of([FakeModel(), Lent(FakeModel())]) == []
+    assert endpoints_of([FakeModel(), SharedModel(FakeModel())]) == []
 
 
 def test_a_heartbeat_that_cannot_be_written_or_read_is_no_trouble(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from training.corpus.length import estimated_length, load_length
 from training.corpus.mixture import cut, mix, quotas
 from training.corpus.preference import objection
 from training.corpus.progress import ExportProgress
-from training.corpus.row import Origin, Row, cut_at_turn
+from training.corpus.row import CorpusRow, Origin, cut_at_turn
 from training.corpus.scene import Draft
 from training.corpus.split import choose
 from training.corpus.task import chat
@@ -263,10 +263,10 @@ def candidates(tmp_path: Path) -> Iterator[Candidates]:
     made.close()
 
 
-def row(task: str, number: int, length: int, **fields: Any) -> Row:
+def row(task: str, number: int, length: int, **fields: Any) -> CorpusRow:
     origin = Origin(f"e{number}", f"s{number}", f"s{number}", "GBR", "en", "fake", 2, ("p", "q"))
     text = f"{number:03}".ljust(length - 2, ".")
-    return Row(task, chat("s", [("u", text)]), (1,), fields.get("origin", origin))
+    return CorpusRow(task, chat("s", [("u", text)]), (1,), fields.get("origin", origin))
 
 
 def taken(candidates: Candidates) -> Counter[str]:
@@ -319,9 +319,9 @@ def test_duplicates_are_in_once(tmp_path: Path) -> None:
     near = [("Bela: Hi!", "Good morning. "), ("* Rain.", "Well?")]
     chats = [chat("You are Ada.", pairs) for pairs in (same, near)]
     chats.append(chat("You are Bela.", same))
-    made.add([Row("dialogue", messages, (1, 2), focal) for messages in chats], len)
+    made.add([CorpusRow("dialogue", messages, (1, 2), focal) for messages in chats], len)
     everyone = Origin("e", "s", "s", "GBR", "en", "fake", 2, ("p", "q"))
-    made.add([Row("relevance", messages, (1, 2), everyone) for messages in chats[:2]], len)
+    made.add([CorpusRow("relevance", messages, (1, 2), everyone) for messages in chats[:2]], len)
     made.drop_duplicates()
     found = made.con.execute("select number, reason from candidates order by number").fetchall()
     assert [reason for _, reason in found] == [None, "duplicate", None, None, None]

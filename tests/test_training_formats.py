@@ -18,7 +18,7 @@ from review_runs import DIRECTOR, critiqued, labelled, played
 
 from training.corpus.card import CARD
 from training.corpus.formats import COLUMNS, DATASET_INFO, FORMATS, write_files
-from training.corpus.row import Origin, Row
+from training.corpus.row import CorpusRow, Origin
 from training.corpus.task import chat
 
 CAREFUL = "review_runs:careful"
@@ -166,7 +166,7 @@ def stored(draw: st.DrawFn) -> list[dict[str, Any]]:
         role = draw(st.none() | TEXT)
         origin = Origin(*(draw(TEXT) for _ in range(6)), 2, (draw(TEXT),), role, role)
         turns = tuple(range(1, len(messages) // 2 + 1))
-        row = Row("dialogue", messages, turns, origin, draw(TEXT))
+        row = CorpusRow("dialogue", messages, turns, origin, draw(TEXT))
         made.append({"id": row.id, "messages": list(messages), "rejected": row.rejected,
                      "meta": row.meta()})  # fmt: skip
     return made

@@ -16,7 +16,7 @@ from simulation.replay.player import replay
 from simulation.store.reader import open_reader
 from simulation.store.writer import FILE
 from training.corpus.perspective import BEGINS, NOBODY, perspective
-from training.corpus.row import Row
+from training.corpus.row import CorpusRow
 from training.corpus.scene import Entry, Label, Person, Scene, copied_scenes, load_scenes
 from training.corpus.task import dialogue_row, intent_row, relevance_row
 
@@ -110,7 +110,7 @@ def before(told: Scene, own: list[Entry], entry: Entry) -> int | None:
     return None
 
 
-def alternating(row: Row) -> tuple[list[str], list[str]]:
+def alternating(row: CorpusRow) -> tuple[list[str], list[str]]:
     """Return user and assistant messages of a row that alternates strictly."""
     roles = [message["role"] for message in row.messages]
     assert roles == ["system"] + ["user", "assistant"] * (len(roles) // 2) and len(roles) > 2

@@ -71,7 +71,7 @@ class Refused(FolkwaysError):
         self.kind = kind
 
 
-class Fault(NamedTuple):
+class AuthorFault(NamedTuple):
     """Something that is wrong with an answer, in words the model can act on."""
 
     kind: str
@@ -80,7 +80,7 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class AuthorTask:
     """One scenario to be written."""
 
     model: Model
@@ -130,7 +130,7 @@ async def adapt_scenario(
         told, wanted, taken, native, CLOSED, json.dumps(blank(schema)),
     )  # fmt: skip
     room = len(json.dumps(told, ensure_ascii=False)) + PERSON_TOKENS * (len(wanted) + 1)
-    return await _write(Job(
+    return await _write(AuthorTask(
         model, template, text, schema, room, seed, "adapted", original.id,
         lambda answer: adapted_data(original, answer, culture, language, id_),
         lambda scene: deviations(original, scene, siblings),
@@ -168,7 +168,7 @@ async def generate_scenario(
         norm, number, count, *roles, titles, THEMES,
     )  # fmt: skip
     plain = f"{culture.id.lower()}-{number}"
-    return await _write(Job(
+    return await _write(AuthorTask(
         model, template, text, generation_schema(*roles), PLAN_TOKENS, seed, "generated", None,
         lambda answer: generated_data(
             answer, norm, culture, language, slug(answer["title"]) or plain
@@ -177,7 +177,7 @@ async def generate_scenario(
     ))  # fmt: skip
 
 
-async def _write(job: Job) -> dict[str, Any]:
+async def _write(job: AuthorTask) -> dict[str, Any]:
     """Ask, check, and ask once more with the faults; warnings alone are reason enough to ask."""
     first: list[Message] = [{"role": "user", "content": job.text}]
     asked = Asked(first, prompt_hash(first), job.schema)
@@ -185,19 +185,21 @@ async def _write(job: Job) -> dict[str, Any]:
     provenance = {"author": "folkways", "made": job.made, **parent,
                   "model": job.model.name, "prompt_hash": asked.prompt_hash}  # fmt: skip
     usable: dict[str, Any] | None = None
-    faults: list[Fault] = []
+    faults: list[AuthorFault] = []
     sampling = replace(SAMPLING, max_tokens=job.max_tokens)
     for attempt in range(2):
         sampling = replace(sampling, seed=Random(f"{job.seed} {attempt}").getrandbits(31))
         try:
             done = await job.model.complete(asked.prompt, sampling, job.schema)
         except CallFailed as error:
-            failure = Fault(error.reason, f"the model gave no answer ({error.reason}: {error})")
+            failure = AuthorFault(
+                error.reason, f"the model gave no answer ({error.reason}: {error})"
+            )
             faults = [*faults, failure] if attempt else [failure]
             break
         if done.cut_in_reasoning:
             told = f"the model reasoned for {sampling.max_tokens} tokens and came to no answer"
-            faults, sampling = [Fault(CUT_IN_REASONING, told)], with_room(sampling)
+            faults, sampling = [AuthorFault(CUT_IN_REASONING, told)], with_room(sampling)
             continue
         data, faults = _read(done.text, job, provenance)
         if data and not faults:
@@ -212,7 +214,7 @@ async def _write(job: Job) -> dict[str, Any]:
     raise _refusal([fault for fault in faults if fault.severity == "error"])
 
 
-def _asked_again(job: Job, reply: str, faults: Sequence[Fault]) -> Asked:
+def _asked_again(job: AuthorTask, reply: str, faults: Sequence[AuthorFault]) -> Asked:
     """Return the prompt with the answer and what is wrong with it; what cannot be read is quoted
     in part, lest the prompt grow too long.
     """
@@ -229,27 +231,27 @@ def _asked_again(job: Job, reply: str, faults: Sequence[Fault]) -> Asked:
     return Asked(messages, prompt_hash(messages), job.schema)
 
 
-def _refusal(faults: Sequence[Fault]) -> Refused:
+def _refusal(faults: Sequence[AuthorFault]) -> Refused:
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return Refused(faults[0].kind, f"{' '.join(faults[0].text.split()).rstrip('.')}{more}")
 
 
 def _read(
-    reply: str, job: Job, provenance: Mapping[str, str]
-) -> tuple[dict[str, Any] | None, list[Fault]]:
+    reply: str, job: AuthorTask, provenance: Mapping[str, str]
+) -> tuple[dict[str, Any] | None, list[AuthorFault]]:
     """Return the data that an answer makes, None where it makes none, and what is wrong with it."""
     try:
         answer = read_object(reply, job.schema["properties"])
     except Unreadable as error:
-        return None, [Fault("unreadable", f"the answer cannot be read: {error}")]
-    malformed = [Fault("unreadable", text) for text in complaints(answer, job.schema)]
+        return None, [AuthorFault("unreadable", f"the answer cannot be read: {error}")]
+    malformed = [AuthorFault("unreadable", text) for text in complaints(answer, job.schema)]
     if malformed:
         return None, malformed
     data = {**job.build(answer), "provenance": dict(provenance)}
     return data, list(dict.fromkeys(_faults(data, job)))
 
 
-def _faults(data: Mapping[str, Any], job: Job) -> Iterator[Fault]:
+def _faults(data: Mapping[str, Any], job: AuthorTask) -> Iterator[AuthorFault]:
     """Yield what the check finds in the file that the data makes, and what only a judge can say."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{data['id']}.yaml"
@@ -260,7 +262,7 @@ def _faults(data: Mapping[str, Any], job: Job) -> Iterator[Fault]:
         found += job.judge(scene)
     by_person = {role.persona: name for name, role in scene.roles.items()} if scene else {}
     for problem in sorted(found, key=lambda one: one.severity):
-        yield Fault("faulty", _told(problem, scene, by_person), problem.severity)
+        yield AuthorFault("faulty", _told(problem, scene, by_person), problem.severity)
     if scene:
         yield from _language_faults(scene)
         yield from _name_faults(scene, by_person)
@@ -276,7 +278,7 @@ def _told(problem: Problem | Finding, scene: Scenario | None, by_person: Mapping
     return f"{text}; allowed: {problem.allowed}" if problem.allowed else text
 
 
-def _language_faults(scene: Scenario) -> Iterator[Fault]:
+def _language_faults(scene: Scenario) -> Iterator[AuthorFault]:
     """Yield the parts that are in another language than the scene's; people are told of in English,
     as all personas are.
     """
@@ -286,17 +288,17 @@ def _language_faults(scene: Scenario) -> Iterator[Fault]:
     for where, told in parts.items():
         if not speaks(" ".join(told), scene.language):
             name = language_name(scene.language)
-            yield Fault("wrong-language", f"{where}: is not in {name}, as it must be")
+            yield AuthorFault("wrong-language", f"{where}: is not in {name}, as it must be")
     for person in scene.personas:
         if not speaks(f"{person.household}. {person.background}", "en"):
-            yield Fault("wrong-language", f"{person.name}: a person is described in English")
+            yield AuthorFault("wrong-language", f"{person.name}: a person is described in English")
 
 
-def _name_faults(scene: Scenario, by_person: Mapping[Any, str]) -> Iterator[Fault]:
+def _name_faults(scene: Scenario, by_person: Mapping[Any, str]) -> Iterator[AuthorFault]:
     names = [person.name for person in scene.personas]
     for person in scene.personas:
         where = f"people.{by_person[person.id]}"
         if not slug(person.name):
-            yield Fault("faulty", f"{where}: the name must be in Latin letters")
+            yield AuthorFault("faulty", f"{where}: the name must be in Latin letters")
         if names.count(person.name) > 1:
-            yield Fault("faulty", f"{where}: two people are called {person.name}")
+            yield AuthorFault("faulty", f"{where}: two people are called {person.name}")

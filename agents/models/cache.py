@@ -28,7 +28,7 @@ from agents.models.base import (
     prompt_hash,
     shaping_options,
 )
-from agents.models.response_store import Asking, Request, Response, Responses
+from agents.models.response_store import Asking, Request, Response, ResponseStore
 from folkways.text import sound
 
 CACHED = "response-cache"
@@ -122,7 +122,7 @@ class CachedModel:
     """A model whose good answers are kept, and which is asked only for those that are not."""
 
     def __init__(
-        self, name: str, options: Mapping[str, Any], responses: Responses, model: Model | None
+        self, name: str, options: Mapping[str, Any], responses: ResponseStore, model: Model | None
     ) -> None:
         """Without `model`, an answer that is not kept is an error."""
         self.name, self.model = name, model

@@ -162,4 +162,3 @@ class Guarded:
         wait = timedelta(seconds=round(min(wait_s, 1e9)))
         at = f"{self._utc() + wait:%Y-%m-%d %H:%M} UTC"
         return f"it says that it will answer again in {wait} (h:mm:ss), at {at}"
-

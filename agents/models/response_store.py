@@ -106,7 +106,7 @@ class _Job(NamedTuple):
     done: asyncio.Future[Any]
 
 
-class Responses:
+class ResponseStore:
     """The responses in one file, and how often each request was made in this launch."""
 
     def __init__(self, path: Path, strict: bool = False) -> None:
@@ -120,8 +120,11 @@ class Responses:
         self._thread: ThreadPoolExecutor | None = None
         self._con: sqlite3.Connection | None = None
 
-    def __reduce__(self) -> tuple[type[Responses], tuple[Path, bool]]:
-        return Responses, (self.path.resolve(), self.strict)  # another process opens it for itself
+    def __reduce__(self) -> tuple[type[ResponseStore], tuple[Path, bool]]:
+        return ResponseStore, (
+            self.path.resolve(),
+            self.strict,
+        )  # another process opens it for itself
 
     def take(self, key: bytes) -> int:
         """Return the number of a request among those like it in this launch, from 0."""

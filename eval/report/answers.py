@@ -34,7 +34,7 @@ where condition_id = ? and reading = ? order by respondent_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Given:
+class SeriesAnswers:
     """The answers of one series."""
 
     series: Series
@@ -70,7 +70,7 @@ class Given:
             return 1
         return CERTAIN if self.series.reading == "logprobs" else self.samples
 
-    def pick(self, people: Collection[str | None]) -> Given:
+    def pick(self, people: Collection[str | None]) -> SeriesAnswers:
         """Return the answers for some respondents."""
         rows = [row for row, person in enumerate(self.respondents) if person in people]
         return replace(
@@ -112,7 +112,7 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
 def load_given(
     con: duckdb.DuckDBPyConnection, grid: Grid, items: tuple[Item, ...],
     only: Collection[str] | None = None,
-) -> Iterator[Given]:  # fmt: skip
+) -> Iterator[SeriesAnswers]:  # fmt: skip
     """Yield the answers of every series, or `only` of some conditions, in the order in which
     conditions were first asked."""
     for row in con.execute(SERIES).fetchall():
@@ -140,10 +140,12 @@ def load_given(
             described, each,
         )  # fmt: skip
         people = tuple(respondent for _, _, respondent in homes)
-        yield Given(series, answers, group, people, grid.countries, samples)
+        yield SeriesAnswers(series, answers, group, people, grid.countries, samples)
 
 
-def load_truths(con: duckdb.DuckDBPyConnection, given: Given, items: tuple[Item, ...]) -> Floats:
+def load_truths(
+    con: duckdb.DuckDBPyConnection, given: SeriesAnswers, items: tuple[Item, ...]
+) -> Floats:
     """Return the respondents' own answers (R, I), NaN where there is none."""
     truths = np.full(given.answers.shape[:2], np.nan)
     rows = {person: row for row, person in enumerate(given.respondents)}

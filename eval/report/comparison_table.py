@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from eval.report.measure import by_group, measure
 from eval.report.name import PEOPLE, country_name, names, pair_name, who_name
 from eval.report.number import chance, interval, known, number
-from eval.report.results import ALL, Gap, Results
+from eval.report.results import ALL, PairedDifference, Results
 from eval.report.score_table import sampler_name
-from eval.report.table import Row, Table, new_table
+from eval.report.table import Table, TableRow, new_table
 
 MOST_PAIRS = 60
 """Rows of one metric's differences; of more, the largest."""
@@ -30,7 +30,7 @@ def gap_tables(results: Results) -> Iterator[Table]:
             note = f"The {len(shown)} largest of {len(chosen)}; results.json has all."
             about = measure(metric)
             rows = [
-                Row((
+                TableRow((
                     pair_name(results, gap.one, gap.two),
                     interval(gap.value, gap.low, gap.high, about.decimals),
                     chance(gap.p), str(gap.items),
@@ -55,7 +55,7 @@ def floor_tables(results: Results) -> Iterator[Table]:
             high = number(floor.high if floor else None, decimals)
             cells.append(f"{mean} (95 %: {high})" if floor else mean)
         name = "read out of probabilities" if answers is None else sampler_name(answers)
-        rows.append(Row((name, *cells)))
+        rows.append(TableRow((name, *cells)))
     note = "Mean, and in brackets what 95 of 100 such models stay below."
     yield from new_table("", ("", *(measure(name).title for name in metrics)), rows, note)
 
@@ -74,7 +74,7 @@ def point_tables(results: Results) -> Iterator[Table]:
                 place = (point.survival_self_expression, point.traditional_secular)
                 way = _way(place, home.get(point.country, (None, None)))
                 cells = (*map(number, place), *([] if who == PEOPLE else [number(way)]))
-                rows.append(Row((country_name(point.country), *cells)))
+                rows.append(TableRow((country_name(point.country), *cells)))
         head = ["", "survival to self-expression", "traditional to secular-rational"]
         head += [] if who == PEOPLE else ["distance from people"]
         yield from new_table(who_name(results, who), head, rows)
@@ -84,7 +84,7 @@ def matrix_tables(results: Results) -> Iterator[Table]:
     """Yield the table of correlations and means of matrices."""
     called = names(results)
     rows = [
-        Row(
+        TableRow(
             (who_name(results, matrix.who), number(matrix.correlation), number(matrix.mean, 1)),
             apart=matrix.who not in called,
         )
@@ -94,7 +94,7 @@ def matrix_tables(results: Results) -> Iterator[Table]:
     yield from new_table("", ("", "r with people's", "mean of pairs"), rows)
 
 
-def _size(gap: Gap) -> float:
+def _size(gap: PairedDifference) -> float:
     return abs(gap.value) if gap.value is not None and known(gap.value) else -1.0
 
 

@@ -23,7 +23,7 @@ from eval.metrics.sampling import (
     noise_floor,
     resample_by_country,
 )
-from eval.report.answers import CERTAIN, Given, load_given, load_grid, load_truths
+from eval.report.answers import CERTAIN, SeriesAnswers, load_given, load_grid, load_truths
 from eval.report.culturespa import (
     coded_grid,
     matrices,
@@ -33,7 +33,7 @@ from eval.report.culturespa import (
     spa_scores,
 )
 from eval.report.individuals import guesses, individuals
-from eval.report.results import ALL, Floor, Gap, Point, Rates, Results, Score
+from eval.report.results import ALL, NoiseFloor, PairedDifference, Point, Rates, Results, Score
 
 COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
 """Metrics of paired differences."""
@@ -108,7 +108,9 @@ def compute(
     results.matrices = matrices(sheets, people)
 
 
-def _scores(given: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Score]:
+def _scores(
+    given: SeriesAnswers, grid: Grid, rng: np.random.Generator, draws: int
+) -> Iterator[Score]:
     """Yield every metric of a series, country by country and over all."""
     cells = measure(grid.shares, given.pooled, grid.scales)
     if given.scale * np.bincount(given.group).max() < FEW:
@@ -128,7 +130,7 @@ def _scores(given: Given, grid: Grid, rng: np.random.Generator, draws: int) -> I
 
 
 def _intervals(
-    given: Given, cells: Floats, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
+    given: SeriesAnswers, cells: Floats, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
     rng: np.random.Generator, draws: int,
 ) -> Interval:  # fmt: skip
     """Return means (1 + C, M) over all countries and of each, with intervals: over items, and over
@@ -148,7 +150,7 @@ def _intervals(
     return Interval(*(part.reshape(observed.shape) for part in flat))
 
 
-def _rates(con: duckdb.DuckDBPyConnection, given: Given) -> Iterator[Rates]:
+def _rates(con: duckdb.DuckDBPyConnection, given: SeriesAnswers) -> Iterator[Rates]:
     series = given.series
     gaps = dict(con.execute(ORDER_GAPS, [series.condition, series.reading, ALL]).fetchall())
     for row in con.execute(RATES, [series.condition, list(FAILURES), ALL]).fetchall():
@@ -204,7 +206,9 @@ def _nan_mean(arrays: list[Floats]) -> Floats:
         return np.asarray(np.nansum(stacked, axis=0) / known)
 
 
-def _floors(all_given: list[Given], grid: Grid, rng: np.random.Generator) -> Iterator[Floor]:
+def _floors(
+    all_given: list[SeriesAnswers], grid: Grid, rng: np.random.Generator
+) -> Iterator[NoiseFloor]:
     """Yield what sampling makes of a model that is the population, for every number of answers."""
     numbers = {g.series.answers for g in all_given if g.series.by_respondent}
     numbers |= {g.series.answers for g in all_given if g.series.reading != "logprobs"}
@@ -212,10 +216,10 @@ def _floors(all_given: list[Given], grid: Grid, rng: np.random.Generator) -> Ite
         drawn = noise_floor(grid.shares, grid.scales, number, None, rng)
         for name, values in drawn.items():
             means = _nan_mean([*values.T])
-            yield Floor(number, name, float(means.mean()), float(np.quantile(means, 0.95)))
+            yield NoiseFloor(number, name, float(means.mean()), float(np.quantile(means, 0.95)))
 
 
-def _pairs(all_given: list[Given]) -> Iterator[tuple[Given, Given]]:
+def _pairs(all_given: list[SeriesAnswers]) -> Iterator[tuple[SeriesAnswers, SeriesAnswers]]:
     """Yield what is worth comparing: two models asked alike, and two methods of one model.
 
     Texts of respondents and those of a culture are not compared: distances of few answers are
@@ -230,7 +234,9 @@ def _pairs(all_given: list[Given]) -> Iterator[tuple[Given, Given]]:
             yield one, two
 
 
-def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: int) -> Iterator[Gap]:
+def _gap(
+    one: SeriesAnswers, two: SeriesAnswers, grid: Grid, rng: np.random.Generator, draws: int
+) -> Iterator[PairedDifference]:
     """Yield the paired differences of two series over all countries, for the respondents and cells
     of both; KL only where both gave as many answers."""
     paired = one.series.by_respondent and two.series.by_respondent
@@ -255,11 +261,11 @@ def _gap(one: Given, two: Given, grid: Grid, rng: np.random.Generator, draws: in
     for at, (name, part) in enumerate(zip(names, parts, strict=True)):
         value, low, high, p = part
         count = int(both[rows, :, at].any(axis=0).sum())
-        yield Gap(one.series.id, two.series.id, name, ALL, value, low, high, p, count)
+        yield PairedDifference(one.series.id, two.series.id, name, ALL, value, low, high, p, count)
 
 
 def _paired(
-    one: Given, two: Given, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
+    one: SeriesAnswers, two: SeriesAnswers, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
     rng: np.random.Generator, draws: int,
 ) -> list[list[float]]:  # fmt: skip
     """Return difference, ends and p by metric of two series for the same respondents."""
@@ -272,7 +278,7 @@ def _paired(
     return [[float(value[0]) for value in found[name]] for name in names]
 
 
-def _points(all_given: list[Given], grid: Grid) -> Iterator[Point]:
+def _points(all_given: list[SeriesAnswers], grid: Grid) -> Iterator[Point]:
     people = place(expected_indices(grid.shares, grid.scales))
     for country, (x, y) in zip(grid.countries, people, strict=True):
         if not np.isnan(x):

@@ -15,8 +15,8 @@ from eval.item import Item
 from eval.metrics import baseline, culture_score
 from eval.metrics.bootstrap import compare, culturespa, interval_by_country, tabulate
 from eval.metrics.grid import Bools, Floats, Grid, as_floats
-from eval.report.answers import Given
-from eval.report.results import ALL, Gap, Matrix, Score
+from eval.report.answers import SeriesAnswers
+from eval.report.results import ALL, Matrix, PairedDifference, Score
 from eval.respondents.marginals import load_marginals
 
 GOLD: tuple[culture_score.Gold, ...] = ("mode", "mean", "median")
@@ -32,7 +32,7 @@ where condition_id = ? and reading = ? and point is not null group by all order 
 }
 """The weight of each answer, on the codes of the file or on the recoded scales. It is rounded, so
 that a tie does not hang on the order in which weights were added."""
-Sheets = Sequence[tuple[Given, Floats]]
+Sheets = Sequence[tuple[SeriesAnswers, Floats]]
 """Series with their likeliest codes (C, I)."""
 
 
@@ -56,7 +56,7 @@ def coded_grid(grid: Grid, items: Sequence[Item], published: bool) -> Grid:
 
 
 def modal_sheet(
-    con: duckdb.DuckDBPyConnection, given: Given, people: Grid, published: bool
+    con: duckdb.DuckDBPyConnection, given: SeriesAnswers, people: Grid, published: bool
 ) -> Floats:
     """Return the likeliest code (C, I) of a series; of equally likely ones the first, NaN without
     a valid answer."""
@@ -93,9 +93,12 @@ def spa_scores(sheets: Sheets, people: Grid, rng: np.random.Generator, draws: in
 
 
 def spa_gap(
-    one: tuple[Given, Floats], two: tuple[Given, Floats], people: Grid, rng: np.random.Generator,
+    one: tuple[SeriesAnswers, Floats],
+    two: tuple[SeriesAnswers, Floats],
+    people: Grid,
+    rng: np.random.Generator,
     draws: int,
-) -> Iterator[Gap]:  # fmt: skip
+) -> Iterator[PairedDifference]:
     """Yield the paired difference of two series' scores against the modes of people, for the cells
     that both answered validly, with its interval over items."""
     target = culture_score.gold(people, "mode")
@@ -110,14 +113,16 @@ def spa_gap(
     gap = compare(left, right, rng, rows=False, items=True, statistic=culturespa, draws=draws)
     value, low, high, p = (float(part[0]) for part in gap)
     who = (one[0].series.id, two[0].series.id)
-    yield Gap(*who, "culturespa", ALL, value, low, high, p, int(both[rows].any(axis=0).sum()))
+    yield PairedDifference(
+        *who, "culturespa", ALL, value, low, high, p, int(both[rows].any(axis=0).sum())
+    )
 
 
 def _name(kind: culture_score.Gold) -> str:
     return "culturespa" if kind == "mode" else f"culturespa_{kind}"
 
 
-def _asked(given: Given, people: Grid) -> Bools:
+def _asked(given: SeriesAnswers, people: Grid) -> Bools:
     """Return whether a series was asked (C, I), in the order of the countries of `people`."""
     order = [given.countries.index(country) for country in people.countries]
     return ~np.isnan(given.pooled.invalid[order])

@@ -16,7 +16,7 @@ from eval.report.figure import (
     SMALL,
     SOFT,
     WIDTH,
-    Sheet,
+    Canvas,
     drawn,
     folded,
     look,
@@ -26,7 +26,7 @@ from eval.report.figure import (
 from eval.report.measure import Measure, baseline_name, by_group, measure
 from eval.report.name import country_name, names, pair_name
 from eval.report.number import chance, interval, known
-from eval.report.results import ALL, Gap, Results, Score
+from eval.report.results import ALL, PairedDifference, Results, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ class _Dot:
 
 
 @drawn
-def draw_scores(results: Results, metric: str, country: str = ALL) -> Sheet | None:
+def draw_scores(results: Results, metric: str, country: str = ALL) -> Canvas | None:
     """Draw a metric of every series with its interval, best first, and the baselines below.
 
     The uniform guesser's value runs through all rows as a line. None where no series has a value.
@@ -90,7 +90,7 @@ def draw_scores(results: Results, metric: str, country: str = ALL) -> Sheet | No
 @drawn
 def draw_gaps(
     results: Results, metrics: Sequence[str] | None = None, country: str = ALL
-) -> Sheet | None:
+) -> Canvas | None:
     """Draw paired differences with their intervals and p, metric by metric, each on its own scale.
 
     Of more than 20 pairs those farthest apart. None where there is no difference to draw.
@@ -170,7 +170,7 @@ def _dot(
     )
 
 
-def _gap_dots(results: Results, gaps: Sequence[Gap]) -> tuple[list[_Dot], int]:
+def _gap_dots(results: Results, gaps: Sequence[PairedDifference]) -> tuple[list[_Dot], int]:
     """Return the rows of one metric, and of how many they were chosen."""
     sizes = sorted((abs(gap.value or 0) for gap in gaps), reverse=True)
     least = sizes[min(len(sizes), MOST_PAIRS) - 1]
@@ -192,7 +192,7 @@ def _best_first(dots: Iterable[_Dot], about: Measure) -> list[_Dot]:
 
 
 def _rows(
-    sheet: Sheet, top: float, dots: Sequence[_Dot], places: Sequence[float], height: float
+    sheet: Canvas, top: float, dots: Sequence[_Dot], places: Sequence[float], height: float
 ) -> Axes:
     """Draw rows at so many pixels below `top` each, and the axis below them."""
     axes = sheet.panel(LEFT, top, WIDTH - LEFT - RIGHT, height)
@@ -234,7 +234,7 @@ def _draw_dot(axes: Axes, dot: _Dot, y: float) -> None:
     )  # fmt: skip
 
 
-def _say_sides(sheet: Sheet, axes: Axes, about: Measure, y: float) -> None:
+def _say_sides(sheet: Canvas, axes: Axes, about: Measure, y: float) -> None:
     """Write on each side of zero which of the two is better there."""
     if about.better is None:
         return

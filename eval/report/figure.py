@@ -71,7 +71,7 @@ def look(place: int) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Canvas:
     """An empty figure that is laid out in pixels from its top left corner."""
 
     figure: Figure
@@ -97,7 +97,7 @@ class Sheet:
         return _tidy(file.getvalue(), self.title)
 
 
-def new_sheet(title: str, subtitle: str, caption: str, height: float) -> tuple[Sheet, float]:
+def new_sheet(title: str, subtitle: str, caption: str, height: float) -> tuple[Canvas, float]:
     """Return a figure with `height` pixels between head and caption, and where they begin."""
     from matplotlib.figure import Figure
 
@@ -105,7 +105,7 @@ def new_sheet(title: str, subtitle: str, caption: str, height: float) -> tuple[S
     feet = folded(caption, WIDTH - 20, SMALL)
     top = 12 + 20 * len(heads) + 16 * len(subs)
     total = top + height + 14 * len(feet) + 12
-    sheet = Sheet(Figure(figsize=(WIDTH / 72, total / 72), facecolor="white"), title, total)
+    sheet = Canvas(Figure(figsize=(WIDTH / 72, total / 72), facecolor="white"), title, total)
     lines = [(line, 20, TITLE, INK) for line in heads] + [(line, 16, TEXT, SOFT) for line in subs]
     y = 6.0
     for line, step, size, colour in lines:
@@ -116,7 +116,7 @@ def new_sheet(title: str, subtitle: str, caption: str, height: float) -> tuple[S
     return sheet, top
 
 
-def drawn(draw: Callable[P, Sheet | None]) -> Callable[P, str | None]:
+def drawn(draw: Callable[P, Canvas | None]) -> Callable[P, str | None]:
     """Make a function that lays out a figure return it as SVG text; None is nothing to draw."""
 
     @wraps(draw)

@@ -16,14 +16,14 @@ from eval.metrics.accuracy import chance, expected, expected_accuracy_clca
 from eval.metrics.bootstrap import Interval, estimate, resample, tabulate
 from eval.metrics.bootstrap import ends as quantiles
 from eval.metrics.grid import Floats, Grid, as_floats
-from eval.report.answers import Given
+from eval.report.answers import SeriesAnswers
 from eval.report.results import ALL, Individual
 
 MEASURES = ("hard", "soft", "hard_penalised", "soft_penalised", "hard_corrected", "soft_corrected")
 
 
 def individuals(
-    given: Given, truths: Floats, grid: Grid, rng: np.random.Generator, draws: int
+    given: SeriesAnswers, truths: Floats, grid: Grid, rng: np.random.Generator, draws: int
 ) -> Iterator[Individual]:
     """Yield every measure with its interval over respondents and items."""
     known = ~np.isnan(truths).all(axis=1)
@@ -38,7 +38,7 @@ def individuals(
 
 
 def guesses(
-    given: Given, truths: Floats, grid: Grid, rng: np.random.Generator
+    given: SeriesAnswers, truths: Floats, grid: Grid, rng: np.random.Generator
 ) -> Iterator[Individual]:
     """Yield the same measures of guessing and of the national answers, for the respondents of a
     series."""

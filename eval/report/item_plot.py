@@ -15,7 +15,7 @@ from eval.report.figure import (
     SOFT,
     TEXT,
     WIDTH,
-    Sheet,
+    Canvas,
     drawn,
     folded,
     new_sheet,
@@ -41,7 +41,7 @@ NOMINAL = ("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#44bb99", "#bbcc33", "#9
 
 
 @drawn
-def draw_items(results: Results, who: str, country: str, rows: Sequence[ItemRow]) -> Sheet | None:
+def draw_items(results: Results, who: str, country: str, rows: Sequence[ItemRow]) -> Canvas | None:
     """Draw the distributions of a series' answers below people's, the farthest items first.
 
     Of more than 44 items the 20 farthest. None where no item can be compared.
@@ -71,7 +71,7 @@ def draw_items(results: Results, who: str, country: str, rows: Sequence[ItemRow]
     return sheet
 
 
-def _draw_item(sheet: Sheet, axes: Axes, item: ItemShares, top: float, y: float) -> None:
+def _draw_item(sheet: Canvas, axes: Axes, item: ItemShares, top: float, y: float) -> None:
     lines = folded(f"{item.item_id}  {item.ask}", LEFT - WHO - 24, SIZE, lines=3)
     for place, line in enumerate(lines):
         sheet.write(

@@ -17,7 +17,7 @@ from eval.report.figure import (
     SOFT,
     TEXT,
     WIDTH,
-    Sheet,
+    Canvas,
     drawn,
     folded,
     look,
@@ -65,7 +65,7 @@ class _Trail(NamedTuple):
 
 
 @drawn
-def draw_map(results: Results) -> Sheet | None:
+def draw_map(results: Results) -> Canvas | None:
     """Draw people and series on the map: one map for all series, or a small one for each of many.
 
     None where no series could be placed.
@@ -208,7 +208,7 @@ def _apart(one: Centroid, two: Centroid) -> float:
     return across**2 + (one.traditional_secular - two.traditional_secular) ** 2
 
 
-def _draw_legend(sheet: Sheet, top: float, trails: Sequence[_Trail], columns: int) -> None:
+def _draw_legend(sheet: Canvas, top: float, trails: Sequence[_Trail], columns: int) -> None:
     """Draw what colours and markers mean, below the map."""
     axes = sheet.panel(0, top, WIDTH, sheet.height - top)
     axes.set(xlim=(0, WIDTH), ylim=(sheet.height - top, 0))

@@ -15,7 +15,7 @@ from eval.report.figure import (
     SOFT,
     TEXT,
     WIDTH,
-    Sheet,
+    Canvas,
     drawn,
     folded,
     new_sheet,
@@ -35,7 +35,7 @@ HEAD, FOOT, SIDE, SPACE = 56, 42, 38, 26
 
 
 @drawn
-def draw_matrices(results: Results) -> Sheet | None:
+def draw_matrices(results: Results) -> Canvas | None:
     """Draw people's matrix and those of all series side by side. None where there is none."""
     shown = sorted(results.matrices, key=lambda matrix: matrix.who != PEOPLE)
     values = [
@@ -69,7 +69,7 @@ def draw_matrices(results: Results) -> Sheet | None:
 
 
 def _draw_matrix(
-    sheet: Sheet, results: Results, matrix: Matrix, box: tuple[float, float, float, float],
+    sheet: Canvas, results: Results, matrix: Matrix, box: tuple[float, float, float, float],
     norm: Normalize,
 ) -> None:  # fmt: skip
     import numpy as np
@@ -114,7 +114,7 @@ def _number_cells(axes: Axes, cells: Sequence[Sequence[float]], norm: Normalize)
                 )  # fmt: skip
 
 
-def _draw_scale(sheet: Sheet, y: float, norm: Normalize) -> None:
+def _draw_scale(sheet: Canvas, y: float, norm: Normalize) -> None:
     """Draw what the colours mean."""
     import numpy as np
 

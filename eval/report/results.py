@@ -81,7 +81,7 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class PairedDifference:
     """The difference between two series on the same people and items: first less second."""
 
     one: str
@@ -97,7 +97,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
+class NoiseFloor:
     """What sampling alone makes of a metric, where the model is the population itself."""
 
     answers: int | None
@@ -168,8 +168,8 @@ class Results:
     scores: list[Score] = field(default_factory=list)
     baselines: list[Score] = field(default_factory=list)
     rates: list[Rates] = field(default_factory=list)
-    floors: list[Floor] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
+    floors: list[NoiseFloor] = field(default_factory=list)
+    gaps: list[PairedDifference] = field(default_factory=list)
     individuals: list[Individual] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     matrices: list[Matrix] = field(default_factory=list)

@@ -12,7 +12,7 @@ from eval.report.measure import Measure, baseline_name, by_group, measure
 from eval.report.name import country_name, names, who_name
 from eval.report.number import DASH, interval, known, number
 from eval.report.results import ALL, Individual, Rates, Results, Score
-from eval.report.table import Row, Table, new_table
+from eval.report.table import Table, TableRow, new_table
 
 BY_COUNTRY = ("js_distance", "tv", "w1")
 """Metrics of the tables country by country."""
@@ -27,7 +27,7 @@ def score_tables(results: Results) -> Iterator[Table]:
     for group, metrics in by_group(metric for scores in series.values() for metric in scores):
         about = [measure(metric) for metric in metrics]
         rows = [
-            Row(
+            TableRow(
                 (
                     who_name(results, who),
                     *_cells(series[who], metrics),
@@ -40,7 +40,7 @@ def score_tables(results: Results) -> Iterator[Table]:
         for who, scores in baselines.items():
             if any(metric in scores and known(scores[metric].value) for metric in metrics):
                 cells = (*_cells(scores, metrics), _items(scores, metrics))
-                rows.append(Row((baseline_name(who), *cells), apart=True))
+                rows.append(TableRow((baseline_name(who), *cells), apart=True))
         rows += _sampler_rows(results, metrics, about)
         units = "; ".join(f"{each.title}: {each.unit}" for each in about if each.unit)
         note = f"{group.reading} {units}." if group and units else group.reading if group else units
@@ -66,7 +66,7 @@ def country_tables(results: Results) -> Iterator[Table]:
             guess = uniform[country].value if country in uniform else None
             share = valid.get((series.id, country), valid.get((series.id, "*")))
             cells = (*_cells(found, BY_COUNTRY), number(guess), number(share))
-            rows.append(Row((country_name(country), *cells, _items(found, BY_COUNTRY))))
+            rows.append(TableRow((country_name(country), *cells, _items(found, BY_COUNTRY))))
         yield from new_table(names(results)[series.id], head, rows)
 
 
@@ -74,7 +74,7 @@ def rate_tables(results: Results) -> Iterator[Table]:
     """Yield the table of how usable the answers of each series are."""
     found = {rates.who: rates for rates in results.rates if rates.country == ALL}
     rows = [
-        Row((names(results)[series.id], *_rates(found[series.id])))
+        TableRow((names(results)[series.id], *_rates(found[series.id])))
         for series in results.series
         if series.id in found
     ]
@@ -104,7 +104,7 @@ def individual_tables(results: Results) -> Iterator[Table]:
             cells = [DASH if i is None else interval(i.value, i.low, i.high) for i in given]
             compared = max((each.cells for each in given if each), default=0)
             rows.append(
-                Row(
+                TableRow(
                     (called.get(who) or baseline_name(who), *cells, f"{compared:,}"),
                     apart=who not in called,
                 )
@@ -153,14 +153,14 @@ def _best_first(found: Found, metric: str) -> list[str]:
 
 def _sampler_rows(
     results: Results, metrics: Sequence[str], about: Sequence[Measure]
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     """Yield a perfect sampler for every number of answers that a series gave."""
     floors = {(floor.answers, floor.metric): floor.mean for floor in results.floors}
     for answers in dict.fromkeys(floor.answers for floor in results.floors):
         values = [floors.get((answers, metric)) for metric in metrics]
         if answers is not None and any(known(value) for value in values):
             cells = [number(v, each.decimals) for v, each in zip(values, about, strict=True)]
-            yield Row((sampler_name(answers), *cells, DASH), apart=True)
+            yield TableRow((sampler_name(answers), *cells, DASH), apart=True)
 
 
 def sampler_name(answers: int) -> str:

@@ -21,7 +21,7 @@ from eval.report.score_table import (
     rate_tables,
     score_tables,
 )
-from eval.report.table import Row, Section, Table, new_table
+from eval.report.table import Section, Table, TableRow, new_table
 
 FILE = Path(__file__).with_name("sections.yaml")
 
@@ -53,11 +53,11 @@ def asked_tables(results: Results) -> Iterator[Table]:
         "Versions": _listed(results.versions),
         "Made": results.made_at,
     }
-    rows = [Row((name, fact)) for name, fact in facts.items() if fact]
+    rows = [TableRow((name, fact)) for name, fact in facts.items() if fact]
     yield from new_table("The evaluation", ("", ""), rows, words=2)
     called = names(results)
     rows = [
-        Row((called[each.id], each.language, each.reading, f"{each.answers:,}"))
+        TableRow((called[each.id], each.language, each.reading, f"{each.answers:,}"))
         for each in results.series
     ]
     head = ("", "language", "read as", "answers to each item")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One line."""
 
     cells: tuple[str, ...]
@@ -24,7 +24,7 @@ class Table:
 
     title: str
     head: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     note: str = ""
     words: int = 1
 
@@ -41,7 +41,7 @@ class Section:
 
 
 def new_table(
-    title: str, head: Iterable[str], rows: Iterable[Row], note: str = "", words: int = 1
+    title: str, head: Iterable[str], rows: Iterable[TableRow], note: str = "", words: int = 1
 ) -> list[Table]:
     """Return one table, or none where there are no rows."""
     table = Table(title, tuple(head), tuple(rows), note, words)

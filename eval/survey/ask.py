@@ -28,7 +28,7 @@ from agents.models.cache import CACHED, NotKept, recall, recall_scores
 from agents.models.deadline import WaitedOut, time_limit
 from agents.models.health import FAULTS
 from eval.config import EvalConfig
-from eval.survey.condition import Question, Sheet
+from eval.survey.condition import Question, Questionnaire
 from eval.survey.prompt import chat, shown_labels
 from eval.survey.reading import read_reply
 from folkways.text import sound
@@ -63,7 +63,7 @@ Asked = tuple[str, int, int]
 class Todo:
     """A sheet, and what of it was answered before."""
 
-    sheet: Sheet
+    sheet: Questionnaire
     tries: dict[Asked, tuple[int, bool]]
     """By question: tries made, and whether the last one stands."""
 
@@ -145,7 +145,9 @@ class Interviewer:
         emit(Record({"survey_replies": [row]}, row["problem"] or "answered"))
         return True
 
-    async def _call(self, row: Row, prompt: Prompt, sheet: Sheet, question: Question) -> bool:
+    async def _call(
+        self, row: Row, prompt: Prompt, sheet: Questionnaire, question: Question
+    ) -> bool:
         """Fill in what the model answers; return False where the budget does not admit it."""
         scored = sheet.condition.readout == "logprobs"
         estimate = prompt_length(prompt) // CHARACTERS_PER_TOKEN
@@ -207,7 +209,9 @@ class Interviewer:
         problem = None if mass > 0 else "no mass"
         return {"probabilities": probabilities, "mass": mass, "problem": problem}
 
-    def _writing(self, prompt: Prompt, sheet: Sheet, question: Question, tries: int) -> _Call:
+    def _writing(
+        self, prompt: Prompt, sheet: Questionnaire, question: Question, tries: int
+    ) -> _Call:
         """Return the call for what the model writes, and which option it names."""
         seed = derived_seed(self.config.seed, *sheet.key, *asked(question), tries)
         sampling = self.config.sampling(seed)
@@ -216,7 +220,7 @@ class Interviewer:
             partial(self.model.complete, prompt, sampling), partial(self._read, sheet, question),
         )  # fmt: skip
 
-    def _read(self, sheet: Sheet, question: Question, done: Completion) -> Row:
+    def _read(self, sheet: Questionnaire, question: Question, done: Completion) -> Row:
         """Return what the model wrote, and which option it names."""
         labels = shown_labels(sheet.voice, question.item, question.order)
         read = read_reply(done.text, labels, sheet.voice.refusals, sheet.voice.unsure)

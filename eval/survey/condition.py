@@ -104,7 +104,7 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Questionnaire:
     """All questions to one respondent, to one culture, or to nobody in particular."""
 
     condition: Condition
@@ -164,7 +164,7 @@ class Planner:
         """Return the conditions in which a model is to be asked."""
         return conditions(self.config, model, self.terms)
 
-    def sheets(self, condition: Condition) -> Iterator[Sheet]:
+    def sheets(self, condition: Condition) -> Iterator[Questionnaire]:
         """Yield the sheets of a condition; respondents take turns by country, so that what is
         answered when the work is interrupted is balanced."""
         chosen, cultures = condition.method, self.cultures(condition)
@@ -218,7 +218,7 @@ class Planner:
 
     def _sheet(
         self, condition: Condition, country: str | None, respondent: Respondent | None
-    ) -> Sheet:
+    ) -> Questionnaire:
         voice, chosen = condition.voice(country), condition.method
         similar: tuple[str, ...] = ()
         different: tuple[str, ...] = ()
@@ -231,7 +231,7 @@ class Planner:
             similar=similar, different=different,
         )  # fmt: skip
         questions = self._questions(condition, voice, country)
-        return Sheet(condition, country or NOBODY, respondent, voice, system, questions)
+        return Questionnaire(condition, country or NOBODY, respondent, voice, system, questions)
 
     def _questions(self, condition: Condition, voice: Voice, country: str | None) -> list[Question]:
         examples = condition.method.examples

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from eval.survey.ask import AGAIN, TRIES, Asked, Todo
-from eval.survey.condition import Condition, Planner, Sheet
+from eval.survey.condition import Condition, Planner, Questionnaire
 from eval.survey.seat import Seat
 from simulation.store.writer import Store
 
@@ -42,14 +42,14 @@ select problem, count(*) from judged where not stands group by all order by 2 de
 
 def open_sheets(
     store: Store, planner: Planner, seats: Sequence[Seat], chosen: Sequence[Sequence[Condition]]
-) -> tuple[list[tuple[int, Sheet]], int]:
+) -> tuple[list[tuple[int, Questionnaire]], int]:
     """Return the sheets with something left to ask, each with the number of its seat, and how many
     have nothing; `chosen` are the conditions of each seat.
 
     Read-outs of the same questions follow each other sheet by sheet: the second finds its prompts
     in the engine's cache.
     """
-    todo: list[tuple[int, Sheet]] = []
+    todo: list[tuple[int, Questionnaire]] = []
     complete = 0
     for number, (seat, some) in enumerate(zip(seats, chosen, strict=True)):
         sheets, rest = _open(store, planner, some, seat.cultures)
@@ -60,12 +60,12 @@ def open_sheets(
 
 def _open(
     store: Store, planner: Planner, chosen: Sequence[Condition], cultures: tuple[str, ...]
-) -> tuple[list[Sheet], int]:
+) -> tuple[list[Questionnaire], int]:
     """Return the sheets for some cultures, none meaning all, with something left to ask, and how
     many have nothing."""
     places: dict[tuple[str | None, ...], int] = {}
     items = [item.id for item in planner.items]
-    found: list[tuple[tuple[int, int], Sheet]] = []
+    found: list[tuple[tuple[int, int], Questionnaire]] = []
     complete = 0
     with store.reading() as con:
         for condition in chosen:
@@ -86,7 +86,9 @@ def _open(
     return [sheet for _, sheet in found], complete
 
 
-def with_tries(store: Store, sheets: Sequence[tuple[int, Sheet]]) -> Iterator[tuple[int, Todo]]:
+def with_tries(
+    store: Store, sheets: Sequence[tuple[int, Questionnaire]]
+) -> Iterator[tuple[int, Todo]]:
     """Yield sheets with what was answered before, read as they are needed."""
     for number, sheet in sheets:
         with store.reading() as con:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from agents.models.base import Adaptable, Model
 from eval.config import ModelRef
-from simulation.execution.model_manager import Engines, Lent
+from simulation.execution.model_manager import ModelManager, SharedModel
 
 SHARING = ("vllm",)
 """Engines that hold several adapters at once."""
@@ -50,7 +50,7 @@ def seats_by_engine(models: Sequence[ModelRef]) -> list[list[Seat]]:
     return list(groups.values())
 
 
-def open_engine(engines: Engines, seats: Sequence[Seat]) -> Lent:
+def open_engine(engines: ModelManager, seats: Sequence[Seat]) -> SharedModel:
     """Return the engine of seats that belong together, not yet started."""
     first = seats[0]
     if len(seats) == 1:
@@ -59,7 +59,7 @@ def open_engine(engines: Engines, seats: Sequence[Seat]) -> Lent:
     return engines.lend(first.part.name, first.rest | {"adapters": adapters})
 
 
-def seated(engine: Lent, seat: Seat, alone: bool) -> Model:
+def seated(engine: SharedModel, seat: Seat, alone: bool) -> Model:
     """Return the model that a seat is asked through; the engine has been started."""
     if alone:
         return engine

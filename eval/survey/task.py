@@ -1,4 +1,4 @@
-"""The job of a survey: sheets are put to the models that one engine holds.
+"""The task of a survey: sheets are put to the models that one engine holds.
 
 Invariant: a sheet travels with what was answered before; the seats are those of the driver's plan.
 """
@@ -20,7 +20,7 @@ CALLS_A_SHEET = 64
 
 @dataclass(frozen=True, slots=True)
 class Surveying:
-    """The job of asking the models of one engine."""
+    """The task of asking the models of one engine."""
 
     config: EvalConfig
     seats: Sequence[Seat]

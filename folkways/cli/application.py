@@ -79,7 +79,8 @@ class Folkways(Scenario):
 def application() -> typer.Typer:
     """Return the application with all commands."""
     return _group(
-        "folkways", Folkways,
+        "folkways",
+        Folkways,
         "Simulate social life between culture-conditioned agents, and query it with SQL.",
         epilog="Every command takes --allow-code: run code that a scenario, a pool file or a store "
         "names. Without it, only names on the command line and in your configurations are run.",

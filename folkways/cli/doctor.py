@@ -29,10 +29,12 @@ RUN_S, MODEL_S = 60.0, 300.0
 """Seconds that a run, and a model that the user names, may take."""
 FURTHER = {
     "train": (
-        ("torch", "transformers", "peft", "trl", "matplotlib"), "adapters, with folkways train"
+        ("torch", "transformers", "peft", "trl", "matplotlib"),
+        "adapters, with folkways train",
     ),
     "eval": (
-        ("numpy", "scipy", "matplotlib", "pyreadstat", "sacrebleu"), "surveys, with folkways eval"
+        ("numpy", "scipy", "matplotlib", "pyreadstat", "sacrebleu"),
+        "surveys, with folkways eval",
     ),
     "abilities": (("lm_eval",), "folkways eval abilities"),
     "ray": (("ray",), "several machines, with folkways run --ray"),

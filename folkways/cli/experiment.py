@@ -16,7 +16,7 @@ from folkways.errors import unknown_name
 from folkways.text import printable
 
 if TYPE_CHECKING:
-    from training.experiment.experiment import Study
+    from training.experiment.experiment import ExperimentSettings
     from training.experiment.stages import Stage
 
 app = typer.Typer()
@@ -59,9 +59,15 @@ def culturespa(
 
 
 def _do(
-    name: str, chosen: Study, stages: Mapping[str, Stage], file: Path, override: list[str],
-    only: str | None, fresh: bool, quiet: bool,
-) -> None:  # fmt: skip
+    name: str,
+    chosen: ExperimentSettings,
+    stages: Mapping[str, Stage],
+    file: Path,
+    override: list[str],
+    only: str | None,
+    fresh: bool,
+    quiet: bool,
+) -> None:
     """Do one stage here, or all of them as commands of their own."""
     from simulation.run import set_aside
     from training.experiment.stages import run_stages

@@ -24,7 +24,7 @@ from scenarios.parsing.yaml_file import read_yaml
 from simulation.config import parse_config
 from simulation.display.live import entry_text, heard_by_some
 from simulation.episode.entry import Entry
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.forecast import too_long
 from simulation.plan import make_plan, people_for
 from simulation.rehearsal import rehearse
@@ -124,7 +124,7 @@ def play(
     log: list[Entry] = []
     present = [role for role, part in told.roles.items() if part.enters is None]
 
-    def watch(stage: Stage, entries: Sequence[Entry]) -> None:
+    def watch(stage: SceneState, entries: Sequence[Entry]) -> None:
         log.extend(entries)
         for entry in entries:
             console.print(entry_text(entry, stage.names, heard_by_some(log, present)))

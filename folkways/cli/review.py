@@ -232,12 +232,12 @@ def _critique_settings(
     return _settings(CritiqueConfig, given, override)
 
 
-Settings = TypeVar("Settings", CritiqueConfig, LabelConfig)
+Judging = TypeVar("Judging", CritiqueConfig, LabelConfig)
 
 
 def _settings(
-    kind: type[Settings], given: dict[str, Any], overrides: Sequence[str] | None
-) -> tuple[Settings, CacheConfig]:
+    kind: type[Judging], given: dict[str, Any], overrides: Sequence[str] | None
+) -> tuple[Judging, CacheConfig]:
     """Return the settings and the cache, which is set by `cache.mode` and `cache.path` as in a run,
     overrides `key=value` applied. Raises UserError naming every fault.
     """

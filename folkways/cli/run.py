@@ -66,8 +66,6 @@ def run(
             typer.echo(printable(f"warning: {line}"), err=True)
         return
     with serving(metrics, quiet):
-        reason = launch(
-            plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster, retry=retry
-        )
+        reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster, retry=retry)
     folder = Path(plan.config.out) / plan.config.name
     say_ending(folder, reason, "all episodes are stored")

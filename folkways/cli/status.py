@@ -28,7 +28,7 @@ from simulation.display.output import console_for, output
 from simulation.execution.heartbeat import Used
 from simulation.execution.status import (
     Process,
-    Stage,
+    StageStatus,
     Status,
     Stored,
     read_status,
@@ -118,7 +118,7 @@ def _next_steps(run: str, stored: Stored) -> list[str]:
         f"made:  {', '.join(f'{count:,} {what}' for what, count in made.items() if count)}",
         f"where: {folder / FILE}, a DuckDB file; {folder / 'config.yaml'} makes it again",
         f"next:  folkways view {here} --list      the scenes; with an id, one of them",
-        f"next:  folkways sql {here} \"from turns_readable\"      what was said; any SQL",
+        f'next:  folkways sql {here} "from turns_readable"      what was said; any SQL',
         f"next:  folkways schema {here}      the tables, views and columns to ask",
     ]
 
@@ -138,7 +138,7 @@ def _state(found: Status) -> str:
     }[found.state]
 
 
-def _stage(stage: Stage) -> list[RenderableType]:
+def _stage(stage: StageStatus) -> list[RenderableType]:
     share = f" ({stage.done / stage.total:.0%})" if stage.total else ""
     head = f"{stage.stage}: {stage.done:,} of {stage.total:,} {stage.noun}{share}"
     head += f", {stage.already:,} stored before" if stage.already else ""

@@ -30,7 +30,7 @@ from simulation.episode.call import (
     tokens_of,
 )
 from simulation.episode.draft_critic import ACCEPTED, DraftCritic, DraftVerdict, read_draft_verdict
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 
 Value = TypeVar("Value")
 SHORT_ANSWER_TOKENS = 32
@@ -63,7 +63,7 @@ class Caller:
     """Makes the calls of one episode and keeps their rows, the columns of the table `calls`."""
 
     def __init__(
-        self, model: Model, settings: CallSettings, stage: Stage, seed: int, budget: Budget,
+        self, model: Model, settings: CallSettings, stage: SceneState, seed: int, budget: Budget,
         critic: DraftCritic | None = None,
     ) -> None:  # fmt: skip
         self.model, self.settings, self.stage, self.critic = model, settings, stage, critic

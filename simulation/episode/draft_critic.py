@@ -19,9 +19,9 @@ from agents.models.base import Model, Sampling
 from agents.reply import Act, Unreadable, read_object
 from agents.role_view import RoleView
 from agents.template import load_template
-from folkways.settings import ModelName, Section
+from folkways.settings import ModelName, Settings
 from folkways.text import sound
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 
 SEEN = 30
 """How many earlier acts the detectors compare a draft with."""
@@ -50,7 +50,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-class InLoopConfig(Section):
+class InLoopConfig(Settings):
     """The critic in the loop."""
 
     critics: tuple[Literal["detectors", "model"], ...] = Field(("detectors", "model"), min_length=1)
@@ -77,7 +77,7 @@ class DraftCritic:
     model: Model
     form: ReplyForm
 
-    def ask(self, stage: Stage, role: str, act: Act) -> Asked | None:
+    def ask(self, stage: SceneState, role: str, act: Act) -> Asked | None:
         """Return the question about a draft; None where no model is to be asked."""
         if "model" not in self.config.critics:
             return None
@@ -87,7 +87,7 @@ class DraftCritic:
         )
         return asked_as(text, SCHEMA, self.form)
 
-    def detect(self, stage: Stage, role: str, act: Act) -> str | None:
+    def detect(self, stage: SceneState, role: str, act: Act) -> str | None:
         """Return what a detector has against a draft, if one has and the detectors are asked."""
         if "detectors" not in self.config.critics or not act.text or act.action == "non-verbal":
             return None
@@ -127,7 +127,7 @@ def read_draft_verdict(reply: str) -> DraftVerdict:
     return DraftVerdict(str(label), score, " ".join(sound(str(feedback)).split()))
 
 
-def _shown(stage: Stage, view: RoleView, act: Act) -> str:
+def _shown(stage: SceneState, view: RoleView, act: Act) -> str:
     line: dict[str, Any] = {
         "kind": "turn", "name": view.name, "action": act.action, "text": act.text,
         "to": [stage.names[role] for role in act.to], "whisper": act.whisper,
@@ -135,7 +135,7 @@ def _shown(stage: Stage, view: RoleView, act: Act) -> str:
     return load_template("script").line(line)
 
 
-def _conversation(stage: Stage, role: str, act: Act) -> Conversation:
+def _conversation(stage: SceneState, role: str, act: Act) -> Conversation:
     """Return the latest acts of a scene with the draft as the last of them."""
     scene = stage.scenario
     public = (
@@ -159,7 +159,7 @@ def _conversation(stage: Stage, role: str, act: Act) -> Conversation:
     return Conversation("", scene.title, scene.setting, culture, public, people, tuple(lines))
 
 
-def _person(role: str, view: RoleView, stage: Stage) -> Person:
+def _person(role: str, view: RoleView, stage: SceneState) -> Person:
     persona = view.persona
     language = stage.scenario.roles[role].language or stage.language
     shared = tuple(

@@ -31,8 +31,8 @@ from simulation.episode.agent_calls import Caller, CallSettings
 from simulation.episode.budget import Budget
 from simulation.episode.draft_critic import DraftCritic
 from simulation.episode.entry import Entry
-from simulation.episode.graph import Context, State, broken_off, play
-from simulation.episode.scene_state import Stage
+from simulation.episode.graph import EpisodeContext, EpisodeState, broken_off, play
+from simulation.episode.scene_state import SceneState
 from simulation.store.record import Record, Row
 
 
@@ -76,7 +76,7 @@ async def play_episode(
     episode: Episode,
     conditions: Conditions,
     budget: Budget,
-    watch: Callable[[Stage, Sequence[Entry]], None] | None = None,
+    watch: Callable[[SceneState, Sequence[Entry]], None] | None = None,
 ) -> Record:
     """Play one episode and return its record.
 
@@ -87,14 +87,14 @@ async def play_episode(
     cast = cast_scenario(
         episode.scenario, episode.culture_id, conditions.personas, random.Random(episode.seed)
     )
-    stage = Stage(
+    stage = SceneState(
         episode.scenario, cast, conditions.cultures, episode.language, conditions.form,
         conditions.conditioning,
     )  # fmt: skip
     caller = Caller(
         conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic
     )
-    context = Context(stage, caller, watch, time.monotonic())
+    context = EpisodeContext(stage, caller, watch, time.monotonic())
     try:
         state = await play(context)
     except UserError:
@@ -106,9 +106,13 @@ async def play_episode(
 
 
 def record_of(
-    episode: Episode, conditions: Conditions, stage: Stage, state: State, started: datetime,
+    episode: Episode,
+    conditions: Conditions,
+    stage: SceneState,
+    state: EpisodeState,
+    started: datetime,
     wall_s: float,
-) -> Record:  # fmt: skip
+) -> Record:
     """Return the record of an episode whose scene has come to this state."""
     id_of, exit_ = {"episode_id": episode.id}, state["exit"] or ["error", "no reason was given"]
     if fault := _unjudged(state["calls"]):
@@ -150,7 +154,7 @@ def _unjudged(calls: Sequence[Row]) -> str | None:
     return str(min(failures)) if failures and failures <= {*FAULTS} else None
 
 
-def _cast_rows(episode: Episode, stage: Stage) -> list[Row]:
+def _cast_rows(episode: Episode, stage: SceneState) -> list[Row]:
     return [
         {
             "role": role, "persona_hash": content_of(persona)[0], "persona_id": persona.id,
@@ -163,7 +167,7 @@ def _cast_rows(episode: Episode, stage: Stage) -> list[Row]:
 
 
 def _shared_rows(
-    episode: Episode, stage: Stage, cultures: Mapping[str, Culture]
+    episode: Episode, stage: SceneState, cultures: Mapping[str, Culture]
 ) -> dict[str, list[Row]]:
     scenario_hash, data = content_of(episode.scenario)
     scenario = {

@@ -9,11 +9,11 @@ from __future__ import annotations
 from scenarios.scenario import Event, When
 from scenarios.words import one_line
 from simulation.episode.entry import Entry
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.episode.stop_rules import Exit, Referee, phase_rule_met
 
 
-async def due(stage: Stage, referee: Referee, step: int, entries: list[Entry]) -> Exit | None:
+async def due(stage: SceneState, referee: Referee, step: int, entries: list[Entry]) -> Exit | None:
     """Let everything happen that is due before the next act; return why the scene ends by it.
 
     What happens is added to `entries`, and the stage has absorbed it. An event may bring in roles,
@@ -44,7 +44,7 @@ async def due(stage: Stage, referee: Referee, step: int, entries: list[Entry]) -
     return None
 
 
-def _is_due(event: Event, stage: Stage) -> bool:
+def _is_due(event: Event, stage: SceneState) -> bool:
     if event.id in stage.happened:
         since = len(stage.turns) - stage.happened_at[event.id]
         quiet = event.when.quiet if event.when and event.every else None
@@ -54,7 +54,7 @@ def _is_due(event: Event, stage: Stage) -> bool:
     return event.when is not None and _holds(event.when, stage)
 
 
-def _holds(when: When, stage: Stage) -> bool:
+def _holds(when: When, stage: SceneState) -> bool:
     if when.leaves is not None:
         return bool(stage.left) if when.leaves == "anyone" else when.leaves in stage.left
     if when.says is not None:
@@ -67,7 +67,7 @@ def _holds(when: When, stage: Stage) -> bool:
     return when.quiet is not None and stage.quiet >= when.quiet
 
 
-def _fire(event: Event, stage: Stage, step: int) -> list[Entry]:
+def _fire(event: Event, stage: SceneState, step: int) -> list[Entry]:
     """Return the event and the entrances it causes, absorbed by the stage."""
     entering = [
         role
@@ -90,7 +90,7 @@ def _fire(event: Event, stage: Stage, step: int) -> list[Entry]:
     return [*entries, happening]
 
 
-def _next_phase(stage: Stage, step: int) -> Entry:
+def _next_phase(stage: SceneState, step: int) -> Entry:
     assert stage.phase_index is not None
     phase = stage.scenario.phases[stage.phase_index + 1]
     entry: Entry = {

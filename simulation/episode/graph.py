@@ -30,7 +30,7 @@ from simulation.episode.budget import BudgetSpent
 from simulation.episode.call import Row, derived_seed
 from simulation.episode.entry import Entry
 from simulation.episode.events import due
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.episode.stop_rules import Exit, ended
 from simulation.episode.turn_policies import Choice, choose
 
@@ -51,7 +51,7 @@ def collect(old: list[Any], new: list[Any] | None) -> list[Any]:
     return [] if new is None else old + new
 
 
-class State(TypedDict):
+class EpisodeState(TypedDict):
     """What an episode has come to, as plain JSON."""
 
     log: Annotated[list[Entry], extend]
@@ -82,18 +82,18 @@ class ActInput(TypedDict):
 
 
 @dataclass(slots=True)
-class Context:
+class EpisodeContext:
     """What an episode needs and its state cannot hold."""
 
-    stage: Stage
+    stage: SceneState
     caller: Caller
-    watch: Callable[[Stage, Sequence[Entry]], None] | None
+    watch: Callable[[SceneState, Sequence[Entry]], None] | None
     began: float
     """Reading of the clock when the episode began, seconds."""
     clock: Callable[[], float] = time.monotonic
     failed_as: str | None = None
     """In a replay, the recorded reason of an exit after failures in a row."""
-    last: State | None = None
+    last: EpisodeState | None = None
     """The state at the start of the latest node, for the record of an episode that breaks off."""
     since: Update = field(default_factory=dict)
     """What has happened since then."""
@@ -102,10 +102,10 @@ class Context:
 
 
 Step = Command[str]
-Chooser = Callable[[Stage, Caller, random.Random], Awaitable[Choice]]
+Chooser = Callable[[SceneState, Caller, random.Random], Awaitable[Choice]]
 
 
-async def turns(state: State, runtime: Runtime[Context]) -> Step:
+async def turns(state: EpisodeState, runtime: Runtime[EpisodeContext]) -> Step:
     """Play turns in a row: cue, act, settle while one role acts at a time, or send several off."""
     context = runtime.context
     update = begin(context, state)
@@ -128,7 +128,7 @@ async def turns(state: State, runtime: Runtime[Context]) -> Step:
     return Command(update=update, goto="turns")
 
 
-def begin(context: Context, state: State) -> Update:
+def begin(context: EpisodeContext, state: EpisodeState) -> Update:
     """Return an empty update for a node, which the context keeps sight of."""
     context.stage.catch_up(state["log"])
     context.last = state
@@ -137,7 +137,7 @@ def begin(context: Context, state: State) -> Update:
     return context.since
 
 
-async def cue(context: Context, update: Update, choose: Chooser = choose) -> list[str]:
+async def cue(context: EpisodeContext, update: Update, choose: Chooser = choose) -> list[str]:
     """Let events happen and ask the policy who acts next; no roles where the scene has ended."""
     stage, caller = context.stage, context.caller
     entries: list[Entry] = []
@@ -169,7 +169,7 @@ async def cue(context: Context, update: Update, choose: Chooser = choose) -> lis
     return choice.roles
 
 
-async def act(context: Context, role: str) -> Row:
+async def act(context: EpisodeContext, role: str) -> Row:
     """Call the model for one role; the act with the rows of its calls, as plain JSON."""
     return act_row(role, await context.caller.act(role))
 
@@ -185,7 +185,7 @@ def act_row(role: str, acted: Acted) -> Row:
     }  # fmt: skip
 
 
-async def act_beside_others(state: ActInput, runtime: Runtime[Context]) -> Update:
+async def act_beside_others(state: ActInput, runtime: Runtime[EpisodeContext]) -> Update:
     """Run `act` for one of several simultaneous speakers."""
     try:
         done = await act(runtime.context, state["role"])
@@ -194,7 +194,7 @@ async def act_beside_others(state: ActInput, runtime: Runtime[Context]) -> Updat
     return {"acts": [done | {"order": state["order"]}]}
 
 
-async def settle_together(state: State, runtime: Runtime[Context]) -> Step:
+async def settle_together(state: EpisodeState, runtime: Runtime[EpisodeContext]) -> Step:
     """Settle the acts of a step with several speakers, in the order they were chosen."""
     context = runtime.context
     update = begin(context, state) | {"acts": None}
@@ -206,7 +206,9 @@ async def settle_together(state: State, runtime: Runtime[Context]) -> Step:
     return Command(update=update, goto=END if update["exit"] else "turns")
 
 
-async def settle(context: Context, state: State, update: Update, acts: Sequence[Row]) -> None:
+async def settle(
+    context: EpisodeContext, state: EpisodeState, update: Update, acts: Sequence[Row]
+) -> None:
     """Apply the acts, decide who perceived what, and check whether the scene has ended."""
     stage = context.stage
     update["calls"] += take(context)
@@ -238,7 +240,7 @@ def _numbered(draft: Row, turn: int, first: int) -> Row:
     }  # fmt: skip
 
 
-def _entry(stage: Stage, step: int, number: int, done: Row, call: int) -> Entry:
+def _entry(stage: SceneState, step: int, number: int, done: Row, call: int) -> Entry:
     failed, phase = done["action"] is None, stage.phase
     heard = [] if failed else stage.audience(done["role"], done["to"], done["whisper"])
     return {
@@ -250,7 +252,7 @@ def _entry(stage: Stage, step: int, number: int, done: Row, call: int) -> Entry:
     }  # fmt: skip
 
 
-def _limit_reached(context: Context) -> Exit | None:
+def _limit_reached(context: EpisodeContext) -> Exit | None:
     limits = context.stage.scenario.limits
     if limits.tokens is not None and context.caller.tokens >= limits.tokens:
         return Exit("token-limit", str(limits.tokens))
@@ -260,7 +262,7 @@ def _limit_reached(context: Context) -> Exit | None:
     return _failed(context, last) if len(last) == MAX_FAILURES and all(last) else None
 
 
-def _failed(context: Context, last: list[str]) -> Exit:
+def _failed(context: EpisodeContext, last: list[str]) -> Exit:
     """Return whose failures in a row end the scene: a model's only where it is known to work."""
     faults = [failure for failure in last if failure in NO_RESULT]
     endpoints = bool(faults) or not context.caller.model_works
@@ -268,7 +270,7 @@ def _failed(context: Context, last: list[str]) -> Exit:
     return Exit(reason, (faults or last)[-1] if reason == "endpoint-failure" else last[-1])
 
 
-def take(context: Context) -> list[Row]:
+def take(context: EpisodeContext) -> list[Row]:
     """Return the calls that made no act, once."""
     rows, context.caller.side_rows = context.caller.side_rows, []
     return rows
@@ -277,7 +279,7 @@ def take(context: Context) -> list[Row]:
 @cache
 def episode_graph() -> Any:
     """Return the compiled graph, shared by all episodes."""
-    graph = StateGraph(State, context_schema=Context)
+    graph = StateGraph(EpisodeState, context_schema=EpisodeContext)
     graph.add_node("turns", turns, destinations=("turns", "act", END))
     graph.add_node("act", act_beside_others, input_schema=ActInput)
     graph.add_node("settle", settle_together, destinations=("turns", END))
@@ -286,25 +288,25 @@ def episode_graph() -> Any:
     return graph.compile()
 
 
-async def play(context: Context, start: State | None = None) -> State:
+async def play(context: EpisodeContext, start: EpisodeState | None = None) -> EpisodeState:
     """Play an episode to its end, from the beginning or from a state; return the last state."""
     bound = 4 * context.stage.scenario.limits.turns + 100
-    state: State = await episode_graph().ainvoke(
+    state: EpisodeState = await episode_graph().ainvoke(
         start or at_first(), {"recursion_limit": bound}, context=context
     )
     return state
 
 
-def at_first() -> State:
+def at_first() -> EpisodeState:
     """Return the state before anything has happened, with lists of its own."""
-    return cast(State, EMPTY | {name: list[Row]() for name in (*LISTS, "acts")})
+    return cast(EpisodeState, EMPTY | {name: list[Row]() for name in (*LISTS, "acts")})
 
 
-def broken_off(context: Context, reason: str, detail: str) -> State:
+def broken_off(context: EpisodeContext, reason: str, detail: str) -> EpisodeState:
     """Return the state of an episode that an exception ended, with all that had happened."""
     last: Any = context.last or EMPTY
     since, kept = context.since, context.lengths
     state: Any = {name: [*last[name][: kept.get(name)], *since.get(name, ())] for name in LISTS}
     state["calls"] += take(context)
     state |= {"acts": [], "step": last["step"], "exit": [reason, detail]}
-    return cast(State, state)
+    return cast(EpisodeState, state)

@@ -47,7 +47,7 @@ class _PublicLine(NamedTuple):
     perceived: frozenset[str]
 
 
-class Stage:
+class SceneState:
     """What is derived from the log of one episode, and the actors' memories of it."""
 
     def __init__(

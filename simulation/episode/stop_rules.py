@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from scenarios.scenario import StopRule
 from scenarios.statement import Sought
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 
 
 class Exit(NamedTuple):
@@ -34,7 +34,7 @@ def _sought(rule: StopRule) -> Sought:
     return Sought(rule.phrases, rule.contrary, rule.whole_line)
 
 
-def _met_by_words(rule: StopRule, stage: Stage, since: int) -> str | None:
+def _met_by_words(rule: StopRule, stage: SceneState, since: int) -> str | None:
     """Return what met the rule after a number of turns, going by words and acts, or None."""
     if rule.rule == "walk-away":
         gone = [turn["speaker"] for turn in stage.turns[since:] if turn["action"] == "leave"]
@@ -54,11 +54,11 @@ def _met_by_words(rule: StopRule, stage: Stage, since: int) -> str | None:
     return ", ".join(needed) if all(last.get(role) for role in needed) else None
 
 
-def _parties(rule: StopRule, stage: Stage) -> list[str]:
+def _parties(rule: StopRule, stage: SceneState) -> list[str]:
     return list(rule.roles) or stage.here()
 
 
-def _dealt(rule: StopRule, stage: Stage, since: int) -> str | None:
+def _dealt(rule: StopRule, stage: SceneState, since: int) -> str | None:
     """Return who dealt: one offers, and a later turn of another party who heard it accepts."""
     parties = set(_parties(rule, stage))
     offers = stage.statements(Sought(rule.offers, rule.contrary, asking=True), since)
@@ -72,7 +72,7 @@ def _dealt(rule: StopRule, stage: Stage, since: int) -> str | None:
     return None
 
 
-async def met(rule: StopRule, stage: Stage, referee: Referee, since: int = 0) -> str | None:
+async def met(rule: StopRule, stage: SceneState, referee: Referee, since: int = 0) -> str | None:
     """Return what met the rule after a number of turns, or None; the referee is asked where the
     rule has no phrases to go by and somebody is there.
     """
@@ -89,7 +89,7 @@ async def met(rule: StopRule, stage: Stage, referee: Referee, since: int = 0) ->
     return None
 
 
-async def phase_rule_met(stage: Stage, referee: Referee) -> bool:
+async def phase_rule_met(stage: SceneState, referee: Referee) -> bool:
     """Tell whether the stop rule that ends the phase is met by what was said and done in it."""
     until = stage.phase.until if stage.phase else None
     if until is None or until.rule is None or len(stage.turns) == stage.phase_began:
@@ -97,7 +97,7 @@ async def phase_rule_met(stage: Stage, referee: Referee) -> bool:
     return await met(until.rule, stage, referee, stage.phase_began) is not None
 
 
-async def ended(stage: Stage, referee: Referee) -> Exit | None:
+async def ended(stage: SceneState, referee: Referee) -> Exit | None:
     """Return why the scene ends after the turns so far, or None if it does not."""
     for rule in stage.scenario.stop:
         detail = await met(rule, stage, referee)
@@ -113,7 +113,7 @@ async def ended(stage: Stage, referee: Referee) -> Exit | None:
     return None
 
 
-def _is_empty(stage: Stage) -> bool:
+def _is_empty(stage: SceneState) -> bool:
     """Return whether too few are left for a scene, and nobody may enter."""
     return len(stage.present) < 2 and not any(
         part.enters and part.enters not in stage.happened for part in stage.scenario.roles.values()

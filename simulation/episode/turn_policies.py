@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from folkways.errors import UserError
 from folkways.registry import look_beside, require_signature, resolve_foreign
 from scenarios.scenario import POLICY_PARAMETERS, Scenario
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 
 Options = dict[str, str | int | float | bool]
 
@@ -41,19 +41,21 @@ class Asking(Protocol):
         """Ask the model who should act next; None where its answer cannot be read."""
 
 
-Policy = Callable[[Stage, Asking, random.Random, Options], Awaitable[Choice]]
+Policy = Callable[[SceneState, Asking, random.Random, Options], Awaitable[Choice]]
 
 
-def _longest_silent(stage: Stage, roles: Sequence[str]) -> str:
+def _longest_silent(stage: SceneState, roles: Sequence[str]) -> str:
     """Return the role whose last act lies furthest back; the opener and file order break ties."""
     return min(roles, key=lambda role: (stage.last_act[role], role != stage.scenario.opens))
 
 
-def _opens(stage: Stage, role: str) -> Choice:
+def _opens(stage: SceneState, role: str) -> Choice:
     return Choice([role], "opens the phase" if stage.turns else "opens the scene")
 
 
-async def round_robin(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def round_robin(
+    stage: SceneState, ask: Asking, rng: random.Random, options: Options
+) -> Choice:
     """In the order of the scenario file; the role that opens begins each phase."""
     candidates = stage.candidates()
     if (first := stage.opener()) or not stage.turns:
@@ -65,7 +67,7 @@ async def round_robin(stage: Stage, ask: Asking, rng: random.Random, options: Op
     return Choice([role], f"comes after {stage.names[order[last]]}")
 
 
-async def at_random(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def at_random(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """Anyone but the last to act, with equal chances."""
     candidates = stage.candidates()
     last = stage.turns[-1]["speaker"] if stage.turns else None
@@ -73,7 +75,7 @@ async def at_random(stage: Stage, ask: Asking, rng: random.Random, options: Opti
     return Choice([rng.choice(others)], f"drawn from {len(others)}")
 
 
-async def addressed(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def addressed(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """Whoever was spoken to last, else the longest silent."""
     candidates = stage.candidates()
     if first := stage.opener():
@@ -90,7 +92,7 @@ async def addressed(stage: Stage, ask: Asking, rng: random.Random, options: Opti
     return Choice([role], "has not acted yet" if not stage.last_act[role] else "longest silent")
 
 
-async def bidding(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def bidding(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """All bid at once, 0 to 10, and the highest acts; ties go to the longest silent."""
     candidates = stage.candidates()
     bids = await ask.bids(candidates)
@@ -102,7 +104,7 @@ async def bidding(stage: Stage, ask: Asking, rng: random.Random, options: Option
     return Choice([_longest_silent(stage, top)], why, bids)
 
 
-async def moderator(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def moderator(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """The model picks, on behalf of the role in option `moderator` while it is there; that role
     acts first in each phase that lets it act.
     """
@@ -123,7 +125,7 @@ async def moderator(stage: Stage, ask: Asking, rng: random.Random, options: Opti
     return Choice([role], f"called on by {stage.names[leader] if leader else 'the moderator'}")
 
 
-async def network(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def network(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """The longest silent neighbour, in the relationship graph, of the last to act."""
     candidates = stage.candidates()
     if first := stage.opener():
@@ -140,7 +142,9 @@ async def network(stage: Stage, ask: Asking, rng: random.Random, options: Option
     return Choice([_longest_silent(stage, candidates)], "longest silent")
 
 
-async def simultaneous(stage: Stage, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def simultaneous(
+    stage: SceneState, ask: Asking, rng: random.Random, options: Options
+) -> Choice:
     """Everyone at once, as far as turns are left."""
     candidates = stage.candidates()
     chosen = sorted(candidates, key=lambda role: stage.last_act[role])[: stage.turns_left]
@@ -171,7 +175,7 @@ def require_policies(scenario: Scenario, path: Path | None = None) -> None:
             require_signature("turn policy", policy.name, found, POLICY_PARAMETERS)
 
 
-async def choose(stage: Stage, ask: Asking, rng: random.Random) -> Choice:
+async def choose(stage: SceneState, ask: Asking, rng: random.Random) -> Choice:
     """Return the choice of the policy in force, nobody where nobody may act.
 
     Raises UserError for a policy that breaks its word.

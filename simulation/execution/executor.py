@@ -1,4 +1,4 @@
-"""A crew of workers: works off a list concurrently and hands what is finished to the only writer.
+"""An executor: workers that do a list concurrently and hand what is finished to the only writer.
 
 Invariant: what is finished is stored, whatever interrupts the work; what is not finished leaves
 nothing behind.
@@ -24,7 +24,7 @@ from simulation.store.record import Record
 from simulation.store.writer import SET_ASIDE, Store
 
 if TYPE_CHECKING:
-    from simulation.execution.task import Job, Tools
+    from simulation.execution.task import Task, Tools
 
 FLUSH_RECORDS = 256
 """Finished records that are stored at once at most."""
@@ -51,7 +51,7 @@ class Incomplete(UserError):
     """All has been tried, and some of it is to be tried again."""
 
 
-class Crew(Generic[Item]):
+class Executor(Generic[Item]):
     """Works with models on items, within one budget, until done, drained or out of budget."""
 
     def __init__(
@@ -139,8 +139,8 @@ class Crew(Generic[Item]):
 
     async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
         """Keep `concurrency` items in progress until none is left, or the first failure."""
-        crew = range(min(self.concurrency, count))
-        self._tasks = [asyncio.create_task(self._work(items)) for _ in crew]
+        executor = range(min(self.concurrency, count))
+        self._tasks = [asyncio.create_task(self._work(items)) for _ in executor]
         try:
             waiting = {*self._tasks}
             while waiting and not writer.done():
@@ -215,7 +215,7 @@ class Crew(Generic[Item]):
             ignore_interrupts()
 
     def _heed_signals(self) -> None:
-        """Let Ctrl-C and SIGTERM interrupt this crew, whoever else has listened to them."""
+        """Let Ctrl-C and SIGTERM interrupt this executor, whoever else has listened to them."""
         heed_interrupts(self.interrupt)
 
     def interrupt(self) -> None:
@@ -232,18 +232,18 @@ class Crew(Generic[Item]):
         )
 
 
-def hire(
-    job: Job[Item], tools: Tools, store: Store, progress: Progress, concurrency: int,
+def make_executor(
+    task: Task[Item], tools: Tools, store: Store, progress: Progress, concurrency: int,
     cluster: Cluster | None = None,
-) -> Crew[Item]:  # fmt: skip
-    """Return who does a job: this process, or the workers of a cluster.
+) -> Executor[Item]:  # fmt: skip
+    """Return what does a task: this process, or the workers of a cluster.
 
     Raises UserError where Ray is wanted and not installed, or its token cannot be kept.
     """
     if cluster is None:
-        return Crew(job.open(tools), store, tools.budget, progress, concurrency)
+        return Executor(task.open(tools), store, tools.budget, progress, concurrency)
     prepare_ray(cluster)
-    from simulation.execution.ray_executor import ClusterCrew
+    from simulation.execution.ray_executor import RayExecutor
 
     responses = tools.engines.responses
-    return ClusterCrew(job, cluster, store, tools.budget, progress, concurrency, responses)
+    return RayExecutor(task, cluster, store, tools.budget, progress, concurrency, responses)

@@ -163,7 +163,7 @@ class Heartbeat:
         """Beat from now on, beside the work of this event loop."""
         old = read_beat(self.file)
         if old:
-            self._earlier = [buried(s) for s in old.stages if s.stage != self.progress.stage]
+            self._earlier = [ended_by_kill(s) for s in old.stages if s.stage != self.progress.stage]
         self._began_at = self._now()
         self._first = self._sample()
         with suppress(OSError, UserError):
@@ -249,7 +249,7 @@ def endpoints_of(models: Sequence[Any]) -> list[dict[str, Any]]:
     return found
 
 
-def buried(stage: StageBeat) -> StageBeat:
+def ended_by_kill(stage: StageBeat) -> StageBeat:
     """Return a stage whose process is gone: whatever had not ended was killed."""
     if stage.state == "ended":
         return stage

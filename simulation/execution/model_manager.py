@@ -15,14 +15,14 @@ from pydantic import field_validator
 from agents.models.base import Completion, Model, Prompt, Sampling, open_model
 from agents.models.cache import CachedModel, recall, recall_scores
 from agents.models.health import Guarded
-from agents.models.response_store import Responses
-from folkways.settings import Section
+from agents.models.response_store import ResponseStore
+from folkways.settings import Settings
 
 CACHE_FILE = "responses.sqlite"
 """Name of the response cache in the folder of the runs."""
 
 
-class CacheConfig(Section):
+class CacheConfig(Settings):
     """The response cache: answers are kept, and given again instead of asking the model."""
 
     mode: Literal["off", "read-write", "replay-strict"] = "off"
@@ -36,19 +36,19 @@ class CacheConfig(Section):
     def _off_is_no_truth_value(cls, mode: Any) -> Any:
         return "off" if mode is False else mode  # YAML takes the word for one
 
-    def opened(self, runs: Path) -> Responses | None:
+    def opened(self, runs: Path) -> ResponseStore | None:
         """Return the responses for runs in a folder, None where none are kept."""
         if self.mode == "off":
             return None
         path = Path(self.path).expanduser() if self.path else runs / CACHE_FILE
-        return Responses(path, strict=self.mode == "replay-strict")
+        return ResponseStore(path, strict=self.mode == "replay-strict")
 
 
 NO_CACHE = CacheConfig()
 
 
-class Lent(Guarded):
-    """A model that outlives the stage it is lent to: it starts once, and closing it does
+class SharedModel(Guarded):
+    """A model that several stages share: it starts once, and closing it does
     nothing.
     """
 
@@ -85,28 +85,28 @@ class Lent(Guarded):
         """Do nothing: others may still use the model."""
 
 
-class Engines:
+class ModelManager:
     """Models by name, each with the cache before it if there is one."""
 
-    def __init__(self, responses: Responses | None = None) -> None:
-        self._lent: dict[str, Lent] = {}
+    def __init__(self, responses: ResponseStore | None = None) -> None:
+        self._shared: dict[str, SharedModel] = {}
         self.responses = responses
 
-    def lend(self, name: str, options: Mapping[str, Any]) -> Lent:
+    def lend(self, name: str, options: Mapping[str, Any]) -> SharedModel:
         """Return a model, opened with the options the first time its name is asked for."""
-        if name not in self._lent:
-            self._lent[name] = Lent(self._opened(name, options))
-        return self._lent[name]
+        if name not in self._shared:
+            self._shared[name] = SharedModel(self._opened(name, options))
+        return self._shared[name]
 
     def lend_as(self, name: str, model: Model) -> None:
         """Have a name stand for a model that somebody else has opened."""
-        self._lent[name] = Lent(model)
+        self._shared[name] = SharedModel(model)
 
     async def close(self) -> None:
         """Close every model that was started, and the cache."""
-        for lent in self._lent.values():
-            if lent.started:
-                await lent.model.close()
+        for shared in self._shared.values():
+            if shared.started:
+                await shared.model.close()
         if self.responses:
             await self.responses.close()
 

@@ -34,7 +34,7 @@ TOKEN_FILE = Path(".ray", "auth_token")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Ray cluster that does a job, and how."""
+    """A Ray cluster that does a task, and how."""
 
     address: str = "local"
     """local: a cluster of this machine's own, for the time of the work; auto: the one that runs

@@ -18,7 +18,7 @@ from typing import Literal
 from agents.models.cache import CACHED
 from folkways.text import printable
 from simulation.episode.entry import Entry
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.execution.metrics import served
 from simulation.store.record import Record
 
@@ -74,13 +74,13 @@ class Progress:
     @contextmanager
     def scene(
         self, episode_id: str, scenario: str, culture: str
-    ) -> Iterator[Callable[[Stage, Sequence[Entry]], None]]:
+    ) -> Iterator[Callable[[SceneState, Sequence[Entry]], None]]:
         """Follow an episode for the time of a block, which gets what counts its turns as they
         happen."""
         scene = Scene(episode_id, scenario, culture, time.monotonic())
         self.scenes[episode_id] = scene
 
-        def watch(stage: Stage, entries: Sequence[Entry]) -> None:
+        def watch(stage: SceneState, entries: Sequence[Entry]) -> None:
             turns = sum(entry["kind"] == "turn" for entry in entries)
             scene.turns += turns
             self.turns += turns

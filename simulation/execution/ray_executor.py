@@ -1,4 +1,4 @@
-"""The crew of a Ray cluster: gives batches of items to workers on its nodes, and merges shards.
+"""The executor on a Ray cluster: gives batches of items to workers on its nodes, and merges shards.
 
 The only module that imports Ray. A worker that dies, with its process or its node, is closed: what
 it has written counts, the rest of its items goes to others. Nothing depends on Ray's own retries.
@@ -19,20 +19,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from agents.models.response_store import Responses
+from agents.models.response_store import ResponseStore
 from folkways.clock import utc_now
 from folkways.errors import UserError
 from folkways.registry import code
 from scenarios.culture import own_cultures
 from simulation.episode.budget import Budget, BudgetConfig
-from simulation.execution.executor import Crew, Opened
+from simulation.execution.executor import Executor, Opened
 from simulation.execution.placement import Cluster
 from simulation.execution.progress import Progress
 from simulation.execution.ray_worker import Done, Worker
-from simulation.execution.scheduler import GIVEN_UP_AFTER, Handout
-from simulation.execution.task import Job
+from simulation.execution.scheduler import GIVEN_UP_AFTER, Scheduler
+from simulation.execution.task import Task
 from simulation.store.manifest import Manifest
-from simulation.store.shards import SHARDS_AT, Shelf, clear, shards_of
+from simulation.store.shards import SHARDS_AT, ShardDirectory, clear, shards_of
 from simulation.store.writer import Store
 
 try:
@@ -61,20 +61,20 @@ class _Retired(Exception):
     """A worker has spent its share of the budget; the message says which."""
 
 
-class ClusterCrew(Crew[Item]):
-    """Does a job with the workers of a cluster."""
+class RayExecutor(Executor[Item]):
+    """Does a task with the workers of a cluster."""
 
     def __init__(
-        self, job: Job[Item], cluster: Cluster, store: Store, budget: Budget, progress: Progress,
-        concurrency: int, responses: Responses | None = None,
+        self, task: Task[Item], cluster: Cluster, store: Store, budget: Budget, progress: Progress,
+        concurrency: int, responses: ResponseStore | None = None,
     ) -> None:  # fmt: skip
         """`concurrency` is that of each worker; all share the response cache, if there is one."""
         super().__init__(Opened((), _nothing), store, budget, progress, concurrency)
-        self.job, self.cluster, self.responses = job, cluster, responses
-        self.shelf = Shelf(shards_of(store.path.parent, cluster.shards))
+        self.task, self.cluster, self.responses = task, cluster, responses
+        self.directory = ShardDirectory(shards_of(store.path.parent, cluster.shards))
         self._launch, self._began = secrets.token_hex(4), time.monotonic()
-        self._hired = self._alive = 0
-        self._handout: Handout[Item] = Handout(iter(()), 0, 1)
+        self._begun = self._alive = 0
+        self._scheduler: Scheduler[Item] = Scheduler(iter(()), 0, 1)
         self._actors: dict[str, Any] = {}
         self._ready: set[str] = set()
         """Workers that have started."""
@@ -92,13 +92,13 @@ class ClusterCrew(Crew[Item]):
         """Have the workers do all items; what they wrote is merged whatever happens."""
         wanted = await asyncio.to_thread(self._connect)
         self._heed_signals()  # Ray has taken SIGTERM for itself
-        await asyncio.to_thread(self.shelf.make)
+        await asyncio.to_thread(self.directory.make)
         self._workers = max(1, min(wanted, count))
         size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))
         self._hands = math.ceil(self.concurrency / size) + 1
-        self._handout = Handout(items, count, size)
+        self._scheduler = Scheduler(items, count, size)
         if self.draining:
-            await self._handout.stop()
+            await self._scheduler.stop()
         self._tasks = [asyncio.create_task(self._employ(place)) for place in range(self._workers)]
         try:
             for ended in asyncio.as_completed(self._tasks):
@@ -109,13 +109,13 @@ class ClusterCrew(Crew[Item]):
             await asyncio.gather(*self._tasks, return_exceptions=True)
             try:
                 await asyncio.gather(*self._dismissals)
-                await asyncio.to_thread(self.shelf.tidy)
+                await asyncio.to_thread(self.directory.tidy)
             finally:
                 await asyncio.to_thread(ray.shutdown)
         (self.store.path.parent / SHARDS_AT).unlink(missing_ok=True)  # all of them are merged
-        if self._handout.given_up:
+        if self._scheduler.given_up:
             raise UserError(
-                f"{self._handout.given_up} {self.progress.noun} were left undone: over each of "
+                f"{self._scheduler.given_up} {self.progress.noun} were left undone: over each of "
                 f"them {GIVEN_UP_AFTER} workers died, the last ones with nothing else in hand. "
                 "The others are stored"
             )
@@ -142,7 +142,7 @@ class ClusterCrew(Crew[Item]):
                 "docs/scale.md says how to start it with one"
             )
         has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        local = any(name.partition(":")[0] in LOCAL_ENGINES for name in self.job.models)
+        local = any(name.partition(":")[0] in LOCAL_ENGINES for name in self.task.models)
         gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
         self._resources = {"num_gpus": 1} if local and gpus else {"num_cpus": 1}
         nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
@@ -150,9 +150,9 @@ class ClusterCrew(Crew[Item]):
 
     async def _employ(self, place: int) -> None:
         """Keep a place filled with one worker after the other until nothing is left to do."""
-        while await self._handout.wanted():
-            self._hired += 1
-            name = f"{self._launch}-{place}x{self._hired}"
+        while await self._scheduler.wanted():
+            self._begun += 1
+            name = f"{self._launch}-{place}x{self._begun}"
             try:
                 await self._serve(name, self._share(place))
             except _Retired as reason:
@@ -171,13 +171,19 @@ class ClusterCrew(Crew[Item]):
                 await asyncio.shield(dismissal)
 
     async def _serve(self, name: str, limits: BudgetConfig) -> None:
-        """Hire a worker and feed it until nothing is left for it."""
-        hired = ray.remote(Worker).options(
+        """Start a worker and feed it until nothing is left for it."""
+        worker_class = ray.remote(Worker).options(
             max_restarts=0, max_concurrency=self._hands + 8, scheduling_strategy="SPREAD",
             **self._resources,
         )  # fmt: skip
-        actor = hired.remote(
-            self.job, self.shelf, name, self.concurrency, limits, self.responses, code(),
+        actor = worker_class.remote(
+            self.task,
+            self.directory,
+            name,
+            self.concurrency,
+            limits,
+            self.responses,
+            code(),
             own_cultures(),
         )
         self._actors[name] = actor
@@ -200,7 +206,7 @@ class ClusterCrew(Crew[Item]):
         """Wait for a worker to start, or for the others to have done everything; return whether it
         has. Where there is no worker for long, say so."""
         starting = asyncio.create_task(_result(actor.start.remote()))
-        over = asyncio.create_task(self._handout.over.wait())
+        over = asyncio.create_task(self._scheduler.over.wait())
         first = asyncio.FIRST_COMPLETED
         try:
             while not (
@@ -217,16 +223,16 @@ class ClusterCrew(Crew[Item]):
 
     async def _feed(self, name: str, actor: Any) -> str | None:
         """Give a worker one batch after the other; return the budget that ran out, if one did."""
-        while batch := await self._handout.take(name):
-            self.progress.live = self._handout.held
-            items = [(task.number, task.item) for task in batch]
+        while batch := await self._scheduler.take(name):
+            self.progress.live = self._scheduler.held
+            items = [(one.number, one.item) for one in batch]
             done: Done = await _result(actor.do.remote(items))
             await self._merge(done.manifests)
             for record, reason in done.set_aside:
                 await asyncio.to_thread(self.store.put_aside, record, reason)
             self._warn(done.warnings)
-            await self._handout.give_back(name, [task.number for task in batch], self._written)
-            self.progress.live = self._handout.held
+            await self._scheduler.requeue(name, [one.number for one in batch], self._written)
+            self.progress.live = self._scheduler.held
             if done.spent:
                 return done.spent
         return None
@@ -253,11 +259,11 @@ class ClusterCrew(Crew[Item]):
                     await _result(actor.close.remote())
                     orderly = True
         ray.kill(actor)
-        await self._merge(await asyncio.to_thread(self.shelf.close, name))
+        await self._merge(await asyncio.to_thread(self.directory.close, name))
         if orderly:  # it writes nothing any more: nobody has to be told which of its shards count
-            await asyncio.to_thread(self.shelf.remove, f"{name}.json")
+            await asyncio.to_thread(self.directory.remove, f"{name}.json")
         died = not (orderly or self.draining)
-        await self._handout.bury(name, self._written, died=died)
+        await self._scheduler.release(name, self._written, died=died)
 
     async def _merge(self, manifests: Iterable[Manifest]) -> None:
         """Merge shards that are not merged yet, and count what is in them.
@@ -274,7 +280,7 @@ class ClusterCrew(Crew[Item]):
                 return
             keep = self.cluster.keep
             await asyncio.to_thread(
-                clear, self.store, self.shelf, fresh, utc_now(), keep=keep, live=True
+                clear, self.store, self.directory, fresh, utc_now(), keep=keep, live=True
             )
             for one in fresh:
                 self._merged.add(one.shard)
@@ -316,7 +322,7 @@ class ClusterCrew(Crew[Item]):
         super().interrupt()
         for actor in self._actors.values():
             actor.drain.remote()
-        self._stopping = asyncio.create_task(self._handout.stop())
+        self._stopping = asyncio.create_task(self._scheduler.stop())
 
 
 async def _nothing(item: Any, emit: Any) -> None:

@@ -12,17 +12,17 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from agents.models.response_store import Responses
+from agents.models.response_store import ResponseStore
 from folkways.clock import utc_now
 from folkways.registry import Code, set_code
 from scenarios.culture import Culture, know_cultures
 from simulation.episode.budget import Budget, BudgetConfig
-from simulation.execution.model_manager import Engines
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.progress import Progress
-from simulation.execution.task import Job, Tools
+from simulation.execution.task import Task, Tools
 from simulation.store.manifest import Manifest
 from simulation.store.record import Record
-from simulation.store.shards import Finished, ShardWriter, Shelf
+from simulation.store.shards import Finished, ShardDirectory, ShardWriter
 
 SHARD_S = 1.0
 """Longest time in seconds that a finished item waits for others to be written with it; it waits
@@ -62,20 +62,27 @@ class _Warnings(logging.Handler):
 
 
 class Worker:
-    """Does a job, so many items at once."""
+    """Does a task, so many items at once."""
 
     def __init__(
-        self, job: Job[Any], shelf: Shelf, name: str, concurrency: int, limits: BudgetConfig,
-        responses: Responses | None, code: Code | None = None, cultures: Iterable[Culture] = (),
-    ) -> None:  # fmt: skip
+        self,
+        task: Task[Any],
+        directory: ShardDirectory,
+        name: str,
+        concurrency: int,
+        limits: BudgetConfig,
+        responses: ResponseStore | None,
+        code: Code | None = None,
+        cultures: Iterable[Culture] = (),
+    ) -> None:
         """`code` and `cultures` are what the user has allowed and added."""
         set_code(code or Code())
         know_cultures(cultures)
-        self.job, self.limits = job, limits
-        self.writer = ShardWriter(shelf, name, job.stage)
+        self.task, self.limits = task, limits
+        self.writer = ShardWriter(directory, name, task.stage)
         self.concurrency = concurrency
         self.draining = False
-        self.engines = Engines(responses)
+        self.engines = ModelManager(responses)
         self._before: tuple[int, int, float | None] = (0, 0, None)
         self._warnings = _Warnings()
 
@@ -84,7 +91,7 @@ class Worker:
         logging.getLogger().addHandler(self._warnings)
         self.budget = Budget(self.limits, time.monotonic)
         tools = Tools(self.engines, self.budget, utc_now, Progress(quiet=True))
-        self.models, self.work = self.job.open(tools)
+        self.models, self.work = self.task.open(tools)
         for model in self.models:
             await model.start()
         self._gate = asyncio.Semaphore(self.concurrency)

@@ -100,7 +100,7 @@ def _broken(found: Mapping[str, Ending]) -> list[str]:
         what.append(f"{len(some) - again} failed at every try and are left, unless with --retry")
     return [
         f"{len(some)} of {len(found)} episodes ended in an internal error ({count} of them: "
-        f"{line[:200]}{more}); {', '.join(what)}; the tracebacks: folkways sql RUN \"select "
+        f'{line[:200]}{more}); {", ".join(what)}; the tracebacks: folkways sql RUN "select '
         "episode_id, exit_detail from episodes where exit_reason = 'error'\""
     ]
 

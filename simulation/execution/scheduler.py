@@ -1,6 +1,6 @@
-"""Giving items out to workers that may die: what is left, what is in whose hands, what was in vain.
+"""The schedule of items over workers that may die: what is left, in progress, done and given up.
 
-Invariant: every item is left, in one worker's hands, done, or given up.
+Invariant: every item is left, with one worker, done, or given up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(slots=True)
-class Task(Generic[Item]):
+class Assignment(Generic[Item]):
     """An item, and how many workers died over it."""
 
     number: int
@@ -28,15 +28,15 @@ class Task(Generic[Item]):
     deaths: int = 0
 
 
-class Handout(Generic[Item]):
+class Scheduler(Generic[Item]):
     """Items on their way to workers and back, in batches."""
 
     def __init__(self, items: Iterator[Item], count: int, size: int) -> None:
         """`count` items are read, as they are asked for; a batch has `size` at most."""
         self._items, self._unread, self._size = enumerate(items), count, size
-        self._again: deque[Task[Item]] = deque()
+        self._again: deque[Assignment[Item]] = deque()
         """Items that came back."""
-        self._held: dict[str, dict[int, Task[Item]]] = {}
+        self._held: dict[str, dict[int, Assignment[Item]]] = {}
         self._change = asyncio.Condition()
         self._left, self.given_up = count, 0
         self.stopped = False
@@ -47,7 +47,7 @@ class Handout(Generic[Item]):
 
     @property
     def held(self) -> int:
-        """How many items workers have in hand."""
+        """How many items workers have."""
         return sum(map(len, self._held.values()))
 
     async def wanted(self) -> bool:
@@ -60,7 +60,7 @@ class Handout(Generic[Item]):
                 await self._change.wait()
         return False
 
-    async def take(self, worker: str) -> list[Task[Item]]:
+    async def take(self, worker: str) -> list[Assignment[Item]]:
         """Return the next batch for a worker; empty where nothing is left for it."""
         async with self._change:
             while self._left and not self.stopped:
@@ -72,10 +72,10 @@ class Handout(Generic[Item]):
                 await self._change.wait()
         return []
 
-    def _batch(self) -> list[Task[Item]]:
+    def _batch(self) -> list[Assignment[Item]]:
         if self._again and self._again[0].deaths >= ALONE_AFTER:
             return [self._again.popleft()]
-        batch: list[Task[Item]] = []
+        batch: list[Assignment[Item]] = []
         while len(batch) < self._size:
             if self._again:
                 if self._again[0].deaths >= ALONE_AFTER:
@@ -83,17 +83,17 @@ class Handout(Generic[Item]):
                 batch.append(self._again.popleft())
             elif self._unread and (entry := next(self._items, None)):
                 self._unread -= 1
-                batch.append(Task(*entry))
+                batch.append(Assignment(*entry))
             else:
                 break
         return batch
 
-    async def give_back(self, worker: str, numbers: Iterable[int], done: set[int]) -> None:
+    async def requeue(self, worker: str, numbers: Iterable[int], done: set[int]) -> None:
         """Take items out of a worker's hands; those not done are given out again."""
         async with self._change:
             self._settle(worker, numbers, done, died=False)
 
-    async def bury(self, worker: str, done: set[int], *, died: bool) -> None:
+    async def release(self, worker: str, done: set[int], *, died: bool) -> None:
         """Take everything out of the hands of a worker that is gone."""
         async with self._change:
             self._settle(worker, list(self._held.get(worker, ())), done, died)
@@ -101,15 +101,15 @@ class Handout(Generic[Item]):
 
     def _settle(self, worker: str, numbers: Iterable[int], done: set[int], died: bool) -> None:
         for number in numbers:
-            task = self._held[worker].pop(number)
-            task.deaths += died
+            given = self._held[worker].pop(number)
+            given.deaths += died
             if number in done:
                 self._left -= 1
-            elif task.deaths >= GIVEN_UP_AFTER:
+            elif given.deaths >= GIVEN_UP_AFTER:
                 self._left -= 1
                 self.given_up += 1
             else:
-                self._again.append(task)
+                self._again.append(given)
         if not self._left:
             self.over.set()
         self._change.notify_all()

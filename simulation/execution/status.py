@@ -25,7 +25,7 @@ from simulation.execution.heartbeat import (
     Rates,
     StageBeat,
     Used,
-    buried,
+    ended_by_kill,
     read_beat,
 )  # fmt: skip
 from simulation.store.reader import find_store, open_reader, read_rows
@@ -127,7 +127,7 @@ class Process(BaseModel):
     """Seconds since its last heartbeat."""
 
 
-class Stage(StageBeat):
+class StageStatus(StageBeat):
     """How far a stage is, all processes together."""
 
     seconds_left: float | None
@@ -145,7 +145,7 @@ class Status(BaseModel):
     writer: int | None
     """PID of the process that holds the run's lock."""
     processes: list[Process]
-    stages: list[Stage]
+    stages: list[StageStatus]
     """In the order in which they began."""
     budget: dict[str, Used]
     """Of the launch in progress or the last one, by limit."""
@@ -235,16 +235,16 @@ def _state(
     return "live" if told.silent_s <= SILENT_S else "silent"
 
 
-def _stages(main: Beat | None, others: Sequence[Beat], alive: set[str]) -> list[Stage]:
+def _stages(main: Beat | None, others: Sequence[Beat], alive: set[str]) -> list[StageStatus]:
     """Return the stages, the numbers of processes that worked on the same launch added up."""
     if main is None:
         return []
     found = []
     for own in main.stages:
-        parts = [own if main.name in alive else buried(own)]
+        parts = [own if main.name in alive else ended_by_kill(own)]
         for beat in others:
             parts += [
-                part if beat.name in alive else buried(part)
+                part if beat.name in alive else ended_by_kill(part)
                 for part in beat.stages
                 if part.stage == own.stage and part.began_at >= own.began_at
             ]
@@ -252,7 +252,7 @@ def _stages(main: Beat | None, others: Sequence[Beat], alive: set[str]) -> list[
     return found
 
 
-def _together(parts: Sequence[StageBeat]) -> Stage:
+def _together(parts: Sequence[StageBeat]) -> StageStatus:
     first = parts[0]
     sums = {
         name: sum(getattr(part, name) for part in parts)
@@ -266,7 +266,7 @@ def _together(parts: Sequence[StageBeat]) -> Stage:
     since = _added([part.since_start for part in parts])
     left, rate = sums["total"] - sums["done"], (lately and lately.items) or (since and since.items)
     working = first.state in ("starting", "working") and rate
-    return Stage(
+    return StageStatus(
         **first.model_dump(exclude={*sums, "outcomes", "cost", "slow", "endpoints", "last_minute",
                                     "since_start", "models"}),
         **sums, outcomes=dict(outcomes.most_common()), cost=sum(costs) if costs else None,

@@ -1,6 +1,6 @@
-"""Work that a crew can do, in a form that can be sent to another process.
+"""Work that an executor can do, in a form that can be sent to another process.
 
-Invariant: a job is plain data; engines, budgets and clocks are made where it is opened.
+Invariant: a task is plain data; engines, budgets and clocks are made where it is opened.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from simulation.episode.budget import Budget
 from simulation.execution.executor import Opened
-from simulation.execution.model_manager import Engines
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.progress import Progress
 
 Item = TypeVar("Item")
 
 
 class Tools(NamedTuple):
-    """What a job is done with, wherever that is."""
+    """What a task is done with, wherever that is."""
 
-    engines: Engines
+    engines: ModelManager
     budget: Budget
     utc: Callable[[], datetime]
     """The time now, naive UTC."""
@@ -28,8 +28,8 @@ class Tools(NamedTuple):
     """Told of what is in progress."""
 
 
-class Job(Protocol[Item]):
-    """Work on items; both the job and its items can be pickled."""
+class Task(Protocol[Item]):
+    """Work on items; both the task and its items can be pickled."""
 
     @property
     def stage(self) -> str:

@@ -23,9 +23,9 @@ from scenarios.scenario import Role
 from simulation.config import RunConfig
 from simulation.episode.call import derived_seed
 from simulation.episode.episode import Episode
-from simulation.episode.graph import Context, State, play
-from simulation.replay.scripted_turn import Given, give_turn
-from simulation.replay.stored_episode import Premise, Recorded, with_roles
+from simulation.episode.graph import EpisodeContext, EpisodeState, play
+from simulation.replay.scripted_turn import ScriptedTurn, give_turn
+from simulation.replay.stored_episode import Premise, StoredEpisode, with_roles
 from simulation.store.record import Record
 
 SETTABLE = ("culture", "goal", "secret")
@@ -47,7 +47,7 @@ class Changes:
 
     roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Role to field to value."""
-    say: Given | None = None
+    say: ScriptedTurn | None = None
 
     def as_json(self) -> str:
         """Return the changes in one canonical form, the column `branches.changes`."""
@@ -67,14 +67,14 @@ class Changes:
             role, _, name = key.rpartition(".")
             roles.setdefault(role, {})[name] = value
         say = data.get("say")
-        return cls(roles, Given(say["role"], say["text"]) if say else None)
+        return cls(roles, ScriptedTurn(say["role"], say["text"]) if say else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
     """One branch to be played."""
 
-    parent: Recorded
+    parent: StoredEpisode
     at_turn: int
     number: int
     """From 1, among those of the same kind."""
@@ -135,7 +135,9 @@ def with_model(config: RunConfig, name: str) -> RunConfig:
     return config.model_copy(update={"model": model})
 
 
-async def go_on(context: Context, start: State, say: Given | None) -> State:
+async def go_on(
+    context: EpisodeContext, start: EpisodeState, say: ScriptedTurn | None
+) -> EpisodeState:
     """Play on from a state, first what a person gives; return the last state."""
     if say:
         start = await give_turn(context, start, say)
@@ -182,7 +184,7 @@ def _value(role: str, name: str, value: str, premise: Premise) -> str:
     return value
 
 
-def read_say(text: str, premise: Premise) -> Given:
+def read_say(text: str, premise: Premise) -> ScriptedTurn:
     """Return the act that a user gives: `ROLE: text`, or the text alone for whoever is next.
 
     A name before the colon stands for its role. Raises UserError for no words, and for what looks
@@ -201,4 +203,4 @@ def read_say(text: str, premise: Premise) -> Given:
         words = found[2] if role else text
     if not words:
         raise UserError("--say is empty; give the words: --say 'Good evening.'")
-    return Given(role, words)
+    return ScriptedTurn(role, words)

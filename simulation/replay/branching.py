@@ -24,15 +24,15 @@ from simulation.episode.agent_calls import Caller, CallSettings
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, record_of
-from simulation.episode.graph import Context, broken_off
-from simulation.episode.scene_state import Stage
-from simulation.execution.executor import Crew, Emit, Opened
-from simulation.execution.model_manager import Engines
+from simulation.episode.graph import EpisodeContext, broken_off
+from simulation.episode.scene_state import SceneState
+from simulation.execution.executor import Emit, Executor, Opened
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.progress import Progress
 from simulation.execution.retry import RETRIED, endings, unfinished
 from simulation.replay.branch import Branch, Changes, changed, go_on, read_changes, with_model
 from simulation.replay.player import Beginning, beginning
-from simulation.replay.stored_episode import Premise, Recorded, read_book
+from simulation.replay.stored_episode import Premise, StoredEpisode, read_book
 from simulation.store.reader import find_episode, find_store
 from simulation.store.record import Record
 from simulation.store.run_lock import locked
@@ -64,10 +64,10 @@ class Branched(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Fork:
+class BranchPoint:
     """A parent at a turn, ready to branch off from."""
 
-    parent: Recorded
+    parent: StoredEpisode
     at_turn: int
     start: Beginning
     changes: Changes
@@ -105,7 +105,7 @@ def branch(
         return Branched(reason, fork.parent.row["episode_id"], stored)
 
 
-def _fork(store: Store, wanted: Wanted) -> Fork:
+def _fork(store: Store, wanted: Wanted) -> BranchPoint:
     """Return the parent at the turn. Raises UserError as `branch` does."""
     with store.reading() as con:
         id_ = find_episode(con, wanted.episode)
@@ -116,10 +116,10 @@ def _fork(store: Store, wanted: Wanted) -> Fork:
     changes = read_changes(wanted.sets, wanted.say, before)
     start = run_to_end(beginning(book, id_, wanted.at_turn))
     premise = changed(before, changes, parent.cultures)
-    return Fork(parent, wanted.at_turn, start, changes, premise)
+    return BranchPoint(parent, wanted.at_turn, start, changes, premise)
 
 
-def _require_turn(parent: Recorded, turn: int) -> None:
+def _require_turn(parent: StoredEpisode, turn: int) -> None:
     """Raise UserError for a turn after which nothing can follow."""
     row, count = parent.row, len(parent.tables["turns"])
     last = count if row["exit_reason"] in RETRIED else max(count - 1, 0)
@@ -134,7 +134,7 @@ class _Launch:
     """One launch of branches."""
 
     def __init__(
-        self, store: Store, fork: Fork, wanted: Wanted, budget: Budget, progress: Progress,
+        self, store: Store, fork: BranchPoint, wanted: Wanted, budget: Budget, progress: Progress,
         utc: Callable[[], datetime] = utc_now,
     ) -> None:  # fmt: skip
         self.store, self.fork, self.wanted = store, fork, wanted
@@ -151,7 +151,7 @@ class _Launch:
         todo = list(self._todo())
         if not todo:
             return "done"
-        engines, config = Engines(), with_model(self.fork.parent.config, self.model)
+        engines, config = ModelManager(), with_model(self.fork.parent.config, self.model)
         if not self.wanted.model:
             require_allowed("model", self.model, ENGINES)
         if config.in_loop and config.in_loop.model:
@@ -192,14 +192,16 @@ class _Launch:
                 emit(await play_branch(branch, self.fork, conditions, self.budget, watch))
 
         opened = Opened(models, work)
-        crew = Crew(opened, self.store, self.budget, self.progress, concurrency)
+        executor = Executor(opened, self.store, self.budget, self.progress, concurrency)
 
         def ended(reason: str) -> None:
-            row = crew.launch_row(conditions.run_id, "branch", started, self.utc(), reason, told)
+            row = executor.launch_row(
+                conditions.run_id, "branch", started, self.utc(), reason, told
+            )
             self.store.add("launches", row)
 
         hashes = [one.content_hash for one in self.branches()]
-        return await crew.run(
+        return await executor.run(
             iter(todo), len(todo), ended, lambda: unfinished(self.store, hashes)
         )
 
@@ -213,10 +215,10 @@ class _Launch:
 
 async def play_branch(
     branch: Branch,
-    fork: Fork,
+    fork: BranchPoint,
     conditions: Conditions,
     budget: Budget,
-    watch: Callable[[Stage, Sequence[Entry]], None],
+    watch: Callable[[SceneState, Sequence[Entry]], None],
 ) -> Record:
     """Play one branch and return its record; as in `play_episode`, an exception ends it alone."""
     started, began = conditions.utc(), time.perf_counter()
@@ -225,7 +227,7 @@ async def play_branch(
         conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic
     )
     caller.tokens = fork.start.tokens
-    context = Context(stage, caller, watch, time.monotonic())
+    context = EpisodeContext(stage, caller, watch, time.monotonic())
     try:
         state = await go_on(context, fork.start.state, branch.changes.say)
     except UserError:

@@ -21,11 +21,11 @@ from simulation.episode.agent_calls import Caller, CallSettings
 from simulation.episode.budget import Budget, BudgetConfig, BudgetSpent
 from simulation.episode.call import Row
 from simulation.episode.episode import Conditions
-from simulation.episode.graph import LISTS, Context, State, at_first, broken_off
-from simulation.episode.scene_state import Stage
+from simulation.episode.graph import LISTS, EpisodeContext, EpisodeState, at_first, broken_off
+from simulation.episode.scene_state import SceneState
 from simulation.plan import TEMPLATES
 from simulation.replay.branch import Branch, Changes, go_on, with_model
-from simulation.replay.stored_episode import Book, Recorded, read_book
+from simulation.replay.stored_episode import Book, StoredEpisode, read_book
 
 
 class RebuiltCall(NamedTuple):
@@ -41,10 +41,10 @@ class RebuiltCall(NamedTuple):
 class Replay(NamedTuple):
     """What a replay came to."""
 
-    state: State
+    state: EpisodeState
     calls: list[RebuiltCall]
     """In the order of the log; of a branch, those it made itself."""
-    stage: Stage
+    stage: SceneState
     """At the end."""
     conditions: Conditions
     """Under which it was played; the model is the log."""
@@ -53,7 +53,7 @@ class Replay(NamedTuple):
 class Beginning(NamedTuple):
     """The first turns of an episode, for a branch to go on from."""
 
-    state: State
+    state: EpisodeState
     tokens: int
     """What they took, as the token limit of a scene counts."""
 
@@ -157,7 +157,7 @@ async def beginning(book: Book, episode_id: str, turn: int) -> Beginning:
     return Beginning(_cut(played.state, step, turn), tokens)
 
 
-def branch_of(book: Book, recorded: Recorded) -> Branch | None:
+def branch_of(book: Book, recorded: StoredEpisode) -> Branch | None:
     """Return what makes an episode a branch, or None."""
     row = recorded.branch
     if row is None:
@@ -168,7 +168,9 @@ def branch_of(book: Book, recorded: Recorded) -> Branch | None:
     )  # fmt: skip
 
 
-async def _replay(book: Book, recorded: Recorded, last: int | None = None) -> tuple[Replay, int]:
+async def _replay(
+    book: Book, recorded: StoredEpisode, last: int | None = None
+) -> tuple[Replay, int]:
     """Replay an episode, up to the end of step `last` where that is given; also return the tokens
     used."""
     branch = branch_of(book, recorded)
@@ -190,8 +192,8 @@ async def _replay(book: Book, recorded: Recorded, last: int | None = None) -> tu
 
 
 def _context(
-    recorded: Recorded, start: Beginning, seed: int, last: int | None
-) -> tuple[Context, Conditions, _Log]:
+    recorded: StoredEpisode, start: Beginning, seed: int, last: int | None
+) -> tuple[EpisodeContext, Conditions, _Log]:
     """Return what the replay of an episode needs, from where it is its own."""
     row, stage, before = recorded.row, recorded.premise().stage(), start.state["step"]
     rows = [
@@ -212,10 +214,10 @@ def _context(
     timed_out = row["turns"] if row["exit_reason"] == "wall-limit" else math.inf
     clock = lambda: math.inf if len(stage.turns) >= timed_out else 0.0  # noqa: E731
     failed_as = row["exit_reason"] if row["exit_reason"].endswith("-failure") else None
-    return Context(stage, caller, None, 0.0, clock, failed_as), shared, log
+    return EpisodeContext(stage, caller, None, 0.0, clock, failed_as), shared, log
 
 
-def _conditions(recorded: Recorded, log: _Log) -> Conditions:
+def _conditions(recorded: StoredEpisode, log: _Log) -> Conditions:
     row, config = recorded.row, with_model(recorded.config, recorded.row["model"])
     loop = config.in_loop.model if config.in_loop else None
     return Conditions(
@@ -226,7 +228,7 @@ def _conditions(recorded: Recorded, log: _Log) -> Conditions:
     )  # fmt: skip
 
 
-def _require_templates(recorded: Recorded, rows: Sequence[Row]) -> None:
+def _require_templates(recorded: StoredEpisode, rows: Sequence[Row]) -> None:
     """Raise Changed for calls whose template is another one by now."""
     known = {load_template(name).hash for name in TEMPLATES}
     for row in rows:
@@ -239,9 +241,9 @@ def _require_templates(recorded: Recorded, rows: Sequence[Row]) -> None:
             )
 
 
-def _cut(state: State, step: int, turn: int) -> State:
+def _cut(state: EpisodeState, step: int, turn: int) -> EpisodeState:
     """Return what had come of a scene by the end of a step, which ended with a turn."""
     whole = cast(Row, state)
     kept = {name: [one for one in whole[name] if one.get("step", 0) <= step] for name in LISTS}
     drafts = [draft for draft in state["drafts"] if draft["turn"] <= turn]
-    return cast(State, {**kept, "drafts": drafts, "acts": [], "step": step, "exit": None})
+    return cast(EpisodeState, {**kept, "drafts": drafts, "acts": [], "step": step, "exit": None})

@@ -22,7 +22,7 @@ from simulation.execution.progress import Progress
 from simulation.plan import TEMPLATES
 from simulation.replay.branch import PARENT
 from simulation.replay.player import Changed, Replay, branch_of, replay_from
-from simulation.replay.stored_episode import PLAYED, Book, Recorded, read_book
+from simulation.replay.stored_episode import PLAYED, Book, StoredEpisode, read_book
 from simulation.store.reader import find_episode, open_reader, read_rows
 from simulation.store.record import Record
 from simulation.store.rows import DERIVED, SHARED_KEYS
@@ -47,7 +47,7 @@ SIDE = "select count(*) from calls where step = 0"
 Row = dict[str, Any]
 
 
-class Fault(NamedTuple):
+class RowFault(NamedTuple):
     """Why an episode is not reproduced."""
 
     episode_id: str
@@ -66,7 +66,7 @@ class Account:
     """Prompts that were rebuilt and have their recorded hash."""
     left_aside: int = 0
     """Calls of reviews, which are no part of any episode's play."""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[RowFault] = field(default_factory=list)
     """The first MAX_FAULTS of them."""
     faulty: int = 0
 
@@ -143,12 +143,12 @@ async def _checked(
             name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             account.faulty += 1
             if len(account.faults) < MAX_FAULTS:
-                account.faults.append(Fault(id_, f"{name}{error}"))
+                account.faults.append(RowFault(id_, f"{name}{error}"))
         progress.done += 1
     return records
 
 
-async def _one(book: Book, recorded: Recorded, account: Account) -> Record:
+async def _one(book: Book, recorded: StoredEpisode, account: Account) -> Record:
     """Return the record of an episode as its replay has it. Raises Changed where that differs."""
     account.branches += recorded.branch is not None
     account.calls += sum(call["endpoint"] != PARENT for call in recorded.tables["calls"])
@@ -160,7 +160,7 @@ async def _one(book: Book, recorded: Recorded, account: Account) -> Record:
     return record
 
 
-def record_of_replay(book: Book, recorded: Recorded, played: Replay) -> Record:
+def record_of_replay(book: Book, recorded: StoredEpisode, played: Replay) -> Record:
     """Return the record of a replayed episode, with the clock's columns of the log."""
     row, branch = recorded.row, branch_of(book, recorded)
     episode = branch.episode() if branch else Episode(
@@ -178,7 +178,7 @@ def record_of_replay(book: Book, recorded: Recorded, played: Replay) -> Record:
     return record
 
 
-def _templates(recorded: Recorded, record: Record) -> list[Row]:
+def _templates(recorded: StoredEpisode, record: Record) -> list[Row]:
     """Return the templates of an episode: those its calls used as they are here, and as the log has
     them those that are stored with every episode."""
     asked = {call["template_hash"] for call in record.rows["calls"]}
@@ -189,7 +189,7 @@ def _templates(recorded: Recorded, record: Record) -> list[Row]:
     ]
 
 
-def difference(recorded: Recorded, record: Record) -> str | None:
+def difference(recorded: StoredEpisode, record: Record) -> str | None:
     """Return the first difference between an episode's rows in the log and in a replay, in words,
     or None where all columns are equal but the clock's and those computed from others."""
     for table in PLAYED:

@@ -16,19 +16,19 @@ from simulation.episode.call import Row
 from simulation.episode.graph import (
     LISTS,
     Chooser,
-    Context,
-    State,
+    EpisodeContext,
+    EpisodeState,
     act_row,
     begin,
     cue,
     settle,
     take,
 )
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.episode.turn_policies import Choice, choose
 
 
-class Given(NamedTuple):
+class ScriptedTurn(NamedTuple):
     """What a person has a role do."""
 
     role: str | None
@@ -37,7 +37,9 @@ class Given(NamedTuple):
     """A line of a play, as in the reply form `script`."""
 
 
-async def give_turn(context: Context, state: State, given: Given) -> State:
+async def give_turn(
+    context: EpisodeContext, state: EpisodeState, given: ScriptedTurn
+) -> EpisodeState:
     """Play one step with the given act and return the new state.
 
     Raises UserError where the role cannot act then, where several are to act at once and none is
@@ -54,10 +56,10 @@ async def give_turn(context: Context, state: State, given: Given) -> State:
         await settle(context, state, update, [read_given(given.text, roles[0], context.stage)])
     update["calls"] += take(context)
     later = {name: [*cast(Row, state)[name], *update[name]] for name in LISTS}
-    return cast(State, state | later | {"step": update["step"], "exit": update["exit"]})
+    return cast(EpisodeState, state | later | {"step": update["step"], "exit": update["exit"]})
 
 
-def read_given(text: str, role: str, stage: Stage) -> Row:
+def read_given(text: str, role: str, stage: SceneState) -> Row:
     """Return the words as an act of a role. Raises UserError where they are none."""
     try:
         act = read_script(text, role, stage.names, stage.acts)
@@ -67,7 +69,7 @@ def read_given(text: str, role: str, stage: Stage) -> Row:
 
 
 def _naming(role: str) -> Chooser:
-    async def named(stage: Stage, ask: Caller, rng: random.Random) -> Choice:
+    async def named(stage: SceneState, ask: Caller, rng: random.Random) -> Choice:
         if role not in stage.candidates():
             raise UserError(
                 f"{role} cannot act there; those who can: {', '.join(stage.candidates())}"

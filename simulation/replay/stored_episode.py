@@ -21,7 +21,7 @@ from scenarios.culture import Culture
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.store.reader import read_rows
 from simulation.store.rows import SHARED_KEYS
 
@@ -49,9 +49,9 @@ class Premise(NamedTuple):
     form: ReplyForm
     conditioning: Conditioning
 
-    def stage(self) -> Stage:
+    def stage(self) -> SceneState:
         """Return the stage before anything has happened."""
-        return Stage(
+        return SceneState(
             self.scenario, self.cast, {}, self.language, self.form, self.conditioning, self.told
         )
 
@@ -71,7 +71,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class StoredEpisode:
     """One stored episode."""
 
     tables: Mapping[str, list[Row]]
@@ -148,9 +148,9 @@ class Recorded:
 class Book:
     """Stored episodes by id, with those that they branched off from."""
 
-    episodes: dict[str, Recorded] = field(default_factory=dict)
+    episodes: dict[str, StoredEpisode] = field(default_factory=dict)
 
-    def __getitem__(self, episode_id: str) -> Recorded:
+    def __getitem__(self, episode_id: str) -> StoredEpisode:
         if episode_id not in self.episodes:
             raise UserError(f"there is no episode '{episode_id}' in this store")
         return self.episodes[episode_id]
@@ -175,7 +175,7 @@ def read_book(con: duckdb.DuckDBPyConnection, episode_ids: Sequence[str]) -> Boo
     sources = _sources(con, tables)
     return Book(
         {
-            id_: Recorded({name: rows.get(id_, []) for name, rows in tables.items()}, sources)
+            id_: StoredEpisode({name: rows.get(id_, []) for name, rows in tables.items()}, sources)
             for id_ in tables["episodes"]
         }
     )

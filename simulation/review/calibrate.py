@@ -22,10 +22,10 @@ from folkways.provenance import versions
 from folkways.text import printable
 from simulation.config import config_hash
 from simulation.episode.budget import Budget, BudgetConfig
-from simulation.execution.model_manager import NO_CACHE, CacheConfig, Engines
+from simulation.execution.model_manager import NO_CACHE, CacheConfig, ModelManager
 from simulation.review.calibration import configuration, fill_store, load_cases, load_injected
 from simulation.review.reliability import calibration_folder
-from simulation.review.stage import Stage, run_critique
+from simulation.review.stage import ReviewContext, run_critique
 from simulation.review.task import Bounds, Player
 from simulation.review_settings import CritiqueConfig
 from simulation.store.reader import run_query
@@ -65,18 +65,18 @@ def calibrate(
         _settle(store, run, name, config)
         fill_store(store, utc_now(), cases)
         budget = Budget(BudgetConfig(), time.monotonic)
-        engines = Engines(cache.opened(out))
+        engines = ModelManager(cache.opened(out))
         reason = run_to_end(_judge(run, name, model, settings, bounds, budget, quiet, engines))
     return run, reason
 
 
 async def _judge(
     run: Path, name: str, model: str, settings: CritiqueConfig, bounds: Bounds, budget: Budget,
-    quiet: bool, engines: Engines,
+    quiet: bool, engines: ModelManager,
 ) -> str:  # fmt: skip
     try:
         player = Player(model, settings.options)
-        stage = Stage(run, name, player, engines, bounds, budget, utc_now, quiet)
+        stage = ReviewContext(run, name, player, engines, bounds, budget, utc_now, quiet)
         return await run_critique(stage, settings)
     finally:
         await engines.close()

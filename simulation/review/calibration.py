@@ -33,7 +33,7 @@ from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, Episode, record_of
 from simulation.episode.events import due
 from simulation.episode.graph import EMPTY
-from simulation.episode.scene_state import Stage
+from simulation.episode.scene_state import SceneState
 from simulation.store.record import Record
 from simulation.store.writer import Store
 
@@ -161,7 +161,7 @@ def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
         return None
     personas, cultures = load_personas(), load_cultures()
     cast = {role: personas[case.cast[role]] for role in scenario.roles}
-    stage = Stage(scenario, cast, cultures, "en", "json", "dimensions")
+    stage = SceneState(scenario, cast, cultures, "en", "json", "dimensions")
     conditions = Conditions(
         "calibration", FakeModel(AUTHOR), CallSettings(Sampling(), 60.0, 0), "json", "dimensions",
         personas, cultures, lambda: utc,
@@ -181,7 +181,7 @@ def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
 
 
 async def _play(
-    stage: Stage, turns: Sequence[tuple[str, str]], conditions: Conditions
+    stage: SceneState, turns: Sequence[tuple[str, str]], conditions: Conditions
 ) -> list[Entry]:
     """Return the log of the acts, with the events that come due between them."""
     budget = Budget(BudgetConfig(), time.monotonic)
@@ -195,7 +195,7 @@ async def _play(
     return log
 
 
-def _entry(stage: Stage, number: int, role: str, text: str) -> Entry:
+def _entry(stage: SceneState, number: int, role: str, text: str) -> Entry:
     action, words = "speak", text.strip()
     if done := _BRACKETED.match(words):
         action, words = "non-verbal", done[1]

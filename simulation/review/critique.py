@@ -57,7 +57,7 @@ class Panel:
 
 
 @dataclass(slots=True)
-class Context:
+class CritiqueContext:
     """What a critique needs and its state cannot hold."""
 
     conversation: Conversation
@@ -71,7 +71,7 @@ class Context:
     questions: dict[tuple[str, int, int], list[Question]] = field(default_factory=dict)
 
 
-class State(TypedDict):
+class CritiqueState(TypedDict):
     """What a critique has come to, as plain JSON."""
 
     round: int
@@ -89,7 +89,7 @@ class JudgeInput(TypedDict):
     sample: int
 
 
-async def panel(state: State, runtime: Runtime[Context]) -> Command[str]:
+async def panel(state: CritiqueState, runtime: Runtime[CritiqueContext]) -> Command[str]:
     """Begin the next round: the detectors and the first critics, then those that read verdicts."""
     context = runtime.context
     if state["round"] == 0 and not context.detected:
@@ -104,7 +104,7 @@ async def panel(state: State, runtime: Runtime[Context]) -> Command[str]:
     return Command(update={"round": 2}, goto=END)
 
 
-async def judge(state: JudgeInput, runtime: Runtime[Context]) -> dict[str, Any]:
+async def judge(state: JudgeInput, runtime: Runtime[CritiqueContext]) -> dict[str, Any]:
     """Ask one judge one question, and hand over the verdicts with the calls they cost."""
     context, panel = runtime.context, runtime.context.panel
     by, conversation = panel.judges[state["judge"]], runtime.context.conversation
@@ -137,7 +137,7 @@ async def judge(state: JudgeInput, runtime: Runtime[Context]) -> dict[str, Any]:
 _COLUMNS = ("role", "dimension", "label", "score", "confidence", "reason", "failure")
 
 
-def _detect(context: Context) -> None:
+def _detect(context: CritiqueContext) -> None:
     id_, now = context.conversation.episode_id, context.panel.utc()
     rows: list[Row] = [
         {"episode_id": id_, "detected_at": now, **found._asdict(), "turns": list(found.turns)}
@@ -146,7 +146,7 @@ def _detect(context: Context) -> None:
     context.emit(Record({"detections": rows}, "detected"))
 
 
-def _tasks(context: Context, state: State, name: str) -> list[JudgeInput]:
+def _tasks(context: CritiqueContext, state: CritiqueState, name: str) -> list[JudgeInput]:
     """Return the questions of a critic that no judge has answered yet."""
     tasks: list[JudgeInput] = []
     for number, by in enumerate(context.panel.judges):
@@ -165,7 +165,9 @@ def _tasks(context: Context, state: State, name: str) -> list[JudgeInput]:
     return tasks
 
 
-def _others(context: Context, state: State, model: str, sample: int) -> list[Judgement]:
+def _others(
+    context: CritiqueContext, state: CritiqueState, model: str, sample: int
+) -> list[Judgement]:
     """Return what the same judge said before in the same sample, by critic and role: the order
     must not depend on what was stored first.
     """
@@ -191,7 +193,7 @@ def _outcome(given: Sequence[Judgement]) -> str:
 @cache
 def critique_graph() -> Any:
     """Return the compiled graph, shared by all episodes."""
-    graph = StateGraph(State, context_schema=Context)
+    graph = StateGraph(CritiqueState, context_schema=CritiqueContext)
     graph.add_node("panel", panel, destinations=("judge", END))
     graph.add_node("judge", judge, input_schema=JudgeInput)
     graph.add_edge(START, "panel")
@@ -199,6 +201,6 @@ def critique_graph() -> Any:
     return graph.compile()
 
 
-async def critique(context: Context) -> None:
+async def critique(context: CritiqueContext) -> None:
     """Judge one episode; everything that comes of it goes through `emit`."""
     await critique_graph().ainvoke({"round": 0, "given": []}, context=context)

@@ -35,7 +35,7 @@ from simulation.store.record import Record, Row
 
 
 @dataclass(slots=True)
-class Context:
+class LabelContext:
     """What labelling needs and its state cannot hold."""
 
     conversation: Conversation
@@ -50,7 +50,7 @@ class Context:
     """Turns whose category is stored."""
 
 
-class State(TypedDict):
+class LabelState(TypedDict):
     """Nothing: every label is stored as it comes."""
 
 
@@ -60,24 +60,24 @@ class LabelInput(TypedDict):
     turn: int
 
 
-async def acts(state: State, runtime: Runtime[Context]) -> Command[str]:
+async def acts(state: LabelState, runtime: Runtime[LabelContext]) -> Command[str]:
     """Send off every act that lacks its label or its category."""
     turns = unlabelled(runtime.context)
     return Command(goto=[Send("label", {"turn": turn}) for turn in turns] or END)
 
 
-def unlabelled(context: Context) -> list[int]:
+def unlabelled(context: LabelContext) -> list[int]:
     """Return the acts that are still to be labelled or mapped."""
     turns = [n.turn for n in context.conversation.lines if n.turn is not None and has_purpose(n)]
     return [turn for turn in turns if turn not in context.intents or _unmapped(context, turn)]
 
 
-def _unmapped(context: Context, turn: int) -> bool:
+def _unmapped(context: LabelContext, turn: int) -> bool:
     known = context.intents.get(turn) is not None and turn not in context.mapped
     return known and context.taxonomy is not None
 
 
-async def label(state: LabelInput, runtime: Runtime[Context]) -> dict[str, Any]:
+async def label(state: LabelInput, runtime: Runtime[LabelContext]) -> dict[str, Any]:
     """Label one act and, with a taxonomy, map its intent to a category."""
     context, turn = runtime.context, state["turn"]
     intent = context.intents.get(turn)
@@ -88,7 +88,7 @@ async def label(state: LabelInput, runtime: Runtime[Context]) -> dict[str, Any]:
     return {}
 
 
-async def _label(context: Context, turn: int) -> Intent | None:
+async def _label(context: LabelContext, turn: int) -> Intent | None:
     past, template = context.conversation.until(turn), load_template("intent")
     answer = await context.asking.ask(
         context.judge, ask_intent(context.conversation, turn, context.judge.form),
@@ -110,7 +110,7 @@ async def _label(context: Context, turn: int) -> Intent | None:
     return intent
 
 
-async def _map(context: Context, turn: int, intent: Intent, taxonomy: Taxonomy) -> None:
+async def _map(context: LabelContext, turn: int, intent: Intent, taxonomy: Taxonomy) -> None:
     template = load_template("category")
     answer = await context.asking.ask(
         context.judge, ask_category(intent, taxonomy, context.judge.form),
@@ -127,7 +127,7 @@ async def _map(context: Context, turn: int, intent: Intent, taxonomy: Taxonomy) 
     context.emit(Record(rows, outcome, {"templates": used((template,))}))
 
 
-def _row(context: Context, turn: int, call: int) -> Row:
+def _row(context: LabelContext, turn: int, call: int) -> Row:
     return {
         "episode_id": context.conversation.episode_id, "turn": turn,
         "model": context.judge.model.name, "call": call, "labelled_at": context.utc(),
@@ -137,7 +137,7 @@ def _row(context: Context, turn: int, call: int) -> Row:
 @cache
 def label_graph() -> Any:
     """Return the compiled graph, shared by all episodes."""
-    graph = StateGraph(State, context_schema=Context)
+    graph = StateGraph(LabelState, context_schema=LabelContext)
     graph.add_node("acts", acts, destinations=("label", END))
     graph.add_node("label", label, input_schema=LabelInput)
     graph.add_edge(START, "acts")
@@ -145,6 +145,6 @@ def label_graph() -> Any:
     return graph.compile()
 
 
-async def label_turns(context: Context) -> None:
+async def label_turns(context: LabelContext) -> None:
     """Label one episode; everything that comes of it goes through `emit`."""
     await label_graph().ainvoke({}, context=context)

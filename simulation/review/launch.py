@@ -17,9 +17,9 @@ from folkways.files import checked, parse_yaml
 from folkways.registry import require_allowed
 from simulation.config import ModelConfig
 from simulation.episode.budget import Budget, BudgetConfig
-from simulation.execution.model_manager import NO_CACHE, CacheConfig, Engines
+from simulation.execution.model_manager import NO_CACHE, CacheConfig, ModelManager
 from simulation.execution.placement import Cluster, recover_shards
-from simulation.review.stage import Stage, run_critique, run_labels
+from simulation.review.stage import ReviewContext, run_critique, run_labels
 from simulation.review.task import Bounds, Player
 from simulation.review_settings import CritiqueConfig, LabelConfig
 from simulation.store.reader import find_store
@@ -60,15 +60,15 @@ def review(
         config = checked(text, _Played, f"the configuration in {folder / FILE}")
         if not (settings.models if isinstance(settings, CritiqueConfig) else settings.model):
             require_allowed("model", config.model.name, ENGINES)
-        stage = Stage(
+        stage = ReviewContext(
             folder, config.name, Player(config.model.name, config.model.options),
-            Engines(cache.opened(folder.resolve().parent)), bounds,
+            ModelManager(cache.opened(folder.resolve().parent)), bounds,
             Budget(budget, time.monotonic), utc_now, quiet, cluster,
         )  # fmt: skip
         return run_to_end(_review(stage, settings))
 
 
-async def _review(stage: Stage, settings: CritiqueConfig | LabelConfig) -> str:
+async def _review(stage: ReviewContext, settings: CritiqueConfig | LabelConfig) -> str:
     try:
         if isinstance(settings, CritiqueConfig):
             return await run_critique(stage, settings)

@@ -15,7 +15,7 @@ import duckdb
 import yaml
 
 from folkways.files import parse_yaml, write_whole
-from folkways.settings import Section, validated
+from folkways.settings import Settings, validated
 
 FILE = "calibration.yaml"
 """Name of the counts in the folder of a calibration."""
@@ -36,7 +36,7 @@ where failure is null and episode_id = coalesce(?, episode_id) order by model, c
 """
 
 
-class Counted(Section):
+class Counted(Settings):
     """What one critic made of the conversations that it should tell apart."""
 
     cases: int
@@ -48,7 +48,7 @@ class Counted(Section):
     """Of the faulty ones, found faulty."""
 
 
-class Calibration(Section):
+class Calibration(Settings):
     """What a judge made of the calibration set."""
 
     model: str

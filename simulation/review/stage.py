@@ -17,14 +17,14 @@ from agents.critics.labeller import load_taxonomy
 from folkways.errors import UserError
 from simulation.episode.budget import Budget
 from simulation.execution.ending import unanswered
-from simulation.execution.executor import hire
-from simulation.execution.model_manager import Engines
+from simulation.execution.executor import make_executor
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.placement import Cluster
 from simulation.execution.progress import Progress
-from simulation.execution.task import Job, Tools
+from simulation.execution.task import Task, Tools
 from simulation.review.conversations import by_episode, load_conversations
 from simulation.review.critique import AGAIN
-from simulation.review.task import Bounds, Critiquing, Item, Labelling, Loaded, Player
+from simulation.review.task import Bounds, Critiquing, Labelling, Loaded, Player, ReviewItem
 from simulation.review_settings import CritiqueConfig, JudgeSettings, LabelConfig
 from simulation.store.reader import read_rows
 from simulation.store.writer import Store
@@ -73,13 +73,13 @@ Read = Callable[[duckdb.DuckDBPyConnection, Sequence[str]], tuple[Loaded, Loaded
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class ReviewContext:
     """A run that is being reviewed; the caller holds its lock."""
 
     run: Path
     run_id: str
     player: Player
-    engines: Engines
+    engines: ModelManager
     bounds: Bounds
     budget: Budget
     utc: Callable[[], datetime]
@@ -87,7 +87,7 @@ class Stage:
     cluster: Cluster | None = None
 
 
-def prepare(stage: Stage, settings: CritiqueConfig | LabelConfig) -> None:
+def prepare(stage: ReviewContext, settings: CritiqueConfig | LabelConfig) -> None:
     """Raise UserError for a critic, judge or taxonomy that cannot be had; nothing is spent."""
     if isinstance(settings, LabelConfig):
         stage.player.judge(stage.engines, settings.model, settings)
@@ -106,7 +106,7 @@ def has_candidates(store: Store) -> bool:
         return con.execute(CANDIDATES).fetchone() is not None
 
 
-async def run_critique(stage: Stage, settings: CritiqueConfig) -> str:
+async def run_critique(stage: ReviewContext, settings: CritiqueConfig) -> str:
     """Critique what is missing and return why the launch ended.
 
     Raises UserError for an unknown critic, a model that cannot be used, and a run without episodes.
@@ -123,23 +123,25 @@ async def run_critique(stage: Stage, settings: CritiqueConfig) -> str:
     return await _launch(stage, settings, Critiquing(stage.player, settings, stage.bounds), read)
 
 
-async def run_labels(stage: Stage, settings: LabelConfig) -> str:
+async def run_labels(stage: ReviewContext, settings: LabelConfig) -> str:
     """Label what is missing and return why the launch ended. Raises as `run_critique` does."""
     taxonomy = load_taxonomy(Path(settings.taxonomy)) if settings.taxonomy else None
-    job = Labelling(stage.player, settings, taxonomy, stage.bounds)
+    task = Labelling(stage.player, settings, taxonomy, stage.bounds)
 
     def read(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
-        name, key = job.models[0], taxonomy.key if taxonomy else ""
+        name, key = task.models[0], taxonomy.key if taxonomy else ""
         return (
             by_episode(read_rows(con, INTENTS, ids, name)),
             by_episode(read_rows(con, MAPPED, ids, name, key)),
         )
 
-    return await _launch(stage, settings, job, read)
+    return await _launch(stage, settings, task, read)
 
 
-async def _launch(stage: Stage, settings: JudgeSettings, job: Job[Item], read: Read) -> str:
-    """Do one stage with a crew, and record the launch."""
+async def _launch(
+    stage: ReviewContext, settings: JudgeSettings, task: Task[ReviewItem], read: Read
+) -> str:
+    """Do one stage, and record the launch."""
     store, bounds = Store(stage.run), stage.bounds
     store.create()
     with store.reading() as con:
@@ -147,14 +149,16 @@ async def _launch(stage: Stage, settings: JudgeSettings, job: Job[Item], read: R
     ids = found[: bounds.limit]
     if not ids:
         raise UserError(f"{stage.run} has no episode that ended properly; play some: folkways run")
-    progress = Progress(stage.quiet, "episodes", job.stage)
+    progress = Progress(stage.quiet, "episodes", task.stage)
     tools = Tools(stage.engines, stage.budget, stage.utc, progress)
-    crew = hire(job, tools, store, progress, bounds.concurrency, stage.cluster)
+    executor = make_executor(task, tools, store, progress, bounds.concurrency, stage.cluster)
     progress.total, started = len(ids), stage.utc()
 
     def ended(reason: str) -> None:
-        told = {**settings.model_dump(mode="json"), "judges": list(job.models)}
-        row = crew.launch_row(stage.run_id, job.stage, started, stage.utc(), whole(reason), told)
+        told = {**settings.model_dump(mode="json"), "judges": list(task.models)}
+        row = executor.launch_row(
+            stage.run_id, task.stage, started, stage.utc(), whole(reason), told
+        )
         store.add("launches", row)
 
     def whole(reason: str) -> str:
@@ -162,16 +166,16 @@ async def _launch(stage: Stage, settings: JudgeSettings, job: Job[Item], read: R
 
     def missing() -> str | None:
         critics, labels = getattr(settings, "critics", ()), isinstance(settings, LabelConfig)
-        given = {"models": list(job.models), "critics": list(critics), "labels": labels,
+        given = {"models": list(task.models), "critics": list(critics), "labels": labels,
                  "ids": ids, "again": list(AGAIN)}  # fmt: skip
         with store.reading() as con:
             left = con.execute(LEFT, given).fetchall()
         return unanswered(stage.run, dict(left))
 
-    return whole(await crew.run(_items(store, ids, read), len(ids), ended, missing))
+    return whole(await executor.run(_items(store, ids, read), len(ids), ended, missing))
 
 
-def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[Item]:
+def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[ReviewItem]:
     """Yield the episodes, read in chunks as they are needed."""
     for start in range(0, len(ids), CHUNK):
         chunk = ids[start : start + CHUNK]
@@ -186,4 +190,4 @@ def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[Item]:
             )
         for id_ in chunk:
             known = (one.get(id_, []), other.get(id_, []))
-            yield Item(conversations[id_], counts.get(id_, 0), known)
+            yield ReviewItem(conversations[id_], counts.get(id_, 0), known)

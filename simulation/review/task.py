@@ -18,7 +18,7 @@ from agents.critics.critic import Judgement
 from agents.critics.labeller import Intent, Taxonomy
 from agents.models.base import Sampling, default_reply_form
 from simulation.execution.executor import Emit, Opened
-from simulation.execution.model_manager import Engines
+from simulation.execution.model_manager import ModelManager
 from simulation.execution.task import Tools
 from simulation.review import critique, label
 from simulation.review.asking import Asking, Judge
@@ -48,7 +48,7 @@ class Player:
     name: str
     options: Mapping[str, Any]
 
-    def judge(self, engines: Engines, name: str | None, settings: JudgeSettings) -> Judge:
+    def judge(self, engines: ModelManager, name: str | None, settings: JudgeSettings) -> Judge:
         """Return a judge by the name of its model."""
         chosen = name or self.name
         options = self.options if chosen == self.name else settings.options
@@ -57,7 +57,7 @@ class Player:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ReviewItem:
     """One episode to be reviewed."""
 
     conversation: Conversation
@@ -74,7 +74,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Critiquing:
-    """The job of having critics judge episodes."""
+    """The task of having critics judge episodes."""
 
     player: Player
     settings: CritiqueConfig
@@ -86,16 +86,16 @@ class Critiquing:
         """Names of the judges."""
         return tuple(dict.fromkeys(self.settings.models)) or (self.player.name,)
 
-    def open(self, tools: Tools) -> Opened[Item]:
+    def open(self, tools: Tools) -> Opened[ReviewItem]:
         """Return what judges an episode."""
         settings, retry = self.settings, self.bounds.retry
         judges = [self.player.judge(tools.engines, name, settings) for name in self.models]
         critics = tuple(dict.fromkeys(settings.critics))
         panel = critique.Panel(critics, judges, settings.samples, tools.utc)
 
-        async def work(item: Item, asking: Asking, emit: Emit) -> None:
+        async def work(item: ReviewItem, asking: Asking, emit: Emit) -> None:
             verdicts, detections = item.known
-            context = critique.Context(
+            context = critique.CritiqueContext(
                 item.conversation, panel, asking, emit, _answered(verdicts, retry), bool(detections)
             )
             await critique.critique(context)
@@ -105,7 +105,7 @@ class Critiquing:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """The job of having a labeller name the intents of turns."""
+    """The task of having a labeller name the intents of turns."""
 
     player: Player
     settings: LabelConfig
@@ -118,14 +118,14 @@ class Labelling:
         """Name of the labeller."""
         return (self.settings.model or self.player.name,)
 
-    def open(self, tools: Tools) -> Opened[Item]:
+    def open(self, tools: Tools) -> Opened[ReviewItem]:
         """Return what labels the turns of an episode."""
         settings, retry = self.settings, self.bounds.retry
         judge = self.player.judge(tools.engines, settings.model, settings)
 
-        async def work(item: Item, asking: Asking, emit: Emit) -> None:
+        async def work(item: ReviewItem, asking: Asking, emit: Emit) -> None:
             intents, categories = item.known
-            context = label.Context(
+            context = label.LabelContext(
                 item.conversation, judge, asking, emit, tools.utc, self.taxonomy,
                 _labelled(intents, retry),
                 frozenset(row["turn"] for row in _lasting(categories, retry)),
@@ -137,12 +137,12 @@ class Labelling:
 
 def _opened(
     judges: Sequence[Judge], settings: JudgeSettings, sampling: Sampling, bounds: Bounds,
-    tools: Tools, work: Callable[[Item, Asking, Emit], Awaitable[None]],
-) -> Opened[Item]:  # fmt: skip
+    tools: Tools, work: Callable[[ReviewItem, Asking, Emit], Awaitable[None]],
+) -> Opened[ReviewItem]:  # fmt: skip
     """Return work whose calls share a bound and a budget."""
     gate = asyncio.Semaphore(bounds.concurrency)
 
-    async def one(item: Item, emit: Emit) -> None:
+    async def one(item: ReviewItem, emit: Emit) -> None:
         seed = item.calls if bounds.retry else 0  # the same seed would bring the same answer
         asking = Asking(item.id, item.calls, settings, sampling, tools.budget, gate, seed)
         about = (item.id, item.conversation.title, item.conversation.culture.id)

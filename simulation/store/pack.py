@@ -27,7 +27,7 @@ from simulation.store.manifest import (
 )
 from simulation.store.reader import find_store, open_store
 from simulation.store.run_lock import locked
-from simulation.store.shards import FACTS, Shelf, merge_shards, readable
+from simulation.store.shards import FACTS, ShardDirectory, merge_shards, readable
 from simulation.store.writer import FILE, STORE_VERSION, Store
 
 TABLES = """
@@ -60,14 +60,14 @@ def pack(run: Path, place: str, per_shard: int) -> Iterator[Manifest]:
     Every manifest tells how many shards there are in all. Raises UserError where there are shards
     of something else, where another process writes the run, and where a shard cannot be written.
     """
-    shelf, path = Shelf(place), find_store(run)
+    directory, path = ShardDirectory(place), find_store(run)
     if path.is_dir():
         raise UserError(f"'{path}' is a folder of shards already; give a run")
-    shelf.make()
-    with locked(path.parent), open_store(path, ours=True, **shelf.reach()) as con:
+    directory.make()
+    with locked(path.parent), open_store(path, ours=True, **directory.reach()) as con:
         tables = [row for row in con.execute(TABLES).fetchall() if row[0] in shard_tables()]
         name = _name(con, [table for table, _ in tables], per_shard)
-        written = {one.shard: one for one in shelf.manifests()}
+        written = {one.shard: one for one in directory.manifests()}
         if any(one.worker != name for one in written.values()):
             raise UserError(
                 f"'{place}' holds shards already, of another run, of this one as it was, or of "
@@ -80,7 +80,7 @@ def pack(run: Path, place: str, per_shard: int) -> Iterator[Manifest]:
                 shard = f"{name}-{number:06d}"
                 if number:
                     con.execute(CHOSEN, [per_shard, starts[number - 1]])
-                yield written.get(shard) or _write(con, shelf, shard, tables, len(starts) + 1)
+                yield written.get(shard) or _write(con, directory, shard, tables, len(starts) + 1)
         except (OSError, duckdb.IOException) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"cannot write shards to '{place}': {reason}") from error
@@ -99,27 +99,30 @@ def _name(con: duckdb.DuckDBPyConnection, tables: Sequence[str], per_shard: int)
 
 
 def _write(
-    con: duckdb.DuckDBPyConnection, shelf: Shelf, shard: str, tables: Sequence[tuple[str, bool]],
+    con: duckdb.DuckDBPyConnection,
+    directory: ShardDirectory,
+    shard: str,
+    tables: Sequence[tuple[str, bool]],
     parts: int,
-) -> Manifest:  # fmt: skip
+) -> Manifest:
     """Write the chosen episodes as a shard, or in the first one what belongs to none."""
     worker, _, number = shard.rpartition("-")
     by_episode = bool(int(number))
-    shelf.make(shard)
+    directory.make(shard)
     rows: dict[str, int] = {}
     for table in (name for name, of_episodes in tables if of_episodes == by_episode):
         query = OF_CHOSEN if by_episode else "from {table}"
         found = con.sql(query.format(table=quoted(table)))
         if count := int(found.aggregate("count(*)").fetchall()[0][0]):
-            found.write_parquet(shelf.path(shard, table), compression="zstd")
+            found.write_parquet(directory.path(shard, table), compression="zstd")
             rows[table] = count
     sums, outcomes = (0, 0, 0, 0, None), {}
     if by_episode:
         sums, outcomes = con.execute(SUMS).fetchall()[0], dict(con.execute(OUTCOMES).fetchall())
     stage = "pack" if by_episode else FACTS
     manifest = Manifest(shard, worker, stage, [], sums[0], outcomes, *sums[1:], rows, parts)
-    shelf.settle(shard)
-    shelf.write(f"{shard}/{MANIFEST}", asdict(manifest))
+    directory.settle(shard)
+    directory.write(f"{shard}/{MANIFEST}", asdict(manifest))
     return manifest
 
 
@@ -132,39 +135,39 @@ def merge(run: Path, place: str, now: datetime, partial: bool = False) -> tuple[
     its run's configuration, where shards of a packed run are missing unless `partial`, where two
     runs do not go together, and where another process writes the run.
     """
-    shelf = Shelf(place)
-    manifests = shelf.manifests()
+    directory = ShardDirectory(place)
+    manifests = directory.manifests()
     if not manifests:
         raise UserError(f"there are no shards in '{place}'")
     if (short := missing(manifests)) and not partial:
         raise UserError(f"'{place}' holds {short}; {RESUME}, and --partial merges what there is")
     if not (run / FILE).exists():
-        _require_configurations(shelf, manifests, {}, run)
+        _require_configurations(directory, manifests, {}, run)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
         store = Store(run)
         store.create()
         with store.reading() as con:
             runs = con.execute("select run_id, config_hash, kind from runs").fetchall()
-        _require_configurations(shelf, manifests, {run_id: rest for run_id, *rest in runs}, run)
+        _require_configurations(directory, manifests, {run_id: rest for run_id, *rest in runs}, run)
         with store.writing() as con:
             expect(con, all_of(manifests))
-        merged = merge_shards(store, shelf, manifests, now)
+        merged = merge_shards(store, directory, manifests, now)
         with store.writing() as con:
             expect(con, ())
     return merged
 
 
 def _require_configurations(
-    shelf: Shelf, manifests: Sequence[Manifest], known: dict[str, list[str]], run: Path
+    directory: ShardDirectory, manifests: Sequence[Manifest], known: dict[str, list[str]], run: Path
 ) -> None:
     """Raise UserError for shards of a run that cannot be told apart from what a store holds.
 
     `known` are the runs in the store by id, each with the hash of its configuration and its kind.
     """
-    with connect(**shelf.reach()) as con, readable(shelf):
+    with connect(**directory.reach()) as con, readable(directory):
         files = {
-            table: [shelf.path(one.shard, table) for one in manifests if table in one.rows]
+            table: [directory.path(one.shard, table) for one in manifests if table in one.rows]
             for table in ("runs", "episodes")
         }
         query = "select distinct run_id, config_hash, kind from read_parquet(?) order by all"
@@ -175,7 +178,7 @@ def _require_configurations(
         stored = known.setdefault(run_id, [config_hash, kind])
         if stored[0] != config_hash:
             raise UserError(
-                f"the shards in '{shelf.place}' hold a run '{run_id}', and so does {run}, with "
+                f"the shards in '{directory.place}' hold a run '{run_id}', and so does {run}, with "
                 "another configuration: merge them into a folder of their own"
             )
     kinds: dict[str, str] = {}
@@ -183,12 +186,12 @@ def _require_configurations(
         other = kinds.setdefault(kind, run_id)
         if kind != "run" and other != run_id:
             raise UserError(
-                f"'{shelf.place}' cannot be merged into {run}: a store holds one {kind}, not "
+                f"'{directory.place}' cannot be merged into {run}: a store holds one {kind}, not "
                 f"'{other}' and '{run_id}'; choose a folder of its own"
             )
     if lost := sorted({str(run_id) for (run_id,) in played} - known.keys()):
         raise UserError(
-            f"the shards in '{shelf.place}' lack the configuration of their run "
+            f"the shards in '{directory.place}' lack the configuration of their run "
             f"'{lost[0]}', and {run} does not hold it: merge them into that run, or merge what "
             "`folkways pack` makes of it"
         )

@@ -20,7 +20,7 @@ from folkways.text import printable
 from simulation.store.locked import connect, literal, quoted
 from simulation.store.manifest import MANIFEST, RESUME, missing
 from simulation.store.rows import SHARED_KEYS
-from simulation.store.shards import Shelf, files_of
+from simulation.store.shards import ShardDirectory, files_of
 from simulation.store.writer import schema_sql, views_sql
 
 
@@ -41,11 +41,11 @@ def open_shards(folder: Path, reach: Sequence[str] = ()) -> duckdb.DuckDBPyConne
 
     Raises UserError where one cannot be read, or was written by another version.
     """
-    shelf = Shelf(str(folder.resolve()))
-    manifests = shelf.manifests()
+    directory = ShardDirectory(str(folder.resolve()))
+    manifests = directory.manifests()
     if short := missing(manifests):
         warn(f"'{folder}' holds {short}, and what follows is of these alone; {RESUME}")
-    files = files_of(shelf, manifests)
+    files = files_of(directory, manifests)
     temporary = TemporaryDirectory(prefix="folkways-")
     atexit.register(temporary.cleanup)
     tables = [path for paths in files.values() for path in paths]

@@ -1,8 +1,8 @@
 """Shards: the rows that a worker has finished, as Parquet files in the store's layout.
 
-A shelf is a folder or URL of shards. A shard is a folder NAME of one Parquet file a table and a
-`shard.json` that is written last; NAME begins with the worker's name. Once a worker is gone, the
-mark WORKER.json lists its shards for good: one that it writes later is nobody's.
+A shard directory is a folder or URL of shards. A shard is a folder NAME of one Parquet file a table
+and a `shard.json` that is written last; NAME begins with the worker's name. Once a worker is gone,
+the mark WORKER.json lists its shards for good: one that it writes later does not count.
 
 Invariant: a shard without `shard.json` does not exist, and a shard is merged whole and once.
 """
@@ -41,7 +41,7 @@ MERGED_AT_ONCE = 64
 """Shards that one transaction merges."""
 
 
-class Shelf:
+class ShardDirectory:
     """A folder of shards, on this machine or at a URL that fsspec knows."""
 
     def __init__(self, place: str) -> None:
@@ -55,8 +55,8 @@ class Shelf:
             raise UserError(f"cannot use shards at '{place}': {error}") from error
         self.local = "file" in self.fs.protocol
 
-    def __reduce__(self) -> tuple[type[Shelf], tuple[str]]:
-        return Shelf, (self.place,)
+    def __reduce__(self) -> tuple[type[ShardDirectory], tuple[str]]:
+        return ShardDirectory, (self.place,)
 
     def reach(self) -> dict[str, Any]:
         """Return what a connection of `wall.connect` needs to read and write here."""
@@ -113,12 +113,12 @@ class Shelf:
             self.fs.rm(target, recursive=True)
 
     def tidy(self) -> None:
-        """Remove the shelf if nothing is on it."""
+        """Remove the folder if nothing is in it."""
         if self.fs.exists(self.root) and not self.names():
             self.fs.rmdir(self.root)
 
     def names(self) -> list[str]:
-        """Return the names of everything on the shelf, sorted."""
+        """Return the names of everything in the folder, sorted."""
         self.fs.invalidate_cache()
         if not self.fs.exists(self.root):
             return []
@@ -171,7 +171,7 @@ class Finished:
 class ShardWriter:
     """Writes what a worker finishes."""
 
-    shelf: Shelf
+    directory: ShardDirectory
     worker: str
     stage: str
     set_aside: list[tuple[Record, str]] = field(default_factory=list)
@@ -182,7 +182,7 @@ class ShardWriter:
 
     def __post_init__(self) -> None:
         """Make the store's tables in memory: their columns have the types that shards have."""
-        self._con = connect(**self.shelf.reach())
+        self._con = connect(**self.directory.reach())
         self._con.execute(schema_sql())
 
     def append(
@@ -205,10 +205,11 @@ class ShardWriter:
                 dict(Counter(record.outcome for record in records)),
                 sum(item.turns for item in finished), *spent, rows,
             )  # fmt: skip
-            self.shelf.write(f"{shard}/{MANIFEST}", asdict(manifest))
+            self.directory.write(f"{shard}/{MANIFEST}", asdict(manifest))
         except (OSError, duckdb.IOException) as error:
             raise UserError(
-                f"cannot write the shard {self.shelf.place}/{shard}: {str(error).splitlines()[0]}. "
+                f"cannot write the shard {self.directory.place}/{shard}: "
+                f"{str(error).splitlines()[0]}. "
                 "Nothing that was stored before is lost; see that there is room, and run the same "
                 "command again"
             ) from error
@@ -228,10 +229,10 @@ class ShardWriter:
                         fresh.add(key)
                         tables.setdefault(table, []).append(row)
         tables = {table: rows for table, rows in tables.items() if rows}
-        self.shelf.make(shard)
+        self.directory.make(shard)
         for table, rows in tables.items():
             with self._inserted({table: rows}):
-                path = self.shelf.path(shard, table)
+                path = self.directory.path(shard, table)
                 self._con.table(table).write_parquet(path, compression="zstd")
         self._known |= fresh
         return {table: len(rows) for table, rows in tables.items()}
@@ -273,11 +274,11 @@ def shards_of(run: Path, elsewhere: str | None) -> str:
 def recover(
     store: Store, now: datetime, *, elsewhere: str | None = None, keep: bool = False
 ) -> int:
-    """Merge what workers left on the shelf of a run, and return how many shards that were.
+    """Merge what workers left among the shards of a run, and return how many shards that were.
 
     None of them writes any more: whoever is still there after its launch is closed. Shards outside
-    the run's folder are taken off their shelf only if this launch names it. Raises UserError where
-    a shelf cannot be read, or the store not written.
+    the run's folder are removed only if this launch names it. Raises UserError where
+    shards cannot be read, or the store not written.
     """
     run = store.path.parent
     places = {str(run.resolve() / "shards"): keep} if (run / "shards").is_dir() else {}
@@ -289,10 +290,10 @@ def recover(
         places[named] = keep
     merged = 0
     for place, kept in places.items():
-        shelf = Shelf(place)
-        for worker in () if kept else sorted({one.worker for one in shelf.manifests()}):
-            shelf.close(worker)
-        merged += clear(store, shelf, shelf.manifests(), now, keep=kept)
+        directory = ShardDirectory(place)
+        for worker in () if kept else sorted({one.worker for one in directory.manifests()}):
+            directory.close(worker)
+        merged += clear(store, directory, directory.manifests(), now, keep=kept)
     return merged
 
 
@@ -307,7 +308,7 @@ def _noted(run: Path, elsewhere: str | None) -> str | None:
     place = read_bytes(inside(run, note)).decode(errors="replace").strip()
     if elsewhere and place == shards_of(run, elsewhere):
         return None
-    if len(place) > 4096 or not Shelf(place).local:
+    if len(place) > 4096 or not ShardDirectory(place).local:
         raise UserError(
             f"{note} says that shards of this run are at '{place[:200]}'; add --ray --shards with "
             f"that place, or bring them in with `folkways merge {run} URL` and remove {SHARDS_AT}"
@@ -316,18 +317,28 @@ def _noted(run: Path, elsewhere: str | None) -> str | None:
 
 
 def clear(
-    store: Store, shelf: Shelf, manifests: Sequence[Manifest], now: datetime, *, keep: bool,
+    store: Store,
+    directory: ShardDirectory,
+    manifests: Sequence[Manifest],
+    now: datetime,
+    *,
+    keep: bool,
     live: bool = False,
-) -> int:  # fmt: skip
-    """Merge shards, and take those that were new off their shelf unless they are to be kept."""
-    fresh, _ = merge_shards(store, shelf, manifests, now, live=live)
+) -> int:
+    """Merge shards, and remove those that were new unless they are to be kept."""
+    fresh, _ = merge_shards(store, directory, manifests, now, live=live)
     for manifest in manifests if fresh and not keep else ():
-        shelf.remove(manifest.shard)
+        directory.remove(manifest.shard)
     return fresh
 
 
 def merge_shards(
-    store: Store, shelf: Shelf, manifests: Iterable[Manifest], now: datetime, *, live: bool = False
+    store: Store,
+    directory: ShardDirectory,
+    manifests: Iterable[Manifest],
+    now: datetime,
+    *,
+    live: bool = False,
 ) -> tuple[int, int]:
     """Bring shards into a store, each once however often they are given; return how many were new,
     and the rows.
@@ -339,15 +350,15 @@ def merge_shards(
     wanted = list(manifests)
     if not wanted:
         return 0, 0
-    waiting = store.storing(None if live else math.inf, **shelf.reach())
-    with waiting as (_, con), readable(shelf, WRITE_FAULTS):
+    waiting = store.storing(None if live else math.inf, **directory.reach())
+    with waiting as (_, con), readable(directory, WRITE_FAULTS):
         stored = {row[0] for row in con.execute("select shard_id from merged_shards").fetchall()}
         fresh = [manifest for manifest in wanted if manifest.shard not in stored]
         rows = 0
         for start in range(0, len(fresh), MERGED_AT_ONCE):
             some = fresh[start : start + MERGED_AT_ONCE]
             con.execute("begin")
-            rows += _merge(con, shelf, some)
+            rows += _merge(con, directory, some)
             con.executemany(
                 "insert into merged_shards values (?, ?, ?, ?)",
                 [[one.shard, one.stage, one.records, now] for one in some],
@@ -357,7 +368,7 @@ def merge_shards(
 
 
 @contextmanager
-def readable(shelf: Shelf, others: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def readable(directory: ShardDirectory, others: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn what DuckDB says of files that are not what their manifest says into UserError; `others`
     are errors that somebody else sees to."""
     try:
@@ -366,14 +377,16 @@ def readable(shelf: Shelf, others: tuple[type[Exception], ...] = ()) -> Iterator
         raise
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"cannot read the shards in '{shelf.place}': {reason}") from error
+        raise UserError(f"cannot read the shards in '{directory.place}': {reason}") from error
 
 
-def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Manifest]) -> int:
-    files = files_of(shelf, manifests, lambda table: not _is_empty(con, table))
+def _merge(
+    con: duckdb.DuckDBPyConnection, directory: ShardDirectory, manifests: Sequence[Manifest]
+) -> int:
+    files = files_of(directory, manifests, lambda table: not _is_empty(con, table))
     twice = _twice(con, files.get("episodes", []))
     if twice and len(manifests) > 1:  # the same episode may be in two of them
-        return sum(_merge(con, shelf, [manifest]) for manifest in manifests)
+        return sum(_merge(con, directory, [manifest]) for manifest in manifests)
     rows = 0
     for table, paths in files.items():
         shared = table in SHARED_KEYS or table == "runs"
@@ -396,7 +409,9 @@ def _merge(con: duckdb.DuckDBPyConnection, shelf: Shelf, manifests: Sequence[Man
 
 
 def files_of(
-    shelf: Shelf, manifests: Iterable[Manifest], has_rows: Callable[[str], bool] = lambda _: False
+    directory: ShardDirectory,
+    manifests: Iterable[Manifest],
+    has_rows: Callable[[str], bool] = lambda _: False,
 ) -> dict[str, list[str]]:
     """Return the files of each table, in the order in which they count. Facts are taken once, from
     the first shard that has them, unless a table that several runs can share `has_rows`."""
@@ -408,7 +423,7 @@ def files_of(
                 if table in facts or has_rows(table):
                     continue
                 facts.add(table)
-            files.setdefault(table, []).append(shelf.path(manifest.shard, table))
+            files.setdefault(table, []).append(directory.path(manifest.shard, table))
     return files
 
 

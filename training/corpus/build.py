@@ -22,7 +22,7 @@ from training.corpus.ledger import Ledger
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.preference import preference_rows
 from training.corpus.progress import ExportProgress
-from training.corpus.row import Row
+from training.corpus.row import CorpusRow
 from training.corpus.scene import Person, Scene, copied_scenes
 from training.corpus.selection import choose_episodes, chosen_episodes, require_accepted
 from training.corpus.task import SCENE_ROWS, TASKS, dialogue_row
@@ -104,7 +104,7 @@ def _state(run: Path) -> list[tuple[str, int, int]]:
 
 def _accounted(
     scene: Scene, config: CorpusConfig, ledger: Ledger, facts: RunFacts
-) -> Iterator[Row]:
+) -> Iterator[CorpusRow]:
     """Yield the rows of an episode, and note why others are missing."""
     facts.failed += scene.failed
     facts.idle += scene.idle
@@ -116,7 +116,7 @@ def _accounted(
                 yield found
 
 
-def _rows(scene: Scene, task: str, config: CorpusConfig) -> Iterator[Row | str]:
+def _rows(scene: Scene, task: str, config: CorpusConfig) -> Iterator[CorpusRow | str]:
     """Yield the rows of an episode in a task, or reasons why there is none."""
     if task == PREFERENCE:
         for person in _focal(scene, config):

@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 
 from training.corpus.ledger import Ledger
-from training.corpus.row import Row
+from training.corpus.row import CorpusRow
 
 FILE, TEXTS = "candidates.duckdb", "texts.jsonl"
 MEMORY = "512MB"
@@ -127,7 +127,7 @@ class Candidates:
             yield [episode for (episode,) in found]
             start += size
 
-    def add(self, rows: Sequence[Row], length: Callable[[str], int]) -> None:
+    def add(self, rows: Sequence[CorpusRow], length: Callable[[str], int]) -> None:
         """Add candidate rows; `length` counts the tokens of a text."""
         if not rows:
             return
@@ -176,7 +176,7 @@ class Candidates:
         self.con.close()
         self._texts.close()
 
-    def _stored(self, row: Row, length: Callable[[str], int]) -> dict[str, Any]:
+    def _stored(self, row: CorpusRow, length: Callable[[str], int]) -> dict[str, Any]:
         id_, origin = row.id, row.origin
         texts = [message["content"] for message in row.messages] + [row.rejected or ""]
         kept = {

@@ -13,7 +13,7 @@ import yaml
 from pydantic import Field
 
 from folkways.errors import UserError, unknown_name
-from folkways.settings import Section, validated
+from folkways.settings import Settings, validated
 from training.corpus.formats import FORMATS
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.task import TASKS
@@ -23,7 +23,7 @@ NO_POLICY = "none"
 DEFAULT_PRESET = "clca"
 
 
-class CorpusConfig(Section):
+class CorpusConfig(Settings):
     """A corpus."""
 
     format: str = "messages"

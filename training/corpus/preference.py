@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from training.corpus.row import Row
+from training.corpus.row import CorpusRow
 from training.corpus.scene import Draft, Person, Scene
 from training.corpus.task import dialogue_row
 
@@ -18,7 +18,7 @@ UNREADABLE, UNJUDGED, NO_BETTER, SAME, NO_ACT = (
 )  # fmt: skip
 
 
-def preference_rows(scene: Scene, person: Person) -> Iterator[Row | str]:
+def preference_rows(scene: Scene, person: Person) -> Iterator[CorpusRow | str]:
     """Yield for every draft of a person that did not become the act a pair, or the reason why
     there is none.
     """
@@ -33,7 +33,7 @@ def preference_rows(scene: Scene, person: Person) -> Iterator[Row | str]:
                 yield NO_ACT
                 continue
             messages = row.messages[: 3 + 2 * numbers[turn]]
-            yield objection(kept, draft, messages[-1]["content"]) or Row(
+            yield objection(kept, draft, messages[-1]["content"]) or CorpusRow(
                 TASK, messages, (turn,), row.origin, draft.line
             )
 

@@ -44,7 +44,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CorpusRow:
     """One training example."""
 
     task: str

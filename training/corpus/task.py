@@ -12,7 +12,7 @@ from typing import NamedTuple
 from agents.models.base import Message
 from agents.template import Template, load_template
 from training.corpus.perspective import perspective, told, user_message
-from training.corpus.row import Row
+from training.corpus.row import CorpusRow
 from training.corpus.scene import Label, Person, Scene
 
 PROMPTS = Path(__file__).with_name("prompts")
@@ -42,7 +42,7 @@ def load_prompt(name: str) -> Template:
     return load_template(name, PROMPTS)
 
 
-def dialogue_row(scene: Scene, person: Person) -> Row | None:
+def dialogue_row(scene: Scene, person: Person) -> CorpusRow | None:
     """Return the scene as a person lived it; None where the person did nothing."""
     exchanges = perspective(scene.entries, person.role)
     if not exchanges:
@@ -55,16 +55,16 @@ def dialogue_row(scene: Scene, person: Person) -> Row | None:
     ]
     system = load_prompt("dialogue").system(scene.setting, person, others)
     turns = tuple(_turn(exchange.act.turn) for exchange in exchanges)
-    return Row("dialogue", chat(system, pairs), turns, scene.origin(person))
+    return CorpusRow("dialogue", chat(system, pairs), turns, scene.origin(person))
 
 
-def intent_row(scene: Scene) -> Row | None:
+def intent_row(scene: Scene) -> CorpusRow | None:
     """Return the scene line by line with the intent behind each act; None without any label."""
     system = load_prompt("intent").intent(scene.setting, scene.people)
     return _labelled(scene, "intent", system, lambda label: f"Intent: {label.intent}")
 
 
-def relevance_row(scene: Scene) -> Row | None:
+def relevance_row(scene: Scene) -> CorpusRow | None:
     """Return the scene line by line with what each act has to do with culture; None without any
     label.
     """
@@ -72,7 +72,7 @@ def relevance_row(scene: Scene) -> Row | None:
     return _labelled(scene, "relevance", system, _relevance)
 
 
-SCENE_ROWS: dict[str, Callable[[Scene], Row | None]] = {
+SCENE_ROWS: dict[str, Callable[[Scene], CorpusRow | None]] = {
     "intent": intent_row, "relevance": relevance_row,
 }  # fmt: skip
 """Tasks with one row an episode."""
@@ -87,7 +87,7 @@ def chat(system: str, pairs: Iterable[tuple[str, str]]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _labelled(scene: Scene, task: str, system: str, reply: Reply) -> Row | None:
+def _labelled(scene: Scene, task: str, system: str, reply: Reply) -> CorpusRow | None:
     """Return a row about everyone; the lines of acts without a label run on into the next user
     message.
     """
@@ -101,7 +101,7 @@ def _labelled(scene: Scene, task: str, system: str, reply: Reply) -> Row | None:
             pairs.append(("\n".join(lines), " ".join(answer.split())))
             turns.append(entry.turn)
             lines = []
-    return Row(task, chat(system, pairs), tuple(turns), scene.origin()) if pairs else None
+    return CorpusRow(task, chat(system, pairs), tuple(turns), scene.origin()) if pairs else None
 
 
 def _relevance(label: Label) -> str | None:

@@ -18,7 +18,7 @@ from eval.config import ModelRef, Readout
 from eval.item import load_items
 from eval.survey.order import Orders
 from folkways.errors import unknown_name
-from folkways.settings import Section, read_settings, validated
+from folkways.settings import Settings, read_settings, validated
 from scenarios.culture import load_culture
 from simulation.config import config_hash
 from simulation.episode.budget import BudgetConfig
@@ -36,7 +36,7 @@ def all_topics() -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.topic for item in load_items().values()))
 
 
-class Generation(Section):
+class Generation(Settings):
     """How questions are written and which are accepted; sampling and examples as published."""
 
     seeds: int = Field(default=3, ge=1)
@@ -66,7 +66,7 @@ class Generation(Section):
     a reason not to accept the question."""
 
 
-class Collection(Section):
+class Collection(Settings):
     """How the questions are answered."""
 
     readouts: tuple[Readout, ...] = ("logprobs",)
@@ -82,7 +82,7 @@ class Collection(Section):
     """Completion tokens of a generated answer."""
 
 
-class SpaConfig(Section):
+class SpaConfig(Settings):
     """A run of CultureSPA."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

@@ -16,8 +16,8 @@ from folkways.clock import utc_now
 from folkways.event_loop import run_to_end
 from simulation.episode.budget import Budget
 from simulation.execution.ending import unanswered
-from simulation.execution.executor import Crew, Opened
-from simulation.execution.model_manager import Engines, Lent
+from simulation.execution.executor import Executor, Opened
+from simulation.execution.model_manager import ModelManager, SharedModel
 from simulation.execution.progress import Progress
 from simulation.run import set_aside
 from simulation.store.run_lock import locked
@@ -61,7 +61,7 @@ def generate(config: SpaConfig, *, fresh: bool = False, quiet: bool = False) -> 
 
 
 async def _write_all(config: SpaConfig, store: Store, quiet: bool) -> str:
-    engines = Engines(config.cache.opened(Path(config.out)))
+    engines = ModelManager(config.cache.opened(Path(config.out)))
     try:
         model = engines.lend(config.model.name, config.model.options)
         return await _write(config, store, model, quiet)
@@ -69,20 +69,22 @@ async def _write_all(config: SpaConfig, store: Store, quiet: bool) -> str:
         await engines.close()
 
 
-async def _write(config: SpaConfig, store: Store, model: Lent, quiet: bool) -> str:
+async def _write(config: SpaConfig, store: Store, model: SharedModel, quiet: bool) -> str:
     topics = _topics(config, store)
     todo = [topic for topic in topics if topic.next_tries()]
     if not todo:
         return "done"
     budget, progress = Budget(config.budget, time.monotonic), Progress(quiet, "topics", STAGE)
     progress.total, progress.already = len(todo), len(topics) - len(todo)
-    writer = Writer(config, model, budget, utc_now, lambda: crew.draining)
-    crew = Crew(Opened([model], writer.work), store, budget, progress, config.concurrency)
+    writer = Writer(config, model, budget, utc_now, lambda: executor.draining)
+    executor = Executor(Opened([model], writer.work), store, budget, progress, config.concurrency)
     started = utc_now()
 
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json")
-        store.add("launches", crew.launch_row(config.name, STAGE, started, utc_now(), reason, told))
+        store.add(
+            "launches", executor.launch_row(config.name, STAGE, started, utc_now(), reason, told)
+        )
 
     def missing() -> str | None:
         """Tell of calls that failed, where questions are short: the others were used up."""
@@ -91,7 +93,7 @@ async def _write(config: SpaConfig, store: Store, model: Lent, quiet: bool) -> s
             failed = con.execute(FAILED, [short, started, list(AGAIN)]).fetchall()
         return unanswered(config.run, dict(failed))
 
-    return await crew.run(iter(todo), len(todo), ended, missing)
+    return await executor.run(iter(todo), len(todo), ended, missing)
 
 
 def _topics(config: SpaConfig, store: Store | None) -> list[Topic]:

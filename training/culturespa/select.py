@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
-from folkways.settings import Section
+from folkways.settings import Settings
 from simulation.store.record import Record
 from simulation.store.writer import Store
 from training.corpus.candidates import draw
@@ -65,7 +65,7 @@ METHODS: dict[str, Callable[[Sequence[Pair], float], list[Pair]]] = {
 method takes, best first."""
 
 
-class SelectConfig(Section):
+class SelectConfig(Settings):
     """A selection."""
 
     method: str = "crqpc"

@@ -18,7 +18,7 @@ from folkways.provenance import short_hash
 from simulation.store.writer import Store
 from training.experiment.arm import JOINT
 from training.experiment.corpus_folders import Made
-from training.experiment.experiment import Study
+from training.experiment.experiment import ExperimentSettings
 from training.finetune.checkpoint import RESULTS
 from training.finetune.config import TrainConfig, shaping
 
@@ -54,7 +54,7 @@ Adapters = Mapping[tuple[str, str], Path]
 """Folders by arm and culture."""
 
 
-def training_of(config: Study, made: Made) -> TrainConfig:
+def training_of(config: ExperimentSettings, made: Made) -> TrainConfig:
     """Return the configuration of the training on a corpus."""
     assert made.folder is not None
     joint = "joint" if made.culture == JOINT else "per-culture"
@@ -64,13 +64,13 @@ def training_of(config: Study, made: Made) -> TrainConfig:
     return first.model_copy(update={"name": f"{made.arm}-{mark}"})
 
 
-def adapter_folder(config: Study, made: Made) -> Path:
+def adapter_folder(config: ExperimentSettings, made: Made) -> Path:
     """Return the folder of the adapter that learns from a corpus, whether or not it is trained."""
     training = training_of(config, made)
     return Path(training.out) / training.name / made.culture
 
 
-def train_adapters(config: Study, corpora: Sequence[Made], quiet: bool) -> str:
+def train_adapters(config: ExperimentSettings, corpora: Sequence[Made], quiet: bool) -> str:
     """Train what is missing; return done or drained."""
     from training.finetune.train import train
 
@@ -85,7 +85,7 @@ def train_adapters(config: Study, corpora: Sequence[Made], quiet: bool) -> str:
     return "done"
 
 
-def trained(config: Study, corpora: Sequence[Made]) -> Adapters:
+def trained(config: ExperimentSettings, corpora: Sequence[Made]) -> Adapters:
     """Return the adapters that are trained."""
     folders = {
         (made.arm, made.culture): adapter_folder(config, made) for made in corpora if made.folder
@@ -93,7 +93,7 @@ def trained(config: Study, corpora: Sequence[Made]) -> Adapters:
     return {key: folder for key, folder in folders.items() if (folder / RESULTS).is_file()}
 
 
-def _note(config: Study, made: Made, now: datetime) -> None:
+def _note(config: ExperimentSettings, made: Made, now: datetime) -> None:
     """Add an adapter to the store, unless it is there."""
     folder = adapter_folder(config, made)
     name = str(folder.relative_to(config.folder))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import duckdb
 
 from eval.report.results import Results
-from eval.report.table import Row, Section, Table, new_table
+from eval.report.table import Section, Table, TableRow, new_table
 from simulation.review.funnel import BY_CULTURE, fates_of
 from simulation.store.reader import read_rows
 from training.experiment.arm import SEVERAL, TWO
@@ -32,7 +32,7 @@ def _played(con: duckdb.DuckDBPyConnection, config: ClcaExperiment) -> list[Tabl
     names = ("culture_id", "model", "simulated", "cut_short", "dropped", "unreviewed",
              "needs_review", "accepted")  # fmt: skip
     found = read_rows(con, BY_CULTURE)
-    rows = [Row(tuple(str(row[name]) for name in names))
+    rows = [TableRow(tuple(str(row[name]) for name in names))
             for row in found if row["culture_id"] in config.cultures]  # fmt: skip
     head = ("culture", *(name.replace("_", " ") for name in names[1:]))
     others = sum(row["simulated"] for row in found) - sum(int(row.cells[2]) for row in rows)

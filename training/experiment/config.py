@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from folkways.settings import Section
+from folkways.settings import Settings
 from simulation.config import RunConfig, parse_config
 from training.experiment.arm import ARMS, Arm
-from training.experiment.experiment import Study, load_study
+from training.experiment.experiment import ExperimentSettings, load_study
 
 
-class CorpusPart(Section):
+class CorpusPart(Settings):
     """What all corpora have in common."""
 
     policy: str = "clca"
@@ -28,7 +28,7 @@ class CorpusPart(Section):
     seed: int = 0
 
 
-class PlainTexts(Section):
+class PlainTexts(Settings):
     """The texts of the arm plain-text."""
 
     max_tokens: int = Field(default=160, ge=16)
@@ -40,7 +40,7 @@ class PlainTexts(Section):
     """Texts in progress at once."""
 
 
-class ClcaExperiment(Study):
+class ClcaExperiment(ExperimentSettings):
     """A CLCA experiment: do adapters trained on simulated scenes answer more like people do?
 
     Each of its cultures gets adapters of its own; with two or more, each is also asked with the
@@ -49,7 +49,7 @@ class ClcaExperiment(Study):
 
     known_arms: ClassVar[Mapping[str, Arm]] = ARMS
     own: ClassVar[Mapping[str, Sequence[str]]] = {
-        **Study.own, "simulation": ("name", "cultures", "out"),
+        **ExperimentSettings.own, "simulation": ("name", "cultures", "out"),
     }  # fmt: skip
 
     simulation: dict[str, Any] = Field(default_factory=dict)

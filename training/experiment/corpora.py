@@ -18,7 +18,7 @@ from training.corpus.config import CorpusConfig, make_config
 from training.corpus.export import export_corpus
 from training.experiment.arm import ARMS, EQUAL, JOINT, MAIN, Arm
 from training.experiment.config import ClcaExperiment
-from training.experiment.corpus_folders import Made, Shelf, list_corpora, write_rows
+from training.experiment.corpus_folders import CorpusFolders, Made, list_corpora, write_rows
 from training.experiment.plain_text import WRITTEN, text_rows
 
 CONTENTS = """
@@ -51,7 +51,7 @@ class _Maker:
     """Makes corpora, each once."""
 
     def __init__(self, config: ClcaExperiment) -> None:
-        self.config, self.shelf = config, Shelf(config)
+        self.config, self.folders = config, CorpusFolders(config)
         with closing(open_reader(config.folder)) as con:
             self.contents = json.dumps(con.execute(CONTENTS).fetchone(), default=str)
 
@@ -72,7 +72,7 @@ class _Maker:
             settings = self._settings(ARMS[name], culture, tokens)
             made_of = [settings.model_dump_json(), self.contents]
             export = partial(export_corpus, self.config.folder, config=settings)
-            return self.shelf.keep(name, culture, made_of, lambda folder: export(folder=folder))
+            return self.folders.keep(name, culture, made_of, lambda folder: export(folder=folder))
         except UserError as error:
             return Made(name, culture, None, reason=str(error))
 
@@ -84,7 +84,7 @@ class _Maker:
             del given["policy"]
         return make_config(
             arm.preset, **given, cultures=cultures, tokens=tokens, seed=part.seed,
-            tokenizer=self.shelf.tokenizer,
+            tokenizer=self.folders.tokenizer,
         )  # fmt: skip
 
     def _of_texts(self, name: str, culture: str, tokens: int | None) -> Made:
@@ -94,6 +94,6 @@ class _Maker:
             written = con.execute(WRITTEN).fetchall()
         if not written:
             raise UserError("the model has written no plain text")
-        rows = self.shelf.cut(text_rows(written, culture), wanted)
-        made_of = [written, wanted, self.shelf.tokenizer]
-        return self.shelf.keep(name, culture, made_of, lambda folder: write_rows(folder, rows))
+        rows = self.folders.cut(text_rows(written, culture), wanted)
+        made_of = [written, wanted, self.folders.tokenizer]
+        return self.folders.keep(name, culture, made_of, lambda folder: write_rows(folder, rows))

@@ -18,7 +18,7 @@ from folkways.files import inside, read_json, remove, write_whole
 from folkways.provenance import short_hash
 from training.corpus.export import made_whole
 from training.corpus.length import load_length
-from training.experiment.experiment import CORPORA, Study
+from training.experiment.experiment import CORPORA, ExperimentSettings
 from training.finetune.rows import TRAIN
 
 LIST = "corpora.json"
@@ -51,10 +51,10 @@ class _Size:
     tokens: int
 
 
-class Shelf:
+class CorpusFolders:
     """Keeps corpora, each made once."""
 
-    def __init__(self, config: Study) -> None:
+    def __init__(self, config: ExperimentSettings) -> None:
         self.home = config.folder
         self.tokenizer = str(model_folder(config.model))
         self.length = load_length(self.tokenizer)
@@ -109,7 +109,9 @@ def write_rows(folder: Path, rows: Iterable[Row]) -> None:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def list_corpora(config: Study, made: list[Made], say: Callable[[str], None]) -> list[Made]:
+def list_corpora(
+    config: ExperimentSettings, made: list[Made], say: Callable[[str], None]
+) -> list[Made]:
     """Say and write what was made, and return it.
 
     Raises UserError where the main arm could not be made.

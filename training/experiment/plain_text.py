@@ -24,8 +24,8 @@ from folkways.event_loop import run_to_end
 from folkways.provenance import short_hash
 from simulation.episode.budget import Budget, BudgetSpent
 from simulation.episode.call import derived_seed, make_call
-from simulation.execution.executor import Crew, Emit, Opened
-from simulation.execution.model_manager import Engines, Lent
+from simulation.execution.executor import Emit, Executor, Opened
+from simulation.execution.model_manager import ModelManager, SharedModel
 from simulation.execution.progress import Progress
 from simulation.store.record import Record
 from simulation.store.run_lock import locked
@@ -79,7 +79,7 @@ def _subjects() -> tuple[str, ...]:
 
 async def _write_all(config: ClcaExperiment, store: Store, tokens: int, quiet: bool) -> str:
     played = config.run_config()
-    engines = Engines(played.cache.opened(Path(played.out)))
+    engines = ModelManager(played.cache.opened(Path(played.out)))
     try:
         model = engines.lend(played.model.name, played.model.options)
         budget = Budget(played.budget, time.monotonic)
@@ -103,7 +103,12 @@ def _open(store: Store, tokens: int) -> range | None:
 
 
 async def _write_some(
-    config: ClcaExperiment, store: Store, model: Lent, budget: Budget, numbers: range, quiet: bool
+    config: ClcaExperiment,
+    store: Store,
+    model: SharedModel,
+    budget: Budget,
+    numbers: range,
+    quiet: bool,
 ) -> str:
     progress = Progress(quiet, "texts", STAGE)
     progress.total = len(numbers)
@@ -125,13 +130,15 @@ async def _write_some(
             emit(Record({"control_texts": [row]}, row["problem"] or "written", templates))
 
     opened = Opened([model], work)
-    crew = Crew(opened, store, budget, progress, config.texts.concurrency)
+    executor = Executor(opened, store, budget, progress, config.texts.concurrency)
 
     def ended(reason: str) -> None:
         told = config.texts.model_dump(mode="json")
-        store.add("launches", crew.launch_row(config.name, STAGE, started, utc_now(), reason, told))
+        store.add(
+            "launches", executor.launch_row(config.name, STAGE, started, utc_now(), reason, told)
+        )
 
-    return await crew.run(iter(numbers), len(numbers), ended)
+    return await executor.run(iter(numbers), len(numbers), ended)
 
 
 def _asked(subject: str, form: ReplyForm) -> Asked:

@@ -22,14 +22,14 @@ import yaml
 from eval.config import EvalConfig
 from eval.report.measure import measure
 from eval.report.number import DASH, chance, interval, number
-from eval.report.results import ALL, Gap, Rates, Results, Series
-from eval.report.table import Row, Section, Table, new_table
+from eval.report.results import ALL, PairedDifference, Rates, Results, Series
+from eval.report.table import Section, Table, TableRow, new_table
 from eval.report.write import load_results, write_files
 from eval.survey.condition import conditions
 from simulation.store.reader import open_reader, read_rows
 from training.experiment.adapters import adapter_folder
 from training.experiment.corpus_folders import read_corpora
-from training.experiment.experiment import Study
+from training.experiment.experiment import ExperimentSettings
 from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
 
 DRAWS = 2000
@@ -43,7 +43,7 @@ _ABOUT = {
 }
 About = Mapping[str, str]
 """What the models are, by name."""
-S = TypeVar("S", bound=Study)
+S = TypeVar("S", bound=ExperimentSettings)
 Sections = Callable[[duckdb.DuckDBPyConnection, S, Results], Iterator[Section]]
 
 
@@ -77,7 +77,7 @@ def _figures(results: Results) -> dict[str, str]:
 
 
 def shared_sections(
-    con: duckdb.DuckDBPyConnection, config: Study, results: Results,
+    con: duckdb.DuckDBPyConnection, config: ExperimentSettings, results: Results,
     pairs: Sequence[tuple[str, str]] = (), shown: Sequence[str] = SHOWN,
 ) -> Iterator[Section]:  # fmt: skip
     """Yield what reports of all experiments have: what was learned, whether it moved the answers
@@ -110,7 +110,7 @@ def _texts() -> dict[str, dict[str, str]]:
     return texts
 
 
-def _learned(con: duckdb.DuckDBPyConnection, config: Study) -> list[Table]:
+def _learned(con: duckdb.DuckDBPyConnection, config: ExperimentSettings) -> list[Table]:
     """Return what each adapter learned from, and how."""
     corpora = read_corpora(config.folder)
     found = {row["adapter"]: row for row in read_rows(con, "from adapters")}
@@ -131,7 +131,7 @@ def _learned(con: duckdb.DuckDBPyConnection, config: Study) -> list[Table]:
                 f"{number(adapter['loss_first'], 2)} to {number(adapter['loss_last'], 2)}", "",
             )  # fmt: skip
         about = config.known_arms[made.arm].about
-        rows.append(Row((made.arm, made.culture, about, *rest)))
+        rows.append(TableRow((made.arm, made.culture, about, *rest)))
     head = ("arm", "culture", "corpus", "rows", "tokens", "learned tokens", "steps", "loss", "")
     training = config.train_config("x", Path("x"), "joint", "")
     note = (
@@ -156,7 +156,7 @@ def _title(series: Series) -> str:
     return ", ".join(part for part in (series.method, series.style or "", series.reading) if part)
 
 
-def _difference(results: Results, one: Series, two: Series, metric: str) -> Gap | None:
+def _difference(results: Results, one: Series, two: Series, metric: str) -> PairedDifference | None:
     """Return one less two, whichever way round it was computed."""
     for gap in results.gaps:
         if gap.metric != metric or gap.country != ALL:
@@ -165,7 +165,7 @@ def _difference(results: Results, one: Series, two: Series, metric: str) -> Gap 
             return gap
         if (gap.one, gap.two) == (two.id, one.id):
             value, low, high = (None if x is None else -x for x in (gap.value, gap.high, gap.low))
-            return Gap(one.id, two.id, metric, ALL, value, low, high, gap.p, gap.items)
+            return PairedDifference(one.id, two.id, metric, ALL, value, low, high, gap.p, gap.items)
     return None
 
 
@@ -177,7 +177,7 @@ def _mains(results: Results, base: Series, main: str) -> list[tuple[str, str]]:
 def _moved(results: Results, base: Series, about: About, shown: Sequence[str]) -> list[Table]:
     """Return how much nearer to people each arm is than the base model."""
     rows = [
-        Row((model, about.get(model, ""), *_differences(results, series, base, shown)))
+        TableRow((model, about.get(model, ""), *_differences(results, series, base, shown)))
         for model, series in _alike(results, base).items()
         if model != BASE
     ]
@@ -191,7 +191,7 @@ def _controls(
     """Return how much nearer to people the first arm of each pair is than the second."""
     alike = _alike(results, base)
     rows = [
-        Row((f"{one} less {two}", about.get(two, ""),
+        TableRow((f"{one} less {two}", about.get(two, ""),
              *_differences(results, alike[one], alike[two], shown)))
         for one, two in pairs
         if one in alike and two in alike
@@ -212,7 +212,7 @@ def _format(results: Results, base: Series, about: About) -> list[Table]:
                 _difference(results, series, base, metric) for metric in ("tv", "tv_penalised")
             )
             cells += [_value(plain), _value(whole), _less(whole, plain)]
-        rows.append(Row(tuple(cells)))
+        rows.append(TableRow(tuple(cells)))
     head = ("arm", "", "usable", "TV of valid answers", "TV, invalid as worst", "format alone")
     return new_table(_title(base), head, rows, words=2)
 
@@ -224,11 +224,11 @@ def _usable(rates: Rates | None) -> str:
     return number(rates.valid if rates.mass is None else rates.mass)
 
 
-def _value(gap: Gap | None) -> str:
+def _value(gap: PairedDifference | None) -> str:
     return number(gap.value if gap else None)
 
 
-def _less(one: Gap | None, two: Gap | None) -> str:
+def _less(one: PairedDifference | None, two: PairedDifference | None) -> str:
     if one is None or two is None or one.value is None or two.value is None:
         return DASH
     return number(one.value - two.value)

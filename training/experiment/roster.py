@@ -13,12 +13,12 @@ from pathlib import Path
 from eval.config import ModelPart, ModelRef
 from training.experiment.adapters import Adapters
 from training.experiment.arm import JOINT
-from training.experiment.experiment import Study
+from training.experiment.experiment import ExperimentSettings
 
 BASE, SHUFFLED, HELD_OUT = "base", "shuffled", "held out"
 
 
-def roster(config: Study, adapters: Adapters) -> list[ModelRef]:
+def roster(config: ExperimentSettings, adapters: Adapters) -> list[ModelRef]:
     """Return the models to be asked, the base model first.
 
     Adapters of one culture are exchanged for the control `shuffled`; a joint adapter, or for want
@@ -42,14 +42,16 @@ def roster(config: Study, adapters: Adapters) -> list[ModelRef]:
     return asked
 
 
-def _everywhere(config: Study, label: str, folder: Path | None) -> list[ModelRef]:
+def _everywhere(config: ExperimentSettings, label: str, folder: Path | None) -> list[ModelRef]:
     """Return one adapter for all cultures that are learned."""
     if config.held_out:
         return _in_each(config, label, dict.fromkeys(config.cultures, folder))
     return [] if folder is None else [_ref(config, label, {"adapter": str(folder)})]
 
 
-def _in_each(config: Study, label: str, folders: Mapping[str, Path | None]) -> list[ModelRef]:
+def _in_each(
+    config: ExperimentSettings, label: str, folders: Mapping[str, Path | None]
+) -> list[ModelRef]:
     """Return a model that is an adapter in each culture, or nothing where there is none."""
     parts = {
         culture: ModelPart(options={"adapter": str(folder)})
@@ -60,7 +62,7 @@ def _in_each(config: Study, label: str, folders: Mapping[str, Path | None]) -> l
 
 
 def _ref(
-    config: Study, label: str, options: Mapping[str, str] | None = None,
+    config: ExperimentSettings, label: str, options: Mapping[str, str] | None = None,
     by_culture: Mapping[str, ModelPart] | None = None,
 ) -> ModelRef:  # fmt: skip
     return ModelRef(

@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 from pydantic import Field, model_validator
 
 from folkways.errors import UserError
-from folkways.settings import Section, validated
+from folkways.settings import Settings, validated
 from training.culturespa.config import SpaConfig
 from training.experiment.arm import SPA_ARMS, Arm
-from training.experiment.experiment import Study, load_study
+from training.experiment.experiment import ExperimentSettings, load_study
 
 
-class Selecting(Section):
+class Selecting(Settings):
     """What all selections have in common."""
 
     rows: int | None = Field(default=None, ge=1)
@@ -33,7 +33,7 @@ class Selecting(Section):
     seed: int = 0
 
 
-class Abilities(Section):
+class Abilities(Settings):
     """General abilities, measured before and after with lm-evaluation-harness."""
 
     tasks: tuple[str, ...] = ()
@@ -44,12 +44,12 @@ class Abilities(Section):
     """Questions of each task; null: all."""
 
 
-class SpaExperiment(Study):
+class SpaExperiment(ExperimentSettings):
     """A CultureSPA experiment: does a model learn from where a culture changes its own answers?"""
 
     known_arms: ClassVar[Mapping[str, Arm]] = SPA_ARMS
     own: ClassVar[Mapping[str, Sequence[str]]] = {
-        **Study.own, "spa": ("name", "cultures", "out"),
+        **ExperimentSettings.own, "spa": ("name", "cultures", "out"),
     }  # fmt: skip
 
     specific: tuple[str, ...] = ()

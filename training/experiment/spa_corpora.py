@@ -20,9 +20,9 @@ from training.culturespa.corpus import Source, export_selection, make_selection
 from training.culturespa.select import SelectConfig
 from training.experiment.arm import CHANGED, JOINT, SPA_ARMS
 from training.experiment.corpus_folders import (
+    CorpusFolders,
     Made,
     Row,
-    Shelf,
     list_corpora,
     read_corpora,
     read_rows,
@@ -53,7 +53,7 @@ class _Maker:
     """Makes corpora, each once."""
 
     def __init__(self, config: SpaExperiment) -> None:
-        self.config, self.spa, self.shelf = config, config.spa_config(), Shelf(config)
+        self.config, self.spa, self.folders = config, config.spa_config(), CorpusFolders(config)
         self.source = Source(config.folder, (), config.folder, self.spa)
         with closing(open_reader(config.folder)) as con:
             self.contents = json.dumps(con.execute(CONTENTS).fetchone(), default=str)
@@ -90,30 +90,30 @@ class _Maker:
         size = max(1, int(arm.share * self.rows)) if culture == JOINT else None
         settings = self._settings(arm.corpus.get("method", CHANGED), size, culture)
         made_of = [settings.model_dump_json(), self.contents]
-        return self.shelf.keep(
+        return self.folders.keep(
             name, culture, made_of,
             lambda folder: export_selection(self.source, folder, settings, utc_now()),
         )  # fmt: skip
 
     def _scenes(self, name: str, culture: str) -> Made:
         """Make a corpus of another experiment's scenes."""
-        return self._written(name, culture, self.shelf.cut(self._foreign, self.tokens))
+        return self._written(name, culture, self.folders.cut(self._foreign, self.tokens))
 
     def _answers(self, name: str, culture: str) -> Made:
         """Make a corpus of the main arm's answers."""
-        return self._written(name, culture, self.shelf.cut(self._main_rows, self.tokens))
+        return self._written(name, culture, self.folders.cut(self._main_rows, self.tokens))
 
     def _mixed(self, name: str, culture: str) -> Made:
         """Make a corpus of scenes and answers in equal parts."""
         half = self.tokens // 2
-        mixed = [*self.shelf.cut(self._foreign, half), *self.shelf.cut(self._main_rows, half)]
+        mixed = [*self.folders.cut(self._foreign, half), *self.folders.cut(self._main_rows, half)]
         mixed.sort(key=lambda row: draw(self.config.selecting.seed, str(row["id"])))
         return self._written(name, culture, mixed)
 
     @cached_property
     def tokens(self) -> int:
         """Tokens of the arms that are compared at equal tokens: those of the smaller corpus."""
-        return min(sum(map(self.shelf.tokens, rows)) for rows in (self._foreign, self._main_rows))
+        return min(sum(map(self.folders.tokens, rows)) for rows in (self._foreign, self._main_rows))
 
     @cached_property
     def _main_rows(self) -> list[Row]:
@@ -134,5 +134,5 @@ class _Maker:
         raise UserError(f"{folder} has no corpus of its arm {JOINT}")
 
     def _written(self, name: str, culture: str, rows: list[Row]) -> Made:
-        made_of = [[row["id"] for row in rows], self.shelf.tokenizer]
-        return self.shelf.keep(name, culture, made_of, lambda folder: write_rows(folder, rows))
+        made_of = [[row["id"] for row in rows], self.folders.tokenizer]
+        return self.folders.keep(name, culture, made_of, lambda folder: write_rows(folder, rows))

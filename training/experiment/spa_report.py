@@ -14,7 +14,7 @@ import duckdb
 
 from eval.report.number import DASH, chance, interval, number
 from eval.report.results import Results
-from eval.report.table import Row, Section, Table, new_table
+from eval.report.table import Section, Table, TableRow, new_table
 from folkways.files import read_json
 from simulation.store.reader import read_rows
 from training.experiment.adapters import trained
@@ -71,7 +71,7 @@ def measure(config: SpaExperiment, say: Callable[[str], None]) -> None:
 
 
 def _written(con: duckdb.DuckDBPyConnection) -> list[Table]:
-    rows = [Row((row["topic"], f"{row['tries']:,}", f"{row['kept'] or 0:,}"))
+    rows = [TableRow((row["topic"], f"{row['tries']:,}", f"{row['kept'] or 0:,}"))
             for row in read_rows(con, WRITTEN)]  # fmt: skip
     return new_table("Questions", ("topic", "tries", "accepted"), rows)
 
@@ -80,7 +80,7 @@ def _funnel(con: duckdb.DuckDBPyConnection) -> list[Table]:
     """Return how many answers there are, and how many a culture changes."""
     names = ("asked", "answered", "different")
     rows = [
-        Row((row["country"], row["reading"], *(f"{row[name]:,}" for name in names),
+        TableRow((row["country"], row["reading"], *(f"{row[name]:,}" for name in names),
              number(row["different"] / row["answered"] if row["answered"] else None)))
         for row in read_rows(con, FUNNEL)
     ]  # fmt: skip
@@ -103,7 +103,7 @@ def _abilities(config: SpaExperiment) -> list[Table]:
     for model in found["models"]:
         for figure in model["figures"]:
             change = moved.get((model["model"], figure["task"], figure["metric"]))
-            rows.append(Row((
+            rows.append(TableRow((
                 called.get(model["model"], model["model"]), figure["task"], figure["metric"],
                 number(figure["value"]), number(figure["stderr"]),
                 interval(change["value"], change["low"], change["high"]) if change else DASH,

@@ -13,7 +13,7 @@ from typing import Any
 
 from eval.config import EvalConfig
 from training.experiment.config import ClcaExperiment
-from training.experiment.experiment import Study
+from training.experiment.experiment import ExperimentSettings
 from training.experiment.spa_config import SpaExperiment
 
 Say = Callable[[str], None]
@@ -72,7 +72,7 @@ def select(config: SpaExperiment, say: Say, quiet: bool) -> str:
     return DONE
 
 
-def train(config: Study, say: Say, quiet: bool) -> str:
+def train(config: ExperimentSettings, say: Say, quiet: bool) -> str:
     """Train the adapters."""
     from training.experiment.adapters import train_adapters
     from training.experiment.corpus_folders import read_corpora
@@ -80,7 +80,7 @@ def train(config: Study, say: Say, quiet: bool) -> str:
     return train_adapters(config, read_corpora(config.folder), quiet)
 
 
-def evaluate(config: Study, say: Say, quiet: bool) -> str:
+def evaluate(config: ExperimentSettings, say: Say, quiet: bool) -> str:
     """Ask base model and adapters the survey, in the store of the experiment."""
     from eval.evaluate import conduct, find_people, settle_survey
     from eval.survey.condition import Planner
@@ -136,7 +136,7 @@ SPA_STAGES: dict[str, Stage] = {
 """Of a CultureSPA experiment, in their order."""
 
 
-def asked_models(config: Study) -> EvalConfig:
+def asked_models(config: ExperimentSettings) -> EvalConfig:
     """Return the configuration of the evaluation with all models that are trained."""
     from training.experiment.adapters import trained
     from training.experiment.corpus_folders import read_corpora

@@ -15,10 +15,10 @@ from agents.template import load_template
 from training.finetune.config import preset_note
 
 if TYPE_CHECKING:
-    from training.finetune.result import Facts
+    from training.finetune.result import TrainingMetadata
 
 
-def render_card(facts: Facts, results: dict[str, Any]) -> str:
+def render_card(facts: TrainingMetadata, results: dict[str, Any]) -> str:
     """Return the card of a trained adapter as Markdown."""
     template = load_template("card", Path(__file__).parent, folded=False)
     values = facts.config.model_dump(mode="json")

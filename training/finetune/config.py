@@ -14,13 +14,13 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from folkways.errors import unknown_name
-from folkways.settings import Section, Settings, read_settings, validated
+from folkways.settings import PlacedSettings, Settings, read_settings, validated
 from scenarios.parsing.yaml_file import load_yaml
 
 Schedule = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 
 
-class Lora(Section):
+class Lora(Settings):
     """The size and place of the adapter."""
 
     r: int = Field(default=16, ge=1)
@@ -50,7 +50,7 @@ class Lora(Section):
         return self.alpha / self.r
 
 
-class Optimisation(Section):
+class Optimisation(Settings):
     """How the adapter is fitted."""
 
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
@@ -82,7 +82,7 @@ class Optimisation(Section):
     """Frozen weights in 4 bits (NF4, double quantisation); takes bitsandbytes and an NVIDIA GPU."""
 
 
-class TrainConfig(Section):
+class TrainConfig(Settings):
     """A training: one adapter or several from one corpus."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
@@ -162,7 +162,7 @@ def _with_preset(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         own = data.get(part) or {}
         if isinstance(own, Mapping):
             whole[part] = load_presets()[name].get(part, {}) | own
-    return data.with_values(whole) if isinstance(data, Settings) else whole
+    return data.with_values(whole) if isinstance(data, PlacedSettings) else whole
 
 
 def shaping(config: TrainConfig) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from training.finetune.card import render_card
 from training.finetune.checkpoint import FOLDER, RESULTS
 from training.finetune.config import TrainConfig
 from training.finetune.plot import plot_loss
-from training.finetune.rows import Corpus, Job
+from training.finetune.rows import Corpus, TrainingJob
 from training.finetune.tokenise import Tally
 from training.finetune.watch import read_metrics
 
@@ -30,10 +30,10 @@ PACKAGES = (
 )  # fmt: skip
 
 
-class Facts(NamedTuple):
+class TrainingMetadata(NamedTuple):
     """What is known of an adapter before it is trained."""
 
-    job: Job
+    job: TrainingJob
     config: TrainConfig
     base: Base
     corpus: Corpus
@@ -45,7 +45,7 @@ class Facts(NamedTuple):
 
 
 def write_result(
-    trainer: Any, facts: Facts, folder: Path, trained: dict[str, int], writes: bool
+    trainer: Any, facts: TrainingMetadata, folder: Path, trained: dict[str, int], writes: bool
 ) -> None:
     """Write a trained adapter's files; all processes take part, one of them writes."""
     staged = folder / FOLDER / "final"
@@ -67,7 +67,7 @@ def write_result(
 
 
 def _results(
-    facts: Facts, metrics: Sequence[dict[str, Any]], trained: dict[str, int]
+    facts: TrainingMetadata, metrics: Sequence[dict[str, Any]], trained: dict[str, int]
 ) -> dict[str, Any]:
     steps = [row for row in metrics if "loss" in row]
     scored = [row for row in metrics if "validation_loss" in row]

@@ -51,7 +51,7 @@ class Corpus(NamedTuple):
     validation: tuple[ChatRow, ...]
 
 
-class Job(NamedTuple):
+class TrainingJob(NamedTuple):
     """One adapter to train."""
 
     name: str
@@ -78,7 +78,7 @@ def read_corpus(folder: Path) -> Corpus:
     return Corpus(folder, digest.hexdigest()[:16], _card_hash(folder), train, validation)
 
 
-def plan_jobs(config: TrainConfig, corpus: Corpus) -> tuple[list[Job], list[str]]:
+def plan_jobs(config: TrainConfig, corpus: Corpus) -> tuple[list[TrainingJob], list[str]]:
     """Return the adapters to train, and lines on what is worth knowing about them.
 
     Raises UserError for a culture the corpus does not have.
@@ -109,13 +109,15 @@ def plan_jobs(config: TrainConfig, corpus: Corpus) -> tuple[list[Job], list[str]
     return jobs, notes
 
 
-def _job(name: str, wanted: Sequence[str], corpus: Corpus, found: tuple[str, ...] = ()) -> Job:
+def _job(
+    name: str, wanted: Sequence[str], corpus: Corpus, found: tuple[str, ...] = ()
+) -> TrainingJob:
     """Return the job with the rows of some cultures; of all rows where none are named."""
     train, validation = (
         tuple(row for row in rows if not wanted or row.culture in wanted)
         for rows in (corpus.train, corpus.validation)
     )
-    return Job(name, tuple(wanted) or found, train, validation)
+    return TrainingJob(name, tuple(wanted) or found, train, validation)
 
 
 def _card_hash(folder: Path) -> str | None:

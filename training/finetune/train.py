@@ -46,8 +46,8 @@ from training.finetune.checkpoint import (
 from training.finetune.config import TrainConfig, preset_note, shaping
 from training.finetune.memory import require_memory
 from training.finetune.progress import FitProgress
-from training.finetune.result import Facts, write_result
-from training.finetune.rows import Corpus, Job, plan_jobs, read_corpus
+from training.finetune.result import TrainingMetadata, write_result
+from training.finetune.rows import Corpus, TrainingJob, plan_jobs, read_corpus
 from training.finetune.tokenise import ChatForm, Example, Tally, encode_rows, find_form
 from training.finetune.trainer import Examples, build_trainer, sft_config, trained_by_kind
 from training.finetune.watch import Watch, as_callback
@@ -113,7 +113,7 @@ def train(config: TrainConfig, *, fresh: bool = False, quiet: bool = False) -> l
     return outcomes
 
 
-def fit(setting: Setting, job: Job, fresh: bool = False) -> Outcome:
+def fit(setting: Setting, job: TrainingJob, fresh: bool = False) -> Outcome:
     """Train one adapter, or go on with it."""
     config = setting.config
     folder = Path(config.out) / config.name / job.name
@@ -135,8 +135,16 @@ def fit(setting: Setting, job: Job, fresh: bool = False) -> Outcome:
             config, setting.base, setting.precision, setting.device, tally.longest
         )
         progress.note(f"{job.name}: memory {memory}")
-        facts = Facts(job, config, setting.base, setting.corpus, setting.precision, tally,
-                      len(validation), setting.processes)  # fmt: skip
+        facts = TrainingMetadata(
+            job,
+            config,
+            setting.base,
+            setting.corpus,
+            setting.precision,
+            tally,
+            len(validation),
+            setting.processes,
+        )
         with _clear_errors(folder, memory, setting.writes):
             whole = _run(setting, facts, folder, Examples(train, validation), progress)
     return Outcome(folder, "trained" if whole else "interrupted")
@@ -177,7 +185,7 @@ def _notes(setting: Setting) -> list[str]:
     return notes
 
 
-def _record(setting: Setting, job: Job) -> dict[str, Any]:
+def _record(setting: Setting, job: TrainingJob) -> dict[str, Any]:
     """Return what shapes an adapter."""
     return shaping(setting.config) | {
         "adapter": job.name,
@@ -216,7 +224,11 @@ def _claimed(
 
 
 def _run(
-    setting: Setting, facts: Facts, folder: Path, examples: Examples, progress: FitProgress
+    setting: Setting,
+    facts: TrainingMetadata,
+    folder: Path,
+    examples: Examples,
+    progress: FitProgress,
 ) -> bool:
     """Train from the last whole checkpoint on; return whether the adapter is whole now."""
     from transformers import set_seed

@@ -25,7 +25,7 @@ WORTH_SHARING = 32
 
 
 @dataclass(slots=True)
-class Row:
+class BatchRow:
     """One request on its way through a batch."""
 
     prompt: list[int]
@@ -81,7 +81,9 @@ class Row:
 class Batch:
     """Rows generated together by one call of `generate`."""
 
-    def __init__(self, model: Any, tokenizer: Any, ends: frozenset[int], rows: list[Row]) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, ends: frozenset[int], rows: list[BatchRow]
+    ) -> None:
         self.model, self.tokenizer, self.ends, self.rows = model, tokenizer, ends, rows
 
     def run(self, finished: Callable[[int], None]) -> None:

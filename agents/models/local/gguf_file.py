@@ -71,8 +71,7 @@ class GgufFile:
 
     @property
     def quantisation(self) -> str:
-        """How most of the weights are stored, such as Q4_K_M; empty where the header does not say.
-        """
+        """How most weights are stored, such as Q4_K_M; empty where the header does not say."""
         found = self.metadata.get("general.file_type")
         return FILE_TYPES.get(found, f"type {found}") if type(found) is int else ""
 

@@ -20,7 +20,12 @@ from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt,
 from agents.models.chat import alternate, fold_system
 from agents.models.context import LLAMA_DEFAULT
 from agents.models.local.gguf_file import GgufFile, check_adapter, read_model
-from agents.models.local.llama_server import SPARE_CONNECTIONS, Settings, launch, usable_threads
+from agents.models.local.llama_server import (
+    SPARE_CONNECTIONS,
+    ServerSettings,
+    launch,
+    usable_threads,
+)
 from agents.models.local.tokens import Choice, require_room, score_choice, split_choice
 from agents.models.weights import packaged_file, require_packages
 from folkways.errors import UserError
@@ -151,7 +156,7 @@ class LlamaModel:
             check_adapter(Path(self._adapter).expanduser(), file)
         self._file = file
         self._context = self._context_of(file)
-        settings = Settings(
+        settings = ServerSettings(
             file=file,
             slots=self._slots,
             context=self._context,
@@ -216,9 +221,7 @@ class LlamaModel:
         for token in tokens:
             if token not in found:
                 found[token] = (await self._draw(ids, token))["logprob"]
-        return {
-            token: found[token] if found[token] > IMPOSSIBLE else -math.inf for token in tokens
-        }
+        return {token: found[token] if found[token] > IMPOSSIBLE else -math.inf for token in tokens}
 
     async def _draw(self, ids: list[int], token: int | None = None) -> dict[str, Any]:
         """Return what llama.cpp tells of the likeliest next token, or of the one that is given."""

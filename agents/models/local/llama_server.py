@@ -35,7 +35,7 @@ REASON_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerSettings:
     """What a server is started with."""
 
     file: GgufFile
@@ -59,7 +59,7 @@ def usable_threads() -> int:
     return max(1, (cores + 1) // 2, round(cores - load))
 
 
-def launch(settings: Settings, key: str) -> Any:
+def launch(settings: ServerSettings, key: str) -> Any:
     """Return a server that is ready; raise UserError where the model does not fit into memory and
     ModelUnavailable where llama.cpp cannot load it.
     """
@@ -80,7 +80,7 @@ def launch(settings: Settings, key: str) -> Any:
         ) from error
 
 
-def require_memory(settings: Settings, memory: int) -> None:
+def require_memory(settings: ServerSettings, memory: int) -> None:
     """Raise UserError unless weights and contexts fit into so many bytes."""
     weights = settings.file.size
     contexts = settings.slots * settings.context * settings.file.cache_bytes()
@@ -108,7 +108,7 @@ def usable_memory() -> int:
     return min(known, default=2**63)
 
 
-def _parameters(settings: Settings, key: str, has_gpu: bool) -> Any:
+def _parameters(settings: ServerSettings, key: str, has_gpu: bool) -> Any:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -135,7 +135,7 @@ def _parameters(settings: Settings, key: str, has_gpu: bool) -> Any:
     return params
 
 
-def _reason(settings: Settings) -> str:
+def _reason(settings: ServerSettings) -> str:
     """Return why llama.cpp does not load a file, in its words: it writes them to standard error
     only, so a process of its own is asked.
     """

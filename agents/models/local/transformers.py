@@ -22,7 +22,7 @@ from typing import Any
 
 from agents.models.adapter import adapter_folder, merge_adapter
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
-from agents.models.local.batch import Batch, Row, score_choices
+from agents.models.local.batch import Batch, BatchRow, score_choices
 from agents.models.local.tokens import (
     Choice,
     encode_choice,
@@ -59,7 +59,7 @@ class Request:
     """Set for a request to score, not to complete."""
     floor: float = -math.inf
     """Log-probability below which an option's beginning is not followed."""
-    job: Row | Choice | None = None
+    job: BatchRow | Choice | None = None
     """The request in tokens, once prepared."""
 
     def fail(self, error: BaseException) -> None:
@@ -72,7 +72,7 @@ class Request:
 
     def size(self) -> tuple[int, int]:
         """Return rows and tokens per row that the request takes up in a batch."""
-        if isinstance(self.job, Row):
+        if isinstance(self.job, BatchRow):
             return 1, len(self.job.prompt) + self.job.limit
         assert self.job is not None
         longest = max(map(len, self.job.rests), default=0)
@@ -82,7 +82,7 @@ class Request:
     def prompt_ids(self) -> list[int]:
         """The prompt in tokens, once prepared."""
         assert self.job is not None
-        return self.job.prompt if isinstance(self.job, Row) else self.job.shared
+        return self.job.prompt if isinstance(self.job, BatchRow) else self.job.shared
 
 
 def from_spec(spec: str, **options: Any) -> TransformersModel:
@@ -195,7 +195,7 @@ class TransformersModel:
         if not requests:
             return
         try:
-            if isinstance(requests[0].job, Row):
+            if isinstance(requests[0].job, BatchRow):
                 self._complete(requests)
             else:
                 self._score(requests)
@@ -206,7 +206,7 @@ class TransformersModel:
                     request.fail(CallFailed("server-error", first_line(error)))
 
     def _complete(self, requests: list[Request]) -> None:
-        rows = [request.job for request in requests if isinstance(request.job, Row)]
+        rows = [request.job for request in requests if isinstance(request.job, BatchRow)]
 
         def answer(index: int) -> None:
             requests[index].succeed(rows[index].completion(self._tokenizer))
@@ -270,10 +270,10 @@ class TransformersModel:
             request.fail(error)
         return request.job is not None
 
-    def _row(self, request: Request) -> Row:
+    def _row(self, request: Request) -> BatchRow:
         ids = encode_prompt(self._tokenizer, request.prompt)
         require_room(len(ids), self._context)
-        return Row(
+        return BatchRow(
             prompt=ids,
             sampling=request.sampling,
             limit=min(request.sampling.max_tokens, self._context - len(ids)),

@@ -13,7 +13,7 @@ from typing import Literal
 from agents.models.base import Model
 from agents.models.openai.limiter import Limiter
 from agents.models.pool.pool_file import KEY, EndpointConfig, HealthConfig
-from agents.models.pool.token_bucket import Bucket
+from agents.models.pool.token_bucket import TokenBucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class Endpoint:
         self._config, self._health = config, health
         self._limiter: Limiter | None = getattr(model, "limiter", None)
         """What it can take at once, as far as that is found out."""
-        self._requests = Bucket(config.requests_per_minute, clock)
-        self._tokens = Bucket(config.tokens_per_minute, clock)
+        self._requests = TokenBucket(config.requests_per_minute, clock)
+        self._tokens = TokenBucket(config.tokens_per_minute, clock)
         self._in_flight = self._served = self._failed = self._used = 0
         self._failed_in_a_row = 0
         self._stragglers = 0

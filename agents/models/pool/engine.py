@@ -28,7 +28,7 @@ from agents.models.base import (
 from agents.models.health import FAULTS
 from agents.models.pool.endpoint import Endpoint, EndpointState
 from agents.models.pool.pool_file import PoolConfig, read_pool
-from agents.models.pool.request_queue import Call, WaitingLine
+from agents.models.pool.request_queue import Call, RequestQueue
 from folkways.errors import UserError
 from folkways.text import printable
 
@@ -69,7 +69,7 @@ class PoolModel:
             Endpoint(each, model, config.health, clock)
             for each, model in zip(config.endpoints, models, strict=True)
         ]
-        self._line = WaitingLine(self._endpoints, sleep)
+        self._line = RequestQueue(self._endpoints, sleep)
         self._nurses: dict[str, asyncio.Task[None]] = {}
 
     def endpoints(self) -> list[EndpointState]:

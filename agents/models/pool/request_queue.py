@@ -45,7 +45,7 @@ class _Waiting:
     place: asyncio.Future[Endpoint | None]
 
 
-class WaitingLine:
+class RequestQueue:
     """Gives calls to endpoints as room comes up."""
 
     def __init__(

@@ -15,7 +15,7 @@ NEARLY = 1e-9
 """Units that may be wanting, so that rounding makes nobody wait twice."""
 
 
-class Bucket:
+class TokenBucket:
     """Holds a burst's worth of units and is refilled as time passes."""
 
     def __init__(self, per_minute: float | None, clock: Callable[[], float]) -> None:
