@@ -131,7 +131,7 @@ def _make_fresh(folder: Path, heavy: bool) -> None:
 def _make_script(folder: Path) -> None:
     """Write a scenario, a model that adapts it as the shipped adaptations do, and one that writes
     one of three others."""
-    from test_agents_author import SOUP, answer_like, plan
+    from author_answers import SOUP, answer_like, plan
 
     from scenarios.layout import lay_out
     from scenarios.library import library

@@ -15,7 +15,7 @@ above it, and the outer bins are open:
 
 Middle and width were chosen to agree, as far as any monotone binning can, with the words that Liu,
 Korhonen and Gurevych give five cultures (2025, *Cultural Learning-Based Culture Adaptation of
-Language Models*, ACL). `tests/test_scenarios_cultures.py` shows each word that differs, and why.
+Language Models*, ACL). `tests/scenarios/test_cultures.py` shows each word that differs, and why.
 """
 
 from __future__ import annotations
