@@ -16,12 +16,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from folkways.telemetry import switch_off
+
 if TYPE_CHECKING:
     from folkways.api import Run, arun, evaluate, experiment, open, run, train  # noqa: A004
     from folkways.errors import FolkwaysError, UserError
     from folkways.extensions import critic, model, turn_policy
     from folkways.rows import Rows
     from folkways.scene import Scenario
+
+switch_off()  # before any library that reports to its makers is imported
 
 _HOMES = {
     "Run": "api", "arun": "api", "evaluate": "api", "experiment": "api", "open": "api",
