@@ -162,7 +162,7 @@ def test_a_token_that_others_could_read_is_kept_from_them(tmp_path: Path) -> Non
 
 
 def test_what_the_user_says_of_telemetry_stays(tmp_path: Path) -> None:
-    code = f"import scenarios, os; print(*(os.environ[name] for name in {sorted(OFF)!r}))"
+    code = f"import folkways, os; print(*(os.environ[name] for name in {sorted(OFF)!r}))"
     given = environment(tmp_path) | {"LANGSMITH_TRACING": "true"}
     done = subprocess.run([sys.executable, "-c", code], env=given, check=True,
                           capture_output=True, text=True)  # fmt: skip
