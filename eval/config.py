@@ -22,7 +22,7 @@ from folkways.errors import UserError, unknown_name
 from simulation.budget import BudgetConfig
 from simulation.config import config_hash
 from simulation.engines import CacheConfig
-from simulation.section import ModelName, Section, read_settings, validated
+from simulation.section import Configuration, ModelName, Section, read_settings, validated
 
 Style = Literal["country", "story", "bullets", "interview"]
 Readout = Literal["logprobs", "text"]
@@ -69,7 +69,7 @@ class ModelRef(Section):
         return [(tuple(cultures), one) for cultures, one in found.values()]
 
 
-class EvalConfig(Section):
+class EvalConfig(Configuration):
     """An evaluation."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

@@ -28,7 +28,7 @@ from simulation.budget import BudgetConfig
 from simulation.draft import DraftCritic, InLoopConfig
 from simulation.engines import CacheConfig
 from simulation.review.settings import CritiqueConfig, LabelConfig
-from simulation.section import ModelName, Section, read_settings, validated
+from simulation.section import Configuration, ModelName, Section, read_settings, validated
 
 
 class ModelConfig(Section):
@@ -73,7 +73,7 @@ class CastConfig(Section):
     """Sampled personas per culture."""
 
 
-class RunConfig(Section):
+class RunConfig(Configuration):
     """A run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

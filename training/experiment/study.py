@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from eval.config import EvalConfig, ModelRef, parse_eval_config
 from folkways.errors import UserError, unknown_name
 from scenarios.culture import load_culture
-from simulation.section import Section, read_settings, validated
+from simulation.section import Configuration, read_settings, validated
 from training.experiment.arm import Arm
 from training.tuning.config import TrainConfig, parse_train_config
 
@@ -23,7 +23,7 @@ CORPORA, ADAPTERS = "corpora", "adapters"
 ENGINES = ("vllm", "hf")
 
 
-class Study(Section):
+class Study(Configuration):
     """An experiment."""
 
     known_arms: ClassVar[Mapping[str, Arm]] = {}

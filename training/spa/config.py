@@ -22,7 +22,7 @@ from scenarios.culture import load_culture
 from simulation.budget import BudgetConfig
 from simulation.config import config_hash
 from simulation.engines import CacheConfig
-from simulation.section import Section, read_settings, validated
+from simulation.section import Configuration, Section, read_settings, validated
 
 CULTURES = (
     "USA", "CAN", "BOL", "BRA", "GBR", "NLD", "DEU", "UKR", "CHN", "RUS", "IND", "THA", "KEN",
@@ -82,7 +82,7 @@ class Collection(Section):
     """Completion tokens of a generated answer."""
 
 
-class SpaConfig(Section):
+class SpaConfig(Configuration):
     """A run of CultureSPA."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

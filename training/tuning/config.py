@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from folkways.errors import unknown_name
 from scenarios.source import load_yaml
-from simulation.section import Section, Settings, read_settings, validated
+from simulation.section import Configuration, Section, Settings, read_settings, validated
 
 Schedule = Literal["linear", "cosine", "constant", "constant_with_warmup"]
 
@@ -82,7 +82,7 @@ class Optimisation(Section):
     """Frozen weights in 4 bits (NF4, double quantisation); takes bitsandbytes and an NVIDIA GPU."""
 
 
-class TrainConfig(Section):
+class TrainConfig(Configuration):
     """A training: one adapter or several from one corpus."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
