@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.naming import own_parts, speakers, words_of
+from agents.naming import own_parts, words_of
+from agents.speaker import speakers
 from folkways.errors import FolkwaysError
 from folkways.text import sound
 from scenarios.scenario import ACTIONS, Action
@@ -119,6 +120,9 @@ def read_json(reply: str, me: str, names: Mapping[str, str], acts: Sequence[str]
     addressed = [by_name.get(str(name).casefold()) for name in to]
     if None in addressed:
         raise Unreadable(f'"to" may only hold: {", ".join(names.values())}.')
+    line, others = " ".join(text.split()), [name for role, name in names.items() if role != me]
+    if any(line.startswith(f"{name}:") or f" {name}: " in line for name in others):
+        raise Unreadable("it speaks for another person.")
     found = tuple(dict.fromkeys(role for role in addressed if role and role != me))
     return _checked(Act(action, text, found, value.get("whisper") is True), me, names, acts)
 
@@ -131,7 +135,8 @@ def read_script(reply: str, me: str, names: Mapping[str, str], acts: Sequence[st
     called by name is addressed. Where the line passes to another speaker it is cut. Raises
     Unreadable, and NotAllowed where `acts` lacks the action.
     """
-    line, cut = _own_line((reply.strip().splitlines() or [""])[0].strip(), me, names)
+    first = " ".join((reply.strip().splitlines() or [""])[0].split())
+    line, cut = _own_line(first, me, names)
     return replace(_read_line(line, me, names, acts), cut=cut)
 
 
@@ -191,9 +196,6 @@ def _checked(act: Act, me: str, names: Mapping[str, str], acts: Sequence[str]) -
         raise Unreadable(f"the text is longer than {MAX_TEXT} characters.")
     if act.action in ("speak", "non-verbal") and not any(c.isalnum() for c in text):
         raise Unreadable("nothing is said or done in it.")
-    others = [name for role, name in names.items() if role != me]
-    if any(text.startswith(f"{name}:") or f" {name}: " in text for name in others):
-        raise Unreadable("it speaks for another person.")
     if act.action not in acts:
         raise NotAllowed(f"only these are allowed now: {', '.join(acts)}.")
     text = text.removeprefix(f"{names[me]}: ")

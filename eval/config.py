@@ -19,7 +19,7 @@ from eval.survey.method import METHODS, Method, method
 from eval.survey.order import Orders
 from eval.survey.voice import languages
 from folkways.errors import UserError, unknown_name
-from folkways.settings import ModelName, Settings, read_settings, validated
+from folkways.settings import Configuration, ModelName, Settings, read_settings, validated
 from simulation.config import config_hash
 from simulation.episode.budget import BudgetConfig
 from simulation.execution.model_manager import CacheConfig
@@ -69,7 +69,7 @@ class ModelRef(Settings):
         return [(tuple(cultures), one) for cultures, one in found.values()]
 
 
-class EvalConfig(Settings):
+class EvalConfig(Configuration):
     """An evaluation."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

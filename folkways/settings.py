@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from agents.models.base import whole_name
 from folkways.errors import UserError
@@ -27,6 +27,14 @@ class Settings(BaseModel):
     """A part of a configuration: unknown keys are refused and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Configuration(Settings):
+    """A configuration as a whole."""
+
+    culture_files: tuple[str, ...] = Field(default=(), exclude=True)
+    """Paths of cultures of your own, from the working folder or that of the configuration; what
+    they say is stored with what is played."""
 
 
 ModelName = Annotated[str, AfterValidator(whole_name)]
@@ -104,6 +112,9 @@ def validated(kind: type[S], data: Mapping[str, Any], where: str = "") -> S:
     """
     refuse_secrets(data, where)
     placed = data if isinstance(data, PlacedSettings) else None
+    if placed is None and issubclass(kind, Configuration):
+        data = dict(data)
+        add_own_cultures(data, Path(where or "the configuration"))
     source = placed.source if placed else Source(where, None, {(): Position(1, 1)}, {})
     value, problems, _ = parse_source(replace(source, data=dict(data)), kind)
     if value is not None:

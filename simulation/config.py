@@ -23,7 +23,7 @@ from agents.models.base import (
 )
 from agents.role_view import Conditioning
 from folkways.secrets import redacted
-from folkways.settings import ModelName, Settings, read_settings, validated
+from folkways.settings import Configuration, ModelName, Settings, read_settings, validated
 from scenarios.scenario import Limits
 from simulation.episode.budget import BudgetConfig
 from simulation.episode.draft_critic import DraftCritic, InLoopConfig
@@ -73,7 +73,7 @@ class CastConfig(Settings):
     """Sampled personas per culture."""
 
 
-class RunConfig(Settings):
+class RunConfig(Configuration):
     """A run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

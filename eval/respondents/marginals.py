@@ -1,4 +1,4 @@
-"""National answer shares of WVS-7 for 19 countries and 259 items, as shipped in `eval/people`.
+"""National answer shares of WVS-7 for 19 countries and 259 items, as shipped in `eval/respondents`.
 
 Invariant: shares are of valid answers and unweighted, missing answers are counted apart, and an
 item that was not put to a country has no cell. Source, terms and citation:

@@ -18,9 +18,13 @@ INVISIBLE = re.compile(
 """Characters that nobody sees. Some belong to words and emoji, so a text may hold them; the name of
 a key may not."""
 
+SPACE = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
+"""Spaces that are none to YAML."""
 LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _TAB = re.compile(r"^[ ]*(?:-[ ]*)*(\t)")
-_STRUCTURAL = re.compile(rf"^ *(?:- *)*({INVISIBLE.pattern})|[:-]({INVISIBLE.pattern})")
+_STRUCTURAL = re.compile(
+    rf"^ *(?:- *)*({INVISIBLE.pattern}|\u3000)|[:-]({INVISIBLE.pattern}|\u3000)"
+)
 """An invisible character where the structure of a file is: in the indentation, after a colon or a
 hyphen."""
 _KEY = re.compile(r"^ *(?:- +)*([^\s:\[\]{}][^:]*?) *:(?= |$)")
@@ -75,7 +79,7 @@ def _hidden(lines: Sequence[str], place: int) -> tuple[Position, str] | None:
             return Position(number + 1, tab.start(1) + 1), "indented with a tab; use spaces"
         if found := _STRUCTURAL.search(line):
             column = found.end()
-            name = invisible(line[column - 1])
+            name = invisible(line[column - 1]) or f"the character U+{ord(line[column - 1]):04X}"
             return Position(number + 1, column), f"{name} stands here; remove it, or use a space"
     return None
 
@@ -126,6 +130,8 @@ def _colon(lines: Sequence[str], place: int, column: int) -> tuple[Position, str
 
 def _no_colon(line: str) -> str:
     text = line.strip().removeprefix("- ")
+    if wide := re.search("[\uff1a\ufe55\ufe13\ua789]", text):
+        return f"'{wide[0]}' (U+{ord(wide[0]):04X}) is not the colon of YAML; write : and a space"
     return f"no colon after '{text:.40}'; write a key as in title: A name"
 
 

@@ -163,7 +163,8 @@ def _explain(group: list[_Located], model: type[BaseModel]) -> Finding:
     told = [_describe(located, model) for located in group]
     messages = dict.fromkeys(message for message, _ in told)
     allowed = dict.fromkeys(allowed for _, allowed in told if allowed)
-    message = "not an allowed value" if len(messages) > 1 else told[0][0]
+    hints = [each for each in messages if "did you mean" in each]
+    message = (hints or ["not an allowed value"])[0] if len(messages) > 1 else told[0][0]
     missing = detail["type"] == "missing"
     about_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
     value = "" if missing or about_key else show_value(detail["input"])
@@ -193,6 +194,9 @@ def _describe(located: _Located, model: type[BaseModel]) -> tuple[str, str]:
     if kind in _BOUNDS:
         message, allowed = _BOUNDS[kind]
         return message, allowed.format(**context)
+    if kind == "string_type" and isinstance(given, dict | list):
+        sign = "holds a colon" if isinstance(given, dict) else "begins with a bracket"
+        return f"must be text; put it in quotes if it {sign}", ""
     if kind in ("model_type", "dict_type"):
         return _KINDS["model"], ", ".join(sorted(known_keys(model, path)))
     if kind in ("value_error", "assertion_error"):

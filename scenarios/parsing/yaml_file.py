@@ -26,7 +26,7 @@ from scenarios.parsing.problem import (
     show_value,
 )
 from scenarios.parsing.scalar import KINDS, resolve_scalar
-from scenarios.parsing.syntax import INVISIBLE, LINE_BREAK, explain, invisible
+from scenarios.parsing.syntax import INVISIBLE, LINE_BREAK, SPACE, explain, invisible
 
 MAX_BYTES = 256 * 1024
 """Size of a file."""
@@ -115,7 +115,10 @@ def read_yaml(source: Path | str | bytes) -> Source:
     except _Refused as refusal:
         return Source(name, None, {}, {}, (refusal.problem,))
     builder = _Builder(text)
-    data = builder.build(root, ())
+    try:
+        data = builder.build(root, ())
+    except _Refused as refusal:
+        return Source(name, None, {}, {}, (refusal.problem,))
     found = (*builder.problems, *problems)
     unique = {(problem.line, problem.column, problem.message): problem for problem in found}
     return Source(name, data, builder.values, builder.keys, tuple(unique.values()))
@@ -338,6 +341,9 @@ class _Builder:
             message = f"a key must be text, not {text or 'nothing'}; put it in quotes"
             self._refuse(node, path, message)
             return None
+        if node.plain and SPACE.match(key):
+            message = f"the character U+{ord(key[0]):04X} stands before the key"
+            raise _Refused(node.at, f"{message}; indent with plain spaces")
         if node.plain and (name := invisible(key)):
             key = INVISIBLE.sub("", key)
             self._refuse(node, (*path, key), f"the key holds {name}; remove it")
@@ -363,7 +369,7 @@ class _Builder:
         kind = (node.tag or "").removeprefix(_CORE_TAG)
         if node.tag == "!" or kind == "str" or (node.tag is None and not node.plain):
             return node.text
-        if node.plain and node.text and _CUT_OFF.match(self._text, node.end):
+        if node.plain and _CUT_OFF.match(self._text, node.end):
             message = "what stands behind # is a comment; put the text in quotes to keep it"
             self._refuse(node, path, message, severity="warning")
         if node.tag is not None and (node.tag == kind or kind not in KINDS):

@@ -35,6 +35,8 @@ EXPLAIN = re.compile(
         (?:\s*\(\s*(?:analy[sz]e|format|verbose)\b[\w\s,]*\))?""",
     re.ASCII | re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
+_UNSEEN = re.compile(r"[^\S\x00-\x7f]|[\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Characters that DuckDB may take for spaces and its tokenizer for letters."""
 INTERNAL = """
 select distinct lower(function_name) from duckdb_functions()
 where internal and function_type in ('table', 'table_macro', 'pragma')
@@ -133,6 +135,7 @@ def _check_function(name: str) -> None:
 
 def _check_pivot(sql: str) -> None:
     """Raise UserError unless a pivot only reads, by its words."""
+    sql = _UNSEEN.sub(" ", sql)
     data, tokens = sql.encode(), duckdb.tokenize(sql)
     ends = [start for start, _ in tokens[1:]] + [len(data)]
     for (start, kind), end in zip(tokens, ends, strict=True):

@@ -82,6 +82,13 @@ TOO_LONG: dict[str, tuple[int, Any]] = {
     })),
     "LiteLLM": (400, inner("litellm.ContextWindowExceededError: litellm.BadRequestError: ...: "
         "context window", type=None, param=None, code="400")),
+    "Zhipu": (400, inner("Prompt 超长", code="1261")),
+    "DashScope, in Chinese": (400, inner("请求的输入长度超过了模型的最大上下文长度")),
+    "a gateway's own status": (424, {"error": "Input validation error: `inputs` tokens + "
+        "`max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens", "error_type": "x"}),
+    "llama.cpp, a batch": (500, inner("input is too large to process. increase the batch")),
+    "by another code": (400, inner("x", code="input_too_long")),
+    "details beside the error": (400, {"error": "Bad Request", "message": "input tokens exceed 8"}),
     "two numbers": (400, inner("12000 tokens; erlaubt: 8192 tokens")),
     "a proxy's limit": (413, "<html><h1>413 Request Entity Too Large</h1></html>"),
 }  # fmt: skip
@@ -154,6 +161,15 @@ OTHER: dict[str, tuple[int, Any, str]] = {
     "failed to load": (500, inner("error loading model: unable to allocate"), "other"),
     "overloaded": (529, {"type": "error", "error": {"type": "overloaded_error"}}, "busy"),
     "access": (403, inner("You are not allowed to sample from this model"), "access"),
+    "access, by a number of the model": (403, inner("Project has no access to model"), "access"),
+    "a parameter, as 403": (403, inner(
+        "You are not allowed to request logprobs from this model",
+    ), "other"),
+    "loading, with other statuses": (425, inner("Too early: model loading"), "loading"),
+    "loading, as a limit": (429, inner("Model is warming up, try again in 20s"), "loading"),
+    "loading, as missing": (404, {"error": "model 'm' is still loading"}, "loading"),
+    "not loaded yet": (409, {"error": "model not yet loaded"}, "loading"),
+    "being fetched": (503, {"message": "model weights are being downloaded"}, "loading"),
     "unknown words": (400, inner("nein"), "other"),
     "nothing": (400, "", "other"),
 }  # fmt: skip
@@ -191,6 +207,18 @@ WITHIN: dict[str, tuple[Any, int | None]] = {
     "a word": ({"error": "Too many requests"}, 429),
     "LM Studio": ({"error": "Unexpected endpoint or method. (POST /chat/completions)"}, 404),
     "no code": (inner("upstream"), 500),
+    "a number with a point": (inner("x", code=429.0), 429),
+    "no code, a phrase of HTTP": ({"error": "Service Unavailable"}, 503),
+    "an error within an error": ({"error": inner("x", code=429)}, 429),
+    "beside a reply": ({"choices": [{"message": {"content": "par"}}], **inner("x", code=503)}, 503),
+    "a reply with an error that is none": (
+        {"choices": [{"message": {}}], **inner("", code=0)}, None,
+    ),
+    "a reply with an empty text for an error": ({"choices": [{"message": {}}], "error": ""}, None),
+    "msg": ({"code": 50301, "msg": "system busy", "data": None}, 500),
+    "no success": ({"success": False, "msg": "x"}, 500),
+    "a status of its own": ({"statusCode": 429, "message": "x"}, 429),
+    "a text in the choice": ({"choices": [{"error": "Bad Gateway", "message": {}}]}, 502),
     "in the choice": ({"choices": [{"error": {"code": 502, "message": "x"}, "message": {}}]}, 502),
     "MiniMax": ({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, 429),
     "FastChat": ({"object": "error", "message": "x", "code": 40303}, 500),
@@ -213,6 +241,8 @@ def test_an_error_inside_a_good_answer_has_the_status_that_it_stands_for(
     [
         (inner("a\n b"), "a b"), ({"detail": "x"}, "x"), ({"error": "x"}, "x"), ("plain", "plain"),
         ({"detail": [{"loc": ["body", "n"], "msg": "no"}]}, "body.n: no"), ({"msg": "x"}, "x"),
+        ({"error": "Bad Request", "message": "no seed"}, "Bad Request: no seed"),
+        ({"choices": [{"error": {"message": "x"}}]}, "x"), ({"error": inner("x")}, "x"),
         ({"errors": [{"message": "x"}]}, "x"), (inner("x", metadata={"raw": "y"}), "x: y"),
     ],
 )  # fmt: skip

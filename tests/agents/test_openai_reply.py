@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agents.models.base import CallFailed, Completion
+from agents.models.openai.events import joined_events
 from agents.models.openai.reply import MOST_TOKENS, read_completion
 
 
@@ -51,6 +52,14 @@ MESSAGES: dict[str, tuple[dict[str, Any], str, str | None]] = {
         "Hi.", "hm",
     ),
     "thinking (Ollama)": ({"content": "Good morning.", "thinking": "hm"}, "Good morning.", "hm"),
+    "a text with a value": (
+        {"content": [{"type": "text", "text": {"value": "Good morning."}}]}, "Good morning.", None,
+    ),
+    "a part under another name": ({"content": [{"content": "Hi."}]}, "Hi.", None),
+    "JSON, read already": (
+        {"content": {"action": "speak", "text": "Hé"}}, '{"action": "speak", "text": "Hé"}', None,
+    ),
+    "a number, read already": ({"content": 3}, "3", None),
     "a part of another kind": (
         {"content": [{"type": "image_url", "image_url": {}}, SAID]}, "Good morning.", None,
     ),
@@ -65,6 +74,44 @@ def test_the_text_is_the_reply_and_the_reasoning_stands_apart(
     completion = read(message)
     assert (completion.text, completion.reasoning) == (text, reasoning)
     assert completion.finish_reason == "stop"
+
+
+def test_a_piece_of_a_stream_in_place_of_a_message_is_read() -> None:
+    body = {"choices": [{"index": 0, "delta": {"content": "Hi."}, "finish_reason": "stop"}]}
+    assert read_completion(json.dumps(body).encode(), (), 1, None).text == "Hi."
+
+
+def events(*pieces: str, end: str = "data: [DONE]\n\n", **last: Any) -> bytes:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+    chunks[-1]["choices"][0] |= last
+    said = [json.dumps(chunk, ensure_ascii=False) for chunk in chunks]
+    return ("".join(f"data: {one}\n\n" for one in said) + end).encode()
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        events("Good ", "morning."),
+        events("Good ", "morning.", end="", finish_reason="stop"),
+        b": a comment\n\n" + events("Good ", "morning."),
+        events("Good ", "morning.").replace(b"\n", b"\r\n"),
+        events("Good ", "morning.").replace(b"data: ", b"data:"),
+        events("Good ", "morning.").replace(b'"index"', b'\ndata: "index"'),
+    ],
+)
+def test_a_stream_of_events_that_nobody_asked_for_is_one_reply(stream: bytes) -> None:
+    assert read_completion(joined_events(stream), (), 1, None).text == "Good morning."
+
+
+def test_a_line_separator_in_a_stream_is_text() -> None:
+    stream = joined_events(events("Good\u2028morning."))
+    assert read_completion(stream, (), 1, None).text == "Good\u2028morning."
+
+
+def test_a_stream_that_was_cut_is_a_failure() -> None:
+    for stream in (events("Good mor", end=""), events("Good", " mor", end='data: {"choi')):
+        with pytest.raises(CallFailed):
+            read_completion(joined_events(stream), (), 1, None)
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,10 @@ LOADING = {
     "TGI": Answer(b'{"error": "Model x is currently loading", "estimated_time": 0.01}', 503),
     "Ollama": error(500, "llm server loading model"),
     "a gateway": error(503, "The service is starting up"),
+    "no words": error(503, "Service Unavailable"),
+    "a gateway with nobody behind it": Answer(b"<html>502 Bad Gateway</html>", 502),
+    "a time-out of a gateway": error(504, "upstream request timeout"),
+    "with another status": error(425, "Too early: model loading"),
     "in a good answer": Answer(b'{"error": {"code": 503, "message": "Model is loading"}}'),
 }
 

@@ -54,6 +54,7 @@ def has_system(body: Any) -> bool:
 
 async def completions(url: str, times: int = 2, prompt: list[Message] = CHAT) -> list[Completion]:
     model = OpenAIModel("test", "m", url, None, max_retries=0)
+    await model.start()
     try:
         return [await model.complete(prompt, FULL, SCHEMA) for _ in range(times)]
     finally:
@@ -192,6 +193,34 @@ REFUSED: dict[str, tuple[Answer, Callable[[Any], bool], Mapping[str, Any], str]]
               "alternate with assistant message(s)."),
         has_system, {"messages": FOLDED}, "system",
     ),
+    "a schema, in Chinese": (
+        error(400, "参数 response_format 不支持 json_schema"),
+        has_schema, {"response_format": JSON_OBJECT}, "JSON schema",
+    ),
+    "a schema, not implemented": (
+        error(501, "nein"), has_schema, {"response_format": JSON_OBJECT}, "JSON schema",
+    ),
+    "the seed, with a gateway's own status": (
+        error(424, "nein"), has("seed"), {"seed": None}, "seed",
+    ),
+    "the seed, as 403": (
+        error(403, "seed is for other plans"), has("seed"), {"seed": None}, "seed",
+    ),
+    "the system role, in a list of faults": (
+        said(422, {"detail": [{"loc": ["body", "messages", 0, "role"], "type": "literal_error",
+                               "msg": "Input should be 'user' or 'assistant'"}]}),
+        has_system, {"messages": FOLDED}, "system",
+    ),
+    "the system role, as a server's fault": (
+        error(500, "Value is not callable: null"), has_system, {"messages": FOLDED}, "system",
+    ),
+    "a schema, as a server's fault": (
+        error(500, "Internal Server Error"), has_schema, {"response_format": JSON_OBJECT},
+        "JSON schema",
+    ),
+    "an error in a good answer, in unknown words": (
+        error(200, "nein", code=None), has("min_p"), {"min_p": None}, "min_p",
+    ),
     "an error in a good answer": (
         error(200, "min_p is not supported", code=400), has("min_p"), {"min_p": None}, "min_p",
     ),
@@ -272,6 +301,16 @@ def test_only_what_then_succeeds_is_remembered_and_tries_are_bounded() -> None:
     assert server.asked[-1].body == server.asked[0].body
 
 
+def test_a_fault_of_the_server_that_passes_is_no_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    def reply(_body: Any, number: int) -> Answer:
+        return error(500, "Internal Server Error") if number < 4 else chat()
+
+    with serving(reply=reply) as server:
+        asyncio.run(completions(server.url))
+    assert server.asked[-1].body == server.asked[0].body
+    assert caplog.messages == []
+
+
 def test_requests_at_once_find_out_together() -> None:
     async def run(url: str) -> list[Completion]:
         model = OpenAIModel("test", "m", url, None, max_retries=0)
@@ -325,6 +364,27 @@ def test_a_prompt_far_longer_than_those_that_were_taken_is_too_long_in_any_words
     with serving(reply=refusing(error(400, "nein"), is_refused)) as server:
         assert asyncio.run(run(server.url)).reason == "prompt-too-long"
     assert server.asked[-1].body == server.asked[0].body
+
+
+@pytest.mark.parametrize(("status", "reason"), [(418, "prompt-too-long"), (500, "server-error")])
+def test_a_long_prompt_is_not_too_long_where_short_ones_are_refused_as_well(
+    status: int, reason: str
+) -> None:
+    broken = iter([chat(), error(status, "nein") if status == 500 else chat()])
+
+    async def run(url: str) -> CallFailed:
+        model = OpenAIModel("test", "m", url, None, max_retries=0)
+        await model.start()
+        for _ in range(2):
+            await model.complete(CHAT, FULL)
+        with pytest.raises(CallFailed) as caught:
+            await model.complete([{"role": "user", "content": "x" * 2000}], FULL)
+        await model.close()
+        return caught.value
+
+    refused = refusing(error(status, "nein"), lambda body: "x" * 2000 in str(body))
+    with serving(reply=refused, probe=broken) as server:
+        assert asyncio.run(run(server.url)).reason == reason
 
 
 # Log-probabilities ----------
@@ -392,6 +452,29 @@ def test_options_that_need_more_log_probabilities_than_are_told_say_so() -> None
 
     with serving(reply=reply) as server:
         assert "the 5 likeliest first tokens" in asyncio.run(run(server.url))
+
+
+def test_fewer_log_probabilities_than_were_asked_for_are_known_as_fewer() -> None:
+    async def run(url: str) -> None:
+        model = OpenAIModel("test", "m", url, None, max_retries=0)
+        with pytest.raises(CallFailed, match="the 5 likeliest first tokens"):
+            await scored(model, [str(number) for number in range(1, 10)])
+        assert await scored(model, OPTIONS[:2]) == pytest.approx([math.log(0.1)] * 2)
+        await model.close()
+
+    with serving(reply=lambda body, _: likeliest({"top_logprobs": 5}, FLAT)) as server:
+        asyncio.run(run(server.url))
+
+
+def test_log_probabilities_that_an_account_may_not_have_are_none_at_all() -> None:
+    async def run(url: str) -> None:
+        model = OpenAIModel("test", "m", url, None, max_retries=0)
+        with pytest.raises(ScoresUnavailable):
+            await scored(model, OPTIONS)
+        await model.close()
+
+    with serving(error(403, "You are not allowed to request logprobs from this model")) as server:
+        asyncio.run(run(server.url))
 
 
 def test_an_endpoint_without_log_probabilities_is_not_asked_for_fewer() -> None:

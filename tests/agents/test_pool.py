@@ -50,7 +50,7 @@ ROOT = Path(__file__).parents[2]
 GREETING: list[Message] = [{"role": "user", "content": "Greet Bo."}]
 PLAIN = Sampling(max_tokens=20)
 OK = chat("Hello, Bo.")
-BROKEN = error(500, "internal")
+BROKEN = error(502, "bad gateway")
 T = TypeVar("T")
 
 
@@ -382,7 +382,7 @@ def test_a_sick_endpoint_is_drained_looked_at_and_brought_back(tmp_path: Path) -
         served = with_pool(tmp_path, places, run, clock, health=health)
     assert [one.state for one in seen] == ["sick", "sick", "sick", "ok"]
     assert [one.failed for one in seen] == [3, 4, 5, 5]
-    assert "HTTP 500" in (seen[0].reason or "") and seen[-1].reason is None
+    assert "HTTP 502" in (seen[0].reason or "") and seen[-1].reason is None
     assert clock.slept == [2, 4, 5]
     assert served["ill"] == len(ill.asked) - 5 == 11
 

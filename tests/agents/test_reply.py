@@ -1,8 +1,12 @@
 """Replies are read as acts or refused; no text of a model breaks the reader."""
 
+import contextlib
 import json
+import time
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +92,48 @@ def test_script_lines_that_hold_no_act(reply: str) -> None:
 def test_a_line_is_cut_where_somebody_else_speaks(reply: str, text: str, cut: str | None) -> None:
     act = script(reply)
     assert (act.action, act.text, act.cut) == ("speak", text, cut)
+
+
+LINES = yaml.safe_load(Path(__file__).with_name("script_lines.yaml").read_text(encoding="utf-8"))
+CAST = LINES["cast"]
+
+
+@pytest.mark.parametrize("other", LINES["others"])
+def test_however_a_name_is_written_the_line_is_cut_there(other: str) -> None:
+    assert read_script(f"Sit. {other}", "host", CAST, ACTIONS).cut == other
+    with pytest.raises(Unreadable, match="another person"):
+        read_script(other, "host", CAST, ACTIONS)
+
+
+@pytest.mark.parametrize("line", LINES["beginnings"])
+def test_a_line_that_begins_as_somebody_elses_is_no_act(line: str) -> None:
+    with pytest.raises(Unreadable, match="another person"):
+        read_script(line, "host", CAST, ACTIONS)
+
+
+@pytest.mark.parametrize("line", LINES["own"])
+def test_ordinary_speech_that_names_somebody_is_whole(line: str) -> None:
+    act = read_script(line, "host", CAST, ACTIONS)
+    assert (act.text, act.cut) == (line, None)
+
+
+def test_the_own_name_is_left_off_however_it_is_written() -> None:
+    for label in ("Ada Lovasz", "ADA LOVÁSZ", "[Ada]", "\uff2cOVASZ", "The host"):
+        assert read_script(f"{label}: Sit.", "host", CAST, ACTIONS) == Act("speak", "Sit.")
+    for label in ("Ada to Béla", "Lovasz (to Béla)", "Ada -> Béla"):
+        assert read_script(f"{label}: Sit.", "host", CAST, ACTIONS).to == ("guest",)
+    assert read_script("Lan: Sit.", "child", CAST, ACTIONS) == Act("speak", "Sit.")
+    assert read_script("Yes. Lân: Sit.", "child", CAST, ACTIONS).cut == "Lân: Sit."
+    narrator = {"host": "Ada", "voice": "Narrator"}
+    assert read_script("Narrator: It is late.", "voice", narrator, ACTIONS).text == "It is late."
+
+
+def test_a_flood_of_spaces_is_read_at_once() -> None:
+    begun = time.process_time()
+    for line in ("Ana" + " " * 50_000 + "x", "So. Ana " + "* " * 10_000, "x" + " " * 50_000 + "["):
+        with contextlib.suppress(Unreadable):
+            script(line)
+    assert time.process_time() - begun < 5
 
 
 def test_what_stands_before_the_name_makes_the_act() -> None:

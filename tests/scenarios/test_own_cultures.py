@@ -21,6 +21,7 @@ from scenarios.culture import (
     own_cultures,
 )
 from scenarios.sampling.population import sample_personas
+from simulation.config import parse_config
 from simulation.episode.budget import BudgetConfig
 from simulation.execution.ray_worker import Worker
 from simulation.store.shards import ShardDirectory
@@ -138,6 +139,20 @@ def test_a_culture_of_ones_own_goes_into_corpora_shards_and_questions(
     assert capsys.readouterr().out.split() == ["country", "*", "XBZ"]
     with pytest.raises(UserError, match="has no name for the country 'XBZ'"):
         load_voice("en").place("XBZ")
+
+
+def test_every_configuration_names_the_key_for_cultures_among_those_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    breton(tmp_path)
+    (tmp_path / "c.yaml").write_text("culture_file: [XBZ.yaml]\n", encoding="utf-8")
+    for words in (("run",), ("train",), ("eval", "wvs", "run"), ("spa", "generate")):
+        assert command(*words, "c.yaml") == 1
+        assert "did you mean 'culture_files'?" in capsys.readouterr().err
+    config = parse_config({"name": "t", "culture_files": ["XBZ.yaml"]}, "the configuration")
+    assert "culture_files" not in config.model_dump()
+    assert load_culture("XBZ").name == "Brittany"
 
 
 def test_a_worker_elsewhere_knows_the_users_cultures(tmp_path: Path) -> None:

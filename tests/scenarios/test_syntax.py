@@ -44,7 +44,10 @@ CASES: dict[str, tuple[str, str, str]] = {
     "no space": ("id:x\ntitle: b\n", "1:3", "no space after the colon; write id: x"),
     "text beside the sign": ("a: > text\n  more\n", "1:6", "begins on the next line"),
     "a hard space": ("a:\u00a0b\nc: 1\n", "1:3", "the invisible character U+00A0 stands here"),
-    "a hard space in a key": ("a:\n\u00a0\u00a0b: 1\n", "2:1", "the key holds the invisible"),
+    "a hard space in a key": ("a:\n\u00a0\u00a0b: 1\n", "2:1", "U+00A0 stands before the key"),
+    "a wide space in front": ("a:\n\u3000b: 1\n", "2:1", "U+3000 stands before the key"),
+    "a wide space after a colon": ("a:\u3000b\nc: 1\n", "1:3", "U+3000 stands here; remove it"),
+    "a wide colon": ("a: 1\nb\uff1a c\nd: 2\n", "2:1", "(U+FF1A) is not the colon of YAML"),
     "no width": ("a: 1\n\u200bb: 2\n", "2:1", "b: the key holds the invisible character U+200B"),
     "a soft hyphen": ("go\u00adal: 1\n", "1:1", "the invisible character U+00AD"),
     "a mark inside": ("a: 1\n\ufeffb: 2\n", "2:1", "the invisible character U+FEFF is not"),
@@ -79,6 +82,11 @@ def test_text_that_becomes_a_comment_is_a_warning() -> None:
     (problem,) = source.problems
     assert (problem.line, problem.severity) == (1, "warning")
     assert "put the text in quotes to keep it" in problem.message
+
+
+def test_a_value_that_is_all_comment_is_told_so() -> None:
+    source = read_yaml("title: #ladder\n")
+    assert [(p.line, p.severity) for p in source.problems] == [(1, "warning")]
 
 
 def test_invisible_characters_within_a_text_are_kept() -> None:

@@ -169,7 +169,7 @@ def test_an_attack_writes_nothing_as_parquet_either(
     places: dict[str, Path], listener: tuple[int, list[Any]], tmp_path: Path
 ) -> None:
     target = tmp_path / "rows.parquet"
-    statements = attacks(places, "shards", listener[0])[::21]
+    statements = attacks(places, "shards", listener[0])[::41]
     before = prints(places["shards"].parent)
     passed, _ = tried(lambda sql: write_parquet(places["shards"], sql, target), statements)
     assert passed == [] and list(tmp_path.iterdir()) == []

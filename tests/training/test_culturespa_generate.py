@@ -624,7 +624,7 @@ def test_the_configurations_in_the_docs_are_valid(tmp_path: Path) -> None:
 def test_the_docs_list_every_fault() -> None:
     text = (ROOT / "docs/culturespa.md").read_text(encoding="utf-8")
     source = "".join(
-        (ROOT / "training/spa" / name).read_text(encoding="utf-8")
+        (ROOT / "training/culturespa" / name).read_text(encoding="utf-8")
         for name in ("question.py", "option.py")
     )
     named = {*re.findall(r'Unfit\("([a-z-]+)"\)', source), "copy", "duplicate", "near-duplicate"}

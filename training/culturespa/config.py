@@ -18,7 +18,7 @@ from eval.config import ModelRef, Readout
 from eval.item import load_items
 from eval.survey.order import Orders
 from folkways.errors import unknown_name
-from folkways.settings import Settings, read_settings, validated
+from folkways.settings import Configuration, Settings, read_settings, validated
 from scenarios.culture import load_culture
 from simulation.config import config_hash
 from simulation.episode.budget import BudgetConfig
@@ -82,7 +82,7 @@ class Collection(Settings):
     """Completion tokens of a generated answer."""
 
 
-class SpaConfig(Settings):
+class SpaConfig(Configuration):
     """A run of CultureSPA."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

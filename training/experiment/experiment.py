@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from eval.config import EvalConfig, ModelRef, parse_eval_config
 from folkways.errors import UserError, unknown_name
-from folkways.settings import Settings, read_settings, validated
+from folkways.settings import Configuration, read_settings, validated
 from scenarios.culture import load_culture
 from training.experiment.arm import Arm
 from training.finetune.config import TrainConfig, parse_train_config
@@ -23,7 +23,7 @@ CORPORA, ADAPTERS = "corpora", "adapters"
 ENGINES = ("vllm", "hf")
 
 
-class ExperimentSettings(Settings):
+class ExperimentSettings(Configuration):
     """An experiment."""
 
     known_arms: ClassVar[Mapping[str, Arm]] = {}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from folkways.errors import unknown_name
-from folkways.settings import PlacedSettings, Settings, read_settings, validated
+from folkways.settings import Configuration, PlacedSettings, Settings, read_settings, validated
 from scenarios.parsing.yaml_file import load_yaml
 
 Schedule = Literal["linear", "cosine", "constant", "constant_with_warmup"]
@@ -82,7 +82,7 @@ class Optimisation(Settings):
     """Frozen weights in 4 bits (NF4, double quantisation); takes bitsandbytes and an NVIDIA GPU."""
 
 
-class TrainConfig(Settings):
+class TrainConfig(Configuration):
     """A training: one adapter or several from one corpus."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)

@@ -178,12 +178,8 @@ class OpenAIModel:
 
     async def tried(self, path: str) -> Refusal | None:
         """Ask for one token by one path; return what came instead, None for an answer."""
-        body: dict[str, Any] = {"model": self.model, "max_tokens": 1}
-        if path == CHAT:
-            body["messages"] = [{"role": "user", "content": "."}]
-        else:
-            body["prompt"] = "."
-        answer = await self._send(path, body, retries=min(2, self._client.max_retries))
+        retries = min(2, self._client.max_retries)
+        answer = await self._send(path, self._shortest(path), retries)
         if isinstance(answer, Refusal):
             return answer
         if not is_reply(answer[0].content):
@@ -193,6 +189,18 @@ class OpenAIModel:
             )
         self._terms[path].proven = True
         return None
+
+    def _shortest(self, path: str) -> dict[str, Any]:
+        """Return a request for one token."""
+        prompt: dict[str, Any] = {"prompt": "."}
+        if path == CHAT:
+            prompt = {"messages": [{"role": "user", "content": "."}]}
+        return {"model": self.model, "max_tokens": 1, **prompt}
+
+    async def _answers(self, path: str) -> bool:
+        """Return whether the endpoint, which refused a prompt, takes another one."""
+        sent = arranged(self._shortest(path), self._terms[path].changes)
+        return isinstance(await self._try(path, sent, 0), httpx2.Response)
 
     async def listed(self) -> set[str]:
         """Return the models that the endpoint lists, none where it has no list."""
@@ -294,7 +302,8 @@ class OpenAIModel:
         terms, length = self._terms[path], prompt_length(prompt)
         answer = await self._send(path, body)
         if isinstance(answer, Refusal):
-            too_long = answer.fault is not None and terms.is_too_long(answer.fault, length)
+            too_long = answer.fault is not None and terms.may_be_too_long(answer.fault, length)
+            too_long = too_long and await self._answers(path)
             raise self.failures.of(answer, too_long=too_long) from None
         response, attempts = answer
         terms.took(length)
@@ -328,14 +337,20 @@ class OpenAIModel:
             while answer.fault and (is_old or trial.goes_on(answer.fault, sent)):
                 is_old = False
                 sent = arranged(body, trial.changes)
-                answer = await self._try(path, sent, retries)
+                answer = await self._try(path, sent, 0 if _is_broken(first) else retries)
                 if isinstance(answer, httpx2.Response):
+                    if _is_broken(first) and not await self._refuses(path, first.sent):
+                        return answer, attempts + _attempts(answer.request) + 1
                     for line in trial.succeeded():
                         log.warning("%s %s", self.base_url, line)
                     return answer, attempts + _attempts(answer.request)
                 attempts += answer.attempts
         is_told = answer.fault is None or answer.fault.kind != "other"
         return replace(answer if is_told else first, attempts=attempts)
+
+    async def _refuses(self, path: str, sent: Mapping[str, Any]) -> bool:
+        """Return whether what was refused still is, so that it was no passing fault."""
+        return isinstance(await self._try(path, sent, 0), Refusal)
 
     async def _try(
         self, path: str, sent: Mapping[str, Any], retries: int | None
@@ -389,6 +404,11 @@ class _TimedClient(Connection):
         else:
             self._limiter.left()
         return response
+
+
+def _is_broken(refusal: Refusal) -> bool:
+    """Return whether a refusal has the status of a fault that may pass."""
+    return refusal.fault is not None and refusal.fault.status == 500
 
 
 def _attempts(request: httpx2.Request) -> int:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Literal
 
 from agents.models.openai.limiter import retry_after
@@ -46,15 +47,15 @@ class Fault:
     @property
     def is_final(self) -> bool:
         """Whether the same request can only be refused again, whatever its status says."""
-        return self.kind in ("key", "quota", "access", "too-long", "filtered", "no-model") or (
-            self.status >= 500 and PHRASING.search(self.words) is not None
-        )
+        named = self.status >= 500 and PHRASING.search(self.words) is not None
+        final = ("key", "quota", "access", "too-long", "filtered", "no-model")
+        return self.kind in final or named or self.status == 501
 
     @property
     def is_of_request(self) -> bool:
         """Whether something in the request may be what is refused, in words that do not tell."""
-        by_status = self.status in (400, 404, 415, 422)
-        return self.kind == "other" and (by_status or self.is_final)
+        by_status = 400 <= self.status < 500 and self.status != 407
+        return self.kind == "other" and (by_status or self.status in (500, 501) or self.is_final)
 
 
 UNSUPPORTED = re.compile(
@@ -79,7 +80,8 @@ TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size|limit|overflow)|maximum (model|input|prompt|sequence) length"
     rf"|\b{_SIZE}s?\b.{{0,80}}{_BOUND}|{_BOUND}.{{0,60}}\b{_SIZE}s?\b"
     r"|reduce (the|your) (length|size|number of tokens|prompt|input)|max_seq_len|max_model_len"
-    r"|range of input length|model token limit|\d+ tokens? > \d+",
+    r"|range of input length|model token limit|\d+ tokens? > \d+|input_too_long|超长|过长"
+    r"|超(过|出).{0,30}(长度|上限|限制|tokens?)",
     re.IGNORECASE,
 )
 """Read only where the status says that the request itself was wrong."""
@@ -95,7 +97,7 @@ _EXCEEDS = re.compile(r"(\d{3,9})\D{1,60}?(\d{3,9})")
 _TOO_LONG_CODES = {
     "context_length_exceeded", "exceed_context_size_error", "context_window_exceeded",
     "string_above_max_length", "request_too_large", "contextwindowexceedederror",
-    "prompt_too_long", "model_max_prompt_tokens_exceeded",
+    "prompt_too_long", "input_too_long", "model_max_prompt_tokens_exceeded",
 }  # fmt: skip
 _QUOTA_CODES = {
     "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded",
@@ -135,8 +137,8 @@ _NO_MODEL = re.compile(
     re.IGNORECASE,
 )
 _LOADING = re.compile(
-    r"\bloading\b|\b(is|still|being) (load|start|initiali[sz])(ed|ing)\b|start(ing)? up"
-    r"|warming|\bnot (yet )?ready\b|initiali[sz]ing|booting|cold start|spinning up"
+    r"\bloading\b|\b(is|still|being) (load|start|initiali[sz]|download)(ed|ing)\b|start(ing)? up"
+    r"|warming|\bnot (yet )?(ready|loaded)\b|initiali[sz]ing|booting|cold start|spinning up"
     r"|scaling (up|from)|estimated_time",
     re.IGNORECASE,
 )
@@ -179,24 +181,40 @@ def status_within(content: bytes) -> int | None:
         body = body[0]
     if not isinstance(body, dict):
         return None
-    choices = body.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    if isinstance(first, dict) and isinstance(first.get("error"), dict):
-        body = first
-    elif choices or body.get("data") is not None or not _is_error(body):
+    body = _of_choice(body)
+    if body.get("choices") or body.get("data") is not None:
+        if not _is_told(body.get("error")):
+            return None
+    elif not _is_error(body):
         return None
     fields = _inner(body)
     fields = fields if isinstance(fields, dict) else {}
-    numbers = (str(fields.get(name, "")) for name in ("code", "status", "status_code"))
-    for number in numbers:
-        if re.fullmatch(r"[45]\d\d", number):
-            return int(number)
+    for name in ("code", "status", "status_code", "statusCode"):
+        if found := re.fullmatch(r"([45]\d\d)(\.0)?", str(fields.get(name, ""))):
+            return int(found[1])
     if known := [_STATUSES[code] for code in _codes(fields) if code in _STATUSES]:
         return max(known)
     words = _words(_inner(body))
     if _QUOTA.search(words) or _BUSY.search(words):
         return 429
+    if named := [one for one in HTTPStatus if one >= 400 and one.phrase.lower() == words.lower()]:
+        return named[0].value
     return 404 if _NO_MODEL.search(words) else 400 if TOO_LONG.search(words) else 500
+
+
+def _of_choice(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the first choice where it holds an error, otherwise the body."""
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) and _is_told(first.get("error")) else body
+
+
+def _is_told(error: Any) -> bool:
+    """Return whether the field for an error, beside an answer, holds one."""
+    if isinstance(error, dict):
+        good = {str(error.get("code")).lower()} & {"0", "200", "ok", "success"}
+        return not good and any(error.values())
+    return isinstance(error, str) and bool(error.strip())
 
 
 def _is_error(body: Mapping[str, Any]) -> bool:
@@ -205,7 +223,9 @@ def _is_error(body: Mapping[str, Any]) -> bool:
         body.get("error") or body.get("error_code") or body.get("object") == "error"
         or body.get("type") == "error" or body.get("detail") or body.get("errors")
         or (isinstance(refused, dict) and refused.get("status_code"))
-        or (isinstance(body.get("message"), str) and body.get("code"))
+        or (body.get("code") and any(isinstance(body.get(key), str) for key in ("message", "msg")))
+        or (body.get("success") is False or body.get("status") in ("error", "failed"))
+        or re.match("[45]", str(body.get("status_code") or body.get("statusCode") or ""))
     )  # fmt: skip
 
 
@@ -221,12 +241,18 @@ def _inner(body: Any) -> Any:
     servers `{"detail": [...]}`, others the fields of the error alone."""
     if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict):
         body = body[0]
+    body = _of_choice(body) if isinstance(body, dict) else body
     for name in ("error", "base_resp", "detail", "errors"):
         if isinstance(body, dict) and body.get(name):
             inner = body[name]
             if isinstance(inner, list) and isinstance(inner[0], dict) and "message" in inner[0]:
                 inner = inner[0]
-            return inner if not isinstance(inner, str) else {**body, "message": inner, name: None}
+            if not isinstance(inner, str):
+                nested = isinstance(inner, dict) and isinstance(inner.get("error"), dict)
+                return inner["error"] if nested else inner
+            more = body.get("message")
+            said = f"{inner}: {more}" if more and isinstance(more, str) else inner
+            return {**body, "message": said, name: None}
     return body
 
 
@@ -283,7 +309,7 @@ def _retry_after(fields: Mapping[str, Any], error: Any, headers: Mapping[str, st
 
 def _kind(fault: Fault) -> Kind:
     status, words, codes = fault.status, fault.words, fault.codes
-    own = status in (400, 404, 413, 415, 422)
+    own = status in (400, 404, 413, 415, 422, 424)
     short_wait = fault.retry_after_s is not None and fault.retry_after_s < 3600
     if status == 401 or (status in (400, 403) and _KEY.search(words)):
         return "key"
@@ -295,11 +321,12 @@ def _kind(fault: Fault) -> Kind:
         return "quota"
     if status in (400, 403, 429) and _QUOTA.search(words) and not short_wait:
         return "quota"
-    if status == 403:
+    if status == 403 and not _OWN_LIMIT.search(f"{fault.param} {words}"):
         return "access"
     if codes & _NO_MODEL_CODES or (own and _NO_MODEL.search(words)):
         return "no-model"
-    if status >= 500 and _LOADING.search(words) and not _FAILED_LOAD.search(words):
+    may_load = status >= 500 or status in (404, 409, 425, 429)
+    if may_load and _LOADING.search(words) and not _FAILED_LOAD.search(words):
         return "loading"
     return "busy" if status in (408, 409, 425, 429, 503, 529) else "other"
 
@@ -311,7 +338,8 @@ def is_too_long(fault: Fault) -> bool:
         return True
     if status == 429:
         return re.search(r"request too large|must be reduced in order", words, re.I) is not None
-    if status not in (400, 404, 422) and not (status == 500 and re.search("token|context", words)):
+    told = status == 500 and re.search("token|context|prompt|input", words)
+    if status not in (400, 404, 422, 424) and not told:
         return False
     words = re.sub(r"\bInput should\b|'input':", "", words)  # pydantic's words, of any value
     if _OWN_LIMIT.search(f"{fault.param} {words}") and not _OF_PROMPT.search(words):

@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any
 
+UNFINISHED = "unfinished"
+"""Finish reason of a stream that ends without one and without its last line."""
 _STREAM = re.compile(rb"\s*(data|event|id|retry)?:")
 
 
@@ -18,20 +20,24 @@ def joined_events(content: bytes) -> bytes:
         return content
     whole: dict[str, Any] = {}
     choice: dict[str, Any] = {}
-    for line in content.decode("utf-8-sig", errors="replace").splitlines():
+    pending, is_done = "", False
+    for line in re.split(r"\r\n?|\n", content.decode("utf-8-sig", errors="replace")):
         name, _, said = line.partition(":")
+        is_done |= said.strip() == "[DONE]"
         if name.strip() != "data" or said.strip() in ("", "[DONE]"):
             continue
+        pending += said + "\n"
         try:
-            event = json.loads(said)
+            event = json.loads(pending)
         except (ValueError, RecursionError):
-            return content
+            continue  # an event may have several lines
+        pending = ""
         if isinstance(event, dict):
             _add(event, whole, choice)
-    if not whole and not choice:
+    if pending or not (whole or choice):
         return content
     if choice:
-        whole["choices"] = [choice]
+        whole["choices"] = [choice if is_done else {"finish_reason": UNFINISHED, **choice}]
     return json.dumps(whole).encode()
 
 

@@ -131,12 +131,15 @@ class Failures:
                 "and limits, then start the same command again"
             )
         if kind == "access":
-            return ModelUnavailable(f"{message}; check what the account behind the API key may do")
+            hint = "set OPENAI_API_KEY" * (self.key == NO_KEY) or (
+                "check what the account behind the API key may do"
+            )
+            return ModelUnavailable(f"{message}; {hint}")
         if kind == "too-long" or too_long:
             return CallFailed("prompt-too-long", words, attempts)
         if kind == "filtered":
             return CallFailed("refusal", words, attempts)
-        if sent.keys() & {"echo", "logprobs"} and status in (400, 404, 405, 422, 501):
+        if sent.keys() & {"echo", "logprobs"} and _is_scoreless(fault):
             return self.scoreless(f"HTTP {status}: {words}")
         if _PLAIN_HTTP.search(words):
             return ModelUnavailable(f"{message}; write https:// instead of http://")
@@ -150,6 +153,11 @@ class Failures:
     def _wait(self, fault: Fault) -> float | None:
         wait = fault.retry_after_s
         return wait if wait is not None and wait > LONGEST_WAIT_S else None
+
+
+def _is_scoreless(fault: Fault) -> bool:
+    """Return whether a refusal of log-probabilities is for good."""
+    return fault.status in (404, 405) or (fault.is_of_request and fault.status != 500)
 
 
 def _named(fault: Fault) -> str | None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.models.base import CallFailed, Completion
 from agents.models.local.tokens import exclude_longer
+from agents.models.openai.events import UNFINISHED
 from agents.models.reasoning import cut_at_stop, join
 from folkways.errors import FolkwaysError
 
@@ -27,7 +28,7 @@ REFUSED = frozenset({
     "sensitive", "guardrail_intervened",
 })  # fmt: skip
 """Finish reasons, in lower case, of a reply that the endpoint does not want to give."""
-BROKEN = frozenset({"abort", "error", "network_error", "insufficient_system_resource"})
+BROKEN = frozenset({"abort", "error", "network_error", "insufficient_system_resource", UNFINISHED})
 """Finish reasons of a reply that the endpoint could not end."""
 CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Finish reasons of a reply that was cut; with any other one it is whole."""
@@ -36,6 +37,10 @@ MOST_TOKENS = 100_000_000
 
 Prices = tuple[float, float, float]
 """US dollars per million prompt, cached prompt and completion tokens."""
+
+
+_PART = {"type", "text", "value", "content", "annotations", "thinking", "reasoning", "index"}
+"""Fields of a part of a content."""
 
 
 class _Message(BaseModel):
@@ -71,6 +76,8 @@ class _FirstTokens(BaseModel):
 
 class _Choice(BaseModel):
     message: _Message | None = None
+    delta: _Message | None = None
+    """In place of a message, where the answer has the shape of a stream's piece."""
     text: str | None = None
     finish_reason: Any = None
 
@@ -180,6 +187,7 @@ def read_first_token(content: bytes, options: Sequence[str], asked: int = LIKELI
                 "bad-response", f"the first token '{option}' may begin '{longer[0]}' as well"
             )
     unseen = [option for option in options if option not in known]
+    asked = min(asked, len(given[0].top_logprobs))
     if asked < LIKELIEST and unseen:
         told = [math.exp(one.logprob) for one in given[0].top_logprobs]
         mass = math.fsum(math.exp(known[one]) for one in set(options) if one in known)
@@ -241,7 +249,7 @@ def _shown(content: bytes) -> str:
 
 def _answer(choice: _Choice) -> tuple[str, str | None, Literal["stop", "length"] | None]:
     """Return the text, the reasoning given apart from it, and why the reply ended if it says so."""
-    message = choice.message or _Message(content=choice.text)
+    message = choice.message or choice.delta or _Message(content=choice.text)
     said = str(choice.finish_reason or "").lower()
     text, thoughts = _parts(message.content)
     apart = (message.reasoning_content, message.reasoning, message.thinking)
@@ -265,6 +273,9 @@ def _parts(content: Any) -> tuple[str | None, str | None]:
     """Return text and reasoning of a content, which is a text or a list of typed parts."""
     if content is None or isinstance(content, str):
         return content, None
+    is_read = isinstance(content, dict) and not content.keys() <= _PART
+    if is_read or isinstance(content, int | float):
+        return json.dumps(content, ensure_ascii=False), None  # an answer in JSON, read already
     texts: list[str] = []
     thoughts: list[str] = []
     for part in content if isinstance(content, list) else [content]:
@@ -272,9 +283,17 @@ def _parts(content: Any) -> tuple[str | None, str | None]:
         if re.search("think|reason", kind):
             thoughts.append(_thought(part) or "")
         elif kind in ("text", "output_text", "refusal"):
-            said = part.get("text") if isinstance(part, dict) else part
+            said = _said(part)
             texts += [said] if isinstance(said, str) else []
     return "".join(texts) if texts else None, "".join(thoughts) or None
+
+
+def _said(part: Any) -> Any:
+    """Return the words of a part, which stand in a field of their own, or one level below."""
+    while isinstance(part, dict):
+        named = [part[name] for name in ("text", "value", "content") if part.get(name)]
+        part = named[0] if named else None
+    return part
 
 
 def _thought(given: Any) -> str | None:

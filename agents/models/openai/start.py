@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 PATHS = ("/chat/completions", "/completions")
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 """Seconds between two looks at an endpoint that is loading."""
+NOT_READY = (502, 503, 504, 529)
+"""What servers and gateways answer while there is nothing behind them yet, or too much."""
 NOTICE_S = 15.0
 """Seconds of silence after which it is said what is being waited for."""
 _NO_ROOM = re.compile(
@@ -127,7 +129,8 @@ def _patience(refusal: Refusal | None, endpoint: Startable) -> float:
     if refusal is None:
         return 0.0
     if refusal.fault is not None:
-        return endpoint.loading_s if refusal.fault.kind == "loading" else 0.0
+        waits = refusal.fault.kind == "loading" or refusal.fault.status in NOT_READY
+        return endpoint.loading_s if waits else 0.0
     is_closed = isinstance(refusal.error.__cause__, httpx2.ConnectError)
     return endpoint.startup_s if is_closed else 0.0
 

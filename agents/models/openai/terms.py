@@ -74,10 +74,10 @@ class Terms:
         self.taken += 1
         self.longest = max(self.longest, length)
 
-    def is_too_long(self, fault: Fault, length: int) -> bool:
-        """Return whether a refusal in unknown words is one of the prompt's length."""
-        told = fault.status in (400, 413, 422) and fault.kind == "other"
-        return told and self.taken >= 2 and length > LONGER * self.longest
+    def may_be_too_long(self, fault: Fault, length: int) -> bool:
+        """Return whether a refusal in unknown words is one of the prompt's length, if the endpoint
+        still takes short ones."""
+        return fault.is_of_request and self.taken >= 2 and length > LONGER * self.longest
 
 
 class Trial:
@@ -121,10 +121,12 @@ class Trial:
 
     def _is_hopeless(self, fault: Fault, sent: Mapping[str, Any]) -> bool:
         """Return whether asking for less at random is of no use."""
-        unproven = fault.status == 404 and not self._terms.proven
+        terms = self._terms
+        unproven = fault.status in (404, 405, 500, 501) and not terms.proven
+        broken = fault.status == 500 and terms.taken > 0
         scoreless = "logprobs" in sent and re.search("log.?prob", fault.words, re.IGNORECASE)
-        told = self._terms.fruitless >= FRUITLESS or fault.param is not None
-        return unproven or told or fault.status >= 500 or "echo" in sent or bool(scoreless)
+        told = terms.fruitless >= FRUITLESS or fault.param is not None
+        return unproven or broken or told or "echo" in sent or bool(scoreless)
 
 
 def arranged(body: Mapping[str, Any], changes: set[str]) -> dict[str, Any]:
