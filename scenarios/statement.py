@@ -1,7 +1,7 @@
 """What a spoken text says of some phrases: that it is so, that it is not, or neither.
 
-Invariant: a phrase in a question, inside words that say the opposite, or negated in its clause is
-not said to be so; which words negate stands in `negation.yaml`, by language.
+Invariant: a phrase in a question, on a condition, inside words that say the opposite, or negated in
+its clause is not said to be so; which words negate stands in `negation.yaml`, by language.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ def stance(text: str, sought: Sought, tag: str) -> bool | None:
         sought = Sought(())
     for sentence in filter(None, map(str.strip, _SENTENCE.split(text))):
         if sought.asking or not _asked(sentence, known):
+            depends = not sought.asking and _depends(sentence, known)
             for said in _stances(sentence, sought, known):
-                found = said
+                found = found if said and depends else said
     return found
 
 
@@ -140,7 +141,8 @@ def _only(clause: str, answers: tuple[str, ...]) -> bool:
 def _clauses(sentence: str, known: dict[str, tuple[str, ...]]) -> Iterator[str]:
     for part in _CLAUSE.split(sentence):
         row, start = _row(part), 0
-        for begin, _ in _spans(row, known["but"]):
+        whole = _spans(row, (*known["harmless"], *known["before"]))  # "anything but"
+        for begin, _ in _outside(_spans(row, known["but"]), whole):
             if row[start:begin].strip():
                 yield row[start:begin].strip()
             start = begin
@@ -154,10 +156,16 @@ def _asked(sentence: str, known: dict[str, tuple[str, ...]]) -> bool:
     return ends or bool(_ASKED.search(sentence.strip()))
 
 
+def _depends(sentence: str, known: dict[str, tuple[str, ...]]) -> bool:
+    """Tell whether what a sentence says is so on a condition only."""
+    row = _row(sentence)
+    return bool(_outside(_spans(row, known["depends"]), _spans(row, known["harmless"])))
+
+
 def _row(text: str) -> str:
     """Return the words of a text, folded, with one space between them."""
     plain = _ELISION.sub("ne ", unicodedata.normalize("NFKC", text))
-    return " ".join(words(_APOSTROPHES.sub("", plain)))
+    return " ".join(words(_APOSTROPHES.sub("", plain))).replace("-", " ")
 
 
 def _spans(row: str, phrases: tuple[str, ...]) -> list[Span]:
@@ -187,7 +195,7 @@ def _main(tag: str) -> str:
 @cache
 def _language(tag: str) -> dict[str, tuple[str, ...]]:
     known = _data().get(_main(tag), {})
-    kinds = ("before", "after", "harmless", "refuse", "answers", "but", "asks")
+    kinds = ("before", "after", "harmless", "refuse", "answers", "but", "asks", "depends")
     return {kind: tuple(known.get(kind, ())) for kind in kinds}
 
 

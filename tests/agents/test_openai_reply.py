@@ -60,6 +60,12 @@ MESSAGES: dict[str, tuple[dict[str, Any], str, str | None]] = {
         {"content": {"action": "speak", "text": "Hé"}}, '{"action": "speak", "text": "Hé"}', None,
     ),
     "a number, read already": ({"content": 3}, "3", None),
+    "thinking_blocks (LiteLLM)": (
+        {"content": "Hi.", "thinking_blocks": [{"type": "thinking", "thinking": "hm"}]},
+        "Hi.", "hm",
+    ),
+    "thoughts": ({"content": "Hi.", "thoughts": ["h", "m"]}, "Hi.", "hm"),
+    "no words in it": ({"content": "Hi.", "reasoning": {"effort": "low"}}, "Hi.", None),
     "a part of another kind": (
         {"content": [{"type": "image_url", "image_url": {}}, SAID]}, "Good morning.", None,
     ),

@@ -38,6 +38,15 @@ HARMONY = "<|channel|>analysis<|message|>{}<|end|><|start|>assistant<|channel|>f
         ("<think>\n\n</think>\n\n2", "2", ""),
         ("Sure. <think>a</think> Sit.", "Sure.\nSit.", "a"),
         ("<think></think>", "", ""),
+        (f"<thought_process>{DRAFT}</thought_process>\n<output>{ACT}</output>", ACT, DRAFT),
+        (f'<thinking budget="9">{DRAFT}</thinking>{ACT}', ACT, DRAFT),
+        (f"<inner_monologue>{DRAFT}</inner_monologue>{ACT}", ACT, DRAFT),
+        (f"<|inner_prefix|>{DRAFT}<|inner_suffix|>{ACT}", ACT, DRAFT),
+        (f"<|begin_of_thought|>{DRAFT}<|end_of_thought|>{ACT}", ACT, DRAFT),
+        (f"Here is my thought process:\n{DRAFT}\n\nHere is my response: {ACT}", ACT, DRAFT),
+        ("Here's my thought process: I may", "", "I may"),
+        ("analysisWe may", "", "We may"),
+        ("Let me see. <think>\nI may", "Let me see.", "I may"),
     ],
 )  # fmt: skip
 def test_reasoning_is_told_apart(text: str, answer: str, reasoning: str) -> None:
@@ -57,6 +66,8 @@ def test_reasoning_is_told_apart(text: str, answer: str, reasoning: str) -> None
         "<answer>2</answer>",
         "I think [THINK big] of it.",
         "analysis of the case",
+        "<thinks aloud> Sit down, please.",
+        "Here is my thought: sit down.",
         "",
     ],
 )

@@ -42,6 +42,11 @@ ENGLISH = [
     ("agreed", "No, never.", False),
     ("agreed", "The weather is fine.", None),
     ("dollars", "6,000 dollars.", True),
+    ("guilty", "NOT-GUILTY.", False),
+    ("guilty", "He is anything but guilty.", False),
+    ("deal", "The deal is off.", False),
+    ("deal", "Nothing but trouble, but a deal.", True),
+    ("i agree", "I don't agree.", False),
 ]
 CASES = load_yaml(Path(__file__).with_name("negation_cases.yaml")).data
 OTHERS = [tuple(case.values()) for case in CASES]
@@ -65,6 +70,26 @@ def test_what_a_line_says_in_other_languages(tag: str, phrase: str, yes: str, no
 )  # fmt: skip
 def test_a_question_says_nothing_with_its_mark_or_its_particle(tag: str, line: str) -> None:
     assert stance(line, Sought(("\u540c\u610f",)), tag) is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "phrase", "line", "says"),
+    [
+        ("en", "deal", "If you come down to 500, we have a deal.", None),
+        ("en", "deal", "Deal, as long as you deliver it.", None),
+        ("en", "deal", "Even if it rains: deal.", True),
+        ("en", "guilty", "Unless I see proof, not guilty.", False),
+        ("de", "abgemacht", "Wenn du 500 nachl\u00e4sst, abgemacht.", None),
+        ("es", "trato hecho", "S\u00ed, trato hecho.", True),
+        ("es", "trato hecho", "Si me das 500, trato hecho.", None),
+        ("fr", "d'accord", "D'accord, s'il paie.", None),
+    ],
+)
+def test_what_is_said_on_a_condition_is_not_said_yet(
+    tag: str, phrase: str, line: str, says: bool | None
+) -> None:
+    assert stance(line, Sought((phrase,)), tag) is says
+    assert stance(line, Sought((phrase,), asking=True), tag) in (True, False), "an offer may be"
 
 
 def test_words_that_say_the_opposite() -> None:

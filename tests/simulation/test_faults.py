@@ -212,11 +212,22 @@ def test_a_store_of_an_earlier_version_has_its_lost_episodes_played(tmp_path: Pa
     assert results(tmp_path) == {"turn-limit": 2}
 
 
-def test_a_wall_budget_ends_a_run_whose_calls_wait(tmp_path: Path) -> None:
-    slow_down = error(429, "slow down", {"Retry-After": "8"})
-    with serving(reply=after(6, slow_down)) as server:
-        ended = play(tmp_path, server.url, {"max_retries": 3}, budget={"wall_s": 2})
-    assert ended == "budget-wall"
+@pytest.mark.parametrize("status", [429, 503, 500])
+def test_a_wall_budget_ends_a_run_whose_calls_wait(tmp_path: Path, status: int) -> None:
+    later = error(status, "not now", {"Retry-After": "100"})
+    began = time.monotonic()
+    with serving(reply=after(6, later)) as server:
+        ended = play(tmp_path, server.url, {"max_retries": 3}, budget={"wall_s": 1})
+    assert ended == "budget-wall" and time.monotonic() - began < 10
+    assert set(results(tmp_path)) <= {"budget", "turn-limit"}
+
+
+def test_the_pause_that_an_endpoint_asks_for_is_no_part_of_a_calls_time(tmp_path: Path) -> None:
+    later = error(429, "not now", {"Retry-After": "2"})
+    with serving(reply=lambda body, n: later if n == 2 else talk()) as server:
+        model = {"timeout_s": 1, "name": f"openai:m@{server.url}", "options": {"max_retries": 2}}
+        assert play(tmp_path, server.url, model=model, replicates=1) == "done"
+    assert rows(tmp_path, "select count(*) from calls where failure is not null") == [(0,)]
 
 
 async def broken(stage: Any, ask: Any, rng: Any, options: Any) -> Any:

@@ -55,6 +55,11 @@ CHAT, TEXT = PATHS
 CONNECT_S = 10.0
 LISTING_S = 10.0
 """Seconds that the list of models may take."""
+RETRIED = (408, 409, 429)
+"""HTTP status, besides 500 and more, of a request that the client sends again."""
+WAITED_FOR = "1"
+"""Milliseconds that the client pauses where the limiter waits in its place: the time of a call and
+the wall time of a run are bounds on a limiter's line, and not on the client's sleep."""
 Read = TypeVar("Read")
 
 
@@ -399,8 +404,12 @@ class _TimedClient(Connection):
             raise
         if response.is_success:
             self._limiter.answered(time.monotonic() - began)
-        elif response.status_code in OVERLOADED:
-            self._limiter.refused(retry_after(response.headers))
+            return response
+        again = response.status_code >= 500 or response.status_code in RETRIED
+        if again and self._limiter.hold(retry_after(response.headers)):
+            response.headers["retry-after-ms"] = WAITED_FOR
+        if response.status_code in OVERLOADED:
+            self._limiter.refused()
         else:
             self._limiter.left()
         return response

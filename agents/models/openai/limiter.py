@@ -94,13 +94,18 @@ class Limiter:
             self._bound = min(self._most, self._bound + (RISE if self._is_found else 1))
         self.left()
 
-    def refused(self, wait_s: float | None) -> None:
-        """Take note that a request was one too many, and of the seconds to wait that it says."""
+    def hold(self, wait_s: float | None) -> bool:
+        """Have everybody wait for some seconds; return whether they do, which is bounded."""
+        if not wait_s or not 0 < wait_s <= LONGEST_WAIT_S:
+            return False
+        self._held_until = max(self._held_until, time.monotonic() + wait_s)
+        asyncio.get_running_loop().call_later(wait_s, self._after_hold)
+        return True
+
+    def refused(self) -> None:
+        """Take note that a request was one too many."""
         self._unanswered = 0
         self._lower()
-        if wait_s and 0 < wait_s <= LONGEST_WAIT_S:
-            self._held_until = max(self._held_until, time.monotonic() + wait_s)
-            asyncio.get_running_loop().call_later(wait_s, self._move_up)
         self.left()
 
     def given_up(self) -> None:
@@ -128,6 +133,11 @@ class Limiter:
     def _lower(self) -> None:
         self._is_found = True
         self._bound = max(1.0, self._bound - 1)
+
+    def _after_hold(self) -> None:
+        if left_s := self.held_s:  # it was made longer, or a timer is early
+            asyncio.get_running_loop().call_later(left_s, self._after_hold)
+        self._move_up()
 
     def _has_room(self) -> bool:
         return self._in_flight < self.bound and not self.held_s

@@ -32,6 +32,12 @@ BROKEN = frozenset({"abort", "error", "network_error", "insufficient_system_reso
 """Finish reasons of a reply that the endpoint could not end."""
 CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Finish reasons of a reply that was cut; with any other one it is whole."""
+_OF_REASONING = re.compile(
+    r"((reasoning|thinking|thoughts?|think|cot)(_(content|text|details|blocks|summary|steps))?"
+    r"|chain_of_thought)",
+    re.IGNORECASE,
+)
+"""Fields of a message that hold reasoning."""
 MOST_TOKENS = 100_000_000
 """Tokens that an endpoint may count in one call; a larger number is not believed."""
 
@@ -43,13 +49,9 @@ _PART = {"type", "text", "value", "content", "annotations", "thinking", "reasoni
 """Fields of a part of a content."""
 
 
-class _Message(BaseModel):
+class _Message(BaseModel, extra="allow"):
     content: Any = None
     refusal: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-    reasoning_details: Any = None
-    thinking: Any = None
     tool_calls: Any = None
 
 
@@ -252,9 +254,7 @@ def _answer(choice: _Choice) -> tuple[str, str | None, Literal["stop", "length"]
     message = choice.message or choice.delta or _Message(content=choice.text)
     said = str(choice.finish_reason or "").lower()
     text, thoughts = _parts(message.content)
-    apart = (message.reasoning_content, message.reasoning, message.thinking)
-    reasoning = thoughts or next((found for each in apart if (found := _thought(each))), None)
-    reasoning = reasoning or _thought(message.reasoning_details)
+    reasoning = thoughts or _apart(message.model_extra or {})
     if message.refusal or said in REFUSED:
         words = message.refusal if isinstance(message.refusal, str) else text
         raise CallFailed("refusal", words or f"the endpoint stopped the reply ({said})")
@@ -296,12 +296,20 @@ def _said(part: Any) -> Any:
     return part
 
 
+def _apart(fields: Mapping[str, Any]) -> str | None:
+    """Return the reasoning that a message holds in a field of its own; some servers give the same
+    in several, whole and in parts."""
+    given = [value for name, value in fields.items() if _OF_REASONING.fullmatch(name)]
+    given.sort(key=lambda value: not isinstance(value, str))
+    return next((found for value in given if (found := _thought(value))), None)
+
+
 def _thought(given: Any) -> str | None:
     """Return the words in any of the shapes that reasoning is given in."""
     if isinstance(given, list):
         return "".join(_thought(one) or "" for one in given) or None
     if isinstance(given, dict):
-        names = ("thinking", "reasoning", "text", "content", "summary")
+        names = ("thinking", "reasoning", "thought", "text", "content", "summary")
         return next((found for name in names if (found := _thought(given.get(name)))), None)
     return given or None if isinstance(given, str) else None
 
