@@ -142,6 +142,8 @@ def test_the_line_does_not_count_and_the_answer_does() -> None:
         ({"retry-after": "3423"}, lambda s: s == 3423),
         ({"retry-after-ms": "1500", "retry-after": "2"}, lambda s: s == 1.5),
         ({"retry-after": "soon"}, lambda s: s is None),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "50"}, lambda s: s == 50),
+        ({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "50"}, lambda s: s is None),
         ({}, lambda s: s is None),
     ],
 )
@@ -152,5 +154,12 @@ def test_what_a_server_says_of_the_time_to_wait(
 
 
 def test_a_server_may_say_when_instead_of_how_long() -> None:
-    left = retry_after({"retry-after": formatdate(time.time() + 3600)})
-    assert left is not None and 3500 < left <= 3600
+    at = time.time() + 3600
+    used_up = {"x-ratelimit-remaining": "0"}
+    for said in (
+        {"retry-after": formatdate(at)},
+        used_up | {"x-ratelimit-reset": f"{at:.0f}"},
+        used_up | {"x-ratelimit-reset": f"{1000 * at:.0f}"},
+    ):
+        left = retry_after(said)
+        assert left is not None and 3500 < left <= 3601

@@ -188,6 +188,8 @@ def test_other_refusals_are_not_the_prompts_length(status: int, body: Any, kind:
         (inner("Retry after 30 seconds"), {}, 30.0), (inner("try again in 1h2m3s"), {}, 3723.0),
         (inner("x", details=[{"@type": "RetryInfo", "retryDelay": "34s"}]), {}, 34.0),
         ({"error": "Model x is currently loading", "estimated_time": 20.0}, {}, 20.0),
+        (inner("x", metadata={"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": 9}}),
+         {}, 9.0),
         (inner("try again"), {}, None), (inner("x"), {"retry-after": "soon"}, None),
         (inner("x"), {"retry-after": "nan"}, None), (inner("x", details=3), {}, None),
     ],

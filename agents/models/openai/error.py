@@ -292,8 +292,12 @@ def _param(fields: Mapping[str, Any]) -> str | None:
 
 def _retry_after(fields: Mapping[str, Any], error: Any, headers: Mapping[str, str]) -> float | None:
     """Return the seconds until the next try that headers, fields or words name."""
-    if (told := retry_after(headers)) is not None and 0 <= told < math.inf:
-        return told
+    metadata = fields.get("metadata")
+    passed_on = metadata.get("headers") if isinstance(metadata, dict) else None
+    for given in (headers, passed_on if isinstance(passed_on, dict) else {}):
+        named = {str(name).lower(): str(value) for name, value in given.items()}
+        if (told := retry_after(named)) is not None and 0 <= told < math.inf:
+            return told
     for detail in fields.get("details") or () if isinstance(fields.get("details"), list) else ():
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and re.fullmatch(r"\d{1,9}(\.\d+)?s", delay):

@@ -32,6 +32,8 @@ SOON = 0.25
 UNANSWERED = 6
 """Requests in a row, the last ones alone at the endpoint, after which it is taken to be dead: one
 at a time goes on trying, and the others fail at once."""
+EPOCH_S = 1e9
+"""Numbers of seconds from here on are points of time."""
 OVERLOADED = (429, 503, 529)
 """HTTP status of a request that is one too many."""
 
@@ -160,4 +162,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         return parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
     except (KeyError, ValueError, OverflowError):
+        return _reset_after(headers)
+
+
+def _reset_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until an allowance that is used up is granted anew: in OpenRouter's and
+    GitHub's headers a point of time, in others a number of seconds."""
+    try:
+        if float(headers["x-ratelimit-remaining"]) > 0:
+            return None
+        at = float(headers["x-ratelimit-reset"])
+    except (KeyError, ValueError):
         return None
+    if at < EPOCH_S:
+        return at
+    return (at / 1000 if at > 1000 * EPOCH_S else at) - time.time()

@@ -312,7 +312,7 @@ comment on column turn_intents.category is 'Category of the intent in it.';
 create or replace view turn_choices as
 select
     x.episode_id, e.scenario_id, e.culture_id, x.step, t.turn, x.policy, x.speaker, x.why, x.bids[x.speaker] as bid,
-    x.bids, x.candidates, e.run_id, e.scenario_hash, e.model, e.conditioning
+    x.bids, x.candidates, e.run_id, e.scenario_hash, e.model, e.conditioning, x.fallback
 from (select *, unnest(chosen) as speaker from choices) x
 join latest_episodes e using (episode_id)
 left join (
@@ -334,6 +334,7 @@ comment on column turn_choices.run_id is 'The run.';
 comment on column turn_choices.scenario_hash is 'Row of the table scenarios: the version that was played.';
 comment on column turn_choices.model is 'The model as the user asked for it.';
 comment on column turn_choices.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
+comment on column turn_choices.fallback is 'Whether no answer could be read and the longest silent acted instead.';
 
 create or replace view who_spoke_to_whom as
 select
