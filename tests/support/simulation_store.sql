@@ -123,7 +123,7 @@ insert into choices (episode_id, step, policy, candidates, chosen, bids, why)
     from turns join episodes e using (episode_id)
     join (select episode_id, list(role order by rowid) as present from roles group by episode_id) using (episode_id)
     group by episode_id, step, e.policy order by episode_id, step;
-insert into choices (episode_id, step, policy, candidates, chosen, bids, why) values ('eeee000000000008', 1, 'addressed', ['boss', 'clerk'], ['boss'], null, 'opens the scene');
+insert into choices (episode_id, step, policy, candidates, chosen, bids, why, fallback) values ('eeee000000000008', 1, 'addressed', ['boss', 'clerk'], ['boss'], null, 'opens the scene', false);
 
 insert into calls (episode_id, call, step, purpose, role, model, template_hash, prompt_hash, seen, seed, prompt_tokens, cached_tokens,
     completion_tokens, latency_s, attempts, cost, finish_reason, failure, reply, endpoint)
