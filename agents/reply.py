@@ -78,9 +78,10 @@ def act_schema(acts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
 def json_objects(reply: str) -> list[dict[str, Any]]:
     """Return the JSON objects in `reply`, prose and code fences around them ignored.
 
-    Raises Unreadable where one is broken: what stands within it may be quoted.
+    Raises Unreadable where one is broken, as what stands within it may be quoted, and where one has
+    two values for a key.
     """
-    decoder, found, at = json.JSONDecoder(), list[dict[str, Any]](), 0
+    decoder, found, at = json.JSONDecoder(object_pairs_hook=_settled), list[dict[str, Any]](), 0
     while begin := _OBJECT.search(reply, at):
         try:
             value, at = decoder.raw_decode(reply, begin.start())
@@ -88,6 +89,14 @@ def json_objects(reply: str) -> list[dict[str, Any]]:
             raise Unreadable("the JSON object is not complete.") from error
         found.append(value)
     return found
+
+
+def _settled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON that has one value for each key."""
+    value = dict(pairs)
+    if len(value) < len(pairs) and any(value[key] != given for key, given in pairs):
+        raise Unreadable("a JSON object in it has two values for one key.")
+    return value
 
 
 def read_object(reply: str, wanted: Collection[str]) -> dict[str, Any]:

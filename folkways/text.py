@@ -24,8 +24,12 @@ _RUN = re.compile(r"[^\w\s\x00-\x7f]{9,}")
 """Where more than MARKS combining marks can be: none of them is a word character."""
 MARKS = 8
 """Combining marks in a row that stay."""
-_FORMULA = re.compile(r"[\s\ufeff\u200b']*[=+\-@\uff1d\uff0b\uff0d\uff20]")
-"""Text that a spreadsheet would take for a formula, or for one behind the guard."""
+_FORMULA = re.compile(
+    r"[\s'\x00-\x1f\x7f\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    r"\U000e0000-\U000e01ef]*[=+\-@\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]"
+)
+"""Text that a spreadsheet would take for a formula, or for one behind the guard, whatever unseen
+characters it begins with."""
 _ENDED = re.compile(r"'*[\t\r\n]")
 """Text that begins by ending a cell."""
 _SEPARATOR = re.compile(r"(?<=[;\t\r\n])")

@@ -153,7 +153,14 @@ def test_the_last_object_with_an_action_counts() -> None:
     act = '{"action": "speak", "text": "Sit."}'
     for reply in (f'{{"plan": "rude?"}} {act}', f"{act} {act}", f'{act} {{"done": true}}'):
         assert read_json(reply, "host", NAMES, ACTIONS) == Act("speak", "Sit.")
-    for reply in (f'{{"action": "leave"}} {act}', f'{{"note": "{act}"}}', f'{act} {{"action'):
+    twice = '{"action": "leave", "text": "", "action": "speak"}'
+    assert read_json(f'{act[:-1]}, "text": "Sit."}}', "host", NAMES, ACTIONS).text == "Sit."
+    for reply in (
+        twice,
+        f'{{"action": "leave"}} {act}',
+        f'{{"note": "{act}"}}',
+        f'{act} {{"action',
+    ):
         with pytest.raises(Unreadable):
             read_json(reply, "host", NAMES, ACTIONS)
 

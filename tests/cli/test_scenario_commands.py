@@ -234,6 +234,7 @@ def test_what_is_printable_stays_and_nothing_else_comes_out(text: str) -> None:
     "text",
     ["=1+1", "+1+1", "-1+1", "@sum(1)", " =1", "\u00a0=1",
      "\ufeff=1", "\u200b=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20a", "=cmd|' /C calc'!A0",
+     "\u200e=1", "\u2060+1-1", "\u00ad@a", "\x00=1", "\u22121+1", "\ufe661", "\U000e0041=1",
      "-", "+", "=", "'=1", "''=1", "=HYPERLINK(1)", "- a list", "-5 o'clock", "\ttext", "+49 30 1"],
 )  # fmt: skip
 def test_a_cell_that_a_spreadsheet_would_compute_is_guarded(text: str) -> None:
