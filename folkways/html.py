@@ -11,14 +11,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from folkways.text import printable
 
 
 def render(template: Path, **values: Any) -> str:
     """Return the page that a template makes of values."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(template.parent),
         autoescape=True,
@@ -33,7 +32,8 @@ def render(template: Path, **values: Any) -> str:
 
 def _visible(value: Any) -> Any:
     """Return what a template shows, with direction overrides and controls made visible."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    safe = not isinstance(value, str) or hasattr(value, "__html__")
+    return value if safe else printable(value)
 
 
 def _csp_hash(style: str) -> str:

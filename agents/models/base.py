@@ -17,6 +17,9 @@ from folkways.errors import FolkwaysError, UserError
 from folkways.registry import offered, resolve
 from folkways.secrets import refuse_secrets
 
+CACHED = "response-cache"
+"""Endpoint of an answer that the response cache gave."""
+
 
 class Message(TypedDict):
     """One chat message."""

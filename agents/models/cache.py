@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agents.models.adapter import adapter_hash
 from agents.models.base import (
+    CACHED,
     Adaptable,
     Completion,
     Model,
@@ -31,8 +32,6 @@ from agents.models.base import (
 from agents.models.response_store import Asking, Request, Response, ResponseStore
 from folkways.text import sound
 
-CACHED = "response-cache"
-"""Endpoint of an answer that was kept."""
 KEY_VERSION = 1
 """Raise it when the same request may get another answer for a reason that its key does not hold."""
 _SCORES = TypeAdapter(list[float | None])

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from agents.models.base import (
+    CACHED,
     CUT_IN_REASONING,
     CallFailed,
     Completion,
@@ -24,7 +25,7 @@ from agents.models.base import (
     prompt_hash,
     prompt_length,
 )
-from agents.models.cache import CACHED, NotKept, recall, recall_scores
+from agents.models.cache import NotKept, recall, recall_scores
 from agents.models.deadline import WaitedOut, time_limit
 from agents.models.health import FAULTS
 from eval.config import EvalConfig

@@ -1,7 +1,7 @@
-"""The stage: who is there, what phase it is, who perceived what; all of it derived from an
-episode's log.
+"""The state of a scene: who is there, what phase it is, who perceived what; all of it derived from
+an episode's log.
 
-Invariant: a stage is a function of its scene and the log's entries in order, so replaying a stored
+Invariant: a state is a function of its scene and the log's entries in order, so replaying a stored
 log rebuilds every prompt that was ever made from it.
 """
 
@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor import Actor, Cue, Hearing, ReplyForm, new_actor
 from agents.role_view import Conditioning, display_names, role_view
@@ -23,6 +21,9 @@ from scenarios.placeholder import filled
 from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
 from scenarios.statement import Sought, stance
 from simulation.episode.entry import Entry, said, words
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 NEAR_COPY = 0.8
 """Share of a turn's words that must stand in one earlier turn for it to count as a copy."""

@@ -18,16 +18,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from agents.models.base import Model
-from agents.models.pool.endpoint import EndpointState
 from folkways.errors import UserError
 from folkways.files import read_json, write_whole
-from simulation.episode.budget import Budget
-from simulation.execution.progress import Progress
+
+if TYPE_CHECKING:
+    from agents.models.base import Model
+    from agents.models.pool.endpoint import EndpointState
+    from simulation.episode.budget import Budget
+    from simulation.execution.progress import Progress
 
 FOLDER = "status"
 """Folder of heartbeats in a run's folder, one file NAME.json for each process that works on it."""

@@ -13,14 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from agents.models.cache import CACHED
+from agents.models.base import CACHED
 from folkways.text import printable
-from simulation.episode.entry import Entry
-from simulation.episode.scene_state import SceneState
 from simulation.execution.metrics import served
 from simulation.store.record import Record
+
+if TYPE_CHECKING:
+    from simulation.episode.entry import Entry
+    from simulation.episode.scene_state import SceneState
 
 PLAIN_EVERY_S = 5.0
 """Seconds between two plain lines."""

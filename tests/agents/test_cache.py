@@ -21,8 +21,16 @@ from cached_models import Counted, Request, ask_all, cached, fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.models.base import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
-from agents.models.cache import CACHED, CachedModel, NotKept, recall
+from agents.models.base import (
+    CACHED,
+    CallFailed,
+    Completion,
+    Model,
+    ModelUnavailable,
+    Prompt,
+    Sampling,
+)
+from agents.models.cache import CachedModel, NotKept, recall
 from agents.models.fake import FakeModel
 from folkways.text import sound
 

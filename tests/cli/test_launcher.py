@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from folkways.cli import main, shadowed
+from folkways.cli.application import Folkways, Scenario
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "transformers", "vllm", "scipy", "matplotlib", "ray", "trl", "peft", "xgrammar")
@@ -76,3 +77,22 @@ def test_play_prints_a_scene_turn_by_turn(capsys: pytest.CaptureFixture[str]) ->
     assert caught.value.code == 0
     shown = capsys.readouterr().out
     assert "the scene ends: " in shown and "  1 " in shown
+
+
+@pytest.mark.parametrize("group", [Folkways, Scenario])
+def test_help_lists_commands_that_exist_and_imports_none(group: type[Scenario]) -> None:
+    for name, listed in group.listed.items():
+        command = group(name="folkways").commands[name]
+        assert (command.name or name) == name
+        assert listed.help.split()[0] == str(command.help).split()[0], name
+    code = """
+import sys
+from folkways.cli import main
+try:
+    main(["--help"])
+finally:
+    print(*sys.modules)
+"""
+    shown = python(code).stdout
+    assert "Query a run with SQL" in shown
+    assert not {"duckdb", "pydantic", "folkways.cli.run"} & set(shown.split())

@@ -12,8 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agents.models.base import ENGINES, Model, open_model
-from agents.models.cache import CACHED
+from agents.models.base import CACHED, ENGINES, Model, open_model
 from folkways.errors import UserError
 from folkways.registry import require_allowed
 from folkways.secrets import refuse_secrets
