@@ -28,13 +28,16 @@ FAULTS = ("timeout", "server-error", "bad-response")
 """Failures of calls that are the endpoint's: another time the same call may be answered."""
 NO_RESULT = (*FAULTS, "prompt-too-long")
 """Failures of acts that end a scene without a result: the endpoint's, or its settings'."""
+DOUBTFUL = ("prompt-too-long", "cut-in-reasoning", "refusal")
+"""Failures of calls that are a fact about a question where the model has answered others, and
+otherwise its endpoint's or its settings'."""
 NEVER_WORKED, WORKED = 12, 24
 """Requests without a usable answer in a row, of several calls, after which a model is down: one
 that has not answered yet, and one that has."""
 REMEDIES = {
     "timeout": "check that the server keeps up; a larger timeout_s or a smaller concurrency in "
     "the model's options helps a slow one",
-    "server-error": "see the server's own log",
+    "server-error": "see the server's own log, or a provider's page on limits and status",
     "bad-response": "check the address, which usually ends in /v1",
     "prompt-too-long": "give the server a larger context, or play shorter scenes (limits.turns)",
     "refusal": "see what the provider or a filter before the model does not let pass",

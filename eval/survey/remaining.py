@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from agents.models.health import DOUBTFUL
 from eval.survey.ask import AGAIN, TRIES, Asked, Todo
 from eval.survey.condition import Condition, Planner, Questionnaire
 from eval.survey.seat import Seat
@@ -17,15 +18,24 @@ from simulation.store.writer import Store
 LAST = """
 with last as (
     select condition_id, country, respondent_id, item_id, arrangement, sample,
-        max(attempt) as tries, coalesce(arg_max(coalesce(problem, ''), attempt), '') as problem
+        max(attempt) as tries, max(asked_at) as told_at,
+        coalesce(arg_max(coalesce(problem, ''), attempt), '') as problem
     from survey_replies where list_contains($conditions, condition_id) group by all
+), answered as (
+    select condition_id, min(asked_at) as since from survey_replies
+    where list_contains($conditions, condition_id) and (problem is null
+        or not list_contains($again, problem) and not list_contains($doubtful, problem))
+    group by condition_id
 ), judged as (
-    select *, not list_contains($again, problem) or (problem = 'bad-response' and tries >= $most)
-        as stands
-    from last
+    select *, case when problem = 'bad-response' then tries >= $most
+        when list_contains($doubtful, problem) then coalesce(told_at >= since, false)
+        else not list_contains($again, problem) end as stands
+    from last left join answered using (condition_id)
 )
 """
-"""The latest answer to each question, and whether it stands."""
+"""The latest answer to each question, and whether it stands: what is doubtful does where
+the model had answered another question of the condition by then. A refusal may be the model's own
+words, which are an answer."""
 DONE = f"""{LAST}
 select item_id, arrangement, sample, tries, stands from judged
 where country = $country and respondent_id is not distinct from $respondent
@@ -110,4 +120,5 @@ def unanswered_questions(store: Store, chosen: Sequence[Condition]) -> dict[str,
 
 
 def _about(*conditions: str) -> dict[str, Any]:
-    return {"conditions": list(conditions), "again": list(AGAIN), "most": TRIES}
+    return {"conditions": list(conditions), "again": list(AGAIN), "most": TRIES,
+            "doubtful": [kind for kind in DOUBTFUL if kind != "refusal"]}  # fmt: skip

@@ -6,7 +6,7 @@ Invariant: whatever interrupts a stage, the same command goes on with what is mi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import duckdb
 
 from agents.critics.critic import critic
 from agents.critics.labeller import load_taxonomy
+from agents.models.health import DOUBTFUL
 from folkways.errors import UserError
 from simulation.episode.budget import Budget
 from simulation.execution.ending import unanswered
@@ -21,7 +22,7 @@ from simulation.execution.executor import make_executor
 from simulation.execution.model_manager import ModelManager
 from simulation.execution.placement import Cluster
 from simulation.execution.progress import Progress
-from simulation.execution.task import Task, Tools
+from simulation.execution.task import Tools
 from simulation.review.conversations import by_episode, load_conversations
 from simulation.review.critique import AGAIN
 from simulation.review.task import Bounds, Critiquing, Labelling, Loaded, Player, ReviewItem
@@ -49,25 +50,34 @@ INTENTS = "select * from intents where episode_id in ? and model = ?"
 MAPPED = "select * from categories where episode_id in ? and model = ? and taxonomy = ?"
 LEFT = """
 with told as (
-    select failure, (episode_id, role, critic, model, sample) as question from last_verdicts
+    select failure, (episode_id, role, critic, model, sample) as question, judged_at as told_at
+    from last_verdicts
     where list_contains($critics, critic)
     union all
     select last(failure order by failure is null, labelled_at),
-        (episode_id, turn::varchar, 'intent', model, 0)
+        (episode_id, turn::varchar, 'intent', model, 0), max(labelled_at)
     from intents where $labels group by episode_id, turn, model
     union all
     select last(failure order by failure is null, labelled_at),
-        (episode_id, turn::varchar, taxonomy, model, 0)
+        (episode_id, turn::varchar, taxonomy, model, 0), max(labelled_at)
     from categories where $labels group by episode_id, turn, model, taxonomy
 )
 select failure || case when len($models) > 1 then ' of ' || question[4] else '' end,
     count(distinct question)
-from told where list_contains($again, failure) and list_contains($models, question[4])
-    and question[1] in (select unnest($ids::varchar[]))
+from told
+where (list_contains($again, failure)
+        or list_contains($doubtful, failure) and coalesce(
+            told_at < map($judges::varchar[], $since::timestamp[])[question[4]], true))
+    and list_contains($models, question[4]) and question[1] in (select unnest($ids::varchar[]))
 group by all order by 2 desc, 1
 """
 """Questions that the same command asks again, by what has failed them, and of several models which
 one."""
+SINCE = """
+select model, min({time}) from {table} where failure is null or not list_contains(?, failure)
+group by model
+"""
+"""When each judge first answered, in whatever way."""
 Read = Callable[[duckdb.DuckDBPyConnection, Sequence[str]], tuple[Loaded, Loaded]]
 """Reads what earlier launches stored of some episodes."""
 
@@ -139,7 +149,7 @@ async def run_labels(stage: ReviewContext, settings: LabelConfig) -> str:
 
 
 async def _launch(
-    stage: ReviewContext, settings: JudgeSettings, task: Task[ReviewItem], read: Read
+    stage: ReviewContext, settings: JudgeSettings, task: Critiquing | Labelling, read: Read
 ) -> str:
     """Do one stage, and record the launch."""
     store, bounds = Store(stage.run), stage.bounds
@@ -149,6 +159,7 @@ async def _launch(
     ids = found[: bounds.limit]
     if not ids:
         raise UserError(f"{stage.run} has no episode that ended properly; play some: folkways run")
+    task = replace(task, bounds=replace(bounds, since=_since(store, task)))
     progress = Progress(stage.quiet, "episodes", task.stage)
     tools = Tools(stage.engines, stage.budget, stage.utc, progress)
     executor = make_executor(task, tools, store, progress, bounds.concurrency, stage.cluster)
@@ -166,13 +177,24 @@ async def _launch(
 
     def missing() -> str | None:
         critics, labels = getattr(settings, "critics", ()), isinstance(settings, LabelConfig)
+        since = _since(store, task)
         given = {"models": list(task.models), "critics": list(critics), "labels": labels,
-                 "ids": ids, "again": list(AGAIN)}  # fmt: skip
+                 "ids": ids, "again": list(AGAIN), "doubtful": list(DOUBTFUL),
+                 "judges": list(since), "since": list(since.values())}  # fmt: skip
         with store.reading() as con:
             left = con.execute(LEFT, given).fetchall()
         return unanswered(stage.run, dict(left))
 
     return whole(await executor.run(_items(store, ids, read), len(ids), ended, missing))
+
+
+def _since(store: Store, task: Critiquing | Labelling) -> dict[str, datetime]:
+    """Return when each model of a review answered first, of those that have."""
+    judges = isinstance(task, Critiquing)
+    table, time = ("verdicts", "judged_at") if judges else ("intents", "labelled_at")
+    with store.reading() as con:
+        query = SINCE.format(table=table, time=time)
+        return dict(con.execute(query, [[*AGAIN, *DOUBTFUL]]).fetchall())
 
 
 def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[ReviewItem]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from agents.actor import ReplyForm
@@ -17,6 +18,7 @@ from agents.conversation import Conversation
 from agents.critics.critic import Judgement
 from agents.critics.labeller import Intent, Taxonomy
 from agents.models.base import Sampling, default_reply_form
+from agents.models.health import DOUBTFUL
 from simulation.execution.executor import Emit, Opened
 from simulation.execution.model_manager import ModelManager
 from simulation.execution.task import Tools
@@ -39,6 +41,8 @@ class Bounds:
     """Episodes at most."""
     retry: bool = False
     """Whether to ask again where a judge's answers could not be used."""
+    since: Mapping[str, datetime] = field(default_factory=dict)
+    """When each judge answered first: what its calls failed with before is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Critiquing:
 
     def open(self, tools: Tools) -> Opened[ReviewItem]:
         """Return what judges an episode."""
-        settings, retry = self.settings, self.bounds.retry
+        settings = self.settings
         judges = [self.player.judge(tools.engines, name, settings) for name in self.models]
         critics = tuple(dict.fromkeys(settings.critics))
         panel = critique.Panel(critics, judges, settings.samples, tools.utc)
@@ -96,7 +100,8 @@ class Critiquing:
         async def work(item: ReviewItem, asking: Asking, emit: Emit) -> None:
             verdicts, detections = item.known
             context = critique.CritiqueContext(
-                item.conversation, panel, asking, emit, _answered(verdicts, retry), bool(detections)
+                item.conversation, panel, asking, emit, _answered(verdicts, self.bounds),
+                bool(detections),
             )
             await critique.critique(context)
 
@@ -120,15 +125,15 @@ class Labelling:
 
     def open(self, tools: Tools) -> Opened[ReviewItem]:
         """Return what labels the turns of an episode."""
-        settings, retry = self.settings, self.bounds.retry
+        settings = self.settings
         judge = self.player.judge(tools.engines, settings.model, settings)
 
         async def work(item: ReviewItem, asking: Asking, emit: Emit) -> None:
             intents, categories = item.known
             context = label.LabelContext(
                 item.conversation, judge, asking, emit, tools.utc, self.taxonomy,
-                _labelled(intents, retry),
-                frozenset(row["turn"] for row in _lasting(categories, retry)),
+                _labelled(intents, self.bounds),
+                frozenset(row["turn"] for row in _lasting(categories, self.bounds)),
             )  # fmt: skip
             await label.label_turns(context)
 
@@ -153,13 +158,22 @@ def _opened(
     return Opened(models, one)
 
 
-def _lasting(rows: Sequence[dict[str, Any]], retry: bool) -> list[dict[str, Any]]:
+def _lasting(rows: Sequence[dict[str, Any]], bounds: Bounds) -> list[dict[str, Any]]:
     """Return the rows that need no second question."""
-    again = critique.AGAIN
-    return [r for r in rows if not r["failure"] or not (retry or r["failure"] in again)]
+
+    def is_open(row: dict[str, Any]) -> bool:
+        at = row["judged_at"] if "judged_at" in row else row["labelled_at"]
+        since = bounds.since.get(row["model"])
+        works = since is not None and at >= since
+        again = critique.AGAIN if works else (*critique.AGAIN, *DOUBTFUL)
+        return row["failure"] is not None and (bounds.retry or row["failure"] in again)
+
+    return [row for row in rows if not is_open(row)]
 
 
-def _answered(rows: Sequence[dict[str, Any]], retry: bool) -> dict[critique.Key, list[Judgement]]:
+def _answered(
+    rows: Sequence[dict[str, Any]], bounds: Bounds
+) -> dict[critique.Key, list[Judgement]]:
     """Return the questions that need no second try, with what was said last of each dimension: what
     can be used goes before what failed.
     """
@@ -171,7 +185,7 @@ def _answered(rows: Sequence[dict[str, Any]], retry: bool) -> dict[critique.Key,
     return {
         key: [_judgement(row) for row in last.values()]
         for key, last in said.items()
-        if len(_lasting([*last.values()], retry)) == len(last)
+        if len(_lasting([*last.values()], bounds)) == len(last)
     }
 
 
@@ -183,9 +197,9 @@ def _judgement(row: dict[str, Any]) -> Judgement:
     )  # fmt: skip
 
 
-def _labelled(rows: Sequence[dict[str, Any]], retry: bool) -> dict[int, Intent | None]:
+def _labelled(rows: Sequence[dict[str, Any]], bounds: Bounds) -> dict[int, Intent | None]:
     found: dict[int, Intent | None] = {}
-    for row in _lasting(rows, retry):
+    for row in _lasting(rows, bounds):
         good = not row["failure"]
         made = Intent(row["intent"], row["relevance"], row["expectation"]) if good else None
         found[row["turn"]] = made or found.get(row["turn"])

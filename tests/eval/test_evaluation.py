@@ -19,6 +19,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from misbehaving_server import Answer, chat, error, serving
 from survey_models import ASKED, HOSTILE, TRIES, run_command
 
 from agents.models.base import ModelUnavailable
@@ -294,6 +295,25 @@ def test_failed_calls_are_recorded_and_asked_again_and_the_last_try_counts(tmp_p
     rates = results(tmp_path).rates
     assert {rate.failed for rate in rates} == {0.0}
     assert [rate.valid for rate in rates] == [rate.valid for rate in results(calm).rates]
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [error(400, "no", code="context_length_exceeded"), chat("", finish_reason="length")],
+)
+def test_what_failed_before_a_model_answered_anything_is_asked_again(
+    failing: Answer, tmp_path: Path
+) -> None:
+    said = failing
+    with serving(reply=lambda body, number: said) as server:
+        fields = {"models": [{"name": f"openai:m@{server.url}", "options": {"max_retries": 0}}],
+                  "cultures": ["DEU"], "methods": ["unaware"], "readouts": ["text"]}  # fmt: skip
+        with pytest.raises(UserError, match=r"no answer|brought an answer"):
+            ask(tmp_path, **fields)
+        said = chat("1")
+        assert ask(tmp_path, **fields) == "done"
+    last = "select arg_max(problem is null, attempt) as good from survey_replies group by item_id"
+    assert set(rows(tmp_path, f"{last}, arrangement, sample")) == {(True,)}
 
 
 def answers(out: Path) -> list[tuple[Any, ...]]:

@@ -255,15 +255,25 @@ def test_an_error_that_comes_again_is_tried_once_more_and_then_told_of(
 
 
 @pytest.mark.parametrize("settings", [CritiqueConfig(critics=("quality",)), LabelConfig()])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(500, "out of memory"),
+        error(400, "too long", code="context_length_exceeded"),
+        error(400, "it was filtered", code="content_filter"),
+        chat("", finish_reason="length", reasoning_content="Hm"),
+    ],
+    ids=["fault", "too long", "filtered", "cut in reasoning"],
+)
 def test_a_judge_that_fails_is_asked_again(
-    settings: CritiqueConfig | LabelConfig, tmp_path: Path
+    settings: CritiqueConfig | LabelConfig, refusal: Answer, tmp_path: Path
 ) -> None:
     judge = {"options": {"max_retries": 0}}
     verdict = {
         "label": "good", "confidence": 5, "score": 5, "reason": "It is.", "turns": [1],
         "intent": "to agree", "relevance": "generic", "expectation": "One agrees.",
     }  # fmt: skip
-    fault: Answer | None = error(500, "out of memory")
+    fault: Answer | None = refusal
 
     def reply(body: Any, number: int) -> Answer:
         return fault or chat(json.dumps(verdict))
@@ -275,11 +285,12 @@ def test_a_judge_that_fails_is_asked_again(
         chosen = {"models": [name]} if isinstance(settings, CritiqueConfig) else {"model": name}
         asked = type(settings).model_validate(settings.model_dump() | chosen | judge)
         run, bounds = tmp_path / "trial", Bounds(concurrency=2)
-        with pytest.raises(UserError, match=r"out of memory|have no answer"):
+        with pytest.raises(UserError, match=r"out of memory|no answer|used up"):
             review(run, asked, bounds, RunConfig.model_fields["budget"].default, quiet=True)
-        fault = None
+        fault, before = None, len(server.asked)
         budget = RunConfig.model_fields["budget"].default
         assert review(run, asked, bounds, budget, quiet=True) == "done"
+        assert len(server.asked) > before
 
 
 def test_of_two_judges_the_sick_one_is_named_and_what_the_other_said_is_kept(

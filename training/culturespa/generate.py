@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.models.base import open_model
+from agents.models.health import DOUBTFUL
 from folkways.clock import utc_now
 from folkways.event_loop import run_to_end
 from simulation.episode.budget import Budget
@@ -24,7 +25,7 @@ from simulation.store.run_lock import locked
 from simulation.store.writer import FILE, Store
 from training.culturespa.config import SpaConfig
 from training.culturespa.questions import load_questions, settle_questions
-from training.culturespa.topic import AGAIN, Topic
+from training.culturespa.topic import AGAIN, FAILED, Topic
 from training.culturespa.writer import Writer
 
 STAGE = "spa-generate"
@@ -32,11 +33,6 @@ ACCEPTED = "accepted"
 Outcomes = dict[str, Counter[str]]
 """Tries by topic and what came of them."""
 OUTCOMES = "select outcome, tries from spa_outcomes where topic = ? order by tries desc, outcome"
-FAILED = """
-select outcome, count(*) from spa_attempts
-where list_contains(?, topic) and asked_at >= ? and list_contains(?, outcome)
-group by all order by 2 desc, 1
-"""
 FLAGGED = "select count(*) from spa_questions where paraphrases is not null"
 LEFT_OUT = "select count(*) from spa_attempts where question_id is not null and len(left_out) > 0"
 HELD = {False: "and count as any other", True: "and are held out"}
@@ -90,7 +86,7 @@ async def _write(config: SpaConfig, store: Store, model: SharedModel, quiet: boo
         """Tell of calls that failed, where questions are short: the others were used up."""
         short = [topic.name for topic in todo if topic.missing]
         with store.reading() as con:
-            failed = con.execute(FAILED, [short, started, list(AGAIN)]).fetchall()
+            failed = con.execute(FAILED, [list(AGAIN), list(DOUBTFUL), short, started]).fetchall()
         return unanswered(config.run, dict(failed))
 
     return await executor.run(iter(todo), len(todo), ended, missing)

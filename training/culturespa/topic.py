@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import yaml
 
-from agents.models.health import FAULTS
+from agents.models.health import DOUBTFUL, FAULTS
 from eval.item import Item, load_items, preset
 from simulation.store.writer import Store
 from training.culturespa.config import SpaConfig
@@ -30,9 +30,24 @@ where q.topic = ? order by number, q.question_id
 AGAIN = FAULTS
 """Outcomes that count only in the launch in which the call failed."""
 TRIES = """
-select coalesce(max(number), 0), count(*) filter (not list_contains(?, outcome)) from spa_attempts
-where topic = ?
+with working as (
+    select min(asked_at) as since from spa_attempts where not list_contains($1 || $2, outcome)
+)
+select coalesce(max(number), 0), count(*) filter (not list_contains($1, outcome)
+    and (not list_contains($2, outcome) or coalesce(asked_at >= since, false)))
+from spa_attempts, working where topic = $3
 """
+FAILED = """
+with working as (
+    select min(asked_at) as since from spa_attempts where not list_contains($1 || $2, outcome)
+)
+select outcome, count(*) from spa_attempts, working
+where list_contains($3, topic) and asked_at >= $4 and (list_contains($1, outcome)
+    or list_contains($2, outcome) and coalesce(asked_at < since, true))
+group by all order by 2 desc, 1
+"""
+"""Tries of a launch that are no result: of a model that had answered nothing by then, all with
+which a call can end."""
 
 
 class Verdict(NamedTuple):
@@ -71,7 +86,7 @@ class Topic:
         """Take up what the store holds. Calls that failed in earlier launches count no more."""
         with store.reading() as con:
             accepted = con.execute(ACCEPTED, [self.name]).fetchall()
-            tries = con.execute(TRIES, [list(AGAIN), self.name]).fetchall()
+            tries = con.execute(TRIES, [list(AGAIN), list(DOUBTFUL), self.name]).fetchall()
         self.tries, self._counted = tries[0]
         for id_, ask, options, paraphrases, number in accepted:
             self._add(number, as_item(id_, self.name, ask, options), paraphrases)
