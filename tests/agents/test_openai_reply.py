@@ -204,3 +204,10 @@ def test_usage_is_read_under_the_names_that_servers_use(
     assert told == (
         completion.prompt_tokens, completion.completion_tokens, completion.cached_tokens,
     )  # fmt: skip
+
+
+def test_a_count_of_thousands_of_digits_is_not_told() -> None:
+    usage = f'{{"prompt_tokens": {"9" * 5000}, "completion_tokens": 7}}'
+    body = f'{{"choices": [{{"message": {{"content": "No."}}}}], "usage": {usage}}}'
+    read = read_completion(body.encode(), (), 1, None, None)
+    assert (read.text, read.prompt_tokens, read.completion_tokens) == ("No.", None, 7)

@@ -227,15 +227,19 @@ def read_model_ids(content: bytes) -> set[str]:
 
 
 def _json(content: bytes) -> Any:
+    """Return what a body holds, None where it is no JSON; a number too long to be one is null."""
     try:
-        return json.loads(content)
+        return json.loads(
+            content, parse_int=lambda digits: int(digits) if len(digits) < 400 else None
+        )
     except (ValueError, RecursionError):
         return None
 
 
 def _read(kind: type[_Shape], content: bytes) -> _Shape:
     try:
-        return kind.model_validate_json(content)
+        body = _json(content)
+        return kind.model_validate_json(content) if body is None else kind.model_validate(body)
     except ValidationError as error:
         faults = ((".".join(map(str, one["loc"])), one["msg"]) for one in error.errors())
         where, what = next(faults)
