@@ -35,9 +35,12 @@ class SqlCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, having put such a query behind all options."""
         given = list(args)
+        options = tuple(f"{name}=" for param in self.params for name in param.opts)
         for place, word in enumerate(given):
             if word == "--":
                 break
+            if word.startswith(options):
+                continue
             if place and word.startswith("-") and any(character.isspace() for character in word):
                 given = [*given[:place], *given[place + 1 :], "--", word]
                 break

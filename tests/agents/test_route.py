@@ -83,10 +83,11 @@ def test_certificates_that_are_none_are_one_line(tmp_path: Path) -> None:
     ("variable", "value", "words"),
     [
         ("HTTPS_PROXY", "http://me:secret@proxy:port", "'http://proxy:port' that HTTPS_PROXY"),
-        ("HTTPS_PROXY", "ftp://proxy:1", "is malformed; write http://HOST:PORT"),
-        ("ALL_PROXY", "socks4://proxy:1", "is malformed; write http://HOST:PORT"),
-        ("HTTPS_PROXY", "http://", "is malformed"),
-        ("HTTPS_PROXY", "http://proxy:99999", "is malformed"),
+        ("HTTPS_PROXY", "ftp://proxy:1", "cannot be used; write http://HOST:PORT"),
+        ("ALL_PROXY", "socks4://proxy:1", "cannot be used; write http://HOST:PORT"),
+        ("HTTPS_PROXY", "http://", "cannot be used"),
+        ("HTTPS_PROXY", "http://proxy:99999", "cannot be used"),
+        ("HTTPS_PROXY", "http//proxy", "'http://http//proxy' that HTTPS_PROXY names cannot be"),
     ],
 )  # fmt: skip
 def test_a_malformed_proxy_is_one_line(variable: str, value: str, words: str) -> None:
@@ -122,7 +123,7 @@ def test_a_proxy_that_refuses_or_is_not_there_is_named() -> None:
     assert "check the proxy, or put h.example into NO_PROXY" in line
 
 
-@pytest.mark.parametrize("spared", ["10.0.0.0/8", "10.9.8.7", "*", "h.example,10.9.8.7"])
+@pytest.mark.parametrize("spared", ["10.0.0.0/8", "10.9.8.7", "*", "h.example,10.9.8.7", "10.9.8.7:8000"])
 def test_what_no_proxy_lists_is_reached_without_one(
     spared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +131,7 @@ def test_what_no_proxy_lists_is_reached_without_one(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, spared)
-    assert find_route("http://10.9.8.7/v1").proxy is None
+    assert find_route("http://10.9.8.7:8000/v1").proxy is None
 
 
 # Prompts that are cut ----------

@@ -333,6 +333,9 @@ def test_a_query_may_begin_with_a_dash_or_lie_in_a_file(run: Path, tmp_path: Pat
     process = started("sql", run, "-- how many\nselect count(*) as n from episodes", "--csv")
     assert process.communicate(timeout=60) == ("n\n10\n", "")
     (tmp_path / "q.sql").write_text("select 2 as two")
+    (tmp_path / "my q.sql").write_text("select 2 as two")
+    process = started("sql", run, f"--file={tmp_path}/my q.sql", "--csv")
+    assert process.communicate(timeout=60) == ("two\n2\n", "")
     process = started("sql", run, "--csv", "--file", tmp_path / "q.sql")
     assert process.communicate(timeout=60) == ("two\n2\n", "")
     for wrong in (["select 1", "--file", tmp_path / "q.sql"], ["--file", tmp_path / "no.sql"]):

@@ -106,7 +106,8 @@ class Failures:
             return CallFailed("server-error", self.excerpt(" ".join(message.split())), attempts)
         words = " ".join(self.excerpt(str(cause or "")).split()) or "timed out"
         if any(isinstance(one, ssl.SSLError) for one in _causes(cause)) or "SSL" in words:
-            return ModelUnavailable(f"no trusted connection to {self._where}: {_tls(words)}")
+            who = "proxy or the server" if "https" in self.route.through else "server"
+            return ModelUnavailable(f"no trusted connection to {self._where}: {_tls(words, who)}")
         remedy = f"check the proxy, or put {host} into NO_PROXY" * bool(self.route.through)
         return ModelUnavailable(
             f"cannot reach {self._where}: {words}; "
@@ -171,10 +172,10 @@ def _named(fault: Fault) -> str | None:
     return None
 
 
-def _tls(words: str) -> str:
+def _tls(words: str, who: str) -> str:
     """Return a fault of TLS with what can be done about it."""
     if re.search("WRONG_VERSION_NUMBER|record layer failure|unexpected message", words, re.I):
-        return f"{words}; the server seems to speak plain HTTP there: write http://"
+        return f"{words}; the {who} seems to speak plain HTTP there: write http://"
     if re.search("verify failed|self.signed|unable to get|hostname", words, re.I):
         return (
             f"{words}; set SSL_CERT_FILE to the certificates of whoever signs for that server "

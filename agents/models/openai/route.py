@@ -50,11 +50,12 @@ def find_route(base_url: str) -> Route:
     try:
         parts = httpx2.URL(address)
         sound = parts.scheme in SCHEMES and parts.host and 0 < (parts.port or 80) < 65536
+        sound = sound and parts.path in ("", "/")
     except httpx2.InvalidURL:
         sound = False
     if not sound:
         raise UserError(
-            f"the proxy {shown!r} that {variable} names is malformed; write http://HOST:PORT or "
+            f"the proxy {shown!r} that {variable} names cannot be used; write http://HOST:PORT or "
             f"socks5://HOST:PORT: {remedy}"
         )
     if address.startswith("socks") and find_spec("socksio") is None:
@@ -69,7 +70,7 @@ def _proxy_for(url: httpx2.URL) -> tuple[str, str] | None:
     """Return the variable that names the proxy for an address, and what it says."""
     proxies = getproxies()
     scheme = url.scheme if proxies.get(url.scheme) else "all"
-    if not proxies.get(scheme) or _is_own(url.host) or _is_spared(url.host, proxies.get("no", "")):
+    if not proxies.get(scheme) or _is_own(url.host) or _is_spared(url, proxies.get("no", "")):
         return None
     names = (f"{scheme}_proxy", f"{scheme.upper()}_PROXY")
     variable = next((name for name in names if os.environ.get(name)), "the system's settings")
@@ -85,9 +86,11 @@ def _is_own(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def _is_spared(host: str, listed: str) -> bool:
-    """Return whether NO_PROXY lists a host, by name or by network."""
-    if proxy_bypass(host):
+def _is_spared(url: httpx2.URL, listed: str) -> bool:
+    """Return whether NO_PROXY lists a host, by name, with or without its port, or by network."""
+    host = url.host
+    port = url.port or {"http": 80, "https": 443}.get(url.scheme)
+    if proxy_bypass(f"{host}:{port}"):
         return True
     for entry in listed.split(","):
         try:
