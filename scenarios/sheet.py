@@ -18,7 +18,7 @@ from folkways.files import read_bytes
 
 LONGEST = 2**31 - 1
 """Characters of a cell: a long scene has more than the 128 KiB that the reader allows otherwise."""
-_SEPARATOR = re.compile(r'\ufeff?"?sep=(.)"?[ \t;,]*(?:\r\n|\r|\n)')
+_SEPARATOR = re.compile(r'\ufeff?"?(?i:sep)=(.)"?[ \t;,]*(?:\r\n|\r|\n)')
 """A first line by which some programs say how cells are separated."""
 
 
@@ -48,7 +48,8 @@ def find_encoding(path: Path) -> str:
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Return a table that was saved as CSV or as text with tabs, in UTF-8, UTF-16 or Windows-1252.
+    """Return a table that was saved as CSV or as text with tabs, in UTF-8, UTF-16 or Windows-1252,
+    or, with the line ends of an old Macintosh, in its code page.
 
     Raises UserError for a file that cannot be read, for a workbook, and for what is no table.
     """
@@ -60,7 +61,9 @@ def read_sheet(path: Path) -> Sheet:
         raise UserError(f"cannot read '{path}': {error.strerror}") from error
     if data.startswith((b"PK", b"\xd0\xcf\x11\xe0")):
         raise UserError(f"'{path}' is a workbook, not a CSV sheet; {advice}")
-    codec = {"utf-8": "utf-8-sig", "latin-1": "cp1252"}.get(encoding, encoding)
+    ended = re.search(rb"\r\n|\r|\n", data)
+    of_system = "mac_roman" if ended and ended[0] == b"\r" else "cp1252"
+    codec = {"utf-8": "utf-8-sig", "latin-1": of_system}.get(encoding, encoding)
     try:
         text = data.decode(codec)
     except UnicodeDecodeError as error:
@@ -69,12 +72,13 @@ def read_sheet(path: Path) -> Sheet:
         raise UserError(f"'{path}' is not a CSV sheet: it holds zero bytes; {advice}")
     csv.field_size_limit(LONGEST)
     said = _SEPARATOR.match(text)
-    before = text[: said.end()].count("\n") if said else 0
+    before = 1 if said else 0
     text = text[said.end() :] if said else text
-    first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text), delimiter=said[1] if said else _separator(first))
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=said[1] if said else _separator(first))
     try:
-        head = next(reader, [])
+        head = [name.strip() for name in next(reader, [])]
         blank = dict.fromkeys(head, "")
         rows = [
             (number, blank | dict(zip(head, cells, strict=False)))

@@ -177,8 +177,9 @@ def import_(
     typer.echo(printable(f"{file}: {stored} ratings stored{left}"))
     if find_encoding(file) == "latin-1":
         typer.echo(
-            "it is not in Unicode and was read as Windows-1252; if letters are wrong in "
-            "comments or names, save it as 'CSV UTF-8' and import it again"
+            "it is not in Unicode and was read as Windows-1252, or as Mac Roman where its lines "
+            "end as on an old Macintosh; if letters are wrong in comments or names, save it as "
+            "'CSV UTF-8' and import it again"
         )
 
 

@@ -123,7 +123,9 @@ def test_a_proxy_that_refuses_or_is_not_there_is_named() -> None:
     assert "check the proxy, or put h.example into NO_PROXY" in line
 
 
-@pytest.mark.parametrize("spared", ["10.0.0.0/8", "10.9.8.7", "*", "h.example,10.9.8.7", "10.9.8.7:8000"])
+@pytest.mark.parametrize(
+    "spared", ["10.0.0.0/8", "10.9.8.7", "*", "h.example,10.9.8.7", "10.9.8.7:8000"]
+)
 def test_what_no_proxy_lists_is_reached_without_one(
     spared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

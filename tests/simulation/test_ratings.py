@@ -448,6 +448,8 @@ def test_rows_are_counted_as_a_spreadsheet_does(unrated: Path, tmp_path: Path) -
     [
         ("cp1252", ";", ""),
         ("cp1252", "\t", ""),
+        ("mac_roman", ";", ""),
+        ("utf-8", ",", "SEP=,\r\n"),
         ("utf-16", "\t", ""),
         ("utf-16", ",", "sep=,\r\n"),
         ("utf-8-sig", ";", "sep=;\r\n"),
@@ -466,10 +468,12 @@ def test_sheets_are_read_as_spreadsheet_programs_save_them(
     writer.writeheader()
     writer.writerow(row)
     sheet = tmp_path / "saved.csv"
-    sheet.write_bytes((first + stream.getvalue()).encode(encoding))
+    text = first + stream.getvalue()
+    text = text.replace("\r\n", "\r") if encoding == "mac_roman" else text
+    sheet.write_bytes(text.encode(encoding, "replace"))
     done = folkways("review", "import", unrated, sheet)
     assert done.exit_code == 0 and "1 ratings stored" in done.output
-    assert ("Windows-1252" in done.output) == (encoding == "cp1252")
+    assert ("Windows-1252" in done.output) == (encoding in ("cp1252", "mac_roman"))
     assert rows(unrated, "select annotator, comment, label from ratings") == [
         ("Jos\u00e9", "gut f\u00fcr mich; ja, sehr", "good")
     ]
