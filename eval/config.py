@@ -110,6 +110,9 @@ class EvalConfig(Configuration):
     """Seconds for one call, waiting and the engine's retries included."""
     concurrency: int = Field(default=4, ge=1)
     """Sheets in progress at once: one respondent's questions, or one culture's."""
+    metrics: tuple[str, ...] | None = None
+    """Metrics of one's own beside the shipped ones: names or import paths; null: all that were
+    registered or that installed packages offer."""
     budget: BudgetConfig = BudgetConfig()
     cache: CacheConfig = CacheConfig()
     """Whether answers are kept and given again."""
@@ -186,6 +189,12 @@ def protocol(config: EvalConfig) -> dict[str, Any]:
     return config.model_dump(mode="json", include=set(PROTOCOL))
 
 
+def described(config: EvalConfig) -> dict[str, Any]:
+    """Return what is stored of an evaluation: its protocol, and the metrics it chooses."""
+    chosen = {} if config.metrics is None else {"metrics": list(config.metrics)}
+    return protocol(config) | chosen
+
+
 def protocol_hash(config: EvalConfig) -> str:
     """Return its hash."""
     return config_hash(protocol(config))
@@ -205,4 +214,9 @@ def parse_eval_config(data: dict[str, Any], where: str) -> EvalConfig:
     config = validated(EvalConfig, data, where)
     config.require_sampling(where)
     config.chosen_items()
+    if config.metrics:
+        from eval.metrics.metric import load_metric
+
+        for name in config.metrics:
+            load_metric(name)
     return config

@@ -15,9 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
+import yaml
+
 from agents.models.base import CallFailed, Model, ScoresUnavailable
 from agents.models.local.vllm import PrefixCache
-from eval.config import EvalConfig, protocol, protocol_hash
+from eval.config import EvalConfig, described, protocol_hash
 from eval.respondents.source import People, gather_people
 from eval.survey.condition import Condition, Planner
 from eval.survey.remaining import open_sheets, unanswered_questions, with_tries
@@ -75,10 +77,17 @@ def evaluate(
 
 
 def settle_survey(run: Path, config: EvalConfig) -> None:
-    """Record what all answers of an evaluation have in common; refuse another protocol."""
+    """Record what all answers of an evaluation have in common, and the metrics chosen now; refuse
+    another protocol."""
+    told, store = described(config), Store(run)
     settle_configuration(
-        run, config.name, protocol(config), protocol_hash(config), "survey", ("survey_replies",)
+        run, config.name, told, protocol_hash(config), "survey", ("survey_replies",)
     )
+    stored = store.run("survey")
+    text = yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+    if stored and stored[0] != text:
+        with store.writing() as con:
+            con.execute("update runs set config = ? where kind = 'survey'", [text])
 
 
 def conduct(

@@ -21,7 +21,14 @@ from folkways.telemetry import switch_off
 if TYPE_CHECKING:
     from folkways.api import Run, arun, evaluate, experiment, open, run, train  # noqa: A004
     from folkways.errors import FolkwaysError, UserError
-    from folkways.extensions import critic, model, turn_policy
+    from folkways.extensions import (
+        critic,
+        export_format,
+        metric,
+        model,
+        stop_rule,
+        turn_policy,
+    )
     from folkways.rows import Rows
     from folkways.scene import Scenario
 
@@ -30,13 +37,15 @@ switch_off()  # before any library that reports to its makers is imported
 _HOMES = {
     "Run": "api", "arun": "api", "evaluate": "api", "experiment": "api", "open": "api",
     "run": "api", "train": "api", "FolkwaysError": "errors", "UserError": "errors",
-    "critic": "extensions",
-    "model": "extensions", "turn_policy": "extensions", "Rows": "rows", "Scenario": "scene",
+    "critic": "extensions", "export_format": "extensions", "metric": "extensions",
+    "model": "extensions", "stop_rule": "extensions", "turn_policy": "extensions",
+    "Rows": "rows", "Scenario": "scene",
 }  # fmt: skip
 
 __all__ = [
     "FolkwaysError", "Rows", "Run", "Scenario", "UserError", "arun", "critic", "evaluate",
-    "experiment", "model", "open", "run", "train", "turn_policy",
+    "experiment", "export_format", "metric", "model", "open", "run", "stop_rule", "train",
+    "turn_policy",
 ]  # fmt: skip
 
 

@@ -271,6 +271,17 @@ class Run:
             export_corpus(self.path, Path(folder), config, quiet)
         return Path(folder)
 
+    def report(self, *, draws: int = 2000) -> list[Path]:
+        """Score the answers of an evaluation, as `folkways eval wvs report` does, with all metrics
+        that this process has registered; return the files written.
+
+        Raises UserError where nothing was answered.
+        """
+        from eval.report.write import write_report
+        from folkways.clock import utc_now
+
+        return write_report(self.path, utc_now(), draws)
+
     def __repr__(self) -> str:
         ended = f", ending={self.ending!r}" if self.ending else ""
         return f"Run({', '.join(repr(str(place)) for place in self.places)}{ended})"

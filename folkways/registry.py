@@ -37,8 +37,9 @@ class CodeNotAllowed(UserError):
 
 
 GROUPS = {
-    "turn policy": "folkways.turn_policies", "critic": "folkways.critics",
-    "model": "folkways.models",
+    "turn policy": "folkways.turn_policies", "stop rule": "folkways.stop_rules",
+    "critic": "folkways.critics", "model": "folkways.models",
+    "export format": "folkways.export_formats", "metric": "folkways.metrics",
 }  # fmt: skip
 """Kinds of extensions, with the entry points at which installed packages offer them."""
 _own: dict[tuple[str, str], Any] = {}
@@ -75,11 +76,19 @@ def look_beside(file: Path, trusted: bool = False) -> None:
         set_code(replace(_code, folders=(*others, folder)))
 
 
-def register(kind: str, name: str, found: Any) -> None:
-    """Have a name stand for an object in this process."""
+def register(kind: str, name: str, found: Any, facts: Mapping[str, Any]) -> None:
+    """Have a name stand for an object in this process; `facts` stay with the object."""
     if not name.isprintable() or not name or ":" in name or name != name.strip():
         raise UserError(f"'{name}' cannot be the name of a {kind}; use letters, digits and hyphens")
+    if facts:
+        found.folkways_facts = facts
     _own[kind, name] = found
+
+
+def facts_of(found: Any) -> Mapping[str, Any]:
+    """Return the facts an object was registered with, however it was found; empty without any."""
+    facts: Mapping[str, Any] = getattr(found, "folkways_facts", {})
+    return facts
 
 
 def offered(kind: str) -> dict[str, Any]:
@@ -149,15 +158,17 @@ def require_allowed(kind: str, name: str, table: Mapping[str, str]) -> None:
         )
 
 
-def require_signature(kind: str, name: str, found: Any, parameters: tuple[str, ...]) -> None:
-    """Raise UserError for what is no async function of so many values."""
-    wanted = f"an async function of {', '.join(parameters)}"
+def require_signature(
+    kind: str, name: str, found: Any, parameters: tuple[str, ...], awaited: bool
+) -> None:
+    """Raise UserError for what is not a function of so many values, an async one if `awaited`."""
+    wanted = f"{'an async' if awaited else 'a'} function of {', '.join(parameters)}"
     try:
         inspect.signature(found).bind(*parameters)
     except (TypeError, ValueError):
         raise UserError(f"{kind} '{name}' is not {wanted}") from None
     called = found if inspect.isroutine(found) else type(found).__call__
-    if not inspect.iscoroutinefunction(called):
+    if awaited and not inspect.iscoroutinefunction(called):
         raise UserError(f"{kind} '{name}' is not {wanted}")
 
 

@@ -34,6 +34,12 @@ POLICY_OPTIONS["moderator"] = ("moderator",)
 """Options that each shipped policy takes."""
 POLICY_PARAMETERS = ("stage", "ask", "rng", "options")
 """What a turn policy is called with."""
+IMPORT_PATH = r"^[\w.]+:\w+$"
+"""What editors take for the name of a function."""
+RULES = ("agreement", "deal", "walk-away", "staleness", "goal-reached")
+RULE_PARAMETERS = ("stage", "since", "options")
+"""What a stop rule of one's own is called with."""
+Options = dict[str, str | int | float | bool]
 THEMES = (
     "family-duty",
     "hierarchy-at-work",
@@ -144,7 +150,7 @@ class Policy(Part):
 
     name: str = Field(min_length=1)
     """One of the shipped names or an import path `module:function`."""
-    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
     """Options of the policy: `moderator: ROLE` for moderator, none for the other shipped ones."""
 
 
@@ -174,8 +180,11 @@ class StopRule(Part):
     not count; what a speaker says last on the matter does.
     """
 
-    later = frozenset({"not", "whole_line"})
-    rule: Literal["agreement", "deal", "walk-away", "staleness", "goal-reached"]
+    later = frozenset({"not", "whole_line", "options"})
+    rule: str = Field(
+        json_schema_extra={"anyOf": [{"enum": list(RULES)}, {"pattern": IMPORT_PATH}]}
+    )
+    """One of the shipped names or an import path `module:function`."""
     roles: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = ()
     """agreement: who must agree (default: all). deal: the parties. walk-away: whose leaving ends
     the scene (default: anyone's). goal-reached: whose goal (default: anyone's).
@@ -199,6 +208,8 @@ class StopRule(Part):
     """
     every: int = Field(default=2, ge=1, le=50)
     """Turns between two questions to the referee."""
+    options: Options = Field(default_factory=dict)
+    """Options of a rule of one's own; the shipped ones have none."""
 
 
 class Until(Part):
@@ -341,6 +352,14 @@ class Scenario(Part):
         for number, phase in enumerate(self.phases):
             if phase.policy:
                 yield ("phases", number, "policy"), phase.policy
+
+    def rules(self) -> Iterator[tuple[tuple[str | int, ...], StopRule]]:
+        """Yield every stop rule, of the scene and of its phases, with the way to it."""
+        for number, rule in enumerate(self.stop):
+            yield ("stop", number), rule
+        for number, phase in enumerate(self.phases):
+            if phase.until and phase.until.rule:
+                yield ("phases", number, "until", "rule"), phase.until.rule
 
     def teams_of(self, role: str) -> dict[str, Team]:
         """Return the teams of a role by name."""

@@ -20,6 +20,7 @@ from folkways.errors import UserError
 from folkways.provenance import short_hash
 from scenarios.casting import named_cultures, obstacles
 from scenarios.checks.check import check_file
+from scenarios.code import require_code
 from scenarios.culture import Culture, load_culture, load_cultures
 from scenarios.library import adapted, find_scenario, library, load_scenario
 from scenarios.parsing.problem import SourceError
@@ -30,7 +31,6 @@ from scenarios.scenario import Scenario
 from simulation.config import RunConfig, config_hash, resolve, shaping
 from simulation.episode.call import derived_seed
 from simulation.episode.episode import Episode, content_of
-from simulation.episode.turn_policies import require_policies
 
 TEMPLATES = ("json", "script", "referee", "moderator", "draft")
 
@@ -84,7 +84,7 @@ def make_plan(config: RunConfig) -> Plan:
         for name in sorted(set(config.scenarios)):
             require_sound(name, personas)
     for scenario in scenarios:
-        require_policies(scenario)
+        require_code(scenario)
     form = config.model.reply_form
     if form == "auto":
         form = default_reply_form(config.model.name)

@@ -16,6 +16,7 @@ from agents.models.base import default_reply_form, open_model
 from agents.models.health import Guarded
 from folkways.clock import utc_now
 from scenarios.casting import cast_scenario
+from scenarios.code import require_code
 from scenarios.culture import load_cultures, named_culture
 from scenarios.library import find_scenario, load_scenario
 from scenarios.persona import Persona
@@ -26,7 +27,6 @@ from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, Episode, play_episode
 from simulation.episode.scene_state import SceneState
-from simulation.episode.turn_policies import require_policies
 from simulation.plan import people_for, require_sound
 from simulation.store.record import Record
 
@@ -60,7 +60,7 @@ class Rehearsal:
 
         Raises UserError where the model, or a turn policy, cannot be used.
         """
-        require_policies(self.scenario, find_scenario(self.source))
+        require_code(self.scenario, find_scenario(self.source))
         config = self.config.model
         engine = Guarded(open_model(config.name, config.options))
         await engine.start()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.actor import Asked, ReplyForm
@@ -15,7 +16,7 @@ from agents.conversation import Conversation
 from agents.language import speaks
 from agents.models.base import Message, Prompt, prompt_hash
 from agents.reply import Unreadable, read_object
-from agents.template import Template, load_template
+from agents.template import PROMPTS, Template, load_template
 from folkways.registry import resolve
 from folkways.text import sound
 from scenarios.words import words
@@ -102,12 +103,12 @@ def critic(name: str) -> Questions:
 
 def ask(
     name: str, conversation: Conversation, role: str | None, scales: Mapping[str, Scale],
-    form: ReplyForm, **facts: Any,
+    form: ReplyForm, folder: Path = PROMPTS, **facts: Any,
 ) -> Question:  # fmt: skip
     """Return the question of a critic: the conversation first, which all critics' prompts share,
-    then what the critic's template asks.
+    then what the macro `ask` of the critic's template NAME.jinja in a folder asks.
     """
-    template = load_template(name)
+    template = load_template(name, folder)
     scene = load_template("review").scene(conversation, True)
     person = next((p for p in conversation.people if p.role == role), None)
     warning = load_template("review").warning()

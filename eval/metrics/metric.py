@@ -9,13 +9,15 @@ comparison with published figures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eval.metrics.grid import Bools, Floats, Scales, as_floats
-from folkways.errors import unknown_name
+from folkways.errors import UserError
+from folkways.registry import facts_of, offered, resolve_foreign
 
 JEFFREYS = 0.5
 """Pseudo-answers added to each code of the model before KL: the Jeffreys prior of a multinomial."""
@@ -200,6 +202,48 @@ METRICS: dict[str, Metric] = {
 not defined for nominal items."""
 
 
+def own_metrics(chosen: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the metrics of one's own that are computed beside the shipped ones: those chosen, or
+    with None all that were registered or that installed packages offer."""
+    names = sorted(offered("metric")) if chosen is None else chosen
+    return tuple(name for name in dict.fromkeys(names) if name not in METRICS)
+
+
+def load_metric(name: str) -> Metric:
+    """Return a metric by its name or import path.
+
+    Raises UserError for an unknown name, with the known ones, and CodeNotAllowed for an import path
+    without leave: names of metrics are stored with answers.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    found = resolve_foreign("metric", name, dict.fromkeys(METRICS, ""))
+
+    def cells(human: Floats, given: Answers, scales: Scales) -> Floats:
+        values = np.asarray(found(human, given, scales))
+        shape = np.broadcast_shapes(human.shape[:-1], given.counts.shape[:-1])
+        if values.shape != shape or values.dtype.kind not in "biuf":
+            raise UserError(
+                f"metric '{name}' gave {values.dtype} of shape {values.shape}; give a number for "
+                f"each of the cells {shape}"
+            )
+        if (values < 0).any():
+            raise UserError(
+                f"metric '{name}' gave {np.nanmin(values):g}; values are 0 or more, or NaN"
+            )
+        return np.where(np.isnan(human[..., 0]), np.nan, values)
+
+    return cells
+
+
+def own_facts(name: str) -> Mapping[str, Any] | None:
+    """Return title, unit and better of a metric of one's own; None for any other name."""
+    if name in METRICS or (":" not in name and name not in offered("metric")):
+        return None
+    found = resolve_foreign("metric", name, dict.fromkeys(METRICS, ""))
+    return {"title": name} | dict(facts_of(found))
+
+
 def measure(
     human: Floats, given: Answers, scales: Scales, names: Iterable[str] = tuple(METRICS)
 ) -> dict[str, Floats]:
@@ -208,7 +252,5 @@ def measure(
     NaN where people were not asked or a metric is not defined. Without any valid answer the plain
     distances are NaN and the penalised ones 1. Raises UserError for an unknown name.
     """
-    for name in names:
-        if name not in METRICS:
-            raise unknown_name("metric", name, METRICS)
-    return {name: METRICS[name](human, given, scales) for name in names}
+    metrics = {name: load_metric(name) for name in names}
+    return {name: metric(human, given, scales) for name, metric in metrics.items()}

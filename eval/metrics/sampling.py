@@ -30,6 +30,8 @@ from eval.metrics.metric import METRICS, Answers, measure
 
 DRAWS = 2_000
 FLOOR_DRAWS = 200
+FLOORS = ("kl", "js_distance", "js_natural", "tv", "w1")
+"""Metrics that have a noise floor."""
 
 Weighted = tuple[Floats, Floats]
 """Respondents' answers (R, I, K) and how often each counts in each draw (draws, R)."""
@@ -43,7 +45,7 @@ def noise_floor(
     rng: np.random.Generator,
     *,
     draws: int = FLOOR_DRAWS,
-    names: Iterable[str] = ("kl", "js_distance", "js_natural", "tv", "w1"),
+    names: Iterable[str] = FLOORS,
 ) -> dict[str, Floats]:
     """Return by metric the distances (draws, ...) of a model that *is* the population, item means.
 

@@ -16,8 +16,9 @@ from eval.metrics import baseline
 from eval.metrics.bootstrap import Interval, compare, interval_by_country, tabulate, with_mean
 from eval.metrics.grid import Floats, Grid
 from eval.metrics.inglehart_welzel import expected_indices, fourteen_items, place
-from eval.metrics.metric import METRICS, Answers, measure
+from eval.metrics.metric import METRICS, Answers, measure, own_metrics
 from eval.metrics.sampling import (
+    FLOORS,
     basic_interval,
     compare_distances,
     noise_floor,
@@ -77,11 +78,11 @@ def compute(
 ) -> None:  # fmt: skip
     """Fill in everything that the answers in a store say, in all conditions or `only` in some."""
     grid, items = load_grid(con)
-    rng = np.random.default_rng(seed)
+    rng, own = np.random.default_rng(seed), own_metrics(results.protocol.get("metrics"))
     all_given = list(load_given(con, grid, items, only))
     results.series = [given.series for given in all_given]
     for given in all_given:
-        results.scores += _scores(given, grid, rng, results.draws)
+        results.scores += _scores(given, grid, own, rng, results.draws)
         results.rates += _rates(con, given)
     described = [given for given in all_given if given.series.by_respondent]
     for given in described:
@@ -90,10 +91,10 @@ def compute(
     if described:
         most = max(described, key=lambda given: len(given.respondents))
         results.individuals += guesses(most, load_truths(con, most, items), grid, rng)
-    results.baselines = list(_baselines(grid))
-    results.floors = list(_floors(all_given, grid, rng))
+    results.baselines = list(_baselines(grid, own))
+    results.floors = list(_floors(all_given, grid, own, rng))
     for one, two in _pairs(all_given):
-        results.gaps += _gap(one, two, grid, rng, results.draws)
+        results.gaps += _gap(one, two, grid, own, rng, results.draws)
     if set(fourteen_items()) <= set(grid.scales.items):
         results.points = list(_points(all_given, grid))
     published = results.protocol["people"] in ("marginals", "synthetic")
@@ -109,10 +110,10 @@ def compute(
 
 
 def _scores(
-    given: SeriesAnswers, grid: Grid, rng: np.random.Generator, draws: int
+    given: SeriesAnswers, grid: Grid, own: tuple[str, ...], rng: np.random.Generator, draws: int
 ) -> Iterator[Score]:
     """Yield every metric of a series, country by country and over all."""
-    cells = measure(grid.shares, given.pooled, grid.scales)
+    cells = measure(grid.shares, given.pooled, grid.scales, (*METRICS, *own))
     if given.scale * np.bincount(given.group).max() < FEW:
         del cells["kl"]
     names = tuple(cells)
@@ -167,18 +168,20 @@ def _rounded(share: float | None) -> float | None:
     return None if share is None else round(share, 12)
 
 
-def _baselines(grid: Grid) -> Iterator[Score]:
+def _baselines(grid: Grid, own: tuple[str, ...]) -> Iterator[Score]:
     """Yield every metric of what costs nothing, each as if it had answered `CERTAIN` times."""
+    metrics = (*METRICS, *own)
     sheets = {name: make(grid) for name, make in baseline.DISTRIBUTIONS.items()}
     for name, shares in sheets.items():
-        yield from _plain_scores(name, measure(grid.shares, _certain(shares), grid.scales), grid)
+        cells = measure(grid.shares, _certain(shares), grid.scales, metrics)
+        yield from _plain_scores(name, cells, grid)
     others = []
     for country in grid.countries:
         sheet = np.array(baseline.other_country(grid, country))
         sheet[grid.countries.index(country)] = np.nan
-        others.append(measure(grid.shares, _certain(sheet), grid.scales))
+        others.append(measure(grid.shares, _certain(sheet), grid.scales, metrics))
     if len(others) > 1:
-        cells = {name: _nan_mean([other[name] for other in others]) for name in METRICS}
+        cells = {name: _nan_mean([other[name] for other in others]) for name in metrics}
         yield from _plain_scores("other countries' mode", cells, grid)
 
 
@@ -207,13 +210,13 @@ def _nan_mean(arrays: list[Floats]) -> Floats:
 
 
 def _floors(
-    all_given: list[SeriesAnswers], grid: Grid, rng: np.random.Generator
+    all_given: list[SeriesAnswers], grid: Grid, own: tuple[str, ...], rng: np.random.Generator
 ) -> Iterator[NoiseFloor]:
     """Yield what sampling makes of a model that is the population, for every number of answers."""
     numbers = {g.series.answers for g in all_given if g.series.by_respondent}
     numbers |= {g.series.answers for g in all_given if g.series.reading != "logprobs"}
     for number in sorted(numbers):
-        drawn = noise_floor(grid.shares, grid.scales, number, None, rng)
+        drawn = noise_floor(grid.shares, grid.scales, number, None, rng, names=(*FLOORS, *own))
         for name, values in drawn.items():
             means = _nan_mean([*values.T])
             yield NoiseFloor(number, name, float(means.mean()), float(np.quantile(means, 0.95)))
@@ -235,8 +238,9 @@ def _pairs(all_given: list[SeriesAnswers]) -> Iterator[tuple[SeriesAnswers, Seri
 
 
 def _gap(
-    one: SeriesAnswers, two: SeriesAnswers, grid: Grid, rng: np.random.Generator, draws: int
-) -> Iterator[PairedDifference]:
+    one: SeriesAnswers, two: SeriesAnswers, grid: Grid, own: tuple[str, ...],
+    rng: np.random.Generator, draws: int,
+) -> Iterator[PairedDifference]:  # fmt: skip
     """Yield the paired differences of two series over all countries, for the respondents and cells
     of both; KL only where both gave as many answers."""
     paired = one.series.by_respondent and two.series.by_respondent
@@ -244,7 +248,8 @@ def _gap(
         shared = {*one.respondents} & {*two.respondents}
         one, two = one.pick(shared), two.pick(shared)
     # Its smoothing depends on the number of answers.
-    names = tuple(name for name in COMPARED if name != "kl" or one.scale == two.scale)
+    fit = (name for name in COMPARED if name != "kl" or one.scale == two.scale)
+    names = (*fit, *own)
     cells = [measure(grid.shares, each.pooled, grid.scales, names) for each in (one, two)]
     tables = [np.stack([each[name] for name in names], axis=-1) for each in cells]
     both = ~np.isnan(tables[0]) & ~np.isnan(tables[1])

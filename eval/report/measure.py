@@ -13,6 +13,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from eval.metrics.metric import own_facts
+
 FILE = Path(__file__).with_name("measures.yaml")
 
 
@@ -70,15 +72,15 @@ def baseline_name(who: str) -> str:
     return _file().baselines.get(who, who.replace("-", " ").replace("_", " "))
 
 
-@cache
 def measure(name: str) -> Measure:
     """Return what is known of a metric; of an unknown one what its longest known beginning says."""
-    return _known(name)[1]
+    facts = own_facts(name)
+    return _known(name)[1] if facts is None else Measure(**facts)
 
 
 def group_of(name: str) -> Group | None:
     """Return the group a metric belongs to; None for one of no known kind."""
-    return _known(name)[0]
+    return _known(name)[0] if own_facts(name) is None else None
 
 
 def by_group(names: Iterable[str]) -> list[tuple[Group | None, list[str]]]:

@@ -23,7 +23,8 @@ def export(
     format_: Annotated[
         str,
         typer.Option(
-            "--format", help="messages, prompt-completion, preference, sharegpt or parquet."
+            "--format",
+            help="messages, prompt-completion, preference, sharegpt, parquet, or module:function.",
         ),
     ] = "messages",
     preset: Annotated[

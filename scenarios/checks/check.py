@@ -12,17 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from folkways.errors import UserError
-from folkways.registry import (
-    CodeNotAllowed,
-    look_beside,
-    require_signature,
-    resolve_foreign,
-)
+from folkways.registry import CodeNotAllowed, look_beside
 from scenarios.adaptation import deviations, load_scenes, relatives
 from scenarios.casting import named_cultures, obstacles
 from scenarios.checks.overlap import NEAR_DUPLICATE, leaks, shingles, similarity
 from scenarios.checks.reach import unreachable
 from scenarios.checks.references import contradictions, wrong_names
+from scenarios.code import code_names, require_usable
 from scenarios.culture import load_cultures
 from scenarios.library import adapted, library
 from scenarios.parsing.problem import Finding, Keys, Problem, Severity, nearest, show_value
@@ -33,7 +29,7 @@ from scenarios.persona import Persona
 from scenarios.placeholder import stray_braces
 from scenarios.pool import load_personas
 from scenarios.sampling.population import populated
-from scenarios.scenario import POLICIES, POLICY_PARAMETERS, THEMES, Scenario
+from scenarios.scenario import THEMES, Scenario
 
 _PLOT = ("roles", "phases", "events", "limits", "stop", "policy", "relationships")
 """Sections that decide what can happen; an error in one makes any finding about reach a guess."""
@@ -113,19 +109,19 @@ def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def _own_code(scene: Scenario, path: Path) -> Iterator[Finding]:
-    """Yield what is wrong with turn policies that are code; without leave they are not tried."""
-    for place, policy in scene.policies():
-        if policy.name in POLICIES or ":" not in policy.name:
+    """Yield what is wrong with the code that it names; without leave it is not tried."""
+    for place, one in code_names(scene):
+        if ":" not in one.name:
             continue
         look_beside(path)
         try:
-            found = resolve_foreign("turn policy", policy.name, dict.fromkeys(POLICIES, ""))
-            require_signature("turn policy", policy.name, found, POLICY_PARAMETERS)
+            require_usable(one)
         except CodeNotAllowed:
             message = "is code, which is run only with --allow-code; not tried here"
-            yield Finding(place, message, show_value(policy.name), severity="warning")
+            at = (*place, *one.key)
+            yield Finding(at, message, show_value(one.name), severity="warning")
         except UserError as error:
-            yield Finding(place, str(error))
+            yield Finding((*place, *one.key), str(error))
 
 
 def _follows(finding: Finding, wrong: Iterable[Keys]) -> bool:

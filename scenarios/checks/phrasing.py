@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scenarios.parsing.problem import Finding, Keys
+from scenarios.parsing.problem import Finding
 from scenarios.scenario import Scenario, StopRule
 from scenarios.statement import denial, has_negation, holds
 
@@ -16,7 +16,7 @@ def doubtful_phrases(scene: Scenario) -> Iterator[Finding]:
     """Yield the phrases that others hold or negate, and rules in a language whose negations are not
     known.
     """
-    rules = list(_rules(scene))
+    rules = list(scene.rules())
     for path, rule in rules:
         others = {q for _, other in rules if other is not rule for q in other.phrases}
         for number, phrase in enumerate(rule.phrases):
@@ -29,14 +29,6 @@ def doubtful_phrases(scene: Scenario) -> Iterator[Finding]:
                 "[words that say the opposite] or whole_line: true"
             )
             yield Finding((*path, "phrases"), message, severity="warning", key=True)
-
-
-def _rules(scene: Scenario) -> Iterator[tuple[Keys, StopRule]]:
-    for number, rule in enumerate(scene.stop):
-        yield ("stop", number), rule
-    for number, phase in enumerate(scene.phases):
-        if phase.until and phase.until.rule:
-            yield ("phases", number, "until", "rule"), phase.until.rule
 
 
 def _doubt(phrase: str, rule: StopRule, others: set[str], scene: Scenario) -> str | None:

@@ -23,6 +23,7 @@ _IDLE = {
     "goal-reached": ("offers", "window"),
 }
 """Keys of a stop rule that the rule does not look at."""
+_IDLE_OF_OWN = ("roles", "phrases", "contrary", "whole_line", "offers", "window", "every")
 
 
 def unreachable(scene: Scenario) -> Iterator[Finding]:
@@ -32,11 +33,8 @@ def unreachable(scene: Scenario) -> Iterator[Finding]:
     yield from _phases(scene, times)
     yield from _roles(scene, times)
     yield from _isolated(scene, times)
-    for number, rule in enumerate(scene.stop):
-        yield from _stop_rule(("stop", number), rule, times)
-    for number, phase in enumerate(scene.phases):
-        if phase.until and phase.until.rule:
-            yield from _stop_rule(("phases", number, "until", "rule"), phase.until.rule, times)
+    for path, rule in scene.rules():
+        yield from _stop_rule(path, rule, times)
     yield from doubtful_phrases(scene)
 
 
@@ -181,7 +179,7 @@ def _stop_rule(path: Keys, rule: StopRule, times: Timeline) -> Iterator[Finding]
     why = never_applies(rule, times)
     if why:
         yield Finding((*path, "rule"), f"the rule can never apply: {why}", rule.rule)
-    for key in _IDLE[rule.rule]:
+    for key in _IDLE.get(rule.rule, _IDLE_OF_OWN):
         if key in rule.model_fields_set:
             message = f"has no effect on the rule '{rule.rule}'"
             named = StopRule.model_fields[key].alias or key

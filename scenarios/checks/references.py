@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from folkways.registry import offered
 from scenarios.checks.consistency import inconsistencies
+from scenarios.code import KINDS, CodeName, code_names
 from scenarios.culture import culture_meant
 from scenarios.parsing.problem import Finding, Keys, show_value, suggest
 from scenarios.persona import Persona
-from scenarios.scenario import POLICIES, POLICY_OPTIONS, Scenario
+from scenarios.scenario import Scenario
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -42,22 +43,28 @@ def wrong_names(
     for path, culture in _culture_references(scene):
         meant = None if culture in cultures else culture_meant(culture)
         yield from _unless_known("culture", path, culture, cultures, meant)
-    for path, policy in scene.policies():
-        shipped = [*POLICIES, *offered("turn policy")]
-        if policy.name not in shipped and not _IMPORT_PATH.fullmatch(policy.name):
-            message = f"unknown turn policy{suggest(policy.name, shipped)}"
-            allowed = f"{', '.join(shipped)}, or an import path module:function"
-            yield Finding(path, message, show_value(policy.name), allowed)
-        known = POLICY_OPTIONS.get(policy.name, tuple(policy.options))
-        for option in sorted(set(policy.options).difference(known)):
-            message = f"'{policy.name}' has no such option{suggest(option, known)}"
-            allowed = ", ".join(known) or "no option at all"
-            yield Finding((*path, "options", option), message, allowed=allowed, key=True)
+    for path, one in code_names(scene):
+        yield from _unless_usable(path, one)
     for path, tag in _languages(scene):
         if not _LANGUAGE_TAG.fullmatch(tag):
             yield Finding(
                 path, "not a language tag", show_value(tag), "BCP 47, such as en or pt-BR"
             )
+
+
+def _unless_usable(path: Keys, one: CodeName) -> Iterator[Finding]:
+    """Yield what is wrong with the name of a turn policy or stop rule, and with its options."""
+    shipped = KINDS[one.kind].options
+    known = [*shipped, *offered(one.kind)]
+    if one.name not in known and not _IMPORT_PATH.fullmatch(one.name):
+        message = f"unknown {one.kind}{suggest(one.name, known)}"
+        allowed = f"{', '.join(known)}, or an import path module:function"
+        yield Finding((*path, *one.key), message, show_value(one.name), allowed)
+    options = shipped.get(one.name, tuple(one.options))
+    for option in sorted(set(one.options).difference(options)):
+        message = f"'{one.name}' has no such option{suggest(option, options)}"
+        allowed = ", ".join(options) or "no option at all"
+        yield Finding((*path, "options", option), message, allowed=allowed, key=True)
 
 
 def contradictions(scene: Scenario) -> Iterator[Finding]:
@@ -147,14 +154,12 @@ def _role_references(scene: Scenario) -> Iterator[tuple[Keys, str]]:
         yield from _list(("relationships", number, "between"), tie.between)
     if scene.opens:
         yield ("opens",), scene.opens
-    for number, rule in enumerate(scene.stop):
-        yield from _list(("stop", number, "roles"), rule.roles)
+    for path, rule in scene.rules():
+        yield from _list((*path, "roles"), rule.roles)
     for number, phase in enumerate(scene.phases):
         yield from _list(("phases", number, "who"), phase.who)
         if not isinstance(phase.hears, str):
             yield from _list(("phases", number, "hears"), phase.hears)
-        if phase.until and phase.until.rule:
-            yield from _list(("phases", number, "until", "rule", "roles"), phase.until.rule.roles)
     for number, event in enumerate(scene.events):
         yield from _list(("events", number, "audience"), event.audience)
         if event.when and event.when.leaves not in (None, "anyone"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 
-from scenarios.scenario import Action, Event, Phase, Scenario, StopRule, Until
+from scenarios.scenario import RULES, Action, Event, Phase, Scenario, StopRule, Until
 from scenarios.words import words
 
 
@@ -131,6 +131,8 @@ def _phase_end(until: Until, start: float, now: Timeline) -> float:
 
 def never_applies(rule: StopRule, now: Timeline) -> str | None:
     """Return why a stop rule can never end anything, or None where it can."""
+    if rule.rule not in RULES:
+        return None
     named = [name for name in rule.roles if name in now.scene.roles]
     roles = named or list(now.scene.roles)
     if rule.rule == "staleness":

@@ -26,7 +26,7 @@ from scenarios.parsing.problem import (
 )
 from scenarios.parsing.syntax import invisible
 from scenarios.parsing.yaml_file import Source, load_yaml
-from scenarios.scenario import POLICIES, Scenario
+from scenarios.scenario import IMPORT_PATH, POLICIES, Scenario
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -245,7 +245,7 @@ class _Generator(GenerateJsonSchema):
         full = super().function_before_schema(schema)
         if "items" in full:
             return {"anyOf": [full["items"], full]}
-        own = {"type": "string", "pattern": r"^[\w.]+:\w+$"}
+        own = {"type": "string", "pattern": IMPORT_PATH}
         return {"anyOf": [{"enum": list(POLICIES)}, own, full]}
 
     def field_title_should_be_set(self, schema: Any) -> bool:

@@ -1,5 +1,5 @@
 """Stop rules: agreement, deal, walk-away, staleness, goal reached; by words where the scenario
-gives phrases, else by asking a referee.
+gives phrases, else by asking a referee. And those of one's own, which are functions.
 
 Invariant: a rule that cannot be decided does not end a scene, and nobody is asked about a scene
 that everyone has left.
@@ -7,9 +7,14 @@ that everyone has left.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
 from typing import NamedTuple, Protocol
 
-from scenarios.scenario import StopRule
+from folkways.errors import UserError
+from folkways.registry import resolve_foreign
+from folkways.text import sound
+from scenarios.scenario import RULES, Options, StopRule
 from scenarios.statement import Sought
 from simulation.episode.scene_state import SceneState
 
@@ -28,6 +33,24 @@ class Referee(Protocol):
         """Ask whether the rule is met for these roles by what came after a number of turns; False
         where the answer cannot be read.
         """
+
+
+Rule = Callable[[SceneState, int, Options], str | Awaitable[str | None] | None]
+"""A rule of one's own: from the stage, the number of turns that do not count, and its options to
+what met it, or None."""
+
+
+async def _met_by_function(rule: StopRule, stage: SceneState, since: int) -> str | None:
+    """Return what a rule of one's own says. Raises UserError for one that breaks its word."""
+    function: Rule = resolve_foreign("stop rule", rule.rule, dict.fromkeys(RULES, ""))
+    told = function(stage, since, rule.options)
+    if isawaitable(told):
+        told = await told
+    if told is None:
+        return None
+    if not isinstance(told, str) or not told:
+        raise UserError(f"stop rule '{rule.rule}' returned {told!r:.60}, not a text or None")
+    return sound(told)
 
 
 def _sought(rule: StopRule) -> Sought:
@@ -76,6 +99,8 @@ async def met(rule: StopRule, stage: SceneState, referee: Referee, since: int = 
     """Return what met the rule after a number of turns, or None; the referee is asked where the
     rule has no phrases to go by and somebody is there.
     """
+    if rule.rule not in RULES:
+        return await _met_by_function(rule, stage, since)
     count = len(stage.turns) - since
     if rule.phrases or rule.rule in ("walk-away", "staleness"):
         return _met_by_words(rule, stage, since)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from folkways.errors import UserError
-from folkways.registry import look_beside, require_signature, resolve_foreign
-from scenarios.scenario import POLICY_PARAMETERS, Scenario
+from folkways.registry import resolve_foreign
+from scenarios.scenario import Options
 from simulation.episode.scene_state import SceneState
-
-Options = dict[str, str | int | float | bool]
 
 
 class Choice(NamedTuple):
@@ -160,19 +157,6 @@ POLICIES = {
     "network": "simulation.episode.turn_policies:network",
     "simultaneous": "simulation.episode.turn_policies:simultaneous",
 }
-
-
-def require_policies(scenario: Scenario, path: Path | None = None) -> None:
-    """Raise UserError for a turn policy that cannot be used, or is code that is not allowed.
-
-    `path` is the file of the scenario, beside which its modules are sought.
-    """
-    for _, policy in scenario.policies():
-        if policy.name not in POLICIES:
-            if path:
-                look_beside(path)
-            found = resolve_foreign("turn policy", policy.name, POLICIES)
-            require_signature("turn policy", policy.name, found, POLICY_PARAMETERS)
 
 
 async def choose(stage: SceneState, ask: Asking, rng: random.Random) -> Choice:

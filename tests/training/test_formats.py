@@ -16,8 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from review_runs import DIRECTOR, critiqued, labelled, played
 
-from training.corpus.card import CARD
-from training.corpus.formats import COLUMNS, DATASET_INFO, FORMATS, write_files
+import folkways as fw
+from folkways import registry
+from training.corpus.card import CARD, read_front_matter
+from training.corpus.config import make_config
+from training.corpus.export import made_already
+from training.corpus.formats import COLUMNS, DATASET_INFO, FORMATS, load_format, write_files
 from training.corpus.row import CorpusRow, Origin
 from training.corpus.task import chat
 
@@ -150,6 +154,78 @@ def test_hugging_face_loads_the_folder(corpora: dict[str, Path], name: str, tmp_
     expected = lines(corpora["messages"])[0]["messages"]
     key = "prompt" if name == "prompt-completion" else "messages"
     assert first[key] == expected[: len(first[key])]
+
+
+# Formats of one's own ---------------------------------------------------------------------------
+
+OWN = """
+from pathlib import Path
+
+Path(__file__).with_suffix(".ran").touch()
+
+def ids(row):
+    return {"id": row["id"], "first": row["messages"][1]["content"]}
+"""
+
+
+@pytest.fixture
+def own() -> Iterator[None]:
+    yield
+    registry._own.clear()
+
+
+@pytest.mark.usefixtures("own")
+def test_a_registered_format_is_written_and_told_of(run: Path, tmp_path: Path) -> None:
+    @fw.export_format("pairs-of-turns", about="two by two,\nas they came", ending="json")
+    def pairs_of_turns(row: Any) -> Iterator[dict[str, Any]]:
+        for user, answer in zip(row["messages"][1::2], row["messages"][2::2], strict=True):
+            yield {"said": user["content"], "answered": answer["content"]}
+
+    folder = exported(run, tmp_path / "own", format="pairs-of-turns", **MIXED)
+    plain = exported(run, tmp_path / "plain", **MIXED)
+    expected = [
+        {"said": user["content"], "answered": answer["content"]}
+        for row in lines(plain)
+        for user, answer in zip(row["messages"][1::2], row["messages"][2::2], strict=True)
+    ]
+    assert list(read(folder / "train.json")) == expected != []
+    card = (folder / CARD).read_text(encoding="utf-8")
+    assert "Format: pairs-of-turns, two by two, as they came." in card
+    told, other = read_front_matter(folder), read_front_matter(plain)
+    assert told["hash"] == other["hash"] and told["source"] != other["source"]
+    with pytest.raises(fw.UserError, match=r"unknown export format 'x'; known: .*pairs-of-turns"):
+        load_format("x")
+
+
+def test_a_format_by_import_path_is_made_again_only_when_its_file_changes(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "own_format.py"
+    file.write_text(OWN, encoding="utf-8")
+    made = exported(run, tmp_path / "own", format="own_format:ids", **MIXED)
+    assert all({*row} == {"id", "first"} for row in lines(made))
+    config = make_config(format="own_format:ids", **MIXED)
+    assert made_already(run, made, config) == read_front_matter(made)["hash"]
+    file.write_text(OWN.replace("[1]", "[2]"), encoding="utf-8")
+    assert made_already(run, made, config) is None
+    file.with_suffix(".ran").unlink()
+    assert made_already(run, made, make_config(**MIXED)) is None, "a card names no code to run"
+    assert not file.with_suffix(".ran").exists()
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("value", [None, "text", {1, 2}, [{"a": float("nan")}], [{"a": "\ud800"}]])
+def test_what_json_cannot_hold_is_told_of_and_leaves_nothing(
+    value: object, run: Path, tmp_path: Path
+) -> None:
+    fw.export_format("odd")(lambda row: value)
+    with pytest.raises(fw.UserError, match=r"export format 'odd' gave .* for row \w+; give map"):
+        exported(run, tmp_path / "odd", format="odd", **MIXED)
+    assert not (tmp_path / "odd").exists()
+    fw.export_format("odd", ending="parquet")(lambda row: {})  # type: ignore[arg-type]
+    with pytest.raises(fw.UserError, match="unknown ending 'parquet'; known: jsonl, json"):
+        load_format("odd")
 
 
 # No letter is lost ------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from simulation.store.reader import find_store, open_reader
 from training.corpus.candidates import Candidates
 from training.corpus.card import RunFacts, read_facts
 from training.corpus.config import CorpusConfig
+from training.corpus.formats import load_format
 from training.corpus.ledger import Ledger
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.preference import preference_rows
@@ -80,7 +81,8 @@ def choose(
         facts = read_facts(con)
         told = (facts.run_id, facts.versions, facts.players, facts.judges, facts.labellers,
                 facts.cultures, facts.funnel)  # fmt: skip
-        source = hashlib.sha256(f"{config.model_dump_json()} {told}".encode())
+        code = load_format(config.format).code
+        source = hashlib.sha256(f"{config.model_dump_json()} {told}{code}".encode())
         for episodes in chosen_episodes(con, config):
             visit(episodes)
             source.update("\n".join([*episodes, ""]).encode())

@@ -24,7 +24,7 @@ from simulation.review.funnel import AGREEMENT, BY_CULTURE
 from simulation.store.reader import read_rows
 from simulation.store.writer import POLICIES
 from training.corpus.config import NO_POLICY, CorpusConfig
-from training.corpus.formats import FORMATS, SPLITS
+from training.corpus.formats import SPLITS, load_format
 from training.corpus.ledger import REASONS, Ledger
 from training.corpus.length import BYTES_PER_TOKEN
 from training.corpus.perspective import BEGINS, NOBODY
@@ -126,7 +126,7 @@ def render_card(run: Path, folder: Path, config: CorpusConfig, facts: RunFacts,
     """Return the card as Markdown with the metadata block of a Hugging Face dataset."""
     text = load_template("card", PROMPTS, folded=False).page(
         front=_front_matter(config, facts, contents), facts=facts, contents=contents,
-        config=config, format=FORMATS[config.format], command=command(run, folder, config),
+        config=config, format=load_format(config.format), command=command(run, folder, config),
         policy=_policy(config), begins=BEGINS, nobody=NOBODY, bytes_per_token=BYTES_PER_TOKEN,
         tasks={task: TASKS[task].about if task in TASKS else "pairs of an act and a worse draft"
                for task in config.tasks},
@@ -160,7 +160,7 @@ def command(run: Path, folder: Path, config: CorpusConfig) -> str:
     )
     options: dict[str, Any] = {
         "--format": config.format,
-        "--tasks": None if FORMATS[config.format].pairs else weights,
+        "--tasks": None if load_format(config.format).pairs else weights,
         "--by": config.by if config.weighted else None, "--policy": config.policy,
         "--cultures": ",".join(config.cultures) or None,
         "--min-parties": config.min_parties if config.min_parties > 2 else None,
@@ -175,7 +175,7 @@ def command(run: Path, folder: Path, config: CorpusConfig) -> str:
 
 
 def _front_matter(config: CorpusConfig, facts: RunFacts, contents: Contents) -> str:
-    ledger, format_ = contents.ledger, FORMATS[config.format]
+    ledger, format_ = contents.ledger, load_format(config.format)
     splits = [split for split in SPLITS if ledger.in_split(split)]
     rows = sum(ledger.in_split(split) for split in splits)
     data = {

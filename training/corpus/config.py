@@ -14,7 +14,7 @@ from pydantic import Field
 
 from folkways.errors import UserError, unknown_name
 from folkways.settings import Settings, validated
-from training.corpus.formats import FORMATS
+from training.corpus.formats import load_format
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.task import TASKS
 
@@ -27,7 +27,7 @@ class CorpusConfig(Settings):
     """A corpus."""
 
     format: str = "messages"
-    """How the rows are written; one of FORMATS."""
+    """How the rows are written: one of FORMATS, or a format of one's own."""
     tasks: dict[str, float | None] = Field(default={"dialogue": None}, min_length=1)
     """Tasks with their weights in the mixture; null: all rows of each task, unmixed."""
     by: Literal["examples", "tokens"] = "examples"
@@ -77,9 +77,7 @@ def make_config(preset: str | None = None, **given: Any) -> CorpusConfig:
     if preset is not None and "tasks" in chosen:
         raise UserError("a preset names the tasks; give --preset or --tasks, not both")
     format_ = chosen.get("format", "messages")
-    if format_ not in FORMATS:
-        raise unknown_name("format", format_, FORMATS)
-    if FORMATS[format_].pairs:
+    if load_format(format_).pairs:
         _refuse_tasks(preset, "tasks" in chosen)
         chosen["tasks"] = {PREFERENCE: None}
     known = load_presets()[preset or DEFAULT_PRESET]
@@ -112,7 +110,7 @@ def _refuse_tasks(preset: str | None, tasks: bool) -> None:
 
 
 def _check(config: CorpusConfig) -> None:
-    pairs = FORMATS[config.format].pairs
+    pairs = load_format(config.format).pairs
     for task, weight in config.tasks.items():
         if task == PREFERENCE and not pairs:
             raise UserError("pairs of drafts are a format of their own: --format preference")

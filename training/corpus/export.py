@@ -22,7 +22,7 @@ from training.corpus.build import EPISODES, choose, collect
 from training.corpus.candidates import Candidates
 from training.corpus.card import CARD, Contents, by_culture, read_front_matter, render_card
 from training.corpus.config import CorpusConfig
-from training.corpus.formats import FORMATS, write_files
+from training.corpus.formats import load_format, write_files
 from training.corpus.ledger import Ledger
 from training.corpus.length import load_length
 from training.corpus.mixture import cut, mix
@@ -56,9 +56,8 @@ def export_corpus(
             facts, ledger = collect(run, config, candidates, length, progress, at_once)
             contents = _choose(config, candidates, ledger)
             progress.begin("rows written", sum(contents.ledger.kept.values()))
-            write_files(
-                FORMATS[config.format], lambda split: progress.counted(candidates.read(split)), part
-            )
+            format_ = load_format(config.format)
+            write_files(format_, lambda split: progress.counted(candidates.read(split)), part)
         finally:
             candidates.close()
         shutil.rmtree(work)
@@ -76,16 +75,20 @@ def made_already(run: Path, folder: Path, config: CorpusConfig) -> str | None:
         known = read_front_matter(folder)
     except UserError:
         return None
-    if "source" not in known or any(not (folder / name).is_file() for name in _files(known)):
+    files = [folder / name for name in _files(known, config)]
+    if "source" not in known or not all(file.is_file() for file in files):
         return None
     same = choose(run, config, Ledger(), len).source == known["source"]
     return str(known.get("hash")) if same else None
 
 
-def _files(known: Mapping[str, Any]) -> list[str]:
-    """Return the names of the files that a card speaks of."""
-    format_, rows = FORMATS.get(str(known.get("format"))), known.get("rows")
-    return [format_.file(split) for split in rows] if format_ and isinstance(rows, dict) else [""]
+def _files(known: Mapping[str, Any], config: CorpusConfig) -> list[str]:
+    """Return the names of the files that a card speaks of; none that is there for a card of another
+    format, whose name may be anybody's code."""
+    rows = known.get("rows")
+    if known.get("format") != config.format or not isinstance(rows, dict):
+        return [""]
+    return [load_format(config.format).file(split) for split in rows]
 
 
 def _choose(config: CorpusConfig, candidates: Candidates, ledger: Ledger) -> Contents:

@@ -6,12 +6,17 @@ on the files as they are.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.models.base import Message
+from folkways.errors import UserError
+from folkways.provenance import short_hash
+from folkways.registry import facts_of, resolve
 
 Stored = Mapping[str, Any]
 """A row as it is kept: id, messages, rejected, meta."""
@@ -36,6 +41,8 @@ class Format(NamedTuple):
     """What a row is written as; one object or several."""
     pairs: bool = False
     """Whether it holds preference pairs, and only those."""
+    code: str = ""
+    """Hash of the code of one's own that makes it."""
 
     def file(self, split: str) -> str:
         """Return the name of the file of a split."""
@@ -88,6 +95,58 @@ FORMATS = {
     "sharegpt": Format("for LLaMA-Factory, with dataset_info.json", "json", sharegpt),
     "parquet": Format("chats and metadata as columns", "parquet", messages),
 }
+
+
+OWN_ENDINGS = ("jsonl", "json")
+"""Endings of formats of one's own."""
+
+
+def load_format(name: str) -> Format:
+    """Return a format by its shipped name, one that was registered, or an import path.
+
+    Raises UserError for an unknown name, with the known ones, and for what is not a format.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    found = resolve("export format", name, dict.fromkeys(FORMATS, ""))
+    facts: dict[str, Any] = {"ending": "jsonl", "about": "", "pairs": False, **facts_of(found)}
+    if not callable(found):
+        raise UserError(f"export format '{name}' is not a function of a stored row")
+    if facts["ending"] not in OWN_ENDINGS:
+        raise UserError(
+            f"export format '{name}': unknown ending '{facts['ending']}'; known: "
+            f"{', '.join(OWN_ENDINGS)}"
+        )
+    about = " ".join(facts["about"].split()) or "made by a function of one's own"
+
+    def objects(row: Stored) -> Iterator[dict[str, Any]]:
+        made = found(row)
+        alone = isinstance(made, dict) or not isinstance(made, Iterable)
+        for one in [made] if alone else made:
+            if not _fits(one):
+                raise UserError(
+                    f"export format '{name}' gave {one!r:.60} for row {row['id']}; give mappings "
+                    "that JSON can hold"
+                )
+            yield one
+
+    return Format(about, facts["ending"], objects, facts["pairs"], _code_hash(found))
+
+
+def _fits(one: Any) -> bool:
+    """Return whether JSON in UTF-8 can hold an object."""
+    with suppress(TypeError, ValueError, RecursionError):
+        json.dumps(one, ensure_ascii=False, allow_nan=False).encode()
+        return isinstance(one, dict)
+    return False
+
+
+def _code_hash(found: Any) -> str:
+    """Return the hash of the module that holds a function, of the function alone in a notebook."""
+    for part in (inspect.getmodule(found), found):
+        with suppress(OSError, TypeError):
+            return short_hash(inspect.getsource(part))  # type: ignore[arg-type]
+    return ""
 
 
 def write_files(format_: Format, read: Callable[[str], Iterable[Stored]], folder: Path) -> None:

@@ -48,6 +48,6 @@ comment on column turns.words is
     'Number of words said, 0 where nothing was: a word has a letter or a digit; in scripts written without spaces, of '
     'characters.';
 
-comment on column episodes.exit_reason is 'Why it ended: turn-limit, token-limit, wall-limit, agreement, deal, walk-away, staleness, goal-reached, phases-over, event, empty-stage; model-failure (three acts in a row that a working model did not make), endpoint-failure (the same by timeouts, server errors and unreadable answers or prompts too long, or by a model that answered nobody: no result, played again), budget, error.';
+comment on column episodes.exit_reason is 'Why it ended: turn-limit, token-limit, wall-limit, agreement, deal, walk-away, staleness, goal-reached, phases-over, event, empty-stage; model-failure (three acts in a row that a working model did not make), endpoint-failure (the same by timeouts, server errors and unreadable answers or prompts too long, or by a model that answered nobody: no result, played again), budget, error (or the name of a stop rule of one''s own).';
 comment on column launches.end_reason is 'done, incomplete (some is to be done again), drained, limit, model-unavailable, stopped, error, or the budget that ran out: budget-tokens, budget-cost, budget-wall.';
 comment on table meta is 'What kind of file this is: application, store version, views; and the shards that a merge has begun to bring in.';
