@@ -143,7 +143,9 @@ class Guarded:
         """Count a call that failed. Raises ModelUnavailable where nobody's would do better."""
         self._count(kind, message, requests, began)
         if wait_s is not None and wait_s > LONGEST_WAIT_S:
-            self.down = f"{message}; {self._returns(wait_s)}; the same command resumes then"
+            self.down = (
+                f"{message}; {returning(wait_s, self._utc())}; the same command resumes then"
+            )
         if self.down:
             raise ModelUnavailable(self.down) from None
 
@@ -160,8 +162,9 @@ class Guarded:
                 if not cut.expired():
                     cut.reschedule(-math.inf)
 
-    def _returns(self, wait_s: float) -> str:
-        """Return in words when the endpoint says that it will answer again."""
-        wait = timedelta(seconds=round(min(wait_s, 1e9)))
-        at = f"{self._utc() + wait:%Y-%m-%d %H:%M} UTC"
-        return f"it says that it will answer again in {wait} (h:mm:ss), at {at}"
+
+def returning(wait_s: float, now: datetime) -> str:
+    """Return in words when an endpoint says that it will answer again; `now` is in UTC."""
+    wait = timedelta(seconds=round(min(wait_s, 1e9)))
+    at = f"{now + wait:%Y-%m-%d %H:%M} UTC"
+    return f"it says that it will answer again in {wait} (h:mm:ss), at {at}"

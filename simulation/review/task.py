@@ -100,7 +100,11 @@ class Critiquing:
         async def work(item: ReviewItem, asking: Asking, emit: Emit) -> None:
             verdicts, detections = item.known
             context = critique.CritiqueContext(
-                item.conversation, panel, asking, emit, _answered(verdicts, self.bounds),
+                item.conversation,
+                panel,
+                asking,
+                emit,
+                _answered(verdicts, self.bounds),
                 bool(detections),
             )
             await critique.critique(context)

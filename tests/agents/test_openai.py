@@ -220,6 +220,10 @@ def test_a_passing_failure_costs_one_more_attempt(answer: Answer) -> None:
         (error(404, "The model `m` does not exist", code="model_not_found"), "'m'"),
         (error(400, "Invalid model: m"), "'m'"),
         (error(429, "You exceeded your quota", code="insufficient_quota"), "account"),
+        (
+            error(402, "Nothing left", details=[{"retryDelay": "7200s"}]),
+            "will answer again in 2:00:00 (h:mm:ss), at 2",
+        ),
         (error(400, "temperature does not support 0.8", param="temperature"), "temperature"),
     ],
 )

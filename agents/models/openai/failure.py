@@ -15,9 +15,11 @@ import httpx2
 from openai import APIConnectionError, APITimeoutError, OpenAIError
 
 from agents.models.base import LONGEST_WAIT_S, CallFailed, ModelUnavailable, ScoresUnavailable
+from agents.models.health import returning
 from agents.models.openai.connection import RedirectedAway
 from agents.models.openai.error import UNSUPPORTED, Fault
 from agents.models.openai.route import Route
+from folkways.clock import utc_now
 from folkways.errors import UserError
 
 NO_KEY = "none"
@@ -127,9 +129,11 @@ class Failures:
                 f"{self._where} {wants} API key (HTTP {status}); set OPENAI_API_KEY to a valid one"
             )
         if kind == "quota":
+            wait = fault.retry_after_s
+            again = "" if wait is None else f"; {returning(wait, utc_now())}"
             return ModelUnavailable(
-                f"{message}; the account behind the API key has nothing left: check its balance "
-                "and limits, then start the same command again"
+                f"{message}{again}; the account behind the API key has nothing left: check its "
+                "balance and limits, then start the same command again"
             )
         if kind == "access":
             hint = "set OPENAI_API_KEY" * (self.key == NO_KEY) or (
