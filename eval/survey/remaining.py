@@ -16,26 +16,29 @@ from eval.survey.seat import Seat
 from simulation.store.writer import Store
 
 LAST = """
-with last as (
+with replies as (
+    select *, coalesce(list_contains($doubtful, problem)
+        and (problem <> 'refusal' or completion_tokens is null), false) as doubtful
+    from survey_replies where list_contains($conditions, condition_id)
+), last as (
     select condition_id, country, respondent_id, item_id, arrangement, sample,
-        max(attempt) as tries, max(asked_at) as told_at,
+        max(attempt) as tries, max(asked_at) as told_at, arg_max(doubtful, attempt) as doubtful,
         coalesce(arg_max(coalesce(problem, ''), attempt), '') as problem
-    from survey_replies where list_contains($conditions, condition_id) group by all
+    from replies group by all
 ), answered as (
-    select condition_id, min(asked_at) as since from survey_replies
-    where list_contains($conditions, condition_id) and (problem is null
-        or not list_contains($again, problem) and not list_contains($doubtful, problem))
+    select condition_id, min(asked_at) as since from replies
+    where problem is null or not list_contains($again, problem) and not doubtful
     group by condition_id
 ), judged as (
     select *, case when problem = 'bad-response' then tries >= $most
-        when list_contains($doubtful, problem) then coalesce(told_at >= since, false)
+        when doubtful then coalesce(told_at >= since, false)
         else not list_contains($again, problem) end as stands
     from last left join answered using (condition_id)
 )
 """
 """The latest answer to each question, and whether it stands: what is doubtful does where
-the model had answered another question of the condition by then. A refusal may be the model's own
-words, which are an answer."""
+the model had answered another question of the condition by then. A refusal in the model's own words
+is an answer; one of the endpoint's has no tokens."""
 DONE = f"""{LAST}
 select item_id, arrangement, sample, tries, stands from judged
 where country = $country and respondent_id is not distinct from $respondent
@@ -121,4 +124,4 @@ def unanswered_questions(store: Store, chosen: Sequence[Condition]) -> dict[str,
 
 def _about(*conditions: str) -> dict[str, Any]:
     return {"conditions": list(conditions), "again": list(AGAIN), "most": TRIES,
-            "doubtful": [kind for kind in DOUBTFUL if kind != "refusal"]}  # fmt: skip
+            "doubtful": list(DOUBTFUL)}  # fmt: skip
