@@ -303,7 +303,7 @@ def test_failed_calls_are_recorded_and_asked_again_and_the_last_try_counts(tmp_p
         error(400, "no", code="context_length_exceeded"),
         chat("", finish_reason="length"),
         error(400, "no", code="content_filter"),
-    ],  # fmt: skip
+    ],
 )
 def test_what_failed_before_a_model_answered_anything_is_asked_again(
     failing: Answer, tmp_path: Path
