@@ -35,8 +35,8 @@ from simulation.review.ratings import export_sheet, import_sheet
 from simulation.review.reliability import write_counts
 from simulation.review.task import Bounds
 from simulation.review_settings import CritiqueConfig, LabelConfig
+from simulation.store.part import POLICIES
 from simulation.store.reader import open_reader, runs_beside
-from simulation.store.writer import POLICIES
 
 app = typer.Typer()
 

@@ -35,6 +35,7 @@ from simulation.execution.status import (
     read_stored,
     run_folder,
 )
+from simulation.store.part import counted_tables
 from simulation.store.writer import FILE
 
 app = typer.Typer()
@@ -167,8 +168,9 @@ def _stage(stage: StageStatus) -> list[RenderableType]:
 def _stored(stored: Stored) -> list[RenderableType]:
     found = {
         "episodes": stored.episodes, "turns": stored.turns, "critiqued": stored.critiqued,
-        "labelled": stored.labelled, "survey replies": stored.survey_replies,
-        "questions": stored.spa_questions, "calls": stored.calls, "failed": stored.failed_calls,
+        "labelled": stored.labelled,
+        **{words: getattr(stored, table) for table, words in counted_tables().items()},
+        "calls": stored.calls, "failed": stored.failed_calls,
     }  # fmt: skip
     amounts = ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
     parts: list[RenderableType] = [_line(f"stored: {amounts or 'nothing yet'}")]

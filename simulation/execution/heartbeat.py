@@ -69,7 +69,7 @@ class StageBeat(BaseModel):
     """How far one stage is."""
 
     stage: str
-    """run, critique, label, survey, spa-generate, spa-collect or texts."""
+    """What the table launches calls the work, such as run or critique."""
     noun: str
     """What it counts, such as episodes."""
     state: Literal["starting", "working", "draining", "ended", "killed"]

@@ -16,8 +16,6 @@ from folkways.errors import UserError
 from simulation.store.record import Record
 
 ADDRESS = "127.0.0.1"
-CALLS = ("calls", "survey_replies", "spa_attempts", "control_texts")
-"""Tables whose rows are calls of a model."""
 FAILURES = ("timeout", "refusal", "server-error", "bad-response", "prompt-too-long")
 """Problems of an answer that are failures of its call."""
 KINDS = ("prompt", "cached", "completion")
@@ -71,10 +69,9 @@ class Exporter:
         for episode in record.rows.get("episodes", ()):
             self._episodes.labels(episode["exit_reason"]).inc()
         self._turns.inc(len(record.rows.get("turns", ())))
-        for table in CALLS:
-            for call in record.rows.get(table, ()):
-                if not call.get("copied"):
-                    self._count_call(call)
+        for call in record.calls:
+            if not call.get("copied"):
+                self._count_call(call)
 
     def _count_call(self, call: dict[str, Any]) -> None:
         problem = call.get("problem")

@@ -65,13 +65,11 @@ class Progress:
         self.outcomes[record.outcome] += 1
         if self._metrics:
             self._metrics.count(self.stage, record)
-        for table in ("calls", "survey_replies", "spa_attempts"):
-            for call in record.rows.get(table, ()):
-                if call.get("endpoint") == CACHED:
-                    self.recalled += 1
-                    continue
-                if call["cost"] is not None:
-                    self.cost = (self.cost or 0.0) + call["cost"]
+        for call in record.calls:
+            if call.get("endpoint") == CACHED:
+                self.recalled += 1
+            elif call["cost"] is not None:
+                self.cost = (self.cost or 0.0) + call["cost"]
 
     @contextmanager
     def scene(

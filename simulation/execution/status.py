@@ -28,7 +28,10 @@ from simulation.execution.heartbeat import (
     ended_by_kill,
     read_beat,
 )  # fmt: skip
+from simulation.store.locked import quoted
+from simulation.store.part import counted_tables
 from simulation.store.reader import find_store, open_reader, read_rows
+from simulation.store.record import LATENCY
 from simulation.store.run_lock import FILE as LOCK
 from simulation.store.run_lock import holder
 from simulation.store.writer import FILE
@@ -38,27 +41,21 @@ SILENT_S = 15.0
 STORE_WAIT_S = 2.0
 """Seconds to wait for the writer to let go of the store."""
 LAUNCHES_SHOWN = 5
+CALLS = "select table_name from duckdb_columns() where column_name = ? and not internal"
+SPENT = """
+select columns(lambda name: name in (
+    'failure', 'copied', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost'
+)) from {table}
+"""
 SUMS = """
-with spent as (
-    select failure, prompt_tokens, cached_tokens, completion_tokens, cost from calls
-    union all
-    select null, prompt_tokens, cached_tokens, completion_tokens, cost from survey_replies
-    where not copied
-    union all
-    select null, prompt_tokens, cached_tokens, completion_tokens, cost from spa_attempts
-    union all
-    select null, prompt_tokens, cached_tokens, completion_tokens, cost from control_texts
-)
 select
     (select count(distinct episode_id) from verdicts) as critiqued,
-    (select count(distinct episode_id) from intents) as labelled,
-    (select count(*) from survey_replies) as survey_replies,
-    (select count(*) from spa_questions) as spa_questions,
+    (select count(distinct episode_id) from intents) as labelled, {counted},
     count(*) as calls, count(failure) as failed_calls,
     coalesce(sum(prompt_tokens), 0)::bigint as prompt_tokens,
     coalesce(sum(cached_tokens), 0)::bigint as cached_tokens,
     coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, sum(cost) as cost
-from spent
+from ({spent}) where copied is distinct from true
 """
 EXITS = """
 select exit_reason, count(*) as n, sum(turns)::bigint from latest_episodes group by exit_reason
@@ -87,8 +84,9 @@ class Launch(BaseModel):
     end_reason: str
 
 
-class Stored(BaseModel):
-    """What the store holds, all launches together."""
+class Stored(BaseModel, extra="allow"):
+    """What the store holds, all launches together; a field more for each table whose rows a part of
+    the store has counted."""
 
     episodes: int
     """Latest attempts, as are turns and exit reasons."""
@@ -98,8 +96,6 @@ class Stored(BaseModel):
     """Episodes with a verdict."""
     labelled: int
     """Episodes with an intent."""
-    survey_replies: int
-    spa_questions: int
     calls: int
     failed_calls: int
     """Of the calls of scenes, critics and labellers."""
@@ -198,7 +194,11 @@ def read_stored(run: Path, wait_s: float = STORE_WAIT_S) -> tuple[Stored | None,
 
 
 def _stored(con: duckdb.DuckDBPyConnection) -> Stored:
-    sums: dict[str, Any] = read_rows(con, SUMS)[0]
+    calls = con.execute(CALLS, [LATENCY]).fetchall()
+    spent = " union all by name ".join(SPENT.format(table=quoted(table)) for (table,) in calls)
+    counted = (f"(select count(*) from {table}) as {table}" for table in counted_tables())
+    query = SUMS.format(counted=", ".join(counted), spent=spent)
+    sums: dict[str, Any] = read_rows(con, query)[0]
     exits = con.execute(EXITS).fetchall()
     return Stored(
         **sums, episodes=sum(count for _, count, _ in exits),

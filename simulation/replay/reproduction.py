@@ -23,9 +23,10 @@ from simulation.plan import TEMPLATES
 from simulation.replay.branch import PARENT
 from simulation.replay.player import Changed, Replay, branch_of, replay_from
 from simulation.replay.stored_episode import PLAYED, Book, StoredEpisode, read_book
+from simulation.store.part import shared_keys
 from simulation.store.reader import find_episode, open_reader, read_rows
 from simulation.store.record import Record
-from simulation.store.rows import DERIVED, SHARED_KEYS
+from simulation.store.rows import DERIVED
 from simulation.store.writer import Store
 
 CHUNK = 256
@@ -203,7 +204,7 @@ def difference(recorded: StoredEpisode, record: Record) -> str | None:
             return f"{table}: {_both(f'{len(stored)} rows', f'{len(again)} rows')}"
     for table, rows in record.shared.items():
         for new in rows:
-            key = new[SHARED_KEYS[table]]
+            key = new[shared_keys()[table]]
             old = recorded.sources.tables[table].get(key, {})
             for name in new:
                 if old.get(name) != new[name]:

@@ -22,8 +22,8 @@ from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig
 from simulation.episode.scene_state import SceneState
+from simulation.store.part import shared_keys
 from simulation.store.reader import read_rows
-from simulation.store.rows import SHARED_KEYS
 
 PLAYED = {
     "episodes": "attempt", "roles": "rowid", "turns": "turn", "happenings": "rowid",
@@ -195,7 +195,7 @@ def _sources(con: duckdb.DuckDBPyConnection, tables: Mapping[str, dict[str, list
         "personas": sorted({row["persona_hash"] for row in roles}),
     }
     shared: dict[str, dict[str, Row]] = {}
-    for table, key in (SHARED_KEYS | {"runs": "run_id"}).items():
+    for table, key in (shared_keys() | {"runs": "run_id"}).items():
         if table in wanted:
             query = f"select * from {table} where {key} in ?"
             rows = read_rows(con, query, wanted[table])

@@ -16,10 +16,10 @@ from rich.text import Text
 from folkways.errors import UserError, unknown_name
 from folkways.text import printable
 from simulation.review.reliability import judges_told
+from simulation.store.part import OBJECTION, POLICIES
 from simulation.store.query_gate import check_statement
 from simulation.store.reader import read_rows, run_query
 from simulation.store.result import print_table
-from simulation.store.writer import OBJECTION, POLICIES
 
 OWN = "own"
 """Name under which a user's policy is known to one connection."""

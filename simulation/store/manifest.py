@@ -17,7 +17,7 @@ from pydantic import Field
 
 from folkways.errors import UserError
 from folkways.files import parse_json
-from simulation.store.writer import STORE_VERSION, tables
+from simulation.store.part import STORE_VERSION, tables
 
 MANIFEST = "shard.json"
 BOOKKEEPING = ("meta", "merged_shards")

@@ -25,10 +25,11 @@ from simulation.store.manifest import (
     missing,
     shard_tables,
 )
+from simulation.store.part import STORE_VERSION
 from simulation.store.reader import find_store, open_store
 from simulation.store.run_lock import locked
 from simulation.store.shards import FACTS, ShardDirectory, merge_shards, readable
-from simulation.store.writer import FILE, STORE_VERSION, Store
+from simulation.store.writer import FILE, Store
 
 TABLES = """
 select table_name, list_contains(list(column_name), 'episode_id') as by_episode

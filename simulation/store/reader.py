@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import gettempdir
@@ -18,13 +18,15 @@ from duckdb import StatementType
 
 from folkways.errors import UserError
 from simulation.store.connection import StoreHeld, open_read_only
+from simulation.store.locked import connect
 from simulation.store.manifest import lacking
+from simulation.store.part import STORE_VERSION, bring_up_to_date, meta_of
 from simulation.store.query_gate import check_statement
 from simulation.store.run_lock import holder, locked
 from simulation.store.shard_reader import is_shelf, open_shards, warn
 from simulation.store.snapshot import snapshot
 from simulation.store.spill import spills_of
-from simulation.store.writer import FILE, PATIENCE_S, STORE_VERSION, Store, read_meta
+from simulation.store.writer import FILE, PATIENCE_S, Store
 
 LOCK_WAIT_S = 2.0
 """How long a reader waits for the writer of a live run to be between two transactions."""
@@ -103,11 +105,25 @@ def open_store(
     `ours` says that the caller has locked the run. Raises UserError as `open_reader` does."""
     con = _connect(path, wait_s, ours, reach)
     try:
-        check_version(con, path)
+        current = _is_current(con, path)
     except BaseException:
         con.close()
         raise
-    return con
+    if current:
+        return con
+    con.close()
+    return _connect_to_copy(path, wait_s, reach)
+
+
+@contextmanager
+def current_copy(path: Path, wait_s: float) -> Iterator[Path]:
+    """Give a snapshot of a store for the time of a block, brought up to date where it is older.
+    Raises UserError as `open_reader` does."""
+    with snapshot(path, wait_s) as copy:
+        with connect(copy) as con:
+            if not _is_current(con, path):
+                bring_up_to_date(con, path)
+        yield copy
 
 
 def run_query(con: duckdb.DuckDBPyConnection, sql: str) -> Result:
@@ -194,7 +210,13 @@ def _connect(
     if (ours or holder(path.parent) is None) and not spills_of(path):
         with suppress(StoreHeld):
             return open_read_only(path, 0.0, **reach)
-    with snapshot(path, wait_s) as copy:
+    return _connect_to_copy(path, wait_s, reach)
+
+
+def _connect_to_copy(
+    path: Path, wait_s: float, reach: Mapping[str, Any]
+) -> duckdb.DuckDBPyConnection:
+    with current_copy(path, wait_s) as copy:
         temporary = str(Path(gettempdir()) / f"folkways-{os.getpid()}")
         return open_read_only(copy, 0.0, temp_directory=temporary, **reach)
 
@@ -209,23 +231,22 @@ def _bound_memory(con: duckdb.DuckDBPyConnection, memory: str) -> None:
         ) from error
 
 
-def check_version(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise UserError for a foreign file and for a store of another version."""
+def _is_current(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Return whether a store is of this version, and not older; warn where shards are missing.
+
+    Raises UserError for a foreign file and for a version that cannot be read.
+    """
     try:
-        version = int(read_meta(con, path)["store_version"])
+        version = int(meta_of(con, path)["store_version"])
         short = lacking(con)
     except (duckdb.Error, KeyError, ValueError) as error:
         raise UserError(f"{path} is a DuckDB file, but not a folkways store") from error
-    if version < STORE_VERSION:
-        raise UserError(
-            f"{path} has store version {version}, made by an older folkways; this one reads "
-            f"{STORE_VERSION}. Start its run again, which brings the store up to date"
-        )
     if short:
         warn(
             f"'{path.parent}' lacks {len(short):,} of the shards that were to be merged into it, "
             "and what follows is of the rest alone; `folkways merge` of all of them brings it in"
         )
+    return version == STORE_VERSION
 
 
 def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = dict[str, Any]
+LATENCY = "latency_s"
+"""Column of the tables whose rows are calls of a model, and of no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class Record:
     def episode(self) -> Row:
         """The row of the episode that was played."""
         return self.rows["episodes"][0]
+
+    @property
+    def calls(self) -> list[Row]:
+        """The rows that tell of a call of a model: those of tables with the column `latency_s`."""
+        told = (rows for rows in self.rows.values() if rows and LATENCY in rows[0])
+        return [row for rows in told for row in rows]
 
     def replaced(self, reason: str) -> Record | None:
         """Return what takes the place of a record that no table can hold: an error, with the

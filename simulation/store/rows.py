@@ -12,18 +12,11 @@ from typing import Any
 import duckdb
 
 from simulation.store.locked import quoted
+from simulation.store.part import shared_keys
 
 Row = Mapping[str, Any]
 DERIVED = {"turns": {"words": "spoken_words(action, text)"}}
 """Columns that are computed from others when a row is stored."""
-SHARED_KEYS = {
-    "cultures": "culture_hash",
-    "scenarios": "scenario_hash",
-    "personas": "persona_hash",
-    "templates": "template_hash",
-    "survey_conditions": "condition_id",
-}
-"""Tables whose rows several episodes share, with their keys."""
 _statements: dict[str, tuple[str, list[str]]] = {}
 
 
@@ -51,7 +44,7 @@ def _insert_statement(con: duckdb.DuckDBPyConnection, table: str) -> tuple[str, 
         given = [(name, data_type) for name, data_type in described if name not in derived]
         values = ", ".join(f"{_unnested(data_type)} as {quoted(name)}" for name, data_type in given)
         computed = "".join(f", {formula} as {quoted(name)}" for name, formula in derived.items())
-        ignore = "or ignore " if table in SHARED_KEYS else ""
+        ignore = "or ignore " if table in shared_keys() else ""
         statement = f"insert {ignore}into {table} by name select *{computed} from (select {values})"
         _statements[table] = statement, [name for name, _ in given]
     return _statements[table]

@@ -17,11 +17,10 @@ from folkways.clock import utc_now
 from folkways.errors import UserError
 from simulation.store.locked import connect, literal, quoted
 from simulation.store.pack import merge
-from simulation.store.reader import LOCK_WAIT_S, check_version, find_store
-from simulation.store.rows import SHARED_KEYS
+from simulation.store.part import make_tables, make_views, shared_keys, tables
+from simulation.store.reader import LOCK_WAIT_S, current_copy, find_store
 from simulation.store.shard_reader import stand_in
-from simulation.store.snapshot import snapshot
-from simulation.store.writer import FILE, schema_sql, tables, views_sql
+from simulation.store.writer import FILE
 
 
 def open_several(runs: Sequence[Path], wait_s: float = LOCK_WAIT_S) -> duckdb.DuckDBPyConnection:
@@ -36,17 +35,14 @@ def open_several(runs: Sequence[Path], wait_s: float = LOCK_WAIT_S) -> duckdb.Du
     with ExitStack() as kept:
         copies = [
             _as_store(place, Path(temporary.name) / str(number))
-            if place.is_dir() else kept.enter_context(snapshot(place, wait_s))
+            if place.is_dir() else kept.enter_context(current_copy(place, wait_s))
             for number, place in enumerate(places)
         ]  # fmt: skip
         reach = [str(copy.resolve().parent) for copy in copies]
         con = connect(folders=reach, temp_directory=temporary.name)
         try:
-            for number, (copy, place) in enumerate(zip(copies, places, strict=True)):
+            for number, copy in enumerate(copies):
                 con.execute(f"attach {literal(str(copy.resolve()))} as run_{number} (read_only)")
-                con.execute(f"use run_{number}")
-                check_version(con, place)
-            con.execute("use memory")
             _join(con, len(places))
             con.execute("set lock_configuration = true")
         except duckdb.Error as error:
@@ -66,15 +62,15 @@ def _as_store(shards: Path, run: Path) -> Path:
 
 def _join(con: duckdb.DuckDBPyConnection, count: int) -> None:
     """Make tables and views over the attached stores `run_0`, `run_1` and so on."""
-    con.execute(schema_sql())
+    make_tables(con)
     for table in tables():
         sources = [f"run_{number}.{quoted(table)} held" for number in range(count)]
-        if table in (*SHARED_KEYS, "runs", "merged_shards"):
+        if table in (*shared_keys(), "runs", "merged_shards"):
             for source in sources:
                 con.execute(f"insert or ignore into {quoted(table)} by name from {source}")
         elif table != "meta":
             stand_in(con, table, sources, "rowid")
-    con.execute(views_sql())
+    make_views(con)
     query = "select episode_id from episodes group by all having count(*) > 1 limit 1"
     if twice := con.execute(query).fetchall():
         raise UserError(f"two of these runs hold the episode {twice[0][0]}; give one of them")

@@ -19,9 +19,8 @@ from folkways.errors import UserError
 from folkways.text import printable
 from simulation.store.locked import connect, literal, quoted
 from simulation.store.manifest import MANIFEST, RESUME, missing
-from simulation.store.rows import SHARED_KEYS
+from simulation.store.part import make_tables, make_views, shared_keys
 from simulation.store.shards import ShardDirectory, files_of
-from simulation.store.writer import schema_sql, views_sql
 
 
 @cache
@@ -51,18 +50,18 @@ def open_shards(folder: Path, reach: Sequence[str] = ()) -> duckdb.DuckDBPyConne
     tables = [path for paths in files.values() for path in paths]
     con = connect(paths=[*tables, *reach], temp_directory=temporary.name)
     try:
-        con.execute(schema_sql())
+        make_tables(con)
         twice = _note_repeated(con, files.get("episodes", []))
         for table, paths in files.items():
             rows = "from read_parquet(?, hive_partitioning = false)"
-            if table in (*SHARED_KEYS, "runs"):
+            if table in (*shared_keys(), "runs"):
                 con.execute(f"insert or ignore into {quoted(table)} by name {rows}", [paths])
             elif table == "launches":
                 distinct = f"select distinct * {rows} order by started_at"
                 con.execute(f"insert into launches by name {distinct}", [paths])
             else:
                 _stand_in(con, table, paths, twice)
-        con.execute(views_sql())
+        make_views(con)
     except duckdb.Error as error:
         con.close()
         reason = str(error).splitlines()[0]

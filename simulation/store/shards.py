@@ -27,9 +27,10 @@ from folkways.errors import UserError
 from folkways.files import LARGEST, inside, parse_json, read_bytes, remove, write_whole
 from simulation.store.locked import connect, quoted
 from simulation.store.manifest import MANIFEST, Manifest, read_manifest
+from simulation.store.part import make_tables, shared_keys
 from simulation.store.record import Record
-from simulation.store.rows import SHARED_KEYS, insert_rows
-from simulation.store.writer import UNSTORABLE, WRITE_FAULTS, Store, reason_of, schema_sql
+from simulation.store.rows import insert_rows
+from simulation.store.writer import UNSTORABLE, WRITE_FAULTS, Store, reason_of
 
 FACTS = "facts"
 """Stage of a shard that holds what belongs to no episode, such as the run's configuration."""
@@ -183,7 +184,7 @@ class ShardWriter:
     def __post_init__(self) -> None:
         """Make the store's tables in memory: their columns have the types that shards have."""
         self._con = connect(**self.directory.reach())
-        self._con.execute(schema_sql())
+        make_tables(self._con)
 
     def append(
         self, finished: Sequence[Finished], spent: tuple[int, int, float | None]
@@ -224,7 +225,7 @@ class ShardWriter:
                 tables.setdefault(table, []).extend(rows)
             for table, rows in record.shared.items():
                 for row in rows:
-                    key = f"{table}:{row[SHARED_KEYS[table]]}"
+                    key = f"{table}:{row[shared_keys()[table]]}"
                     if key not in self._known and key not in fresh:
                         fresh.add(key)
                         tables.setdefault(table, []).append(row)
@@ -389,7 +390,7 @@ def _merge(
         return sum(_merge(con, directory, [manifest]) for manifest in manifests)
     rows = 0
     for table, paths in files.items():
-        shared = table in SHARED_KEYS or table == "runs"
+        shared = table in shared_keys() or table == "runs"
         described = con.execute("select name from pragma_table_info(?)", [table]).fetchall()
         columns = [name for (name,) in described]
         listed = ", ".join(map(quoted, columns))
@@ -419,7 +420,7 @@ def files_of(
     facts: set[str] = set()
     for manifest in manifests:
         for table in manifest.rows:
-            if manifest.stage == FACTS and table not in (*SHARED_KEYS, *OF_RUNS):
+            if manifest.stage == FACTS and table not in (*shared_keys(), *OF_RUNS):
                 if table in facts or has_rows(table):
                     continue
                 facts.add(table)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -25,14 +24,13 @@ import duckdb
 
 from folkways.errors import UserError
 from folkways.files import inside, write_whole
-from folkways.provenance import short_hash
 from folkways.text import printable
-from scenarios.words import sql_patterns
 from simulation.store.connection import FOLDER, StoreHeld, make_file, open_writer
 from simulation.store.file_copy import LOGS
 from simulation.store.locked import connect
+from simulation.store.part import bring_up_to_date, meta_of, shared_keys, wanted
 from simulation.store.record import Record
-from simulation.store.rows import SHARED_KEYS, Row, insert_rows
+from simulation.store.rows import Row, insert_rows
 from simulation.store.snapshot import snapshot
 from simulation.store.spill import absorb_all, spills_of
 
@@ -40,33 +38,6 @@ FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
 BESIDE = (*LOGS, ".tmp")
 """Endings of what DuckDB writes beside the file."""
-SQL = Path(__file__).with_name("sql")
-MIGRATIONS = (
-    "0001_tables.sql", "0002_review.sql", "0003_survey.sql", "0004_spa.sql", "0005_experiment.sql",
-    "0006_scale.sql", "0007_words.sql", "0008_trust.sql",
-)  # fmt: skip
-"""Append-only: a store of version n has run the first n of these."""
-MACROS = "words"
-"""File of macros that need no table, and that tables are filled with."""
-VIEWS = ("review", "views", "survey", "spa")
-"""Files of views and macros, in the order in which they build on each other."""
-POLICIES = {
-    "clca": "the published rule, drops what quality or meta calls bad and is very confident of.",
-    "strict": "drops whatever a critic objects to or a detector flags.",
-    "lenient": "drops only what two critics are very confident of, and what is no talk at all.",
-    "needs-review": "keeps what a person should read, drops the clear cases.",
-}
-"""Shipped filter policies, each a view `policy_NAME` of objections."""
-OBJECTION = {
-    "episode_id": "The episode.",
-    "outcome": "dropped, unreviewed or needs-review.",
-    "source": "Critic or detector that objects.",
-    "reason": "Why, in its words.",
-    "role": "Role concerned; null for the whole conversation.",
-    "turns": "Turns it rests on.",
-}
-"""Columns of a policy, with their meanings."""
-STORE_VERSION = len(MIGRATIONS)
 WRITE_FAULTS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
 """What DuckDB raises when the file cannot be written."""
 UNSTORABLE = (
@@ -108,10 +79,10 @@ class Store:
             inside(self.path.parent, self.path.with_name(f"{FILE}{ending}"))
         if self.path.exists():
             with self.reading() as con:
-                if _wanted().items() <= _meta_of(con, self.path).items():
+                if wanted().items() <= meta_of(con, self.path).items():
                     return
             with self.writing() as con:
-                _bring_up_to_date(con, self.path)
+                bring_up_to_date(con, self.path)
             return
         if left := [one for one in LOGS if self.path.with_name(f"{FILE}{one}").exists()]:
             raise UserError(
@@ -232,14 +203,15 @@ class Store:
         for table, rows in (fresh | tables).items():
             insert_rows(con, table, rows)
         con.execute("commit")
-        self._known.update(row[SHARED_KEYS[table]] for table, rows in fresh.items() for row in rows)
+        keys = shared_keys()
+        self._known.update(row[keys[table]] for table, rows in fresh.items() for row in rows)
 
     def _fresh_shared(self, records: Sequence[Record]) -> dict[str, list[Row]]:
         fresh: dict[str, dict[str, Row]] = {}
         for record in records:
             for table, rows in record.shared.items():
                 for row in rows:
-                    key = row[SHARED_KEYS[table]]
+                    key = row[shared_keys()[table]]
                     if key not in self._known:
                         fresh.setdefault(table, {})[key] = row
         return {table: list(rows.values()) for table, rows in fresh.items()}
@@ -318,57 +290,6 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0]}"
 
 
-def tables() -> list[str]:
-    """Return the names of all tables."""
-    return re.findall(r"^create table (\w+)", schema_sql(), re.MULTILINE)
-
-
-def schema_sql() -> str:
-    """Return the statements that make all tables."""
-    tables = "\n".join((SQL / migration).read_text(encoding="utf-8") for migration in MIGRATIONS)
-    return f"{macros_sql()}\n{tables}"
-
-
-def macros_sql() -> str:
-    """Return the statements that make the macros that tables are filled with."""
-    text = (SQL / f"{MACROS}.sql").read_text(encoding="utf-8")
-    for name, pattern in sql_patterns().items():
-        text = text.replace(f"{{{name}}}", pattern)
-    return text
-
-
-def views_sql() -> str:
-    """Return the statements that make all views and macros, filter policies included."""
-    policies = ""
-    for name, about in POLICIES.items():
-        view = f'"policy_{name}"'
-        policies += f"create or replace view {view} as\n{policy_sql(name).strip()};\n"
-        policies += f"comment on view {view} is $$Objections of the policy {name}: {about}$$;\n"
-        for column, meaning in OBJECTION.items():
-            policies += f"comment on column {view}.{column} is $${meaning}$$;\n"
-    texts = ((SQL / f"{name}.sql").read_text(encoding="utf-8") for name in VIEWS)
-    return "\n".join(texts).replace("{policies}", policies)
-
-
-def policy_sql(name: str) -> str:
-    """Return the query of a shipped filter policy."""
-    return (SQL / f"policy_{name}.sql").read_text(encoding="utf-8")
-
-
-def _wanted() -> dict[str, str]:
-    """Return what a store says of itself that is as this version makes it."""
-    return {
-        "application": "folkways",
-        "store_version": str(STORE_VERSION),
-        "views": short_hash(macros_sql() + views_sql()),
-    }
-
-
-def _meta_of(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    empty = not con.execute("from duckdb_tables() limit 1").fetchall()
-    return {} if empty else read_meta(con, path)
-
-
 @cache
 def _empty() -> bytes:
     """Return the file that every new store begins as: tables and views take a third of a second,
@@ -377,20 +298,8 @@ def _empty() -> bytes:
         path = Path(folder) / FILE
         make_file(path)
         with open_writer(path, 0.0) as con:
-            _bring_up_to_date(con, path)
+            bring_up_to_date(con, path)
         return path.read_bytes()
-
-
-def _bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make what tables and views a store lacks, in one transaction."""
-    meta, wanted = _meta_of(con, path), _wanted()
-    con.execute("begin")
-    con.execute(macros_sql())
-    for migration in MIGRATIONS[int(meta.get("store_version", 0)) :]:
-        con.execute((SQL / migration).read_text(encoding="utf-8"))
-    con.execute(views_sql())
-    con.executemany("insert or replace into meta values (?, ?)", list(wanted.items()))
-    con.execute("commit")
 
 
 @contextlib.contextmanager
@@ -410,26 +319,3 @@ def _cannot_write(path: Path, error: BaseException) -> str:
         f"cannot write {path}: {reason}. Nothing that was stored before is lost; see that the disk "
         "has room, and run the same command again"
     )
-
-
-def read_meta(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
-    """Return what the store says of itself.
-
-    Raises UserError for a foreign file and for a newer format.
-    """
-    try:
-        meta = dict(con.execute("select key, value from meta").fetchall())
-    except duckdb.CatalogException:
-        meta = {}
-    if meta.get("application") != "folkways":
-        raise UserError(f"{path} is a DuckDB file, but not a folkways store")
-    try:
-        version = int(meta["store_version"])
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path} is a folkways store without a version; it is damaged") from error
-    if version > STORE_VERSION:
-        raise UserError(
-            f"{path} has store version {version}, made by a newer folkways; this one reads up to "
-            f"{STORE_VERSION}. Upgrade folkways to open it"
-        )
-    return meta

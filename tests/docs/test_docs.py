@@ -19,7 +19,7 @@ from simulation.config import RunConfig, load_config
 from simulation.episode.turn_policies import POLICIES
 from simulation.plan import make_plan
 from simulation.run import launch
-from simulation.store.writer import MIGRATIONS, SQL
+from simulation.store.part import tables_sql
 from training.experiment.config import load_clca
 from training.experiment.spa_config import load_spa_experiment
 from training.finetune.config import parse_train_config
@@ -181,8 +181,7 @@ def test_every_policy_and_exit_reason_is_documented() -> None:
     text = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
     for name in POLICIES:
         assert f"`{name}`" in text
-    migrations = [(SQL / name).read_text(encoding="utf-8") for name in MIGRATIONS]
-    reasons = re.findall(r"exit_reason is 'Why it ended: ([^.]*)\.'", " ".join(migrations))
+    reasons = re.findall(r"exit_reason is 'Why it ended: ([^.]*)\.'", tables_sql())
     for reason in re.split("[,;] ", re.sub(r" \([^)]*\)", "", reasons[-1])):
         assert f"`{reason}`" in text, reason
 

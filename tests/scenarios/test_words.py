@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scenarios.words import contains, is_unspaced, length, parts, words
-from simulation.store.writer import macros_sql
+from simulation.store.part import macros_sql
 
 OLD = unicodedata.ucd_3_2_0
 """What Python and DuckDB both know of Unicode, whatever their versions."""

@@ -34,10 +34,11 @@ from simulation.review.conversations import load_conversations
 from simulation.review.reliability import judges_told
 from simulation.review.task import Bounds
 from simulation.review_settings import CritiqueConfig
+from simulation.store.part import POLICIES
 from simulation.store.reader import open_reader
 from simulation.store.record import Record
 from simulation.store.run_lock import locked
-from simulation.store.writer import FILE, POLICIES, Store
+from simulation.store.writer import FILE, Store
 
 KINDS = {
     "looping", "echo", "speaks-for-others", "wrong-language", "secret-leaked", "too-short",

@@ -34,6 +34,7 @@ from review_runs import (
     rows,
     scene_file,
 )
+from sample_store import older_run
 from scenes import text_of
 
 from agents.conversation import Conversation, Line, Person
@@ -48,9 +49,10 @@ from simulation.review.asking import Asking, Judge
 from simulation.review.conversations import load_conversations
 from simulation.review.critique import CritiqueContext, Key, Panel, critique
 from simulation.review_settings import CritiqueConfig
+from simulation.store.part import STORE_VERSION
 from simulation.store.record import Record
 from simulation.store.run_lock import locked
-from simulation.store.writer import FILE, SQL, STORE_VERSION, Store
+from simulation.store.writer import FILE, Store
 
 ROOT = Path(__file__).parents[2]
 SOCIAL = {
@@ -533,30 +535,26 @@ def test_without_critics_only_the_detectors_run(run: Path) -> None:
 
 
 def older(folder: Path, run: Path) -> Path:
-    """Make a store as the first version wrote it, with the episodes of a run and an old verdict."""
-    old = folder / "older"
-    old.mkdir()
+    """Make a store of version 7, with the episodes of a run and an old verdict."""
+    old = older_run(folder, "create view conversations as select episode_id from episodes")
     with duckdb.connect(str(old / FILE)) as con:
-        con.execute((SQL / "0001_tables.sql").read_text(encoding="utf-8"))
-        con.execute("create view conversations as select episode_id from episodes")
         con.execute(f"attach '{run / FILE}' as new (read_only)")
         for (table,) in con.execute("show tables").fetchall():
-            if table not in ("meta", "conversations"):
+            if table not in ("meta", "conversations", "spa_outcomes"):
                 names = [column[0] for column in con.execute(f"describe {table}").fetchall()]
+                con.execute(f"delete from {table}")
                 con.execute(f"insert into {table} select {', '.join(names)} from new.{table}")
         con.execute(
-            "insert into meta values ('application', 'folkways'), ('store_version', '1'), "
-            "('views', 'of old')"
-        )
-        con.execute(
-            "insert into verdicts select episode_id, null, 'quality', 'quality', 0, ?, 'bad', "
-            "null, 'confident', 'Said long ago.', [1], null, timestamp '2025-01-01' from episodes",
+            "insert into verdicts by name select episode_id, 'quality' as critic, "
+            "'quality' as dimension, 0 as sample, ? as model, 'bad' as label, "
+            "'confident' as confidence, 'Said long ago.' as reason, [1] as turns, "
+            "timestamp '2025-01-01' as judged_at from episodes",
             [ALPHA],
         )
     return old
 
 
-def test_a_store_of_the_first_version_is_brought_up_to_date_and_reviewed(
+def test_a_store_of_an_older_version_is_brought_up_to_date_and_reviewed(
     plain: Path, tmp_path: Path
 ) -> None:
     run = older(tmp_path, plain)

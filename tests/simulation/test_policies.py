@@ -16,15 +16,16 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from review_runs import ALPHA, REPLIES, answer, critiqued, played, scene_file
-from sample_store import sample_run
+from sample_store import older_run, sample_run
 from typer.main import get_command
 
 from folkways.cli.application import application
 from folkways.errors import UserError
 from simulation.review.funnel import choose_policy, fates_of
+from simulation.store.part import OBJECTION, PART, POLICIES
 from simulation.store.reader import open_reader
 from simulation.store.rows import insert_rows
-from simulation.store.writer import FILE, OBJECTION, POLICIES, SQL, Store
+from simulation.store.writer import FILE, Store
 
 SURE = ("not sure", "confident", "very confident")
 ROLES = ("ada", "bela")
@@ -534,7 +535,8 @@ def test_the_funnel_adds_up_for_every_culture_scenario_and_model(
 
 
 def test_every_shipped_policy_returns_objections(con: duckdb.DuckDBPyConnection) -> None:
-    assert {path.stem for path in SQL.glob("policy_*.sql")} == {f"policy_{n}" for n in POLICIES}
+    files = {path.stem for path in PART.folder.glob("policy_*.sql")}
+    assert files == {f"policy_{name}" for name in POLICIES}
     for name in POLICIES:
         described = con.execute(f'describe "policy_{name}"').fetchall()
         assert [row[0] for row in described] == [*OBJECTION]
@@ -744,12 +746,8 @@ def test_a_store_without_episodes_and_one_that_is_none(tmp_path: Path, sample: P
                 assert con.execute(f"from {source}('{policy}')").fetchall() == []
     (tmp_path / "notes.txt").write_text("milk")
     assert "cannot open" in mistake("review", tmp_path / "notes.txt")
-    older = sample.with_name("older")
-    older.mkdir()
-    with duckdb.connect(str(older / FILE)) as con:
-        con.execute((SQL / "0001_tables.sql").read_text(encoding="utf-8"))
-        con.execute("insert into meta values ('application', 'folkways'), ('store_version', '1')")
-    assert "store version 1" in mistake("review", older)
+    older = older_run(tmp_path / "past", "update meta set value = '6' where key = 'store_version'")
+    assert "store version 6, made by an older folkways" in mistake("review", older)
 
 
 def test_from_live_judges_to_the_funnel(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from review_runs import ODD, REASON, critiqued, played, rows, scene_file
+from sample_store import older_run
 from scenes import persona, scenario
 from typer.main import get_command
 
@@ -23,7 +24,7 @@ from folkways.cli.application import application
 from folkways.errors import UserError
 from simulation.review.ratings import SCALES, export_sheet, import_sheet
 from simulation.store.run_lock import locked
-from simulation.store.writer import FILE, SQL
+from simulation.store.writer import FILE
 
 GOOD, FITS = ("good", "bad"), ("aligned", "not-aligned")
 LABELS = {"quality": GOOD, "culture": FITS, "meta": GOOD}
@@ -537,19 +538,13 @@ def test_an_error_cannot_steer_the_terminal(
     assert errors.startswith(f"folkways: {sheet}, row 2: '\\x1b[2J\\u202e\\x07' is not one of")
 
 
-def test_a_store_of_the_first_version_takes_ratings(tmp_path: Path) -> None:
-    with duckdb.connect(str(tmp_path / FILE)) as con:
-        con.execute((SQL / "0001_tables.sql").read_text(encoding="utf-8"))
-        con.execute("insert into meta values ('application', 'folkways'), ('store_version', '1')")
-        con.execute("insert into episodes values ('e', 'e', 1, 'r', 's', 'h', 'GBR', 'en', 0, 1, "
-                    "'m', 'json', 'p', 'event', null, 1, '2026-01-01', 1)")  # fmt: skip
-        con.execute("insert into roles values ('e', 'ada', 'p', 'p', 'Ada', 'GBR', 'c', 'en', 'g', "
-                    "null)")  # fmt: skip
+def test_a_store_of_an_older_version_takes_ratings(tmp_path: Path) -> None:
+    run = older_run(tmp_path)
     sheet = tmp_path / "sheet.csv"
-    sheet.write_text(f"{HEAD}e,ada,goal,3,,ann\n")
-    assert import_sheet(tmp_path, sheet, None) == (1, 0)
+    sheet.write_text(f"{HEAD}fa2874d287f8dd26,ada,goal,3,,ann\n")
+    assert import_sheet(run, sheet, None) == (1, 0)
     query = "select * exclude run_id from people_ratings"
-    assert rows(tmp_path, query) == [("goal", "GBR", "e/ada", "ann", None, 3)]
+    assert rows(run, query) == [("goal", "GBR", "fa2874d287f8dd26/ada", "ann", None, 3)]
 
 
 def test_odd_text_stays_what_it_is(run: Path, tmp_path: Path) -> None:

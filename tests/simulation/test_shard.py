@@ -24,10 +24,11 @@ from simulation.plan import make_plan
 from simulation.run import launch
 from simulation.store.manifest import Manifest
 from simulation.store.pack import merge, pack
+from simulation.store.part import STORE_VERSION
 from simulation.store.reader import open_reader
 from simulation.store.record import Record
 from simulation.store.shards import Finished, ShardDirectory, ShardWriter, merge_shards, recover
-from simulation.store.writer import FILE, MIGRATIONS, Store
+from simulation.store.writer import FILE, Store
 
 NOW = held_store.NOW
 TABLES = ("episodes", "roles", "turns", "happenings", "choices", "calls", "runs", "launches",
@@ -321,8 +322,8 @@ def test_what_cannot_be_merged_is_refused(run: Path, shards: str, tmp_path: Path
         ShardDirectory("nowhere://x")
     manifest = next(Path(shards).glob("*/shard.json"))
     data = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps(data | {"store_version": len(MIGRATIONS) + 1}))
-    with pytest.raises(UserError, match=f"store version {len(MIGRATIONS) + 1}"):
+    manifest.write_text(json.dumps(data | {"store_version": STORE_VERSION + 1}))
+    with pytest.raises(UserError, match=f"store version {STORE_VERSION + 1}"):
         open_reader(Path(shards))
     manifest.write_text(json.dumps({"some": "thing"}))
     with pytest.raises(UserError, match="no shard of folkways"):

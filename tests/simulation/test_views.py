@@ -20,8 +20,9 @@ from scenarios.words import words
 from simulation.config import RunConfig
 from simulation.plan import make_plan
 from simulation.run import launch
+from simulation.store.part import make_views, views_sql
 from simulation.store.reader import open_reader, run_query
-from simulation.store.writer import FILE, MIGRATIONS, SQL, Store, macros_sql, views_sql
+from simulation.store.writer import Store
 
 TURN = (
     "episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure, "
@@ -571,7 +572,7 @@ def test_views_can_be_made_anew(tmp_path: Path) -> None:
     run, views = sample_run(tmp_path), views_sql()
     with duckdb.connect(str(run / "log.duckdb")) as con:
         before = rows(con, "from conversations order by all")
-        con.execute(views)
+        make_views(con)
         assert rows(con, "from conversations order by all") == before
         known = {name for (name,) in rows(con, "select view_name from duckdb_views() "
                                                "where not internal")}  # fmt: skip
@@ -693,19 +694,3 @@ def test_an_empty_store_answers_too(tmp_path: Path) -> None:
         }
         for (name,) in names:
             assert list(run_query(con, f'from "{name}"').rows) == []
-
-
-def test_words_of_an_older_store_are_counted_again(tmp_path: Path) -> None:
-    with duckdb.connect(str(tmp_path / FILE)) as con:
-        con.execute(macros_sql())
-        for migration in MIGRATIONS[:7]:
-            con.execute((SQL / migration).read_text(encoding="utf-8"))
-        con.execute("insert into meta values ('application', 'folkways'), ('store_version', '7')")
-        con.execute(
-            "insert into turns by name select 'e' as episode_id, 1 as turn, 1 as step, "
-            "'ada' as speaker, 'speak' as action, 'Well - no ... ok?' as text, [] as addressees, "
-            "[] as audience, false as whisper, 1 as call, 5 as words"
-        )
-    Store(tmp_path).create()
-    with open_reader(tmp_path) as con:
-        assert rows(con, "select words from turns") == [(3,)]

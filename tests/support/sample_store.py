@@ -5,9 +5,10 @@ from pathlib import Path
 
 import duckdb
 
-from simulation.store.writer import Store
+from simulation.store.writer import FILE, Store
 
 ROWS = Path(__file__).with_name("simulation_store.sql")
+OLDER = Path(__file__).with_name("store_v7.sql")
 BRANCHES = Path(__file__).with_name("simulation_branches.sql")
 COOKBOOK = Path(__file__).parents[2] / "docs" / "sql.md"
 DINNER = "aaaa000000000001"
@@ -30,6 +31,16 @@ def sample_run(folder: Path, *statements: str) -> Path:
 def branched_run(folder: Path) -> Path:
     """Make the same run with branches of DINNER."""
     return sample_run(folder, BRANCHES.read_text(encoding="utf-8"))
+
+
+def older_run(folder: Path, *statements: str) -> Path:
+    """Make a run `older` inside `folder` whose store is of version 7; return its folder."""
+    run = folder / "older"
+    run.mkdir(parents=True)
+    with duckdb.connect(str(run / FILE)) as con:
+        for statement in (OLDER.read_text(encoding="utf-8"), *statements):
+            con.execute(statement)
+    return run
 
 
 def cookbook() -> list[tuple[str, str]]:

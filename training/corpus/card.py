@@ -21,8 +21,8 @@ from folkways.files import parse_yaml, read_bytes
 from folkways.provenance import short_hash
 from folkways.text import printable
 from simulation.review.funnel import AGREEMENT, BY_CULTURE
+from simulation.store.part import POLICIES
 from simulation.store.reader import read_rows
-from simulation.store.writer import POLICIES
 from training.corpus.config import NO_POLICY, CorpusConfig
 from training.corpus.formats import SPLITS, load_format
 from training.corpus.ledger import REASONS, Ledger

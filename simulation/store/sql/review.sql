@@ -21,7 +21,6 @@ having count(t.failure) > 1 and 3 * count(t.failure) > count(*);
 comment on view failing_roles is
     'Roles that failed to act more than once, and in more than a third of their turns. Such an episode counts as cut short: what is left '
     'of it is not the scene that was meant.';
-comment on column failing_roles.episode_id is 'The episode.';
 comment on column failing_roles.role is 'Role that failed to act.';
 comment on column failing_roles.turns is 'Its turns, failed ones included.';
 comment on column failing_roles.failures is 'Its turns that failed; the table turns says why.';
@@ -40,28 +39,9 @@ where not exists (from episodes later where later.content_hash = e.content_hash 
 comment on view latest_episodes is
     'Episodes that count: of several attempts at the same content the latest, with title and theme. Lighter than '
     'conversations. Branches are left out, so that no beginning counts twice; they are in branch_pairs.';
-comment on column latest_episodes.episode_id is 'The episode.';
-comment on column latest_episodes.scenario_id is 'Id of the scenario.';
-comment on column latest_episodes.title is 'Title of the scenario.';
-comment on column latest_episodes.theme is 'Theme of the scenario, such as family-duty.';
-comment on column latest_episodes.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column latest_episodes.language is 'BCP 47 tag of the language the scene was played in.';
-comment on column latest_episodes.model is 'The model as the user asked for it.';
-comment on column latest_episodes.reply_form is 'Form of the replies: json or script.';
-comment on column latest_episodes.policy is 'Name of the turn policy the scene began with.';
-comment on column latest_episodes.replicate is 'Number of the repetition with another seed, from 0.';
-comment on column latest_episodes.seed is 'Seed of cast, policy and sampling.';
 comment on column latest_episodes.exit_reason is
     'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
-comment on column latest_episodes.exit_detail is
-    'What exactly ended it: the rule''s role, the event, the budget or the error.';
 comment on column latest_episodes.turns is 'Number of turns, failed ones included.';
-comment on column latest_episodes.attempt is
-    '1, or higher where earlier attempts ended in an error, a spent budget or a failure of the endpoint.';
-comment on column latest_episodes.started_at is 'When it started, UTC.';
-comment on column latest_episodes.wall_s is 'How long it took, seconds.';
-comment on column latest_episodes.run_id is 'The run.';
-comment on column latest_episodes.scenario_hash is 'Row of the table scenarios: the version that was played.';
 comment on column latest_episodes.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column latest_episodes.completed is
     'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
@@ -75,20 +55,6 @@ qualify row_number() over (
     partition by episode_id, role, critic, dimension, model, sample order by failure is not null, judged_at desc) = 1;
 comment on view last_verdicts is
     'One row for each question to a judge: its latest answer, a usable one before one that failed.';
-comment on column last_verdicts.episode_id is 'The episode.';
-comment on column last_verdicts.role is 'Role that is judged; null where the whole conversation is.';
-comment on column last_verdicts.critic is 'Name of the critic, such as quality, culture or meta.';
-comment on column last_verdicts.dimension is 'What is judged.';
-comment on column last_verdicts.sample is 'Number of the repetition, from 0.';
-comment on column last_verdicts.model is 'Model that judged.';
-comment on column last_verdicts.label is 'good, bad, aligned, not-aligned; null where the critic scores instead, or failed.';
-comment on column last_verdicts.score is 'Score on the dimension''s own scale; null where the critic labels instead, or failed.';
-comment on column last_verdicts.confidence is 'very confident, confident or not sure.';
-comment on column last_verdicts.reason is 'The critic''s reason; of a judgement that failed, what is wrong with the reply.';
-comment on column last_verdicts.turns is 'Turns the judgement rests on.';
-comment on column last_verdicts.failure is 'Null, or why there is no judgement.';
-comment on column last_verdicts.judged_at is 'When it was judged, UTC.';
-comment on column last_verdicts.call is 'Call of the same episode that produced the verdict.';
 
 create or replace macro sureness(confidence) as
     case confidence when 'very confident' then 3 when 'confident' then 2 when 'not sure' then 1 end;
@@ -119,10 +85,6 @@ from ranked;
 comment on view consensus is
     'What all judges and samples together say: the majority of labels, the mean of scores. Without a usable answer, '
     'or with a tie, there is none, and doubt says so.';
-comment on column consensus.episode_id is 'The episode.';
-comment on column consensus.role is 'Role that is judged; null where the whole conversation is.';
-comment on column consensus.critic is 'Name of the critic, such as quality, culture or meta.';
-comment on column consensus.dimension is 'What is judged.';
 comment on column consensus.answers is 'Questions asked: judges times samples.';
 comment on column consensus.usable is 'Answers that could be used.';
 comment on column consensus.label is 'The label most judges gave; null on a tie, and where the critic scores instead.';
@@ -203,9 +165,6 @@ create or replace view episode_fates as from fates('clca');
 comment on view episode_fates is
     'Whether an episode is kept by the published rule of CLCA: dropped if the critic quality or the critic meta calls '
     'it bad and is very confident; fates(policy) has the same for other policies.';
-comment on column episode_fates.episode_id is 'The episode.';
-comment on column episode_fates.scenario_id is 'Id of the scenario.';
-comment on column episode_fates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column episode_fates.model is 'The model as the user asked for it.';
 comment on column episode_fates.exit_reason is 'Why the scene ended.';
 comment on column episode_fates.reviewed is 'Whether any verdict on the episode exists.';
@@ -214,16 +173,11 @@ comment on column episode_fates.fate is
     'dropped, unreviewed, needs-review or accepted; the first that applies.';
 comment on column episode_fates.dropped_by is 'Critics and detectors that drop it.';
 comment on column episode_fates.reasons is 'Every objection to it, in words.';
-comment on column episode_fates.run_id is 'The run.';
-comment on column episode_fates.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column episode_fates.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view review_funnel as from funnel('clca');
 comment on view review_funnel is
     'How many episodes were simulated, lost and accepted under the policy clca. cut_short, dropped, unreviewed, '
     'needs_review and accepted add up to simulated.';
-comment on column review_funnel.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column review_funnel.scenario_id is 'Id of the scenario.';
 comment on column review_funnel.model is 'The model as the user asked for it.';
 comment on column review_funnel.simulated is 'Episodes played.';
 comment on column review_funnel.cut_short is 'Lost: ended by an error, a spent budget or the model''s failure, or a role failed more than once and in over a third of its turns.';
@@ -234,9 +188,6 @@ comment on column review_funnel.dropped_by is
 comment on column review_funnel.unreviewed is 'Not judged yet by a critic that the policy needs.';
 comment on column review_funnel.needs_review is 'Set aside for people: a verdict could not be read, or judges are divided.';
 comment on column review_funnel.accepted is 'Accepted.';
-comment on column review_funnel.run_id is 'The run; rows of two runs are never counted together.';
-comment on column review_funnel.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column review_funnel.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 -- Agreement ----------------------------------------------------------------------------------------------------------
 
@@ -296,12 +247,8 @@ select v.dimension, e.culture_id, v.episode_id || coalesce('/' || v.role, '') as
 from last_verdicts v join latest_episodes e using (episode_id) where v.failure is null;
 comment on view judge_ratings is 'Usable verdicts as ratings: every judge model and sample is a rater.';
 comment on column judge_ratings.dimension is 'What is rated.';
-comment on column judge_ratings.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column judge_ratings.unit is 'The episode, and the role where one is rated.';
 comment on column judge_ratings.rater is 'Who rates: judge model and sample.';
-comment on column judge_ratings.label is 'Label; null for scores.';
-comment on column judge_ratings.score is 'Score; null for labels.';
-comment on column judge_ratings.run_id is 'The run.';
 
 create or replace view judge_agreement as from krippendorff('judge_ratings');
 comment on view judge_agreement is 'How far judges and samples agree, per run, dimension and culture: Krippendorff''s alpha.';
@@ -321,13 +268,8 @@ from ratings r join latest_episodes e using (episode_id)
 qualify row_number() over (
     partition by r.episode_id, r.role, r.dimension, r.annotator order by r.imported_at desc, r.rowid desc) = 1;
 comment on view people_ratings is 'Ratings by people; of several by the same person the latest.';
-comment on column people_ratings.dimension is 'What is rated.';
-comment on column people_ratings.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column people_ratings.unit is 'The episode, and the role where one is rated.';
 comment on column people_ratings.rater is 'Name or code of the person.';
-comment on column people_ratings.label is 'Label; null for scores.';
-comment on column people_ratings.score is 'Score; null for labels.';
-comment on column people_ratings.run_id is 'The run.';
 
 create or replace view people_agreement as from krippendorff('people_ratings');
 comment on view people_agreement is 'How far people agree among themselves, per run, dimension and culture.';
@@ -355,13 +297,8 @@ from (
 comment on view critics_and_people is
     'Pairs of ratings of the same thing: one by a person, one by the critics together; a person''s ratings and the '
     'critics'' are units of two.';
-comment on column critics_and_people.dimension is 'What is rated.';
-comment on column critics_and_people.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column critics_and_people.unit is 'The episode, the role where one is rated, and the person.';
 comment on column critics_and_people.rater is 'Which of the two rates.';
-comment on column critics_and_people.label is 'Label; null for scores.';
-comment on column critics_and_people.score is 'Score; null for labels.';
-comment on column critics_and_people.run_id is 'The run.';
 
 create or replace view critics_people_agreement as from krippendorff('critics_and_people');
 comment on view critics_people_agreement is
@@ -408,11 +345,8 @@ join (
 comment on view calibration_flags is
     'Which critics and detectors found fault with which conversation of the calibration set. The critic social does '
     'by a believability below 5, or a secret or social_rules of -5 or less, for any role.';
-comment on column calibration_flags.case_id is 'Id of the conversation.';
-comment on column calibration_flags.fault is 'Kind of fault that was injected; null for a sound conversation.';
 comment on column calibration_flags.source is 'Detector, critic, or critic and dimension.';
 comment on column calibration_flags.flagged is 'Whether it found fault; null where it came to no decision.';
-comment on column calibration_flags.episode_id is 'The episode.';
 
 create or replace view calibration_confusion as
 select source, coalesce(fault, 'sound') as fault, count(*) as cases, count(*) filter (flagged) as flagged,
@@ -443,7 +377,6 @@ comment on view calibration_report is
     'How good each critic and detector is on the calibration set: of the conversations with a fault it should find, '
     'and the sound ones. Other faults are left out; see calibration_confusion. A case without a decision counts as '
     'not found. Intervals are 95 % Wilson score intervals.';
-comment on column calibration_report.source is 'Detector, critic, or critic and dimension.';
 comment on column calibration_report.faulty is 'Conversations with a fault that it should find.';
 comment on column calibration_report.found is 'Of these, found faulty.';
 comment on column calibration_report.recall is 'found / faulty.';

@@ -33,25 +33,6 @@ left join (
 ) c using (episode_id);
 comment on view conversations is
     'One row per episode, the latest attempt of each content, with its totals. Branches are in branch_pairs instead.';
-comment on column conversations.episode_id is 'The episode.';
-comment on column conversations.scenario_id is 'Id of the scenario.';
-comment on column conversations.title is 'Title of the scenario.';
-comment on column conversations.theme is 'Theme of the scenario, such as family-duty.';
-comment on column conversations.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column conversations.language is 'BCP 47 tag of the language the scene was played in.';
-comment on column conversations.model is 'The model as the user asked for it.';
-comment on column conversations.reply_form is 'Form of the replies: json or script.';
-comment on column conversations.policy is 'Name of the turn policy the scene began with.';
-comment on column conversations.replicate is 'Number of the repetition with another seed, from 0.';
-comment on column conversations.seed is 'Seed of cast, policy and sampling.';
-comment on column conversations.exit_reason is
-    'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
-comment on column conversations.exit_detail is
-    'What exactly ended it: the rule''s role, the event, the budget or the error.';
-comment on column conversations.turns is 'Number of turns, failed ones included.';
-comment on column conversations.attempt is '1, or higher where earlier attempts ended in an error or a spent budget.';
-comment on column conversations.started_at is 'When it started, UTC.';
-comment on column conversations.wall_s is 'How long it took, seconds.';
 comment on column conversations.roles is 'Role ids in the order of the scenario file.';
 comment on column conversations.n_roles is 'Number of roles.';
 comment on column conversations.mixed_cast is 'Whether the cast comes from more than one culture.';
@@ -71,12 +52,6 @@ comment on column conversations.review_cost is
     'US dollars of critiques and labels so far; null where no such call has a price.';
 comment on column conversations.unpriced_calls is
     'Calls, failed ones included, whose price is not known: with any, the sums in dollars are lower bounds.';
-comment on column conversations.run_id is 'The run.';
-comment on column conversations.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column conversations.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
-comment on column conversations.completed is
-    'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
-    'budget or the model''s failure, or a role failed more than once and in over a third of its turns.';
 
 create or replace macro accepted(policy) as table
 from conversations where episode_id in (select episode_id from fates(policy) where fate = 'accepted');
@@ -88,52 +63,6 @@ create or replace view accepted_episodes as from accepted('clca');
 comment on view accepted_episodes is
     'Conversations that the policy clca accepts: played to an end, judged, and not dropped by the critics. The corpus '
     'for training; accepted(policy) has the same for other policies.';
-comment on column accepted_episodes.episode_id is 'The episode.';
-comment on column accepted_episodes.scenario_id is 'Id of the scenario.';
-comment on column accepted_episodes.title is 'Title of the scenario.';
-comment on column accepted_episodes.theme is 'Theme of the scenario, such as family-duty.';
-comment on column accepted_episodes.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column accepted_episodes.language is 'BCP 47 tag of the language the scene was played in.';
-comment on column accepted_episodes.model is 'The model as the user asked for it.';
-comment on column accepted_episodes.reply_form is 'Form of the replies: json or script.';
-comment on column accepted_episodes.policy is 'Name of the turn policy the scene began with.';
-comment on column accepted_episodes.replicate is 'Number of the repetition with another seed, from 0.';
-comment on column accepted_episodes.seed is 'Seed of cast, policy and sampling.';
-comment on column accepted_episodes.exit_reason is
-    'Why it ended, such as turn-limit, agreement or error; the table episodes lists them all.';
-comment on column accepted_episodes.exit_detail is
-    'What exactly ended it: the rule''s role, the event, the budget or the error.';
-comment on column accepted_episodes.turns is 'Number of turns, failed ones included.';
-comment on column accepted_episodes.attempt is
-    '1, or higher where earlier attempts ended in an error or a spent budget.';
-comment on column accepted_episodes.started_at is 'When it started, UTC.';
-comment on column accepted_episodes.wall_s is 'How long it took, seconds.';
-comment on column accepted_episodes.roles is 'Role ids in the order of the scenario file.';
-comment on column accepted_episodes.n_roles is 'Number of roles.';
-comment on column accepted_episodes.mixed_cast is 'Whether the cast comes from more than one culture.';
-comment on column accepted_episodes.spoken_turns is 'Number of turns in which something was said.';
-comment on column accepted_episodes.spoken_words is
-    'Number of words said; in scripts written without spaces, of characters.';
-comment on column accepted_episodes.prompt_tokens is
-    'Prompt tokens of all calls, play and review; null where the engine does not tell.';
-comment on column accepted_episodes.completion_tokens is
-    'Completion tokens of all calls, play and review; null where the engine does not tell.';
-comment on column accepted_episodes.tokens is 'Prompt and completion tokens together.';
-comment on column accepted_episodes.cost is
-    'US dollars of all calls that have a price, play and review together, so that it grows with every critique; null '
-    'where none has one.';
-comment on column accepted_episodes.play_cost is
-    'US dollars of playing it, the critic in the loop included; null where no such call has a price.';
-comment on column accepted_episodes.review_cost is
-    'US dollars of critiques and labels so far; null where no such call has a price.';
-comment on column accepted_episodes.unpriced_calls is
-    'Calls, failed ones included, whose price is not known: with any, the sums in dollars are lower bounds.';
-comment on column accepted_episodes.run_id is 'The run.';
-comment on column accepted_episodes.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column accepted_episodes.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
-comment on column accepted_episodes.completed is
-    'Whether the scene ended by itself or at a limit of the scenario; false where it was cut short by an error, a spent '
-    'budget or the model''s failure, or a role failed more than once and in over a third of its turns.';
 
 create or replace view relationship_versions as
 with ties as (
@@ -170,12 +99,6 @@ group by scenario_id, role, other;
 comment on view relationships is
     'How two roles of a scenario stand to each other; one row in each direction. Of several versions of a '
     'scenario the newest; relationship_versions has them all.';
-comment on column relationships.scenario_id is 'Id of the scenario.';
-comment on column relationships.role is 'The role looked from.';
-comment on column relationships.other is 'The role looked at.';
-comment on column relationships.type is 'Kind of tie, such as mother and son.';
-comment on column relationships.closeness is '0 strangers to 5 as close as people get.';
-comment on column relationships.status is 'How far role stands above other, -3 to 3; negative when below.';
 
 -- Turns --------------------------------------------------------------------------------------------------------------
 
@@ -224,33 +147,15 @@ left join (
 join latest_episodes e using (episode_id);
 comment on view turns_readable is
     'Every turn as one would read it, with who said it to whom. Rows come in no order: order by episode_id, turn.';
-comment on column turns_readable.episode_id is 'The episode.';
-comment on column turns_readable.scenario_id is 'Id of the scenario.';
 comment on column turns_readable.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column turns_readable.model is 'The model as the user asked for it.';
-comment on column turns_readable.turn is 'Number of the act in the episode, from 1.';
-comment on column turns_readable.step is 'Number of the round of choosing; acts of one step are simultaneous.';
-comment on column turns_readable.phase is 'Phase of the scenario, where it has phases.';
-comment on column turns_readable.speaker is 'Role that acted.';
-comment on column turns_readable.name is 'Name of the person in that role.';
 comment on column turns_readable.speaker_culture_id is
     'Culture the speaker is conditioned on, ISO 3166 alpha-3; in a mixed cast not always the scene''s.';
-comment on column turns_readable.action is 'speak, non-verbal, leave or none; null where the call failed.';
 comment on column turns_readable.line is 'What was said; acts, exits and failures in square brackets.';
-comment on column turns_readable.words is
-    'Number of words said, 0 where nothing was; in scripts written without spaces, of characters.';
-comment on column turns_readable.addressees is 'Roles spoken to; empty: nobody in particular.';
-comment on column turns_readable.audience is 'Roles other than the speaker that perceived the act.';
-comment on column turns_readable.whisper is 'Whether only those spoken to were meant to hear it.';
-comment on column turns_readable.failure is 'Null, or why there is no act.';
 comment on column turns_readable.hearers is
     'Roles that the act is for: the addressees who perceived it; otherwise the only one who could; otherwise none.';
 comment on column turns_readable.addressed_how is
     'named: an addressee perceived it; only-one-present: nobody was named who did, and one role alone perceived it; nobody: '
     'it is for nobody in particular, unheard, or no act.';
-comment on column turns_readable.run_id is 'The run.';
-comment on column turns_readable.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column turns_readable.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view last_intents as
 select
@@ -259,12 +164,7 @@ select
 from intents where failure is null
 group by episode_id, turn, model;
 comment on view last_intents is 'Labels that count: of several of one turn by one model the last that did not fail.';
-comment on column last_intents.episode_id is 'The episode.';
-comment on column last_intents.turn is 'Number of the act in the episode, from 1.';
 comment on column last_intents.labeller is 'Model that labelled.';
-comment on column last_intents.intent is 'One sentence: what the speaker is after.';
-comment on column last_intents.relevance is 'generic or cultural.';
-comment on column last_intents.expectation is 'The cultural expectation the intent answers; null for generic ones.';
 
 create or replace view turn_intents as
 select t.*, i.labeller, i.intent, i.relevance, i.expectation, c.taxonomy, c.category
@@ -277,36 +177,6 @@ left join (
 comment on view turn_intents is
     'Every turn with the intent behind it, and its category in a taxonomy; null where there is no label. A turn '
     'labelled by two models, or mapped to two taxonomies, is two rows.';
-comment on column turn_intents.episode_id is 'The episode.';
-comment on column turn_intents.scenario_id is 'Id of the scenario.';
-comment on column turn_intents.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column turn_intents.model is 'The model as the user asked for it.';
-comment on column turn_intents.turn is 'Number of the act in the episode, from 1.';
-comment on column turn_intents.step is 'Number of the round of choosing; acts of one step are simultaneous.';
-comment on column turn_intents.phase is 'Phase of the scenario, where it has phases.';
-comment on column turn_intents.speaker is 'Role that acted.';
-comment on column turn_intents.name is 'Name of the person in that role.';
-comment on column turn_intents.speaker_culture_id is 'Culture the speaker is conditioned on, ISO 3166 alpha-3; in a mixed cast not always the scene''s.';
-comment on column turn_intents.action is 'speak, non-verbal, leave or none; null where the call failed.';
-comment on column turn_intents.line is 'What was said; acts, exits and failures in square brackets.';
-comment on column turn_intents.words is 'Number of words said, 0 where nothing was; in scripts written without spaces, of characters.';
-comment on column turn_intents.addressees is 'Roles spoken to; empty: nobody in particular.';
-comment on column turn_intents.audience is 'Roles other than the speaker that perceived the act.';
-comment on column turn_intents.whisper is 'Whether only those spoken to were meant to hear it.';
-comment on column turn_intents.failure is 'Null, or why there is no act.';
-comment on column turn_intents.hearers is
-    'Roles that the act is for: the addressees who perceived it; otherwise the only one who could; otherwise none.';
-comment on column turn_intents.addressed_how is
-    'named: an addressee perceived it; only-one-present: nobody was named who did, and one role alone perceived it; nobody: '
-    'it is for nobody in particular, unheard, or no act.';
-comment on column turn_intents.run_id is 'The run.';
-comment on column turn_intents.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column turn_intents.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
-comment on column turn_intents.labeller is 'Model that labelled.';
-comment on column turn_intents.intent is 'One sentence: what the speaker is after.';
-comment on column turn_intents.relevance is 'generic or cultural.';
-comment on column turn_intents.expectation is 'The cultural expectation the intent answers; null for generic ones.';
-comment on column turn_intents.taxonomy is 'Name of a taxonomy, with a hash of its categories.';
 comment on column turn_intents.category is 'Category of the intent in it.';
 
 create or replace view turn_choices as
@@ -319,22 +189,9 @@ left join (
     select episode_id, step, speaker, min(turn) as turn from turns group by episode_id, step, speaker
 ) t using (episode_id, step, speaker);
 comment on view turn_choices is 'Why each speaker was chosen: one row per step and chosen role.';
-comment on column turn_choices.episode_id is 'The episode.';
-comment on column turn_choices.scenario_id is 'Id of the scenario.';
-comment on column turn_choices.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column turn_choices.step is 'Number of the round of choosing, from 1.';
 comment on column turn_choices.turn is 'Number of the act that followed; null where the episode ended before it.';
-comment on column turn_choices.policy is 'Turn policy that chose.';
 comment on column turn_choices.speaker is 'Role that was chosen.';
-comment on column turn_choices.why is 'Reason in the policy''s words.';
 comment on column turn_choices.bid is 'The speaker''s bid, 0 to 10, under bidding; else null.';
-comment on column turn_choices.bids is 'All bids of the step; a role whose bid failed is missing.';
-comment on column turn_choices.candidates is 'Roles that could have acted.';
-comment on column turn_choices.run_id is 'The run.';
-comment on column turn_choices.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column turn_choices.model is 'The model as the user asked for it.';
-comment on column turn_choices.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
-comment on column turn_choices.fallback is 'Whether no answer could be read and the longest silent acted instead.';
 
 create or replace view who_spoke_to_whom as
 select
@@ -355,19 +212,12 @@ left join relationship_versions r on r.scenario_hash = t.scenario_hash and r.rol
 comment on view who_spoke_to_whom is
     'How often roles spoke to each other: to those named who heard it, otherwise to the only one who could. Words for '
     'nobody in particular are left out; a line to two hearers counts for each.';
-comment on column who_spoke_to_whom.scenario_id is 'Id of the scenario.';
-comment on column who_spoke_to_whom.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column who_spoke_to_whom.speaker is 'Role that spoke.';
 comment on column who_spoke_to_whom.hearer is 'Role that was spoken to, and heard it.';
 comment on column who_spoke_to_whom.turns is 'Number of spoken turns.';
 comment on column who_spoke_to_whom.words is 'Number of words in them.';
 comment on column who_spoke_to_whom.type is 'Kind of tie between the two; null where the scenario names none.';
-comment on column who_spoke_to_whom.closeness is '0 strangers to 5 as close as people get.';
 comment on column who_spoke_to_whom.status is 'How far the speaker stands above the hearer, -3 to 3.';
-comment on column who_spoke_to_whom.run_id is 'The run; rows of two runs are never counted together.';
-comment on column who_spoke_to_whom.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column who_spoke_to_whom.model is 'The model as the user asked for it.';
-comment on column who_spoke_to_whom.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view intents_by_culture as
 select
@@ -385,17 +235,13 @@ group by e.run_id, e.culture_id, e.theme, e.model, e.conditioning, i.model;
 comment on view intents_by_culture is
     'How many turns were labelled with an intent, and how many of the intents are cultural. A turn labelled by '
     'two models counts for each.';
-comment on column intents_by_culture.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column intents_by_culture.theme is 'Theme of the scenario, such as family-duty.';
 comment on column intents_by_culture.labeller is 'Model that labelled.';
 comment on column intents_by_culture.labelled is 'Turns with a label.';
 comment on column intents_by_culture.cultural is 'Labels that rest on a cultural expectation.';
 comment on column intents_by_culture.generic is 'Labels that do not.';
 comment on column intents_by_culture.failed is 'Turns whose label failed and was not made good.';
 comment on column intents_by_culture.cultural_share is 'Share of cultural among all labels, 0 to 1; null without a label.';
-comment on column intents_by_culture.run_id is 'The run; rows of two runs are never counted together.';
 comment on column intents_by_culture.played_by is 'The model that played the scenes.';
-comment on column intents_by_culture.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 -- Costs and failures -------------------------------------------------------------------------------------------------
 
@@ -412,20 +258,11 @@ group by e.run_id, c.model, c.purpose, e.culture_id;
 comment on view token_costs is
     'What the model calls took, every attempt and every branch included; what a branch shares with its parent counts once. '
     'More than what the episodes of conversations took: for these, join calls with conversations.';
-comment on column token_costs.model is 'Model that was called.';
-comment on column token_costs.purpose is 'act, repair, bid, moderate, referee, draft-critic, critique, label or categorise.';
-comment on column token_costs.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column token_costs.calls is 'Number of calls.';
 comment on column token_costs.failed_calls is 'Calls that failed for good.';
 comment on column token_costs.retries is 'Requests repeated by the client.';
-comment on column token_costs.prompt_tokens is 'Prompt tokens; null where the engine does not tell.';
-comment on column token_costs.cached_tokens is
-    'Prompt tokens served from the prefix cache; null where the engine does not tell.';
-comment on column token_costs.completion_tokens is 'Completion tokens; null where the engine does not tell.';
-comment on column token_costs.cost is 'US dollars; null where no price is known.';
 comment on column token_costs.mean_latency_s is 'Mean time from request to reply, seconds.';
 comment on column token_costs.unpriced_calls is 'Calls without a known price: with any, cost is a lower bound.';
-comment on column token_costs.run_id is 'The run; rows of two runs are never counted together.';
 
 create or replace view stage_costs as
 with spent as (
@@ -452,16 +289,11 @@ comment on view stage_costs is
     'accepts, branches left out.';
 comment on column stage_costs.stage is 'play, critic in the loop, critique or labels.';
 comment on column stage_costs.calls is 'Number of calls.';
-comment on column stage_costs.prompt_tokens is 'Prompt tokens; null where the engine does not tell.';
-comment on column stage_costs.cached_tokens is 'Prompt tokens served from the prefix cache; null where the engine does not tell.';
-comment on column stage_costs.completion_tokens is 'Completion tokens; null where the engine does not tell.';
-comment on column stage_costs.cost is 'US dollars; null where no price is known.';
 comment on column stage_costs.calls_per_accepted is 'Calls for each accepted episode; null where none is.';
 comment on column stage_costs.tokens_per_accepted is 'Tokens for each accepted episode; null where none is.';
 comment on column stage_costs.unpriced_calls is 'Calls without a known price: with any, cost is a lower bound.';
 comment on column stage_costs.cached_share is
     'Share of the prompt tokens served from the prefix cache, of the calls whose engine tells; null where none does.';
-comment on column stage_costs.run_id is 'The run; rows of two runs are never counted together.';
 
 create or replace view endpoint_loads as
 select
@@ -476,7 +308,6 @@ group by e.run_id, c.model, endpoint;
 comment on view endpoint_loads is
     'What each endpoint of a pool served, every attempt at an episode included. A call that failed for good belongs to '
     'no endpoint.';
-comment on column endpoint_loads.model is 'Model that was called.';
 comment on column endpoint_loads.endpoint is
     'Endpoint by name, or response-cache; null for failed calls, and for a model that is one engine.';
 comment on column endpoint_loads.calls is 'Number of calls.';
@@ -486,7 +317,6 @@ comment on column endpoint_loads.prompt_tokens is 'Prompt tokens; null where the
 comment on column endpoint_loads.cached_tokens is
     'Prompt tokens served from the prefix cache; null where the endpoint does not tell.';
 comment on column endpoint_loads.completion_tokens is 'Completion tokens; null where the endpoint does not tell.';
-comment on column endpoint_loads.cost is 'US dollars; null where no price is known.';
 comment on column endpoint_loads.mean_latency_s is 'Mean time from request to reply, waiting and retries included, seconds.';
 comment on column endpoint_loads.median_latency_s is 'Its median.';
 comment on column endpoint_loads.p95_latency_s is 'Time within which 95 % of the calls were answered, seconds.';
@@ -505,17 +335,11 @@ where c.failure is not null and c.endpoint is distinct from 'parent';
 comment on view failures is
     'Every turn and every call that failed, in every attempt. A turn that failed and the call it rests on are two '
     'rows.';
-comment on column failures.episode_id is 'The episode.';
-comment on column failures.scenario_id is 'Id of the scenario.';
-comment on column failures.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column failures.kind is 'turn or call.';
 comment on column failures.turn is 'Number of the turn; null for a call.';
 comment on column failures.call is 'Number of the call in the episode.';
-comment on column failures.role is 'Role concerned; null for moderator and referee.';
-comment on column failures.purpose is 'act, repair, bid, moderate, referee, draft-critic, critique, label or categorise.';
 comment on column failures.failure is 'Kind of failure.';
 comment on column failures.message is 'The error message of a failed call; null for a turn.';
-comment on column failures.run_id is 'The run.';
 
 -- Measures -----------------------------------------------------------------------------------------------------------
 
@@ -601,12 +425,9 @@ comment on view secret_leaks is
     'that everyone is told anyway, and those with a word that changes with the speaker (your job, my job), are '
     'left out. A turn that others perceived leaks if it holds at least three of the sequences, or half of them '
     'where there are fewer than six. Paraphrases go unnoticed: a lower bound.';
-comment on column secret_leaks.episode_id is 'The episode.';
 comment on column secret_leaks.scenario_id is 'Id of the scenario.';
 comment on column secret_leaks.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column secret_leaks.model is 'The model as the user asked for it.';
 comment on column secret_leaks.role is 'Role that has the secret, alone or with its team.';
-comment on column secret_leaks.name is 'Name of the person in that role.';
 comment on column secret_leaks.secret is 'The secret.';
 comment on column secret_leaks.sequences is 'Number of word sequences looked for; 0: nothing to look for.';
 comment on column secret_leaks.most_said is 'Most of them found in one turn.';
@@ -614,7 +435,6 @@ comment on column secret_leaks.leaked is 'Whether a turn leaked; null where ther
 comment on column secret_leaks.turn is 'First turn that leaked.';
 comment on column secret_leaks.evidence is 'Its text.';
 comment on column secret_leaks.heard_by is 'Roles that perceived it.';
-comment on column secret_leaks.run_id is 'The run.';
 comment on column secret_leaks.scenario_hash is 'Row of the table scenarios: the version that was played.';
 comment on column secret_leaks.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column secret_leaks.team is 'Team that shares the secret; null where the role alone has it.';
@@ -627,16 +447,10 @@ select
 from secret_leaks
 group by run_id, culture_id, model, scenario_id, scenario_hash, conditioning;
 comment on view leak_rates is 'How often roles gave away a secret; see secret_leaks.';
-comment on column leak_rates.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column leak_rates.model is 'The model as the user asked for it.';
-comment on column leak_rates.scenario_id is 'Id of the scenario.';
 comment on column leak_rates.roles_with_secret is 'Roles with a secret, over all episodes; a role with two counts twice.';
 comment on column leak_rates.testable is 'Of these, roles whose secret has words to look for.';
 comment on column leak_rates.leaked is 'Roles that gave theirs away.';
 comment on column leak_rates.leak_rate is 'leaked / testable, 0 to 1.';
-comment on column leak_rates.run_id is 'The run; rows of two runs are never counted together.';
-comment on column leak_rates.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column leak_rates.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace view repetition as
 with spoken as (
@@ -666,19 +480,11 @@ comment on view repetition is
     'sequences were said earlier in the episode by the same speaker; it echoes if at least half of them are in '
     'the spoken turn just before, by another speaker, in an earlier step. Single characters stand for words in '
     'scripts written without spaces. Episodes without a word are missing.';
-comment on column repetition.episode_id is 'The episode.';
-comment on column repetition.scenario_id is 'Id of the scenario.';
-comment on column repetition.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
-comment on column repetition.model is 'The model as the user asked for it.';
-comment on column repetition.reply_form is 'Form of the replies: json or script.';
 comment on column repetition.spoken_turns is 'Number of turns in which something was said.';
 comment on column repetition.repeated_turns is 'Spoken turns that repeat.';
 comment on column repetition.echoed_turns is 'Spoken turns that echo.';
 comment on column repetition.repetition_rate is 'repeated_turns / spoken_turns, 0 to 1.';
 comment on column repetition.echo_rate is 'echoed_turns / spoken_turns, 0 to 1.';
-comment on column repetition.run_id is 'The run.';
-comment on column repetition.scenario_hash is 'Row of the table scenarios: the version that was played.';
-comment on column repetition.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 
 create or replace macro student_95(df) as case
     when df < 1 then null when df = 1 then 12.7062 when df = 2 then 4.3027
@@ -688,17 +494,6 @@ comment on macro student_95 is
     'units, to 0.005 (Abramowitz and Stegun 1964, 26.7.5); null below 1.';
 
 -- Branches -----------------------------------------------------------------------------------------------------------
-
-comment on column calls.endpoint is
-    'Where the reply came from: the endpoint of a pool by name, or response-cache; parent for a call of the beginning '
-    'that a branch shares with its parent, which was not made again: it has no tokens, no cost and 0 attempts; null for '
-    'a model that is one engine, and for a failed call.';
-comment on column launches.stage is 'run, branch, critique or label.';
-comment on column launches.settings is
-    'Settings of branches, a critique or labelling: parent and changes, or critics, judges and samples; null for run, '
-    'whose settings are in the table runs.';
-comment on column turns.call is
-    'Call of the same episode that produced the act; 0 where no model did: a person gave the words of a branch.';
 
 create or replace view branch_turns as
 with pairs as (
@@ -723,17 +518,10 @@ comment on view branch_turns is
 comment on column branch_turns.episode_id is 'The branch.';
 comment on column branch_turns.parent_id is 'The episode it branched off from.';
 comment on column branch_turns.at_turn is 'Last turn that both share.';
-comment on column branch_turns.number is 'Number of the branch among those of the same kind, from 1.';
 comment on column branch_turns.side is 'Whose turn it is: branch or parent.';
-comment on column branch_turns.turn is 'Number of the act in its episode.';
 comment on column branch_turns.turns_on is 'Number of the act from the branching on, from 1.';
-comment on column branch_turns.speaker is 'Role that acted.';
-comment on column branch_turns.name is 'Name of the person in that role.';
-comment on column branch_turns.action is 'speak, non-verbal, leave or none; null where the call failed.';
 comment on column branch_turns.line is 'What was said; acts, exits and failures in square brackets.';
 comment on column branch_turns.said is 'Words said; null where nothing was.';
-comment on column branch_turns.words is
-    'Number of words said, 0 where nothing was; in scripts written without spaces, of characters.';
 comment on column branch_turns.given is 'Whether a person gave the words.';
 
 create or replace view branch_pairs as
@@ -773,15 +561,10 @@ where (e.content_hash, e.attempt) in (select content_hash, max(attempt) from epi
 comment on view branch_pairs is
     'One row per branch, beside the episode it branched off from: what was changed, how both ended, and how far apart '
     'they went afterwards. Of several attempts at a branch the latest.';
-comment on column branch_pairs.episode_id is 'The branch.';
-comment on column branch_pairs.parent_id is 'The episode it branched off from.';
 comment on column branch_pairs.at_turn is 'Last turn that both share; 0 where they share none.';
-comment on column branch_pairs.number is 'Number of the branch among those of the same kind, from 1.';
 comment on column branch_pairs.changes is
     'What was changed after that turn, as JSON: set has ROLE.FIELD with its value, say has role and text; empty where '
     'only the seed is another.';
-comment on column branch_pairs.scenario_id is 'Id of the scenario.';
-comment on column branch_pairs.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column branch_pairs.replicate is 'Number of the parent''s repetition.';
 comment on column branch_pairs.model is 'The model that played the branch.';
 comment on column branch_pairs.parent_model is 'The model that played the parent.';
@@ -797,9 +580,6 @@ comment on column branch_pairs.first_difference is 'First turn in which speaker 
 comment on column branch_pairs.shared_words is
     'How much of what was said afterwards is alike: different words that both used, of all different words that either '
     'used, 0 to 1, letter case and punctuation ignored; null where nothing was said.';
-comment on column branch_pairs.started_at is 'When the branch started, UTC.';
-comment on column branch_pairs.run_id is 'The run.';
-comment on column branch_pairs.scenario_hash is 'Row of the table scenarios: the version that was played.';
 comment on column branch_pairs.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column branch_pairs.completed is 'Whether neither of the two was cut short, and no role failed in more than a third of its turns.';
 

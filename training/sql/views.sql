@@ -3,8 +3,6 @@
 create or replace view spa_outcomes as
 select topic, outcome, count(*) as tries from spa_attempts group by all;
 comment on view spa_outcomes is 'What came of the tries to have questions written, by topic.';
-comment on column spa_outcomes.topic is 'Topic.';
-comment on column spa_outcomes.outcome is 'accepted, or why not, by name.';
 comment on column spa_outcomes.tries is 'Number of tries.';
 
 create or replace view spa_conditions as
@@ -16,11 +14,6 @@ where json_exists(a.options, '$.asked');
 comment on view spa_conditions is 'Pairs of conditions in which generated questions were asked, without a culture and for one, alike in everything else.';
 comment on column spa_conditions.unaware_id is 'Row of survey_conditions without a culture.';
 comment on column spa_conditions.aware_id is 'Row of survey_conditions for a culture.';
-comment on column spa_conditions.model is 'What the configuration calls the model.';
-comment on column spa_conditions.engine is 'Engine and model, as in --model.';
-comment on column spa_conditions.language is 'Language of the prompts.';
-comment on column spa_conditions.readout is 'logprobs or text.';
-comment on column spa_conditions.options is 'Options of the engine that shape its answers, and the orders and the sampling (asked).';
 
 create or replace view spa_pairs as
 with codes as (
@@ -93,12 +86,6 @@ left join noises n on n.condition_id = p.unaware_id and n.reading = p.reading an
 comment on view spa_pairs is 'A model''s answer to a question without a culture beside its answer for one, a row for each question and culture that were asked both ways, equally often.';
 comment on column spa_pairs.unaware_id is 'Row of survey_conditions of the answer without a culture.';
 comment on column spa_pairs.aware_id is 'Row of survey_conditions of the answer for the culture.';
-comment on column spa_pairs.model is 'The model.';
-comment on column spa_pairs.engine is 'Engine and model, as in --model.';
-comment on column spa_pairs.reading is 'How replies were read: logprobs, text-strict or text-lenient.';
-comment on column spa_pairs.question_id is 'The question.';
-comment on column spa_pairs.topic is 'Its topic.';
-comment on column spa_pairs.paraphrases is 'Survey item that it is another wording of; null: none.';
 comment on column spa_pairs.country is 'The culture, ISO 3166 alpha-3.';
 comment on column spa_pairs.unaware_code is 'Option with the largest share without a culture, over all orders and samples; of equal ones the first. Null without a valid answer.';
 comment on column spa_pairs.aware_code is 'The same for the culture.';
@@ -131,10 +118,6 @@ from asked left join sets s using (aware_id, reading)
 left join chosen using (selection_id, topic, country);
 comment on view spa_funnel is 'From what was asked to what is learned: pairs of a question and a culture, by topic and culture; a row for each selection made of them.';
 comment on column spa_funnel.aware_id is 'Row of survey_conditions of the answers for a culture.';
-comment on column spa_funnel.model is 'The model.';
-comment on column spa_funnel.reading is 'How replies were read: logprobs, text-strict or text-lenient.';
-comment on column spa_funnel.topic is 'Topic.';
-comment on column spa_funnel.country is 'The culture, ISO 3166 alpha-3.';
 comment on column spa_funnel.asked is 'Questions asked without a culture and for this one.';
 comment on column spa_funnel.answered is 'Of them, those answered on both sides.';
 comment on column spa_funnel.different is 'Of them, those answered differently.';

@@ -3,8 +3,8 @@
 create table survey_items (
     item_id varchar primary key, topic varchar not null, ask varchar not null, scale varchar not null, higher varchar
 );
-comment on table survey_items is 'Items of the World Values Survey that an evaluation asks; the wording is our own.';
-comment on column survey_items.item_id is 'Name in the survey''s wave-7 file.';
+comment on table survey_items is 'Items of the World Values Survey that an evaluation asks, in our own words, and questions that a model wrote.';
+comment on column survey_items.item_id is 'Name in the survey''s wave-7 file; of a question that a model wrote topic and number.';
 comment on column survey_items.topic is 'Topic.';
 comment on column survey_items.ask is 'Question, or statement to be judged, in English.';
 comment on column survey_items.scale is 'ordinal, nominal or binary.';
@@ -63,15 +63,16 @@ comment on column survey_conditions.leaks is 'Whether the method shows the model
 comment on column survey_conditions.style is 'How respondents are described; null where none is.';
 comment on column survey_conditions.language is 'Language of the prompts; native: each country''s own.';
 comment on column survey_conditions.readout is 'logprobs or text.';
-comment on column survey_conditions.options is 'Options of the engine that shape its answers.';
-comment on column survey_conditions.wording is 'Hash of the prompts and of the wording of all items, in the languages asked.';
+comment on column survey_conditions.options is 'Options of the engine that shape its answers; for CultureSPA also the orders and the sampling (asked).';
+comment on column survey_conditions.wording is 'Hash of the prompts and of the wording of all items, in the languages asked; questions that a model wrote are in spa_questions.';
 
 create table survey_replies (
     condition_id varchar not null, country varchar not null, respondent_id varchar, item_id varchar not null,
     arrangement smallint not null, sample smallint not null, attempt smallint not null, shown smallint[] not null,
     probabilities double[], mass double, reply varchar, strict smallint, lenient smallint, problem varchar,
     prompt_hash varchar not null, prompt_tokens integer, cached_tokens integer, completion_tokens integer,
-    cost double, copied boolean not null, latency_s double not null, asked_at timestamp not null
+    cost double, copied boolean not null, latency_s double not null, asked_at timestamp not null,
+    reasoning varchar, reasoning_tokens integer
 );
 comment on table survey_replies is 'Every answer of a model to an item, one row per option order and sample; repeated after a timeout or a server error.';
 comment on column survey_replies.condition_id is 'Row of survey_conditions.';
@@ -84,10 +85,10 @@ comment on column survey_replies.attempt is 'Number of the try, from 1; the last
 comment on column survey_replies.shown is 'Codes of the options as in the survey''s file, in the order shown.';
 comment on column survey_replies.probabilities is 'Probability of each option as shown, out of everything the model might have said; null for text.';
 comment on column survey_replies.mass is 'Their sum: how likely it is that the model names an option at all; null for text.';
-comment on column survey_replies.reply is 'Generated text; of a failed call the error message.';
+comment on column survey_replies.reply is 'Generated text, reasoning left out; of a failed call the error message.';
 comment on column survey_replies.strict is 'Code of the option that the text is, and nothing but it; null where it is none.';
 comment on column survey_replies.lenient is 'Code of the one option that the text names; null where it names none or several.';
-comment on column survey_replies.problem is 'Null, or why there is no answer: empty, refusal, unsure, out of range, several, decimal, no option, no mass, or the failure of the call.';
+comment on column survey_replies.problem is 'Null, or why there is no answer: empty, refusal, unsure, out of range, several, decimal, no option, no mass, cut-in-reasoning, or the failure of the call.';
 comment on column survey_replies.prompt_hash is 'Hash of the whole prompt.';
 comment on column survey_replies.prompt_tokens is 'Prompt tokens; null where the engine does not tell, as for log-probabilities.';
 comment on column survey_replies.cached_tokens is 'Prompt tokens served from the prefix cache; null where the engine does not tell.';
@@ -96,5 +97,5 @@ comment on column survey_replies.cost is 'US dollars; null where no price is kno
 comment on column survey_replies.copied is 'Whether it is the answer to the very same prompt, asked earlier in this launch for another respondent.';
 comment on column survey_replies.latency_s is 'Seconds from request to reply, waiting and retries included.';
 comment on column survey_replies.asked_at is 'When it was asked, UTC.';
-
-comment on column launches.stage is 'run, critique, label or survey.';
+comment on column survey_replies.reasoning is 'What the model thought before and beside its answer; null where it shows none, and for log-probabilities.';
+comment on column survey_replies.reasoning_tokens is 'Of the completion tokens, those of reasoning; null where the engine does not tell.';

@@ -21,13 +21,7 @@ union all
 select condition_id, reading, country, respondent_id, item_id, arrangement, sample, code, 1.0
 from readings where not coalesce(mass > 0, false);
 comment on view survey_readings is 'What each reply says, read in each way: one row for text, one row per option for log-probabilities.';
-comment on column survey_readings.condition_id is 'Row of survey_conditions.';
 comment on column survey_readings.reading is 'logprobs, text-strict (the text is the option and nothing else) or text-lenient (it names one option).';
-comment on column survey_readings.country is 'Culture the model answers for; * where the prompt names none.';
-comment on column survey_readings.respondent_id is 'Respondent the model answers as; null where none is described.';
-comment on column survey_readings.item_id is 'The item.';
-comment on column survey_readings.arrangement is 'Number of the option order.';
-comment on column survey_readings.sample is 'Number of the generated answer.';
 comment on column survey_readings.code is 'Option as in the survey''s file; null where there is no answer.';
 comment on column survey_readings.weight is 'Share of this answer: 1, or the option''s probability among all options.';
 
@@ -44,15 +38,6 @@ join counted n on n.condition_id = r.condition_id and n.reading = r.reading and 
 left join survey_options o on o.item_id = r.item_id and o.code = r.code
 group by all;
 comment on view survey_answers is 'Answers of models by point of the scale, averaged over option orders and samples; the weights of one question sum to 1.';
-comment on column survey_answers.condition_id is 'Row of survey_conditions.';
-comment on column survey_answers.model is 'The model.';
-comment on column survey_answers.method is 'How it was asked.';
-comment on column survey_answers.style is 'How respondents were described; null where none was.';
-comment on column survey_answers.language is 'Language of the prompts.';
-comment on column survey_answers.reading is 'How the reply was read: logprobs, text-strict or text-lenient.';
-comment on column survey_answers.country is 'Culture the model answers for; * where the prompt names none.';
-comment on column survey_answers.respondent_id is 'Respondent the model answers as; null where none is described.';
-comment on column survey_answers.item_id is 'The item.';
 comment on column survey_answers.point is 'Point of the scale; null is no valid answer.';
 comment on column survey_answers.weight is 'Share of the answer.';
 
@@ -80,16 +65,7 @@ from totals t join points p using (item_id)
 left join weights w using (condition_id, reading, country, item_id, point)
 left join survey_people h using (country, item_id, point);
 comment on view survey_shares is 'Share of each point among the valid answers of a model, beside people.';
-comment on column survey_shares.condition_id is 'Row of survey_conditions.';
-comment on column survey_shares.model is 'The model.';
-comment on column survey_shares.method is 'How it was asked.';
-comment on column survey_shares.style is 'How respondents were described; null where none was.';
-comment on column survey_shares.language is 'Language of the prompts.';
-comment on column survey_shares.reading is 'How replies were read: logprobs, text-strict or text-lenient.';
 comment on column survey_shares.country is 'Country, ISO 3166 alpha-3; answers without a culture stand beside every country.';
-comment on column survey_shares.item_id is 'The item.';
-comment on column survey_shares.point is 'Point of the scale.';
-comment on column survey_shares.position is 'Its place on the scale from 0 to 1; null for nominal.';
 comment on column survey_shares.share is 'Share of the model''s valid answers; null where it gave none.';
 comment on column survey_shares.people is 'Share of people''s valid answers; null where people were not asked.';
 comment on column survey_shares.answers is 'Answers of the model to the item: respondents, or 1 for a culture.';
@@ -108,17 +84,8 @@ select condition_id, model, method, style, language, reading, country, item_id,
     any_value(answers) as answers, any_value(invalid_rate) as invalid_rate
 from cumulated group by all;
 comment on view survey_distances is 'How far the answers of a model to an item are from those of people; 0 is the same, 1 is opposite ends.';
-comment on column survey_distances.condition_id is 'Row of survey_conditions.';
-comment on column survey_distances.model is 'The model.';
-comment on column survey_distances.method is 'How it was asked.';
-comment on column survey_distances.style is 'How respondents were described; null where none was.';
-comment on column survey_distances.language is 'Language of the prompts.';
-comment on column survey_distances.reading is 'How replies were read.';
-comment on column survey_distances.country is 'Country, ISO 3166 alpha-3.';
-comment on column survey_distances.item_id is 'The item.';
 comment on column survey_distances.tv is 'Total variation, half the sum of absolute differences of shares.';
 comment on column survey_distances.w1 is 'Wasserstein-1 distance along the scale from 0 to 1; null for nominal items.';
-comment on column survey_distances.answers is 'Answers of the model to the item.';
 comment on column survey_distances.invalid_rate is 'Share of them that are no valid answer; they are in no distance.';
 
 create or replace view survey_order_gaps as
@@ -152,13 +119,5 @@ select c.condition_id, c.model, c.method, c.style, c.language, reading, country,
     count(*) as orders, case when count(*) > 1 then sum(gap) / (2 * (count(*) - 1)) end as gap
 from apart join survey_conditions c using (condition_id) group by all;
 comment on view survey_order_gaps is 'How much the answers to an item depend on the order of its options.';
-comment on column survey_order_gaps.condition_id is 'Row of survey_conditions.';
-comment on column survey_order_gaps.model is 'The model.';
-comment on column survey_order_gaps.method is 'How it was asked.';
-comment on column survey_order_gaps.style is 'How respondents were described; null where none was.';
-comment on column survey_order_gaps.language is 'Language of the prompts.';
-comment on column survey_order_gaps.reading is 'How replies were read.';
-comment on column survey_order_gaps.country is 'Culture the model answers for; * where the prompt names none.';
-comment on column survey_order_gaps.item_id is 'The item.';
 comment on column survey_order_gaps.orders is 'Orders with a valid answer.';
 comment on column survey_order_gaps.gap is 'Total variation between orders, 0 to 1: of two, from one to the other; of n, n / (n - 1) times the mean from their average. Null with one order.';

@@ -1,0 +1,2 @@
+alter table survey_replies add column reasoning varchar;
+alter table survey_replies add column reasoning_tokens integer;

@@ -1,0 +1,11 @@
+"""What evaluations keep in a run's store: `sql/tables.sql`, `sql/views.sql`."""
+
+from pathlib import Path
+
+from simulation.store.part import Part
+
+PART = Part(
+    Path(__file__).with_name("sql"),
+    shared={"survey_conditions": "condition_id"},
+    counted={"survey_replies": "survey replies"},
+)

@@ -1,0 +1,1 @@
+alter table spa_attempts add column reasoning varchar;
