@@ -75,7 +75,7 @@ CALLS = {
 WRITE = """
 import sys
 from pathlib import Path
-sys.path[:0] = [sys.argv[2], sys.argv[2] + "/tests"]
+sys.path[:0] = [sys.argv[2], sys.argv[2] + "/tests/support"]
 from held_store import played
 from simulation.store.run_lock import locked
 from simulation.store.writer import Store
