@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from agents.models.base import (
     CACHED,
@@ -23,10 +22,8 @@ from agents.models.base import (
     Model,
     Prompt,
     prompt_hash,
-    prompt_length,
 )
-from agents.models.cache import NotKept, recall, recall_scores
-from agents.models.deadline import WaitedOut, time_limit
+from agents.models.cache import recall, recall_scores
 from agents.models.health import FAULTS
 from eval.config import EvalConfig
 from eval.survey.condition import Question, Questionnaire
@@ -34,7 +31,13 @@ from eval.survey.prompt import chat, shown_labels
 from eval.survey.reading import read_reply
 from folkways.text import sound
 from simulation.episode.budget import Budget, BudgetSpent
-from simulation.episode.call import CHARACTERS_PER_TOKEN, KEPT_REPLY, derived_seed
+from simulation.episode.call import (
+    KEPT_REPLY,
+    Called,
+    call_model,
+    derived_seed,
+    estimated_tokens,
+)
 from simulation.execution.executor import Emit
 from simulation.store.record import Record
 
@@ -71,16 +74,6 @@ class Todo:
     def open(self) -> list[Question]:
         """Return the questions still to be asked."""
         return [q for q in self.sheet.questions if not self.tries.get(asked(q), (0, False))[1]]
-
-
-class _Call(NamedTuple):
-    """One question as it is put to a model."""
-
-    recall: Callable[[], Awaitable[Any]]
-    """Returns the kept answer, None where the model has to be asked."""
-    ask: Callable[[], Awaitable[Any]]
-    read: Callable[[Any], Row]
-    """Returns what the answer means."""
 
 
 def asked(question: Question) -> Asked:
@@ -150,90 +143,72 @@ class Interviewer:
         self, row: Row, prompt: Prompt, sheet: Questionnaire, question: Question
     ) -> bool:
         """Fill in what the model answers; return False where the budget does not admit it."""
-        scored = sheet.condition.readout == "logprobs"
-        estimate = prompt_length(prompt) // CHARACTERS_PER_TOKEN
-        estimate += 0 if scored else self.config.max_tokens
-        if scored:
-            call = self._scoring(prompt, question)
+        try:
+            async with self._gate:
+                called = await self._ask_model(prompt, sheet, question, row["attempt"] - 1)
+        except BudgetSpent:
+            return False
+        answer = called.answer
+        if isinstance(answer, CallFailed):
+            row |= {"problem": answer.reason, "reply": sound(str(answer))[:KEPT_REPLY]}
+        elif isinstance(answer, Completion):
+            row |= _read_text(answer, sheet, question)
         else:
-            call = self._writing(prompt, sheet, question, row["attempt"] - 1)
-        async with self._gate:
-            try:
-                recalled = await call.recall()
-                if recalled is None:
-                    self.budget.admit(estimate)
-                else:
-                    self.budget.admit_free()
-            except BudgetSpent:
-                return False
-            except NotKept as error:
-                raise NotKept(f"{question.item.id}, {sheet.country}: {error}") from None
-            row["endpoint"] = None if recalled is None else CACHED
-            began = time.perf_counter()
-            try:
-                async with time_limit(self.config.timeout_s, self.budget.left_s):
-                    row |= call.read(await call.ask() if recalled is None else recalled)
-            except WaitedOut:
-                self.budget.out_of_time()
-                return False
-            except TimeoutError:
-                row |= {"problem": "timeout", "reply": f"none within {self.config.timeout_s:g} s"}
-            except CallFailed as error:
-                row |= {"problem": error.reason, "reply": sound(str(error))[:KEPT_REPLY]}
-            finally:
-                used = row["prompt_tokens"] if row["prompt_tokens"] is not None else estimate
-                if recalled is None:
-                    self.budget.settle(estimate, used, row["completion_tokens"] or 0, row["cost"])
-        row |= {"latency_s": time.perf_counter() - began, "asked_at": self.utc()}
+            row |= _read_scores(answer)
+        row["endpoint"] = CACHED if called.recalled else None
+        row |= {"latency_s": called.latency_s, "asked_at": self.utc()}
         return True
 
-    def _scoring(self, prompt: Prompt, question: Question) -> _Call:
-        """Return the call for the probability of each option as shown."""
-        numbers = range(1, len(question.order) + 1)
-        forms = [form.format(number) for number in numbers for form in FORMS]
-        asked = (prompt, forms, NEGLIGIBLE)
-        return _Call(
-            partial(recall_scores, self.model, *asked), partial(self.model.score, *asked),
-            self._read_scores,
-        )  # fmt: skip
-
-    def _read_scores(self, logprobs: Sequence[float]) -> Row:
-        """Return the probability of each option from those of its forms."""
-        width = len(FORMS)
-        probabilities = [
-            math.fsum(math.exp(value) for value in logprobs[at : at + width])
-            for at in range(0, len(logprobs), width)
-        ]
-        mass = math.fsum(probabilities)
-        if not mass <= 1 + ROUNDING:  # not a number is not either
-            raise CallFailed("bad-response", f"the options' probabilities sum to {mass:g}")
-        problem = None if mass > 0 else "no mass"
-        return {"probabilities": probabilities, "mass": mass, "problem": problem}
-
-    def _writing(
+    def _ask_model(
         self, prompt: Prompt, sheet: Questionnaire, question: Question, tries: int
-    ) -> _Call:
-        """Return the call for what the model writes, and which option it names."""
-        seed = derived_seed(self.config.seed, *sheet.key, *asked(question), tries)
-        sampling = self.config.sampling(seed)
-        return _Call(
-            partial(recall, self.model, prompt, sampling),
-            partial(self.model.complete, prompt, sampling), partial(self._read, sheet, question),
+    ) -> Coroutine[Any, Any, Called[Completion] | Called[list[float]]]:
+        """Ask for the probability of each option as shown, or for text that names one."""
+        model, config = self.model, self.config
+        bounds = (self.budget, config.timeout_s, f"{question.item.id}, {sheet.country}")
+        estimate = estimated_tokens(prompt)
+        if sheet.condition.readout == "logprobs":
+            numbers = range(1, len(question.order) + 1)
+            forms = [form.format(number) for number in numbers for form in FORMS]
+            scored = prompt, forms, NEGLIGIBLE
+            return call_model(
+                partial(recall_scores, model, *scored), partial(model.score, *scored), estimate,
+                *bounds,
+            )  # fmt: skip
+        seed = derived_seed(config.seed, *sheet.key, *asked(question), tries)
+        written = prompt, config.sampling(seed)
+        return call_model(
+            partial(recall, model, *written), partial(model.complete, *written),
+            estimate + config.max_tokens, *bounds,
         )  # fmt: skip
 
-    def _read(self, sheet: Questionnaire, question: Question, done: Completion) -> Row:
-        """Return what the model wrote, and which option it names."""
-        labels = shown_labels(sheet.voice, question.item, question.order)
-        read = read_reply(done.text, labels, sheet.voice.refusals, sheet.voice.unsure)
-        strict, lenient = (
-            None if place is None else question.order[place]
-            for place in (read.strict, read.lenient)
-        )
-        return {
-            "reply": sound(done.text)[:KEPT_REPLY], "strict": strict, "lenient": lenient,
-            "problem": CUT_IN_REASONING if done.cut_in_reasoning else read.problem,
-            "reasoning": None if done.reasoning is None else sound(done.reasoning)[:KEPT_REPLY],
-            "reasoning_tokens": done.reasoning_tokens, "prompt_tokens": done.prompt_tokens,
-            "cached_tokens": done.cached_tokens, "completion_tokens": done.completion_tokens,
-            "cost": done.cost,
-        }  # fmt: skip
+
+def _read_scores(logprobs: Sequence[float]) -> Row:
+    """Return the probability of each option from those of its forms."""
+    width = len(FORMS)
+    probabilities = [
+        math.fsum(math.exp(value) for value in logprobs[at : at + width])
+        for at in range(0, len(logprobs), width)
+    ]
+    mass = math.fsum(probabilities)
+    if not mass <= 1 + ROUNDING:  # not a number is not either
+        told = f"the options' probabilities sum to {mass:g}"
+        return {"problem": "bad-response", "reply": told}
+    problem = None if mass > 0 else "no mass"
+    return {"probabilities": probabilities, "mass": mass, "problem": problem}
+
+
+def _read_text(done: Completion, sheet: Questionnaire, question: Question) -> Row:
+    """Return what the model wrote, and which option it names."""
+    labels = shown_labels(sheet.voice, question.item, question.order)
+    read = read_reply(done.text, labels, sheet.voice.refusals, sheet.voice.unsure)
+    strict, lenient = (
+        None if place is None else question.order[place] for place in (read.strict, read.lenient)
+    )
+    return {
+        "reply": sound(done.text)[:KEPT_REPLY], "strict": strict, "lenient": lenient,
+        "problem": CUT_IN_REASONING if done.cut_in_reasoning else read.problem,
+        "reasoning": None if done.reasoning is None else sound(done.reasoning)[:KEPT_REPLY],
+        "reasoning_tokens": done.reasoning_tokens, "prompt_tokens": done.prompt_tokens,
+        "cached_tokens": done.cached_tokens, "completion_tokens": done.completion_tokens,
+        "cost": done.cost,
+    }  # fmt: skip

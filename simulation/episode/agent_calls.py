@@ -276,7 +276,8 @@ class Caller:
             self.settings.timeout_s, purpose=purpose, template_hash=template.hash,
             seen=len(self.stage.turns), step=self.step, role=role,
         )  # fmt: skip
-        self.tokens += sum(tokens_of(row, estimated_tokens(asked, sampling)))
+        estimate = estimated_tokens(asked.prompt, sampling.max_tokens)
+        self.tokens += sum(tokens_of(row["prompt_tokens"], row["completion_tokens"], estimate))
         return row
 
 

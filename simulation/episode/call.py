@@ -1,4 +1,4 @@
-"""One model call within a budget and a time limit, and the row it leaves in the log.
+"""One model call, to complete or to score, within a budget and a time limit, and its row.
 
 Invariant: every call that was made leaves one row, whatever came of it; an answer that was kept
 leaves one too, and costs nothing.
@@ -9,14 +9,16 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from agents.actor import Asked
 from agents.models.base import (
     CUT_IN_REASONING,
     CallFailed,
-    Completion,
     Model,
+    Prompt,
     Sampling,
     prompt_length,
 )
@@ -32,75 +34,84 @@ CUT = re.compile(r" \[cut: \d+ characters in all\]")
 """The note; a reply that has it comes from a log and is kept as it is."""
 CHARACTERS_PER_TOKEN = 3
 """A cautious guess for reserving budget before the engine has counted."""
-
+USE = ("prompt_tokens", "completion_tokens", "cost")
+TOLD = (*USE, "cached_tokens", "reasoning_tokens", "finish_reason", "endpoint")
+"""What an answer tells of itself, and a failed call does not."""
 Row = dict[str, Any]
+Answer = TypeVar("Answer")
+
+
+class Called(NamedTuple, Generic[Answer]):
+    """What came of one call."""
+
+    answer: Answer | CallFailed
+    recalled: bool
+    """Whether the answer comes from the cache."""
+    latency_s: float
 
 
 async def make_call(
-    model: Model,
-    asked: Asked,
-    sampling: Sampling,
-    budget: Budget,
-    timeout_s: float,
-    *,
-    purpose: str,
-    template_hash: str,
-    seen: int,
-    step: int = 0,
-    role: str | None = None,
-) -> Row:
-    """Make one call and return its row, the columns of the table `calls` but for episode and
-    number.
-
-    Raises BudgetSpent before a call that the budget does not admit, and NotKept where an answer is
-    to come from the cache and is not there.
+    model: Model, asked: Asked, sampling: Sampling, budget: Budget, timeout_s: float, *,
+    purpose: str, template_hash: str, seen: int, step: int = 0, role: str | None = None,
+) -> Row:  # fmt: skip
+    """Have a model write and return the row of the call, the columns of the table `calls` but for
+    episode and number. Raises as `call_model` does.
     """
-    row: Row = {
+    request = asked.prompt, sampling, asked.schema
+    answer, _, latency_s = await call_model(
+        partial(recall, model, *request), partial(model.complete, *request),
+        estimated_tokens(asked.prompt, sampling.max_tokens), budget, timeout_s, purpose,
+    )  # fmt: skip
+    failure: str | None
+    if isinstance(answer, CallFailed):
+        text, thought, failure = str(answer), None, answer.reason
+    else:
+        text, thought = answer.text, answer.reasoning
+        failure = CUT_IN_REASONING if answer.cut_in_reasoning else None
+    return {
         "step": step, "purpose": purpose, "role": role, "model": model.name,
         "template_hash": template_hash, "prompt_hash": asked.prompt_hash, "seen": seen,
-        "seed": sampling.seed, "prompt_tokens": None, "cached_tokens": None,
-        "completion_tokens": None, "attempts": 1, "cost": None, "finish_reason": None,
-        "failure": None, "reply": None, "endpoint": None, "reasoning": None,
-        "reasoning_tokens": None,
+        "seed": sampling.seed, "attempts": answer.attempts, "reply": _kept(text),
+        "reasoning": None if thought is None else _kept(thought), "failure": failure,
+        **{name: getattr(answer, name, None) for name in TOLD}, "latency_s": latency_s,
     }  # fmt: skip
+
+
+async def call_model(
+    recalling: Callable[[], Awaitable[Answer | None]], asking: Callable[[], Awaitable[Answer]],
+    estimate: int, budget: Budget, timeout_s: float, about: str,
+) -> Called[Answer]:  # fmt: skip
+    """Return what the cache has kept, as `recalling` says, or else what a model answers or why it
+    does not; `estimate` is how many tokens that may take, and `about` what errors name.
+
+    Raises BudgetSpent before a call that the budget does not admit and where the wall time ends
+    before it is the call's turn, and NotKept where the cache alone may answer and cannot.
+    """
     began = time.perf_counter()
     try:
-        recalled = await recall(model, asked.prompt, sampling, asked.schema)
+        kept = await recalling()
     except NotKept as error:
-        raise NotKept(f"{purpose}: {error}") from None
-    if recalled is not None:
+        raise NotKept(f"{about}: {error}") from None
+    if kept is not None:
         budget.admit_free()
-        return row | _answered(recalled) | {"latency_s": time.perf_counter() - began}
-    estimate = estimated_tokens(asked, sampling)
+        return Called(kept, True, time.perf_counter() - began)
     budget.admit(estimate)
+    answer: Answer | CallFailed | None = None
     began = time.perf_counter()
     try:
         async with time_limit(timeout_s, budget.left_s):
-            done = await model.complete(asked.prompt, sampling, asked.schema)
-        row |= _answered(done)
+            answer = await asking()
     except WaitedOut:
         raise budget.out_of_time() from None
     except TimeoutError:
-        row.update(failure="timeout", reply=f"no reply within {timeout_s:g} s")
+        answer = CallFailed("timeout", f"no reply within {timeout_s:g} s")
     except CallFailed as error:
-        row.update(failure=error.reason, reply=_kept(str(error)), attempts=error.attempts)
+        answer = error
     finally:
-        prompt, completion = tokens_of(row, estimate)
-        budget.settle(estimate, prompt, completion, row["cost"])
-    row["latency_s"] = time.perf_counter() - began
-    return row
-
-
-def _answered(done: Completion) -> Row:
-    """Return what a row says of an answer."""
-    return {
-        "prompt_tokens": done.prompt_tokens, "cached_tokens": done.cached_tokens,
-        "completion_tokens": done.completion_tokens, "attempts": done.attempts, "cost": done.cost,
-        "finish_reason": done.finish_reason, "reply": _kept(done.text), "endpoint": done.endpoint,
-        "reasoning": None if done.reasoning is None else _kept(done.reasoning),
-        "reasoning_tokens": done.reasoning_tokens,
-        "failure": CUT_IN_REASONING if done.cut_in_reasoning else None,
-    }  # fmt: skip
+        prompt, completion, cost = (getattr(answer, name, None) for name in USE)
+        tokens = tokens_of(prompt, completion, 0 if answer is None else estimate)
+        budget.settle(estimate, *tokens, cost)
+    return Called(answer, False, time.perf_counter() - began)
 
 
 def only_reasoned(row: Row) -> bool:
@@ -109,19 +120,14 @@ def only_reasoned(row: Row) -> bool:
     return thought and not (row["reply"] or "").strip()
 
 
-def estimated_tokens(asked: Asked, sampling: Sampling) -> int:
+def estimated_tokens(prompt: Prompt, max_tokens: int = 0) -> int:
     """Return how many tokens a call may take, by a cautious guess."""
-    return prompt_length(asked.prompt) // CHARACTERS_PER_TOKEN + sampling.max_tokens
+    return prompt_length(prompt) // CHARACTERS_PER_TOKEN + max_tokens
 
 
-def tokens_of(row: Row, estimate: int) -> tuple[int, int]:
-    """Return prompt and completion tokens of a call; the estimate where the engine did not count
-    them or the call failed.
-    """
-    prompt, completion = row["prompt_tokens"], row["completion_tokens"]
-    if prompt is None or completion is None:
-        return (0 if row["reply"] is None else estimate), 0
-    return prompt, completion
+def tokens_of(prompt: int | None, completion: int | None, estimate: int) -> tuple[int, int]:
+    """Return prompt and completion tokens of a call; the estimate where they were not counted."""
+    return (estimate, 0) if prompt is None or completion is None else (prompt, completion)
 
 
 def derived_seed(seed: int, *parts: object) -> int:
