@@ -24,9 +24,11 @@ from scenarios.words import one_line
 from simulation.display.live import COLOURS, entry_text, heard_by_some, heard_text
 from simulation.episode.entry import Entry
 from simulation.review.reliability import judges_told
+from simulation.store.episodes import Row, StoredRows, in_order, read_episodes
 from simulation.store.reader import read_rows
 from simulation.store.scenarios import read_scenario
 
+PARTS = ("cast", "turns", "happenings", "labels", "branches")
 PAGE = Path(__file__).with_name("page.html.jinja")
 
 
@@ -115,29 +117,24 @@ def load_transcript(
 ) -> Transcript:
     """Return an episode that is known to be in the store; calibrations of its judges are sought
     among those `runs`."""
-    head = read_rows(
-        con,
-        "select e.*, s.title, s.theme, s.data, coalesce(c.name, e.culture_id) as country "
-        "from episodes e join scenarios s using (scenario_hash) "
-        "left join cultures c on c.culture_id = e.culture_id where e.episode_id = ?",
-        episode_id,
-    )[0]
-    query = "select role, name from roles where episode_id = ?"
-    told = dict(con.execute(query, [episode_id]).fetchall())
-    scenario = read_scenario(head["data"], told, list(told))
-    head["title"] = filled(head["title"], told)
-    known = {each.name: head[each.name] for each in fields(Transcript) if each.name in head}
-    entries = tuple(_entries(con, episode_id))
+    (stored,) = read_episodes(con, [episode_id], *PARTS)
+    head, people, labels = stored.episode, stored.parts["cast"], stored.parts["labels"]
+    told = {row["role"]: row["name"] for row in people}
+    scenario = read_scenario(stored.scenario, told, list(told))
+    entries = tuple(_entries(stored, told))
     present = [role for role, part in scenario["roles"].items() if not part.get("enters")]
     return Transcript(
-        **known | {"title": one_line(head["title"])},
+        **{each.name: head[each.name] for each in fields(Transcript) if each.name in head},
+        title=one_line(filled(stored.title, told)),
+        theme=stored.theme,
+        country=stored.country,
         setting=one_line(scenario["setting"]),
-        players=tuple(_players(con, episode_id, scenario["roles"])),
+        players=tuple(_player(row, scenario["roles"][row["role"]]) for row in people),
         entries=entries,
-        purposes=_purposes(con, episode_id),
+        purposes={row["turn"]: Purpose(row["intent"], row["expectation"]) for row in labels},
         opinions=tuple(_opinions(con, episode_id)),
         heard=heard_by_some(entries, present),
-        origin=_origin(con, episode_id),
+        origin=_origin(stored.parts["branches"]),
         judges=tuple(judges_told(con, runs, episode_id)),
     )
 
@@ -218,35 +215,13 @@ def _ending(transcript: Transcript) -> str:
     return f"{transcript.exit_reason} ({detail[-1]})" if detail else transcript.exit_reason
 
 
-def _players(
-    con: duckdb.DuckDBPyConnection, episode_id: str, roles: dict[str, Any]
-) -> Iterator[Player]:
-    rows = read_rows(
-        con,
-        "select r.*, p.age, p.occupation, coalesce(c.name, r.culture_id) as country from roles r "
-        "left join personas p using (persona_hash) left join cultures c using (culture_hash) "
-        "where r.episode_id = ? order by r.rowid",
-        episode_id,
-    )
-    for row in rows:
-        part = roles[row["role"]]
-        about = ", ".join(str(row[key]) for key in ("age", "occupation", "country") if row[key])
-        yield Player(
-            row["role"], row["name"], one_line(about), one_line(part["brief"]), row["language"],
-            one_line(row["goal"]), row["secret"] and one_line(row["secret"]),
-            tuple(map(one_line, part.get("knows") or ())),
-        )  # fmt: skip
-
-
-def _purposes(con: duckdb.DuckDBPyConnection, episode_id: str) -> dict[int, Purpose]:
-    """Return the latest label of each turn, whichever model gave it."""
-    rows = read_rows(
-        con,
-        "select turn, intent, expectation from intents where episode_id = ? and failure is null "
-        "order by labelled_at",
-        episode_id,
-    )
-    return {row["turn"]: Purpose(row["intent"], row["expectation"]) for row in rows}
+def _player(row: Row, part: Row) -> Player:
+    about = ", ".join(str(row[key]) for key in ("age", "occupation", "country") if row[key])
+    return Player(
+        row["role"], row["name"], one_line(about), one_line(part["brief"]), row["language"],
+        one_line(row["goal"]), row["secret"] and one_line(row["secret"]),
+        tuple(map(one_line, part.get("knows") or ())),
+    )  # fmt: skip
 
 
 def _opinions(con: duckdb.DuckDBPyConnection, episode_id: str) -> Iterator[Opinion]:
@@ -267,28 +242,19 @@ def _opinions(con: duckdb.DuckDBPyConnection, episode_id: str) -> Iterator[Opini
         yield Opinion(row["critic"], row["name"], verdict, row["confidence"], reason)
 
 
-def _origin(con: duckdb.DuckDBPyConnection, episode_id: str) -> str | None:
+def _origin(branches: Sequence[Row]) -> str | None:
     """Return in words where a branch comes from; None for other episodes."""
-    rows = read_rows(con, "select * from branches where episode_id = ?", episode_id)
-    if not rows:
+    if not branches:
         return None
-    at = rows[0]["at_turn"]
-    changes = parse_json(rows[0]["changes"], dict[str, Any], "the changes of a stored branch")
+    at = branches[0]["at_turn"]
+    changes = parse_json(branches[0]["changes"], dict[str, Any], "the changes of a stored branch")
     words = [f"{name} is: {value}" for name, value in dict(changes.get("set") or {}).items()]
     words += [f"a person wrote turn {at + 1}"] if "say" in changes else []
     told = "; ".join(words) or "another seed"
-    return f"branch of {rows[0]['parent_id']} after turn {at}; {told}"
+    return f"branch of {branches[0]['parent_id']} after turn {at}; {told}"
 
 
-def _entries(con: duckdb.DuckDBPyConnection, episode_id: str) -> list[Entry]:
-    """Return turns and happenings in one order, what happened after a turn following it."""
-    turns = read_rows(con, "select * from turns where episode_id = ?", episode_id)
-    happenings = read_rows(
-        con, "select * from happenings where episode_id = ? order by rowid", episode_id
-    )
-    placed = [((row["turn"], 0), row | {"kind": "turn"}) for row in turns]
-    placed += [
-        ((row["after_turn"], 1), row | {"text": row["text"] and one_line(row["text"])})
-        for row in happenings
-    ]
-    return [cast(Entry, row) for _, row in sorted(placed, key=lambda place: place[0])]
+def _entries(stored: StoredRows, names: Mapping[str, str]) -> Iterator[Entry]:
+    for row in in_order(stored.parts["turns"], stored.parts["happenings"], names):
+        text = row["text"] and one_line(row["text"])
+        yield cast(Entry, row | ({"kind": "turn"} if "turn" in row else {"text": text}))

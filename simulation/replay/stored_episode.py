@@ -6,7 +6,7 @@ files that may have changed since.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -22,19 +22,13 @@ from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig
 from simulation.episode.scene_state import SceneState
+from simulation.store.episodes import WHOLE, Row, read_episodes
 from simulation.store.part import shared_keys
 from simulation.store.reader import read_rows
 
-PLAYED = {
-    "episodes": "attempt", "roles": "rowid", "turns": "turn", "happenings": "rowid",
-    "choices": "step", "drafts": "turn, draft", "calls": "call", "branches": "number",
-}  # fmt: skip
-"""Tables that hold what is played, with the order of an episode's rows in them."""
-OF_PLAY = {"calls": "and step > 0"}
-"""What belongs to the play of an episode where a table has other rows too: calls of a review have
-the step 0."""
-
-Row = dict[str, Any]
+PLAYED = ("episodes", *WHOLE)
+"""Tables that hold what is played."""
+Tables = Mapping[str, list[Row]]
 
 
 class Premise(NamedTuple):
@@ -74,7 +68,7 @@ class Sources:
 class StoredEpisode:
     """One stored episode."""
 
-    tables: Mapping[str, list[Row]]
+    tables: Tables
     """Its rows in PLAYED."""
     sources: Sources
 
@@ -158,49 +152,29 @@ class Book:
 
 def read_book(con: duckdb.DuckDBPyConnection, episode_ids: Sequence[str]) -> Book:
     """Return episodes of a store, those that are there, and the ones they branched off from."""
-    tables: dict[str, dict[str, list[Row]]] = {name: {} for name in PLAYED}
-    missing = list(dict.fromkeys(episode_ids))
+    found: dict[str, dict[str, list[Row]]] = {}
+    missing = {*episode_ids}
     while missing:
-        for name, order in PLAYED.items():
-            rows = read_rows(
-                con,
-                f"select * from {name} where episode_id in ? {OF_PLAY.get(name, '')} "
-                f"order by {order}",
-                missing,
-            )
-            for row in rows:
-                tables[name].setdefault(row["episode_id"], []).append(row)
-        parents = {row["parent_id"] for id_ in missing for row in tables["branches"].get(id_, ())}
-        missing = _stored(con, sorted(parents - tables["episodes"].keys()))
-    sources = _sources(con, tables)
-    return Book(
-        {
-            id_: StoredEpisode({name: rows.get(id_, []) for name, rows in tables.items()}, sources)
-            for id_ in tables["episodes"]
-        }
-    )
+        for episode, parts, *_ in read_episodes(con, sorted(missing), *WHOLE):
+            found[episode["episode_id"]] = {"episodes": [episode], **parts}
+        parents = {row["parent_id"] for rows in found.values() for row in rows["branches"]}
+        missing = parents - found.keys() - missing
+    sources = _sources(con, found.values())
+    return Book({id_: StoredEpisode(tables, sources) for id_, tables in found.items()})
 
 
-def _stored(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> list[str]:
-    query = "select episode_id from episodes where episode_id in ?"
-    return [row[0] for row in con.execute(query, [ids]).fetchall()] if ids else []
-
-
-def _sources(con: duckdb.DuckDBPyConnection, tables: Mapping[str, dict[str, list[Row]]]) -> Sources:
+def _sources(con: duckdb.DuckDBPyConnection, found: Collection[Tables]) -> Sources:
     """Return what the episodes of these rows share with others."""
-    roles = [row for rows in tables["roles"].values() for row in rows]
-    heads = [rows[0] for rows in tables["episodes"].values()]
+    heads = [row for tables in found for row in tables["episodes"]]
+    roles = [row for tables in found for row in tables["roles"]]
     wanted = {
         "scenarios": sorted({row["scenario_hash"] for row in heads}),
         "personas": sorted({row["persona_hash"] for row in roles}),
     }
     shared: dict[str, dict[str, Row]] = {}
     for table, key in (shared_keys() | {"runs": "run_id"}).items():
-        if table in wanted:
-            query = f"select * from {table} where {key} in ?"
-            rows = read_rows(con, query, wanted[table])
-        else:
-            rows = read_rows(con, f"select * from {table}")
+        keys = wanted.get(table)
+        rows = read_rows(con, f"select * from {table} where $1 is null or {key} in $1", keys)
         shared[table] = {row[key]: row for row in rows}
     return Sources(shared)
 

@@ -23,7 +23,7 @@ from simulation.execution.model_manager import ModelManager
 from simulation.execution.placement import Cluster
 from simulation.execution.progress import Progress
 from simulation.execution.task import Tools
-from simulation.review.conversations import by_episode, load_conversations
+from simulation.review.conversations import load_conversations
 from simulation.review.critique import AGAIN
 from simulation.review.task import Bounds, Critiquing, Labelling, Loaded, Player, ReviewItem
 from simulation.review_settings import CritiqueConfig, JudgeSettings, LabelConfig
@@ -125,10 +125,7 @@ async def run_critique(stage: ReviewContext, settings: CritiqueConfig) -> str:
         critic(name)
 
     def read(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
-        return (
-            by_episode(read_rows(con, VERDICTS, ids)),
-            by_episode(read_rows(con, DETECTIONS, ids)),
-        )
+        return _grouped(con, VERDICTS, ids), _grouped(con, DETECTIONS, ids)
 
     return await _launch(stage, settings, Critiquing(stage.player, settings, stage.bounds), read)
 
@@ -140,10 +137,7 @@ async def run_labels(stage: ReviewContext, settings: LabelConfig) -> str:
 
     def read(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
         name, key = task.models[0], taxonomy.key if taxonomy else ""
-        return (
-            by_episode(read_rows(con, INTENTS, ids, name)),
-            by_episode(read_rows(con, MAPPED, ids, name, key)),
-        )
+        return _grouped(con, INTENTS, ids, name), _grouped(con, MAPPED, ids, name, key)
 
     return await _launch(stage, settings, task, read)
 
@@ -213,3 +207,11 @@ def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[ReviewItem]
         for id_ in chunk:
             known = (one.get(id_, []), other.get(id_, []))
             yield ReviewItem(conversations[id_], counts.get(id_, 0), known)
+
+
+def _grouped(con: duckdb.DuckDBPyConnection, query: str, *values: object) -> Loaded:
+    """Return the rows of a query by the episode they belong to."""
+    grouped: Loaded = {}
+    for row in read_rows(con, query, *values):
+        grouped.setdefault(row["episode_id"], []).append(row)
+    return grouped

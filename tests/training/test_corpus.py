@@ -732,7 +732,7 @@ def test_neither_shards_nor_the_size_of_a_chunk_change_a_corpus(
     assert packed.rows
     made = [exported(run, tmp_path / "whole"), exported(tmp_path / "shards", tmp_path / "packed")]
     monkeypatch.setattr("training.corpus.build.EPISODES", 5)
-    monkeypatch.setattr("training.corpus.scene.FETCHED", 2)
+    monkeypatch.setattr("simulation.store.episodes.FETCHED", 2)
     made.append(exported(run, tmp_path / "in-parts"))
     first, *others = ((folder / "train.jsonl").read_bytes() for folder in made)
     assert first and others == [first, first]

@@ -12,77 +12,27 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from agents.reply import Unreadable, read_json, read_script
 from agents.role_view import language_name
 from scenarios.scenario import ACTIONS
+from simulation.store.episodes import (
+    Row,
+    StoredRows,
+    copied_episodes,
+    copy_query,
+    in_order,
+    read_episodes,
+)
 from simulation.store.reader import open_reader
 from simulation.store.scenarios import as_stored
 from training.corpus.row import Origin
 
-SCENES = """
-with wanted as (
-    select unnest($episodes::varchar[]) as episode_id, unnest(range(len($episodes))) as place
-), people as (
-    select r.episode_id, list({
-        role: r.role, name: r.name, persona: r.persona_id, culture: r.culture_id,
-        language: r.language, age: p.age, occupation: p.occupation, place: p.data ->> '$.place',
-        background: p.data ->> '$.background', demonym: coalesce(c.data ->> '$.demonym', c.name)
-    } order by r.rowid) as people
-    from roles r join personas p using (persona_hash) join cultures c using (culture_hash)
-    semi join wanted using (episode_id)
-    group by r.episode_id
-), acts as (
-    select episode_id, list({
-        turn: turn, step: step, speaker: speaker, action: action, audience: audience,
-        line: readable(action, text, whisper, failure), failed: failure is not null
-    } order by turn) as acts
-    from turns semi join wanted using (episode_id)
-    group by episode_id
-), happened as (
-    select episode_id, list({
-        step: step, after_turn: after_turn, kind: kind, name: name, text: text, audience: audience
-    } order by rowid) as happened
-    from happenings semi join wanted using (episode_id)
-    group by episode_id
-), labelled as (
-    select episode_id, turn, intent, relevance, expectation
-    from intents semi join wanted using (episode_id)
-    where $labels and failure is null
-    qualify row_number() over (partition by episode_id, turn order by labelled_at desc, model) = 1
-), labels as (
-    select episode_id, list({
-        turn: turn, intent: intent, relevance: relevance, expectation: expectation
-    }) as labels
-    from labelled group by episode_id
-), drafts as (
-    select d.episode_id, list({
-        turn: d.turn, label: d.label, score: d.score, failed: d.failure is not null,
-        kept: d.kept, reply: c.reply, aloud: readable(d.action, d.text, false, null),
-        whispered: readable(d.action, d.text, true, null),
-        no_act: d.action is null or d.action = 'none'
-    } order by d.rowid) as drafts
-    from drafts d left join calls c on c.episode_id = d.episode_id and c.call = d.call
-    where $drafts and d.episode_id in (from wanted select episode_id)
-    group by d.episode_id
-)
-select e.episode_id, e.scenario_id, e.culture_id, e.language, e.model, e.reply_form,
-    s.data as scenario, people, acts, happened, labels, drafts
-from wanted join episodes e using (episode_id) join scenarios s using (scenario_hash)
-left join people using (episode_id) left join acts using (episode_id)
-left join happened using (episode_id) left join labels using (episode_id)
-left join drafts using (episode_id)
-order by place
-"""
-"""One row an episode, in the order asked for."""
-FETCHED = 200
-"""Episodes in memory at once."""
 MEMORY = "512MB"
 """What DuckDB may take while it copies episodes out of the store."""
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +140,11 @@ class Scene:
 
 
 def load_scenes(
-    con: duckdb.DuckDBPyConnection,
-    episodes: Sequence[str],
-    labels: bool = False,
+    con: duckdb.DuckDBPyConnection, episodes: Sequence[str], labels: bool = False,
     drafts: bool = False,
-) -> list[Scene]:
+) -> list[Scene]:  # fmt: skip
     """Return episodes that are in the store, in this order, on request with labels and drafts."""
-    return [*_fetched(con.execute(SCENES, _wanted(episodes, labels, drafts)))]
+    return [*map(_scene, read_episodes(con, episodes, *_parts(labels, drafts)))]
 
 
 def copied_scenes(
@@ -206,33 +154,25 @@ def copied_scenes(
     been copied to the Parquet file `copy`, which is gone at the end. Episodes that are too much for
     MEMORY are copied in two parts.
     """
+    parts = _parts(labels, drafts)
     try:
         with closing(open_reader(run, copy, memory=MEMORY)) as con:
-            con.sql(SCENES, params=_wanted(episodes, labels, drafts)).write_parquet(str(copy))
+            con.sql(copy_query(*parts), params={"episodes": [*episodes]}).write_parquet(str(copy))
     except duckdb.OutOfMemoryException:
         if len(episodes) == 1:
             raise
         half = len(episodes) // 2
-        for part in (episodes[:half], episodes[half:]):
-            yield from copied_scenes(run, part, copy, labels, drafts)
+        for some in (episodes[:half], episodes[half:]):
+            yield from copied_scenes(run, some, copy, labels, drafts)
         return
     with duckdb.connect() as con:
-        yield from _fetched(con.execute("from read_parquet(?)", [str(copy)]))
+        found = con.execute("from read_parquet(?)", [str(copy)])
+        yield from map(_scene, copied_episodes(found, *parts))
     copy.unlink()
 
 
-def _wanted(episodes: Sequence[str], labels: bool, drafts: bool) -> dict[str, Any]:
-    return {"episodes": list(episodes), "labels": labels, "drafts": drafts}
-
-
-def _fetched(found: duckdb.DuckDBPyConnection) -> Iterator[Scene]:
-    names = [column[0] for column in found.description or ()]
-    while rows := found.fetchmany(FETCHED):
-        for row in rows:
-            named = dict(zip(names, row, strict=True))
-            with as_stored(named["episode_id"]):
-                scene = _scene(named)
-            yield scene
+def _parts(labels: bool, drafts: bool) -> list[str]:
+    return ["cast", "acts", "happenings", *["labels"] * labels, *["drafted"] * drafts]
 
 
 def one_line(text: str) -> str:
@@ -240,28 +180,32 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _scene(row: Mapping[str, Any]) -> Scene:
-    """Return the episode of a row of SCENES."""
-    setting, briefs, parent = _public(row["scenario"])
-    people = tuple(_person(one, briefs[one["role"]]) for one in row["people"] or ())
+def _scene(stored: StoredRows) -> Scene:
+    with as_stored(stored.episode["episode_id"]):
+        return _told(stored.episode, stored.scenario, stored.parts)
+
+
+def _told(row: Row, scenario: str, parts: Mapping[str, Rows]) -> Scene:
+    setting, briefs, parent = _public(scenario)
+    people = tuple(_person(one, briefs[one["role"]]) for one in parts["cast"])
     names = {person.role: person.name for person in people}
-    tried = row["acts"] or ()
-    acted = [act for act in tried if not act["failed"] and act["action"] is not None]
+    acted = [act for act in parts["acts"] if not act["failed"] and act["action"] is not None]
     acts = [act for act in acted if act["action"] != "none" and (act["line"] or "").strip()]
     drafts: dict[int, list[Draft]] = {}
-    speakers = {act["turn"]: act["speaker"] for act in tried}
-    for draft in row["drafts"] or ():
+    speakers = {act["turn"]: act["speaker"] for act in parts["acts"]}
+    for draft in parts.get("drafted", ()):
         if draft["turn"] in speakers:
             read = _draft(draft, row["reply_form"], speakers[draft["turn"]], names)
             drafts.setdefault(draft["turn"], []).append(read)
+    ordered = in_order(acts, parts["happenings"], names)
     return Scene(
         row["episode_id"], row["scenario_id"], parent or row["scenario_id"], row["culture_id"],
         row["language"], row["model"], setting, people,
-        _entries(acts, row["happened"] or (), names), len(tried) - len(acted),
-        len(acted) - len(acts),
+        tuple(_entry(one) for one in ordered if "turn" in one or (one["text"] or "").strip()),
+        len(parts["acts"]) - len(acted), len(acted) - len(acts),
         {
             one["turn"]: Label(one["intent"], one["relevance"], one["expectation"])
-            for one in row["labels"] or ()
+            for one in parts.get("labels", ())
         },
         {turn: tuple(some) for turn, some in drafts.items()},
     )  # fmt: skip
@@ -275,33 +219,23 @@ def _public(data: str) -> tuple[str, dict[str, str], str | None]:
     return one_line(scenario["setting"]), briefs, scenario.get("provenance", {}).get("parent")
 
 
-def _person(row: Mapping[str, Any], brief: str) -> Person:
+def _person(row: Row, brief: str) -> Person:
     tag: str = row["language"]
     return Person(
-        row["role"], row["name"], row["persona"], row["age"], row["occupation"],
-        one_line(row["place"]), one_line(row["background"]), brief, row["culture"],
+        row["role"], row["name"], row["persona_id"], row["age"], row["occupation"],
+        one_line(row["place"]), one_line(row["background"]), brief, row["culture_id"],
         row["demonym"], None if tag.split("-")[0] == "en" else language_name(tag),
     )  # fmt: skip
 
 
-def _entries(acts: Rows, happened: Rows, names: Mapping[str, str]) -> tuple[Entry, ...]:
-    """Return acts and happenings in one order, what happened after an act following it."""
-    placed = [
-        ((row["turn"], 0), Entry(row["step"], one_line(row["line"]), frozenset(row["audience"]),
-                                 row["turn"], row["speaker"]))
-        for row in acts
-    ]  # fmt: skip
-    for row in happened:
-        text = row["text"]
-        if row["kind"] == "entrance":
-            text = f"{names[row['name']]} comes in."
-        if text is not None and text.strip():
-            entry = Entry(row["step"], one_line(text), frozenset(row["audience"]))
-            placed.append(((row["after_turn"], 1), entry))
-    return tuple(entry for _, entry in sorted(placed, key=lambda place: place[0]))
+def _entry(row: Row) -> Entry:
+    if "turn" not in row:
+        return Entry(row["step"], one_line(row["text"]), frozenset(row["audience"]))
+    audience = frozenset(row["audience"])
+    return Entry(row["step"], one_line(row["line"]), audience, row["turn"], row["speaker"])
 
 
-def _draft(row: Mapping[str, Any], form: str, speaker: str, names: Mapping[str, str]) -> Draft:
+def _draft(row: Row, form: str, speaker: str, names: Mapping[str, str]) -> Draft:
     """Return a draft; whether it was whispered stands only in the reply it was read from."""
     line = None
     if not row["no_act"] and row["reply"] is not None:
