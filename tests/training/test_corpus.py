@@ -590,7 +590,7 @@ def mistake(*arguments: object) -> str:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--format", "tfrecord"], "unknown format 'tfrecord'; known: messages, parquet, "),
+        (["--format", "tfrecord"], "unknown export format 'tfrecord'; known: messages, parquet, "),
         (["--preset", "mine"], "unknown preset 'mine'; known: clca, dialogue-only, "),
         (["--policy", "gut"], "unknown policy 'gut'; known: clca, lenient, "),
         (["--policy", "gut.sql"], "there is no policy file 'gut.sql'"),
