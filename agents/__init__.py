@@ -2,3 +2,5 @@
 
 Invariant: an actor's prompt holds only what its role may know.
 """
+
+import folkways as folkways

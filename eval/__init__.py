@@ -2,3 +2,5 @@
 
 Invariant: a score is never shown without its baselines, its interval and its valid-answer rate.
 """
+
+import folkways as folkways

@@ -16,6 +16,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from folkways.moved import keep_old_names
 from folkways.telemetry import switch_off
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from folkways.scene import Scenario
 
 switch_off()  # before any library that reports to its makers is imported
+keep_old_names()
 
 _HOMES = {
     "Run": "api", "arun": "api", "evaluate": "api", "experiment": "api", "open": "api",

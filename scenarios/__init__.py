@@ -3,3 +3,5 @@ checks.
 
 Invariant: this package imports nothing of folkways but the package `folkways`.
 """
+
+import folkways as folkways

@@ -3,3 +3,5 @@ DuckDB store.
 
 Invariant: an episode is stored whole or not at all.
 """
+
+import folkways as folkways

@@ -2,3 +2,5 @@
 
 Invariant: a row of a corpus can be traced to the episode and turns it was made of.
 """
+
+import folkways as folkways

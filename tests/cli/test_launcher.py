@@ -96,3 +96,17 @@ finally:
     shown = python(code).stdout
     assert "Query a run with SQL" in shown
     assert not {"duckdb", "pydantic", "folkways.cli.run"} & set(shown.split())
+
+
+def test_documented_modules_are_found_by_their_old_names() -> None:
+    code = """
+from simulation.launch import launch
+from simulation.policy import Choice
+from training.tuning.tokenise import find_form
+import simulation.run, simulation.episode.turn_policies as policies, training.finetune.tokenise
+same = launch is simulation.run.launch and Choice is policies.Choice
+print(same, find_form is training.finetune.tokenise.find_form)
+"""
+    done = python(f"import warnings\nwarnings.simplefilter('error')\n{code}")
+    assert "DeprecationWarning: simulation.launch is simulation.run now" in done.stderr
+    assert python(code).stdout == "True True\n"
