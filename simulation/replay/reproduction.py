@@ -192,9 +192,10 @@ def _templates(recorded: StoredEpisode, record: Record) -> list[Row]:
 
 def difference(recorded: StoredEpisode, record: Record) -> str | None:
     """Return the first difference between an episode's rows in the log and in a replay, in words,
-    or None where all columns are equal but the clock's and those computed from others."""
+    or None where all columns are equal but the clock's, those computed from others, and the order
+    of rows in shards."""
     for table in PLAYED:
-        left_out = {*CLOCK.get(table, ()), *DERIVED.get(table, ())}
+        left_out = {"rowid", *CLOCK.get(table, ()), *DERIVED.get(table, ())}
         stored, again = recorded.tables[table], record.rows.get(table, [])
         for number, (old, new) in enumerate(zip(stored, again, strict=False), start=1):
             for name in old:

@@ -14,6 +14,7 @@ from folkways.errors import UserError
 from simulation.episode.call import KEPT_REPLY, _kept
 from simulation.replay.reproduction import reproduce
 from simulation.replay.stored_episode import PLAYED
+from simulation.store.pack import pack
 
 TABLES = (*PLAYED, "scenarios", "personas", "cultures", "runs")
 STOP = [{"rule": "agreement", "every": 2}]
@@ -58,6 +59,12 @@ def assert_same_play(run: Path, again: Path) -> None:
             for one, other in ((own, f"from again.{table}"), (f"from again.{table}", own)):
                 assert con.execute(f"({one}) except all ({other})").fetchall() == [], table
         assert con.execute("from again.templates except from templates").fetchall() == []
+
+
+def test_a_packed_run_is_replayed_too(run: Path, tmp_path: Path) -> None:
+    assert list(pack(run, str(tmp_path / "packed"), 2))
+    done = reproduce(tmp_path / "packed", quiet=True)
+    assert (done.episodes, done.faulty) == (6, 0)
 
 
 def test_a_replay_reproduces_the_store(run: Path, tmp_path: Path) -> None:
