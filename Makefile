@@ -34,6 +34,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
 
+# Without models, training, clusters and kills, in random order.
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile -m 'not slow and not model and not vllm'
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
