@@ -23,7 +23,7 @@ myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-nitpicky = False
+suppress_warnings = ["misc.highlighting_failure"]  # of languages that Pygments does not know
 
 
 def setup(app: Any) -> None:

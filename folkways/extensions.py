@@ -57,7 +57,7 @@ def model(name: str) -> Callable[[Extension], Extension]:
 def export_format(
     name: str, *, about: str = "", ending: Literal["jsonl", "json"] = "jsonl", pairs: bool = False
 ) -> Callable[[Extension], Extension]:
-    """Register a format of corpora: a function from a stored row to an object that JSON can hold,
+    r"""Register a format of corpora: a function from a stored row to an object that JSON can hold,
     or several.
 
     A row has `id`, `messages`, `meta`, and in pairs of drafts, which a format with `pairs` is for,
