@@ -159,7 +159,7 @@ def test_the_embedded_model_writes_here() -> None:
 
 def test_what_is_named_to_install_is_what_there_is() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    engines = {"llama", "local", "vllm", "vllm-cpu", "dev"}
+    engines = {"llama", "local", "vllm", "vllm-cpu", "dev", "docs"}
     assert set(FURTHER) == set(project["optional-dependencies"]) - engines
 
 

@@ -349,7 +349,8 @@ class OpenAIModel:
                     for line in trial.succeeded():
                         log.warning("%s %s", self.base_url, line)
                     return answer, attempts + _attempts(answer.request)
-                attempts += answer.attempts
+                if not _is_broken(first):  # a server that is broken is so whatever it is asked
+                    attempts += answer.attempts
         is_told = answer.fault is None or answer.fault.kind != "other"
         return replace(answer if is_told else first, attempts=attempts)
 
