@@ -39,7 +39,7 @@ from simulation.episode.call import (
     estimated_tokens,
 )
 from simulation.execution.executor import Emit
-from simulation.store.record import Record
+from simulation.store.record import Record, Row
 
 AGAIN = FAULTS
 """Problems after which the next launch asks again."""
@@ -58,7 +58,6 @@ NEGLIGIBLE = math.log(1e-4)
 less than a read-out can tell."""
 ANSWER = ("probabilities", "mass", "reply", "reasoning", "strict", "lenient")
 """Columns that are copied where the very same prompt comes again."""
-Row = dict[str, Any]
 Asked = tuple[str, int, int]
 """Item, arrangement and sample of a question."""
 

@@ -24,8 +24,9 @@ from scenarios.words import one_line
 from simulation.display.live import COLOURS, entry_text, heard_by_some, heard_text
 from simulation.episode.entry import Entry
 from simulation.review.reliability import judges_told
-from simulation.store.episodes import Row, StoredRows, in_order, read_episodes
+from simulation.store.episodes import StoredRows, in_order, read_episodes
 from simulation.store.reader import read_rows
+from simulation.store.record import Row
 from simulation.store.scenarios import read_scenario
 
 PARTS = ("cast", "turns", "happenings", "labels", "branches")

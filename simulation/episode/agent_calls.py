@@ -22,7 +22,6 @@ from agents.template import Template, load_template
 from scenarios.scenario import StopRule
 from simulation.episode.budget import Budget, BudgetSpent
 from simulation.episode.call import (
-    Row,
     derived_seed,
     estimated_tokens,
     make_call,
@@ -31,6 +30,7 @@ from simulation.episode.call import (
 )
 from simulation.episode.draft_critic import ACCEPTED, DraftCritic, DraftVerdict, read_draft_verdict
 from simulation.episode.scene_state import SceneState
+from simulation.store.record import Row
 
 Value = TypeVar("Value")
 SHORT_ANSWER_TOKENS = 32

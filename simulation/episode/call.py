@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from agents.actor import Asked
 from agents.models.base import (
@@ -26,6 +26,7 @@ from agents.models.cache import NotKept, recall
 from agents.models.deadline import WaitedOut, time_limit
 from folkways.text import sound
 from simulation.episode.budget import Budget
+from simulation.store.record import Row
 
 KEPT_REPLY = 20_000
 """Characters of a reply that the log keeps; a longer one is a fault and is cut there, with a note.
@@ -37,7 +38,6 @@ CHARACTERS_PER_TOKEN = 3
 USE = ("prompt_tokens", "completion_tokens", "cost")
 TOLD = (*USE, "cached_tokens", "reasoning_tokens", "finish_reason", "endpoint")
 """What an answer tells of itself, and a failed call does not."""
-Row = dict[str, Any]
 Answer = TypeVar("Answer")
 
 

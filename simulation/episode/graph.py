@@ -27,12 +27,13 @@ from langgraph.types import Command, Send
 from agents.models.health import NO_RESULT
 from simulation.episode.agent_calls import Acted, Caller
 from simulation.episode.budget import BudgetSpent
-from simulation.episode.call import Row, derived_seed
+from simulation.episode.call import derived_seed
 from simulation.episode.entry import Entry
 from simulation.episode.events import due
 from simulation.episode.scene_state import SceneState
 from simulation.episode.stop_rules import Exit, ended
 from simulation.episode.turn_policies import Choice, choose
+from simulation.store.record import Row
 
 MAX_FAILURES = 3
 """Failed acts in a row that end a scene."""

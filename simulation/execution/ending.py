@@ -1,6 +1,6 @@
-"""How a launch ended, for the terminal and for the shell.
+"""What is said of a launch that leaves questions without an answer.
 
-Invariant: whatever kind of work it was, the same ending has the same words and the same exit code.
+Invariant: whatever kind of work it was, the same failures have the same words.
 """
 
 from __future__ import annotations

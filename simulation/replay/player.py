@@ -19,13 +19,13 @@ from folkways.errors import UserError
 from simulation.config import draft_critic
 from simulation.episode.agent_calls import Caller, CallSettings
 from simulation.episode.budget import Budget, BudgetConfig, BudgetSpent
-from simulation.episode.call import Row
 from simulation.episode.episode import Conditions
 from simulation.episode.graph import LISTS, EpisodeContext, EpisodeState, at_first, broken_off
 from simulation.episode.scene_state import SceneState
 from simulation.plan import TEMPLATES
 from simulation.replay.branch import Branch, Changes, go_on, with_model
 from simulation.replay.stored_episode import Book, StoredEpisode, read_book
+from simulation.store.record import Row
 
 
 class RebuiltCall(NamedTuple):

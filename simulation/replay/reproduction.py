@@ -25,7 +25,7 @@ from simulation.replay.player import Changed, Replay, branch_of, replay_from
 from simulation.replay.stored_episode import PLAYED, Book, StoredEpisode, read_book
 from simulation.store.part import shared_keys
 from simulation.store.reader import find_episode, open_reader, read_rows
-from simulation.store.record import Record
+from simulation.store.record import Record, Row
 from simulation.store.rows import DERIVED
 from simulation.store.writer import Store
 
@@ -44,8 +44,6 @@ select episode_id, rowid from episodes where rowid > ? and rowid <= ? order by r
 MAX_FAULTS = 20
 """Faults that are kept in words."""
 SIDE = "select count(*) from calls where step = 0"
-
-Row = dict[str, Any]
 
 
 class RowFault(NamedTuple):

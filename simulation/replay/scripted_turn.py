@@ -12,7 +12,6 @@ from typing import NamedTuple, cast
 from agents.reply import Unreadable, read_script
 from folkways.errors import UserError
 from simulation.episode.agent_calls import Acted, Caller
-from simulation.episode.call import Row
 from simulation.episode.graph import (
     LISTS,
     Chooser,
@@ -26,6 +25,7 @@ from simulation.episode.graph import (
 )
 from simulation.episode.scene_state import SceneState
 from simulation.episode.turn_policies import Choice, choose
+from simulation.store.record import Row
 
 
 class ScriptedTurn(NamedTuple):

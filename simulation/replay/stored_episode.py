@@ -22,9 +22,10 @@ from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig
 from simulation.episode.scene_state import SceneState
-from simulation.store.episodes import WHOLE, Row, read_episodes
+from simulation.store.episodes import WHOLE, read_episodes
 from simulation.store.part import shared_keys
 from simulation.store.reader import read_rows
+from simulation.store.record import Row
 
 PLAYED = ("episodes", *WHOLE)
 """Tables that hold what is played."""

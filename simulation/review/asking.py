@@ -16,8 +16,9 @@ from agents.critics.critic import UnusableVerdict, ask_again
 from agents.models.base import Model, Sampling, with_room
 from agents.template import Template
 from simulation.episode.budget import Budget, BudgetSpent
-from simulation.episode.call import Row, derived_seed, make_call, only_reasoned
+from simulation.episode.call import derived_seed, make_call, only_reasoned
 from simulation.review_settings import JudgeSettings
+from simulation.store.record import Row
 
 Value = TypeVar("Value")
 SMALL_MODEL_PENALTY = 1.1

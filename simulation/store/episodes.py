@@ -7,11 +7,12 @@ read, and of a copy no more than some episodes are in memory at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 
-Row = dict[str, Any]
+from simulation.store.record import Row
+
 FETCHED = 200
 """Episodes of a copy in memory at once."""
 WHOLE = {

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,12 +22,14 @@ from review_runs import (
     ODD,
     REASON,
     REPLIES,
+    after,
     alpha,
     answer,
     by_prompt,
     content,
     copied,
     critiqued,
+    interrupted,
     labelled,
     played,
     rows,
@@ -351,30 +352,13 @@ def test_stages_of_a_run_equal_the_later_commands(tmp_path: Path) -> None:
         assert found and found == rows(several, query)
 
 
-def after(calls: int, stop: Any) -> Any:
-    """Return a judge that stops after so many answers."""
-    made = []
-
-    def reply(prompt: Any, sampling: Sampling, schema: Any) -> str:
-        made.append(sampling.seed)
-        if len(made) == calls:
-            stop()
-        return by_prompt(prompt, sampling, schema)
-
-    return reply
-
-
 def broken() -> None:
     raise RuntimeError("the judge broke")
 
 
-def interrupted() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 def test_the_same_command_goes_on_after_an_exception(run: Path, undisturbed: Path) -> None:
     for calls in (17, 9):
-        REPLIES["alpha"] = after(calls, broken)
+        REPLIES["alpha"] = after(calls, broken, by_prompt)
         with pytest.raises(RuntimeError, match="the judge broke"):
             critiqued(run, concurrency=3)
         assert rows(run, "select count(*) from verdicts")[0][0]
@@ -387,7 +371,7 @@ def test_the_same_command_goes_on_after_an_exception(run: Path, undisturbed: Pat
 
 
 def test_the_same_command_goes_on_after_an_interrupt(run: Path, undisturbed: Path) -> None:
-    REPLIES["alpha"] = after(5, interrupted)
+    REPLIES["alpha"] = after(5, interrupted, by_prompt)
     assert critiqued(run, concurrency=1) == "drained"
     assert rows(run, "select count(distinct episode_id) from verdicts") == [(1,)]
     REPLIES["alpha"] = by_prompt

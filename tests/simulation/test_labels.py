@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,9 +17,11 @@ from review_runs import (
     ALPHA,
     BETA,
     REPLIES,
+    after,
     answer,
     by_prompt,
     copied,
+    interrupted,
     labelled,
     played,
     rows,
@@ -209,33 +210,16 @@ def test_what_may_pass_is_asked_again(run: Path) -> None:
     assert rows(run, TWICE) == [] and rows(run, "select count(*) from intents") == [(8 + 6,)]
 
 
-def after(calls: int, stop: Any) -> Any:
-    """Return a labeller that stops after so many answers."""
-    made = []
-
-    def reply(prompt: Any, sampling: Sampling, schema: Any) -> str:
-        made.append(sampling.seed)
-        if len(made) == calls:
-            stop()
-        return by_prompt(prompt, sampling, schema)
-
-    return reply
-
-
 def broken() -> None:
     raise RuntimeError("the labeller broke")
 
 
-def interrupted() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
-
-
 def test_the_same_command_goes_on_where_it_stopped(run: Path, undisturbed: Path) -> None:
-    REPLIES["alpha"] = after(3, broken)
+    REPLIES["alpha"] = after(3, broken, by_prompt)
     with pytest.raises(RuntimeError, match="the labeller broke"):
         labelled(run, concurrency=1)
     assert rows(run, COUNT)[0][0]
-    REPLIES["alpha"] = after(1, interrupted)
+    REPLIES["alpha"] = after(1, interrupted, by_prompt)
     assert labelled(run, concurrency=1) == "drained"
     REPLIES["alpha"] = by_prompt
     ends = []

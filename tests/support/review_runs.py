@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
-from collections.abc import Mapping
+import signal
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -195,3 +197,21 @@ def rows(run: Path, query: str) -> list[tuple[Any, ...]]:
     """Return what a query finds in a run's store."""
     with duckdb.connect(str(run / "log.duckdb"), read_only=True) as con:
         return con.execute(query).fetchall()
+
+
+def after(calls: int, stop: Callable[[], None], answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Return replies that are `answer`'s, with a stop after so many of them."""
+    made = []
+
+    def reply(prompt: Any, sampling: Sampling, schema: Any) -> Any:
+        made.append(sampling.seed)
+        if len(made) == calls:
+            stop()
+        return answer(prompt, sampling, schema)
+
+    return reply
+
+
+def interrupted() -> None:
+    """Press Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)

@@ -19,7 +19,6 @@ from agents.reply import Unreadable, read_json, read_script
 from agents.role_view import language_name
 from scenarios.scenario import ACTIONS
 from simulation.store.episodes import (
-    Row,
     StoredRows,
     copied_episodes,
     copy_query,
@@ -27,6 +26,7 @@ from simulation.store.episodes import (
     read_episodes,
 )
 from simulation.store.reader import open_reader
+from simulation.store.record import Row
 from simulation.store.scenarios import as_stored
 from training.corpus.row import Origin
 

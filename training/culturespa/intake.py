@@ -23,7 +23,7 @@ from folkways.errors import UserError, unknown_name
 from folkways.files import parse_yaml
 from folkways.text import sound
 from simulation.episode.call import KEPT_REPLY
-from simulation.store.record import Record
+from simulation.store.record import Record, Row
 from simulation.store.run_lock import locked
 from simulation.store.writer import Store
 from training.culturespa.config import CULTURES
@@ -42,7 +42,6 @@ NOT_ASKED = "not asked in this evaluation"
 STORED = """
 select country, sample, item_id, coalesce(reply, '') from survey_replies where condition_id = ?
 """
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

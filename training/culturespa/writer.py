@@ -19,9 +19,9 @@ from agents.models.base import Message, Model, Prompt, prompt_hash
 from agents.template import Template, used
 from eval.item import Item
 from simulation.episode.budget import Budget, BudgetSpent
-from simulation.episode.call import Row, derived_seed, make_call
+from simulation.episode.call import derived_seed, make_call
 from simulation.execution.executor import Emit
-from simulation.store.record import Record
+from simulation.store.record import Record, Row
 from training.culturespa.config import SpaConfig
 from training.culturespa.option import Unfit, declines
 from training.culturespa.question import SCHEMA, Draft, read_draft
