@@ -81,12 +81,11 @@ class ShardDirectory:
     def read(self, name: str) -> bytes | None:
         """Return what a small file holds, or None where there is none."""
         target = f"{self.root}/{name}"
-        if self.local:
-            path = Path(target)
-            return read_bytes(inside(Path(self.root), path)) if path.exists() else None
         try:
+            if self.local:
+                return read_bytes(inside(Path(self.root), Path(target)))
             data: bytes = self.fs.cat_file(target, end=LARGEST)
-        except FileNotFoundError:
+        except FileNotFoundError:  # or another worker's dismissal has just removed it
             return None
         return data
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agents.models.base import CallFailed, Message
 from agents.models.local.tokens import encode_choice, encode_prompt, exclude_longer
-from agents.models.openai.reply import NoEcho, read_first_token
+from agents.models.openai.reply import LIKELIEST, NoEcho, read_first_token
 from folkways.errors import UserError
 
 CHAT: list[Message] = [
@@ -126,8 +126,11 @@ def test_options_are_disjoint_events(rests: list[tuple[str, ...]], seed: int) ->
 
 
 def first_token(*tokens: tuple[str, float], drawn: int = 0) -> bytes:
-    """Return an endpoint's answer: the likeliest first tokens, and which one was drawn."""
-    likeliest = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in tokens]
+    """Return an endpoint's answer: as many first tokens as were asked for, and which was drawn."""
+    others = [(f"~{number}", 1e-12) for number in range(len(tokens), LIKELIEST)]
+    likeliest = [
+        {"token": token, "logprob": math.log(p), "bytes": None} for token, p in (*tokens, *others)
+    ]
     position = likeliest[drawn] | {"top_logprobs": likeliest}
     return json.dumps({"choices": [{"index": 0, "logprobs": {"content": [position]}}]}).encode()
 
@@ -139,6 +142,17 @@ def test_first_tokens_are_the_options_or_not() -> None:
         [-math.inf, math.log(0.25), math.log(0.5), -math.inf, -math.inf]
     )
     assert read_first_token(content, []) == []
+
+
+def test_an_endpoint_that_tells_fewer_tokens_than_asked_is_no_score_where_it_matters() -> None:
+    body = json.loads(first_token(("2", 0.5), ("1", 0.25), ("Well", 0.125)))
+    told = body["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    del told[3:]
+    assert read_first_token(json.dumps(body).encode(), ["1", "2"]) == pytest.approx(
+        [math.log(0.25), math.log(0.5)]
+    )
+    with pytest.raises(CallFailed, match="tells the 3 likeliest first tokens at most"):
+        read_first_token(json.dumps(body).encode(), ["1", "2", "3"])
 
 
 def test_a_token_that_was_drawn_counts_though_it_is_not_among_the_likeliest() -> None:

@@ -267,6 +267,16 @@ def test_what_a_closed_worker_still_writes_is_nobodys(tmp_path: Path) -> None:
     assert rows(tmp_path / "shelf", "select episode_id from episodes") == [("e1",)]
 
 
+def test_a_mark_that_another_worker_takes_away_meanwhile_ends_nothing(tmp_path: Path) -> None:
+    directory = ShardDirectory(str(tmp_path / "shelf"))
+    first = written(directory, "w-0", 1)
+    directory.close("w-1")
+    listed = directory.names()
+    directory.remove("w-1.json")
+    directory.names = lambda: listed  # type: ignore[method-assign]
+    assert directory.close("w-0") == [first]
+
+
 def test_an_episode_that_two_workers_played_is_stored_once(tmp_path: Path) -> None:
     directory, store = ShardDirectory(str(tmp_path / "shelf")), new_store(tmp_path / "run")
     for worker, numbers in (("w-0", (1, 2)), ("w-1", (2, 3)), ("w-2", (3, 4))):
