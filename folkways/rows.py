@@ -81,7 +81,9 @@ class Rows(Sequence[tuple[Any, ...]]):
 
         text = StringIO()
         result = Result(self.columns, self.types, iter(self._rows))
-        print_table(result, Console(file=text, width=160, highlight=False), SHOWN)
+        print_table(
+            result, Console(file=text, width=160, highlight=False, force_jupyter=False), SHOWN
+        )
         return text.getvalue().rstrip("\n")
 
     def _repr_html_(self) -> str:

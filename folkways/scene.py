@@ -144,7 +144,7 @@ class Scenario:
 
 
 def _plain(parts: Any) -> str:
-    console = Console(width=100, highlight=False, force_terminal=False)
+    console = Console(width=100, highlight=False, force_terminal=False, force_jupyter=False)
     with console.capture() as captured:
         for part in parts:
             console.print(part)

@@ -41,9 +41,15 @@ def output(raw: bool = False) -> Iterator[TextIO]:
 
 
 def console_for(stream: TextIO) -> Console:
-    """Return a console for `stream` that behaves as standard output would."""
-    width = shutil.get_terminal_size((WIDTH, 50)).columns
-    return Console(file=stream, force_terminal=sys.stdout.isatty(), width=width, highlight=False)
+    """Return a console for `stream` that behaves as standard output would; in a notebook, too,
+    what is printed on it goes to the stream alone."""
+    return Console(
+        file=stream,
+        force_terminal=sys.stdout.isatty(),
+        force_jupyter=False,
+        width=shutil.get_terminal_size((WIDTH, 50)).columns,
+        highlight=False,
+    )
 
 
 def refuse_to_overwrite(path: Path, force: bool) -> None:

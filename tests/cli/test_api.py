@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import json
 import re
 import subprocess
@@ -83,6 +84,16 @@ def test_text_of_a_model_is_no_markup_in_a_notebook(tmp_path: Path) -> None:
     assert said in run.sql("select text from turns")._rows[0]
     assert "<script>" not in run.sql("select text from turns")._repr_html_()
     assert "<script>" not in run.transcript()._repr_html_()
+
+
+def test_in_a_notebook_each_object_is_shown_once(
+    pilot: fw.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rich would also display what it is asked to lay out, where a kernel runs the cell."""
+    kernel = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setattr(builtins, "get_ipython", kernel, raising=False)
+    assert "culture_id" in repr(pilot.sql("select culture_id from conversations"))
+    assert "Soup before dusk" in str(pilot.transcript())
 
 
 def test_a_transcript_is_text_and_a_page(pilot: fw.Run) -> None:
