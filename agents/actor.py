@@ -75,7 +75,7 @@ class Actor(Protocol):
         """Read a reply as an act; raises Unreadable."""
 
 
-BID_SCHEMA: dict[str, Any] = {
+_BID_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"bid": {"type": "integer", "minimum": 0, "maximum": 10}},
     "required": ["bid"],
@@ -83,7 +83,7 @@ BID_SCHEMA: dict[str, Any] = {
 }
 
 
-class ScriptActor:
+class _ScriptActor:
     """The scene as a play that ends in the role's name and is continued by one line."""
 
     def __init__(self, role: str, view: RoleView) -> None:
@@ -100,7 +100,7 @@ class ScriptActor:
         return self._ending(self.template.cue(self.view, *cue), None)
 
     def bid(self) -> Asked:
-        return self._ending(self.template.bid(self.view), BID_SCHEMA)
+        return self._ending(self.template.bid(self.view), _BID_SCHEMA)
 
     def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
         return asked
@@ -122,7 +122,7 @@ class ScriptActor:
         return Asked(self._body + tail, digest.hexdigest()[:16], schema)
 
 
-class JsonActor:
+class _JsonActor:
     """A chat in which the role answers with one structured act; what others did since is one user
     message.
     """
@@ -141,7 +141,7 @@ class JsonActor:
         return self._ending(self.template.cue(self.view, *cue), act_schema(cue.acts, cue.hearers))
 
     def bid(self) -> Asked:
-        return self._ending(self.template.bid(self.view), BID_SCHEMA)
+        return self._ending(self.template.bid(self.view), _BID_SCHEMA)
 
     def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
         return self._again(asked, reply, self.template.repair(problem))
@@ -183,4 +183,4 @@ class JsonActor:
 
 def new_actor(form: ReplyForm, role: str, view: RoleView) -> Actor:
     """Return an actor of the reply form for a role."""
-    return ScriptActor(role, view) if form == "script" else JsonActor(role, view)
+    return _ScriptActor(role, view) if form == "script" else _JsonActor(role, view)

@@ -10,7 +10,7 @@ from typing import Any
 
 from scenarios.parsing.problem import show_path
 
-SHOWN = 60
+_SHOWN = 60
 """Characters of a wrong value that a complaint repeats."""
 TEXT = {"type": "string"}
 _KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str, "integer": int}
@@ -19,9 +19,11 @@ _KINDS: dict[str, Any] = {"object": dict, "array": list, "string": str, "integer
 def object_of(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of an object with exactly these keys."""
     return {
-        "type": "object", "properties": dict(parts), "required": list(parts),
+        "type": "object",
+        "properties": dict(parts),
+        "required": list(parts),
         "additionalProperties": False,
-    }  # fmt: skip
+    }
 
 
 def list_of(items: Mapping[str, Any], least: int, most: int) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def complaints(
         yield f"{where} must be of the type {kind}."
     elif "enum" in schema and value not in schema["enum"]:
         allowed = ", ".join(map(str, schema["enum"]))
-        yield f"{where} is {value!r:.{SHOWN}}; allowed: {allowed}."
+        yield f"{where} is {value!r:.{_SHOWN}}; allowed: {allowed}."
     elif kind == "integer":
         low, high = schema["minimum"], schema["maximum"]
         if not low <= value <= high:

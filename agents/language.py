@@ -11,14 +11,21 @@ from typing import Any
 
 from folkways.text import sound
 
-LETTERS = 20
+_LETTERS = 20
 """Fewer letters than this are too few to tell by, except in a script of their own."""
-SURE = 0.75
+_SURE = 0.75
 """Probability from which the identifier is believed."""
 _ALIKE = {
-    "yue": "zh", "zh": "yue", "pcm": "en", "nah": "es", "ti": "am", "nb": "no", "nn": "no",
-    "fil": "tl", "arz": "ar",
-}  # fmt: skip
+    "yue": "zh",
+    "zh": "yue",
+    "pcm": "en",
+    "nah": "es",
+    "ti": "am",
+    "nb": "no",
+    "nn": "no",
+    "fil": "tl",
+    "arz": "ar",
+}
 """Languages the identifier takes for another one, or knows by another code."""
 
 
@@ -37,11 +44,11 @@ def speaks(text: str, tag: str) -> bool:
     """Return whether a text may be in the language of a BCP 47 tag."""
     letters = sum(character.isalpha() for character in text)
     dense = sum(character > "\u2e80" for character in text)
-    if letters < LETTERS and dense < LETTERS / 4:
+    if letters < _LETTERS and dense < _LETTERS / 4:
         return True
     language, probability = identify(text)
     wanted = tag.split("-")[0].lower()
-    return language in (wanted, _ALIKE.get(wanted)) or probability < SURE
+    return language in (wanted, _ALIKE.get(wanted)) or probability < _SURE
 
 
 @cache

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-CASED = r"A-Za-z\u00aa-\u02af\u0370-\u058f\d"
+_CASED = r"A-Za-z\u00aa-\u02af\u0370-\u058f\d"
 """Letters of scripts that put spaces between words, as a set in a pattern."""
 _WORD = re.compile(r"\w+")
 
@@ -57,8 +57,8 @@ def aliases(names: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 
 def bounded(word: str) -> str:
     """Return a pattern of a word or name that is no part of a longer one."""
-    left = rf"(?<![{CASED}])" if re.match(f"[{CASED}]", word) else ""
-    right = rf"(?![{CASED}])" if re.search(f"[{CASED}]$", word) else ""
+    left = rf"(?<![{_CASED}])" if re.match(f"[{_CASED}]", word) else ""
+    right = rf"(?![{_CASED}])" if re.search(f"[{_CASED}]$", word) else ""
     return left + re.sub(r"(?:\\ |\s)+", r"\\s+", re.escape(word)) + right
 
 

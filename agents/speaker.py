@@ -34,7 +34,7 @@ class Label(NamedTuple):
     """A direction between the name and the colon, or whom the words are for."""
 
 
-def plain_text(text: str) -> str:
+def _plain_text(text: str) -> str:
     """Return text without letter case, accents, widths and unseen characters."""
     return "".join(map(_plain_character, text))
 
@@ -58,7 +58,7 @@ def _is_unsaid(character: str) -> bool:
 
 def _either(kind: str) -> str:
     """Return a pattern of the words of a kind, each whole, the longest first."""
-    words = sorted(map(plain_text, _DATA[kind]), key=len, reverse=True)
+    words = sorted(map(_plain_text, _DATA[kind]), key=len, reverse=True)
     return f"(?:{'|'.join(map(bounded, words))})"
 
 
@@ -178,7 +178,7 @@ def _cast(names: tuple[tuple[str, str], ...]) -> _Cast:
     whole, parts = aliases(dict(names))
     meant: dict[str, dict[str, str]] = {}
     for alias, role in {**parts, **whole}.items():
-        if plain := " ".join(plain_text(alias).split()):
+        if plain := " ".join(_plain_text(alias).split()):
             meant.setdefault(plain, {})[alias.casefold()] = role
     known = map(bounded, sorted(meant, key=len, reverse=True))
     return _Cast(re.compile("|".join(known)), meant)

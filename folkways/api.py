@@ -29,9 +29,15 @@ Override = Sequence[str]
 
 
 def run(
-    config: Place | Mapping[str, Any], *, model: str | None = None, limit: int | None = None,
-    override: Override = (), fresh: bool = False, retry: bool = False, quiet: bool = False,
-) -> Run:  # fmt: skip
+    config: Place | Mapping[str, Any],
+    *,
+    model: str | None = None,
+    limit: int | None = None,
+    override: Override = (),
+    fresh: bool = False,
+    retry: bool = False,
+    quiet: bool = False,
+) -> Run:
     """Play the scenes of a configuration, a file or a mapping, and return the run.
 
     The same call again resumes where it stopped; `limit` plays so many episodes at most, `fresh`
@@ -51,9 +57,15 @@ def run(
 
 
 async def arun(
-    config: Place | Mapping[str, Any], *, model: str | None = None, limit: int | None = None,
-    override: Override = (), fresh: bool = False, retry: bool = False, quiet: bool = False,
-) -> Run:  # fmt: skip
+    config: Place | Mapping[str, Any],
+    *,
+    model: str | None = None,
+    limit: int | None = None,
+    override: Override = (),
+    fresh: bool = False,
+    retry: bool = False,
+    quiet: bool = False,
+) -> Run:
     """Do what `run` does in a running event loop."""
     from simulation.run import alaunch
 
@@ -83,9 +95,13 @@ def open(*runs: Place) -> Run:  # noqa: A001
 
 
 def evaluate(
-    config: Place, *, model: str | None = None, override: Override = (), fresh: bool = False,
+    config: Place,
+    *,
+    model: str | None = None,
+    override: Override = (),
+    fresh: bool = False,
     quiet: bool = False,
-) -> Run:  # fmt: skip
+) -> Run:
     """Ask models the World Values Survey, as `folkways eval wvs run` does, and return the run.
 
     Raises UserError for a faulty configuration, Incomplete where questions have no answer yet.
@@ -120,8 +136,9 @@ def experiment(kind: str, config: Place, *, override: Override = (), quiet: bool
     from training.experiment.stages import SPA_STAGES, STAGES, run_stages
 
     kinds: dict[str, Any] = {
-        "clca": (load_clca, STAGES), "culturespa": (load_spa_experiment, SPA_STAGES),
-    }  # fmt: skip
+        "clca": (load_clca, STAGES),
+        "culturespa": (load_spa_experiment, SPA_STAGES),
+    }
     if kind not in kinds:
         raise unknown_name("experiment", kind, kinds)
     load, stages = kinds[kind]
@@ -222,9 +239,14 @@ class Run:
         return graph
 
     def critique(
-        self, *, model: str | Sequence[str] | None = None, critics: Sequence[str] | None = None,
-        limit: int | None = None, quiet: bool = False, **settings: Any,
-    ) -> Run:  # fmt: skip
+        self,
+        *,
+        model: str | Sequence[str] | None = None,
+        critics: Sequence[str] | None = None,
+        limit: int | None = None,
+        quiet: bool = False,
+        **settings: Any,
+    ) -> Run:
         """Have critics judge the run, as `folkways critique` does; the same call again resumes.
 
         `settings` are those of a configuration's `critique`. Raises UserError for a model that
@@ -237,9 +259,13 @@ class Run:
         return self._review(CritiqueConfig, given, limit, quiet)
 
     def label(
-        self, *, model: str | None = None, limit: int | None = None, quiet: bool = False,
+        self,
+        *,
+        model: str | None = None,
+        limit: int | None = None,
+        quiet: bool = False,
         **settings: Any,
-    ) -> Run:  # fmt: skip
+    ) -> Run:
         """Label the intent behind every turn, as `folkways label` does; the same call resumes."""
         from simulation.review_settings import LabelConfig
 
@@ -256,9 +282,14 @@ class Run:
         return Run(self.path, ending=review(self.path, chosen, bounds, BudgetConfig(), quiet))
 
     def export(
-        self, folder: Place, *, format: str = "messages", preset: str | None = None,  # noqa: A002
-        quiet: bool = False, **settings: Any,
-    ) -> Path:  # fmt: skip
+        self,
+        folder: Place,
+        *,
+        format: str = "messages",  # noqa: A002
+        preset: str | None = None,
+        quiet: bool = False,
+        **settings: Any,
+    ) -> Path:
         """Write the accepted episodes as a corpus to train on, as `folkways export` does.
 
         Returns its folder. Raises UserError for a folder in which something else is.

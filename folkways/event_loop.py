@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """What interrupts the work."""
 _beside: dict[int, Callable[[], object]] = {}
 """By thread, what an interrupt calls there; only the main thread can listen to signals."""
@@ -39,7 +39,7 @@ def heed_interrupts(interrupt: Callable[[], None]) -> None:
     """Have interrupts call a function of the running loop, whoever else has listened to them."""
     loop = asyncio.get_running_loop()
     if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
+        for number in _SIGNALS:
             loop.add_signal_handler(number, interrupt)
     else:
         _beside[threading.get_ident()] = partial(loop.call_soon_threadsafe, interrupt)
@@ -48,7 +48,7 @@ def heed_interrupts(interrupt: Callable[[], None]) -> None:
 def ignore_interrupts() -> None:
     """Take back what `heed_interrupts` did in this loop."""
     if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
+        for number in _SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
     else:
         _beside.pop(threading.get_ident(), None)

@@ -22,7 +22,7 @@ from folkways.errors import UserError
 T = TypeVar("T")
 LARGEST = 256 * 2**20
 """Bytes of a file of JSON that is read whole."""
-NODES = 1_000_000
+_NODES = 1_000_000
 """Values in a text of YAML, each counted as often as aliases repeat it."""
 
 
@@ -162,8 +162,8 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     count = 0
     while waiting:
         count += 1
-        if count > NODES:
-            raise UserError(f"{where} holds more than {NODES:,} values")
+        if count > _NODES:
+            raise UserError(f"{where} holds more than {_NODES:,} values")
         one = waiting.pop()
         if isinstance(one, dict):
             waiting.extend(one.values())

@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
 
-MOVED = {
+_MOVED = {
     "agents.critic": "agents.critics.critic",
     "agents.engines": "agents.models",
     "agents.model": "agents.models.base",
@@ -54,9 +54,9 @@ class _Finder(MetaPathFinder, Loader):
 
 def _new_name(name: str) -> str:
     package, _, rest = name.rpartition(".")
-    if name in MOVED:
-        return MOVED[name]
-    return f"{MOVED[package]}.{rest}" if package in MOVED else ""
+    if name in _MOVED:
+        return _MOVED[name]
+    return f"{_MOVED[package]}.{rest}" if package in _MOVED else ""
 
 
 def keep_old_names() -> None:

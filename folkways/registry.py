@@ -37,10 +37,13 @@ class CodeNotAllowed(UserError):
 
 
 GROUPS = {
-    "turn policy": "folkways.turn_policies", "stop rule": "folkways.stop_rules",
-    "critic": "folkways.critics", "model": "folkways.models",
-    "export format": "folkways.export_formats", "metric": "folkways.metrics",
-}  # fmt: skip
+    "turn policy": "folkways.turn_policies",
+    "stop rule": "folkways.stop_rules",
+    "critic": "folkways.critics",
+    "model": "folkways.models",
+    "export format": "folkways.export_formats",
+    "metric": "folkways.metrics",
+}
 """Kinds of extensions, with the entry points at which installed packages offer them."""
 _own: dict[tuple[str, str], Any] = {}
 """What this process has registered, by kind and name."""

@@ -17,7 +17,7 @@ import duckdb
 
 from folkways.errors import UserError
 
-SHOWN = 20
+_SHOWN = 20
 """Rows that are shown."""
 
 
@@ -82,7 +82,7 @@ class Rows(Sequence[tuple[Any, ...]]):
         text = StringIO()
         result = Result(self.columns, self.types, iter(self._rows))
         print_table(
-            result, Console(file=text, width=160, highlight=False, force_jupyter=False), SHOWN
+            result, Console(file=text, width=160, highlight=False, force_jupyter=False), _SHOWN
         )
         return text.getvalue().rstrip("\n")
 
@@ -93,8 +93,8 @@ class Rows(Sequence[tuple[Any, ...]]):
             cells = (f"<{kind}>{escape(printable(str(value)))}</{kind}>" for value in values)
             return f"<tr>{''.join(cells)}</tr>"
 
-        lines = [line("td", row) for row in islice(self._rows, SHOWN)]
-        rest = len(self) - SHOWN
+        lines = [line("td", row) for row in islice(self._rows, _SHOWN)]
+        rest = len(self) - _SHOWN
         more = f"<caption>{rest:,} more rows</caption>" if rest > 0 else ""
         return f"<table>{more}{line('th', self.columns)}{''.join(lines)}</table>"
 

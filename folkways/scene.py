@@ -97,9 +97,14 @@ class Scenario:
         return check_file(find_scenario(self.source))
 
     def show(
-        self, role: str, *, culture: str | None = None, seed: int = 0, form: str = "json",
+        self,
+        role: str,
+        *,
+        culture: str | None = None,
+        seed: int = 0,
+        form: str = "json",
         **settings: Any,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Return exactly what the agent of a role will be told.
 
         `form` is the reply form, json or script; `settings` are those of a run, such as
@@ -117,9 +122,14 @@ class Scenario:
         return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in prompt)
 
     async def play(
-        self, *, model: str = "embedded", culture: str | None = None, seed: int = 0,
-        turns: int | None = None, **settings: Any,
-    ) -> Played:  # fmt: skip
+        self,
+        *,
+        model: str = "embedded",
+        culture: str | None = None,
+        seed: int = 0,
+        turns: int | None = None,
+        **settings: Any,
+    ) -> Played:
         """Play one episode and return it; nothing is stored.
 
         `turns` bounds its length; `settings` are those of a run. Raises UserError for a model that

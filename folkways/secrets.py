@@ -29,7 +29,7 @@ _VALUE = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"
 )
 """Keys in the forms that providers give them."""
-HIDDEN = "***"
+_HIDDEN = "***"
 
 
 def redacted(text: str) -> str:
@@ -38,9 +38,10 @@ def redacted(text: str) -> str:
     >>> redacted("https://ann:word@example.org/v1?key=abc")
     'https://***@example.org/v1?key=***'
     """
-    text = _ADDRESS.sub(lambda m: f"{m['before']}{HIDDEN}@" if m["before"] else m["name"] + HIDDEN,
-                        text)  # fmt: skip
-    return _VALUE.sub(HIDDEN, text)
+    text = _ADDRESS.sub(
+        lambda m: f"{m['before']}{_HIDDEN}@" if m["before"] else m["name"] + _HIDDEN, text
+    )
+    return _VALUE.sub(_HIDDEN, text)
 
 
 def refuse_secrets(data: Any, where: str) -> None:

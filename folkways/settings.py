@@ -69,13 +69,13 @@ def read_settings(path: Path, overrides: Sequence[str], about: str) -> PlacedSet
     data = PlacedSettings({"name": path.stem} | source.data)
     for override in overrides:
         apply_override(data, override)
-    add_own_cultures(data, path)
+    _add_own_cultures(data, path)
     data.source = source
     data.overridden = frozenset(tuple(one.partition("=")[0].split(".")) for one in overrides)
     return data
 
 
-def add_own_cultures(data: dict[str, Any], path: Path) -> None:
+def _add_own_cultures(data: dict[str, Any], path: Path) -> None:
     """Take the key `culture_files` out of a configuration and make its cultures known.
 
     Paths are sought from the working folder, then from that of the file. What the cultures say is
@@ -114,7 +114,7 @@ def validated(kind: type[S], data: Mapping[str, Any], where: str = "") -> S:
     placed = data if isinstance(data, PlacedSettings) else None
     if placed is None and issubclass(kind, Configuration):
         data = dict(data)
-        add_own_cultures(data, Path(where or "the configuration"))
+        _add_own_cultures(data, Path(where or "the configuration"))
     source = placed.source if placed else Source(where, None, {(): Position(1, 1)}, {})
     value, problems, _ = parse_source(replace(source, data=dict(data)), kind)
     if value is not None:

@@ -22,7 +22,7 @@ _UNSEEN = re.compile(
 )
 _RUN = re.compile(r"[^\w\s\x00-\x7f]{9,}")
 """Where more than MARKS combining marks can be: none of them is a word character."""
-MARKS = 8
+_MARKS = 8
 """Combining marks in a row that stay."""
 _FORMULA = re.compile(
     r"[\s'\x00-\x1f\x7f\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
@@ -80,7 +80,7 @@ def _unpiled(run: str) -> str:
         kind = unicodedata.category(character)
         if kind != "Cf":  # a joiner begins no new letter
             marks = marks + 1 if kind[0] == "M" else 0
-        if marks <= MARKS:
+        if marks <= _MARKS:
             kept.append(character)
     return "".join(kept)
 

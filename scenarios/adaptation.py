@@ -41,7 +41,7 @@ SAME_STORY = 0.12
 Measured: the sixty shipped adaptations reach 0.16 to 0.36 with their originals. Of their 3540 pairs
 with the other scenarios of the library 95 in 100 stay below 0.10 and 6 in 1000 reach the bound.
 """
-LEAST_WORDS = 60
+_LEAST_WORDS = 60
 """Content words that both stories must have to be compared for likeness."""
 
 _STEM, _LEAST_LETTERS = 4, 5
@@ -135,13 +135,13 @@ def likeness(scene: Scenario, other: Scenario) -> float | None:
     """
     own, theirs = _stems(scene), _stems(other)
     sizes = [sum(map(len, places.values())) for places in (own, theirs)]
-    if min(sizes) < LEAST_WORDS:
+    if min(sizes) < _LEAST_WORDS:
         return None
     shared = sum(len(own[place] & theirs[place]) for place in own if place in theirs)
     return shared / sqrt(sizes[0] * sizes[1])
 
 
-def same_language(scene: Scenario, other: Scenario) -> bool:
+def _same_language(scene: Scenario, other: Scenario) -> bool:
     """Return whether two scenes are written in the same language, whichever its variety."""
     return scene.language.split("-")[0].lower() == other.language.split("-")[0].lower()
 
@@ -186,9 +186,7 @@ def _fixed(scene: Scenario) -> Iterator[tuple[Keys, Any]]:
     yield ("norms",), [norm.id for norm in scene.norms]
 
 
-def _parts(
-    section: str, parts: Sequence[BaseModel], hidden: Any
-) -> Iterator[tuple[Keys, Any]]:  # fmt: skip
+def _parts(section: str, parts: Sequence[BaseModel], hidden: Any) -> Iterator[tuple[Keys, Any]]:
     for number, part in enumerate(parts):
         for key, value in part.model_dump(mode="json", exclude=hidden).items():
             yield (section, number, key), value
@@ -241,7 +239,7 @@ def _distances(
     original: Scenario, adapted: Scenario, siblings: Iterable[Scenario]
 ) -> Iterator[Finding]:
     for other in (original, *siblings):
-        if not same_language(other, adapted):
+        if not _same_language(other, adapted):
             continue
         share = copied_share(adapted, other)
         if share >= COPIED:
@@ -250,7 +248,7 @@ def _distances(
                 f" stand there, below {COPIED:.0%} is allowed); most alike: "
             )
             yield Finding(("setting",), message + ", ".join(_most_alike(adapted, other)))
-    alike = likeness(adapted, original) if same_language(original, adapted) else None
+    alike = likeness(adapted, original) if _same_language(original, adapted) else None
     if alike is not None and alike < SAME_STORY:
         message = (
             f"tells another story than '{original.id}' (likeness {alike:.2f}, at least"

@@ -21,14 +21,22 @@ from scenarios.scenario import (
     Scenario,
 )
 
-ENDINGS = (
-    "turn-limit", "token-limit", "wall-limit", "phases-over", "event", "empty-stage",
-    "model-failure", "endpoint-failure", "budget", "error",
-)  # fmt: skip
+_ENDINGS = (
+    "turn-limit",
+    "token-limit",
+    "wall-limit",
+    "phases-over",
+    "event",
+    "empty-stage",
+    "model-failure",
+    "endpoint-failure",
+    "budget",
+    "error",
+)
 """Reasons why an episode ends that are not stop rules."""
 
 
-class Kind(NamedTuple):
+class _Kind(NamedTuple):
     """A kind of function that a scenario names."""
 
     options: Mapping[str, tuple[str, ...]]
@@ -39,8 +47,8 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "turn policy": Kind(POLICY_OPTIONS, POLICY_PARAMETERS, True),
-    "stop rule": Kind(dict.fromkeys(RULES, ()), RULE_PARAMETERS, False),
+    "turn policy": _Kind(POLICY_OPTIONS, POLICY_PARAMETERS, True),
+    "stop rule": _Kind(dict.fromkeys(RULES, ()), RULE_PARAMETERS, False),
 }
 
 
@@ -67,7 +75,7 @@ def require_usable(one: CodeName) -> None:
     kind = KINDS[one.kind]
     if one.name in kind.options:
         return
-    if one.name in ENDINGS:
+    if one.name in _ENDINGS:
         raise UserError(f"stop rule '{one.name}' has the name of another ending; rename it")
     found = resolve_foreign(one.kind, one.name, dict.fromkeys(kind.options, ""))
     require_signature(one.kind, one.name, found, kind.parameters, kind.awaited)

@@ -65,9 +65,17 @@ class Norm(BaseModel):
     text: str = Field(min_length=1, max_length=400)
     """The norm in our own words, as a tendency and not a law."""
     domain: Literal[
-        "family", "work", "hospitality", "conflict", "money",
-        "religion", "migration", "gender", "neighbours", "public",
-    ]  # fmt: skip
+        "family",
+        "work",
+        "hospitality",
+        "conflict",
+        "money",
+        "religion",
+        "migration",
+        "gender",
+        "neighbours",
+        "public",
+    ]
     source: str = Field(min_length=1)
     """A publication that documents it: author, year, title."""
 

@@ -30,15 +30,22 @@ SELF_EXPRESSION_CUTS = (-1.1, -0.5, 0.1, 0.7, 1.3)
 SECULAR_CUTS = (-1.4, -0.1, 1.2)
 
 SELF_EXPRESSION_WORDS = (
-    "uttermost survival", "moderate survival", "little survival",
-    "little self-expression", "moderate self-expression", "uttermost self-expression",
-)  # fmt: skip
+    "uttermost survival",
+    "moderate survival",
+    "little survival",
+    "little self-expression",
+    "moderate self-expression",
+    "uttermost self-expression",
+)
 SECULAR_WORDS = (
-    "uttermost traditional", "moderately traditional", "moderately secular", "uttermost secular",
-)  # fmt: skip
+    "uttermost traditional",
+    "moderately traditional",
+    "moderately secular",
+    "uttermost secular",
+)
 
 
-class Dimension(NamedTuple):
+class _Dimension(NamedTuple):
     """How one Hofstede dimension is put into words."""
 
     topic: str
@@ -52,7 +59,7 @@ class Dimension(NamedTuple):
 
 
 DIMENSIONS = {
-    "pdi": Dimension(
+    "pdi": _Dimension(
         topic="rank",
         words=(
             "highly equal", "moderately equal", "moderately hierarchical", "highly hierarchical",
@@ -60,7 +67,7 @@ DIMENSIONS = {
         low="people expect to be treated alike whatever their position",
         high="people expect differences in position and show respect to those above them",
     ),
-    "idv": Dimension(
+    "idv": _Dimension(
         topic="the person and the group",
         words=(
             "highly collective", "moderately collective",
@@ -69,7 +76,7 @@ DIMENSIONS = {
         low="people see themselves as members of a family or group that stands together",
         high="people decide for themselves and look after themselves and those closest to them",
     ),
-    "mas": Dimension(
+    "mas": _Dimension(
         topic="success",
         words=(
             "highly consensus-seeking", "moderately consensus-seeking",
@@ -79,7 +86,7 @@ DIMENSIONS = {
         high="achieving, competing and being seen to succeed count for much",
         high_verb="shows",
     ),
-    "uai": Dimension(
+    "uai": _Dimension(
         topic="uncertainty",
         words=(
             "highly risk-taking", "moderately risk-taking", "moderate avoidance", "high avoidance",
@@ -88,7 +95,7 @@ DIMENSIONS = {
         high="people prefer clear rules and plans to what is new, open or unclear",
         high_verb="shows",
     ),
-    "lto": Dimension(
+    "lto": _Dimension(
         topic="past and future",
         words=(
             "highly normative", "moderately normative", "moderately pragmatic", "highly pragmatic",
@@ -96,7 +103,7 @@ DIMENSIONS = {
         low="people hold on to tradition and settled truths",
         high="people adapt customs to circumstances, save and work towards distant aims",
     ),
-    "ivr": Dimension(
+    "ivr": _Dimension(
         topic="enjoyment",
         words=(
             "highly restrained", "moderately restrained",

@@ -15,7 +15,7 @@ from folkways.errors import UserError
 from folkways.files import write_whole
 from scenarios.parsing.scalar import resolve_scalar
 
-WIDTH = 90
+_WIDTH = 90
 """Columns after which a line ends with the word that it is in."""
 _FOLDED_FROM = 72
 """Characters from which a text stands below its key, folded into lines."""
@@ -33,9 +33,13 @@ def lay_out(data: Mapping[str, Any]) -> str:
     ordered = {key: data[key] for key in _ORDER if key in data}
     ordered |= {key: value for key, value in data.items() if key not in ordered}
     return yaml.dump(
-        ordered, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH,
+        ordered,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_WIDTH,
         default_flow_style=False,
-    )  # fmt: skip
+    )
 
 
 def write_scenario(path: Path, text: str, force: bool = False) -> None:

@@ -12,19 +12,19 @@ from scenarios.parsing.problem import suggest
 from scenarios.parsing.validation import load_model
 from scenarios.scenario import Scenario
 
-LIBRARY = Path(__file__).with_suffix("")
+_LIBRARY = Path(__file__).with_suffix("")
 """The folder beside this file that has its name."""
-ADAPTED = LIBRARY.with_name("adapted")
+_ADAPTED = _LIBRARY.with_name("adapted")
 
 
 def library() -> dict[str, Path]:
     """Return the files of the shipped scenarios by id, in the order of their ids."""
-    return {path.stem: path for path in sorted(LIBRARY.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(_LIBRARY.glob("*.yaml"))}
 
 
 def adapted() -> dict[str, Path]:
     """Return the files of the shipped adaptations of library scenarios to a culture, by id."""
-    return {path.stem: path for path in sorted(ADAPTED.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(_ADAPTED.glob("*.yaml"))}
 
 
 def find_scenario(path_or_id: Path | str) -> Path:

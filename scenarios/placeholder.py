@@ -18,7 +18,7 @@ from scenarios.scenario import Scenario
 Part = TypeVar("Part")
 _BRACES = re.compile(r"\{+[^{}]*\}+|[{}]")
 _ROLE = re.compile(r"(?<!\{)\{([a-z][a-z0-9_]*)\}(?!\})")
-SHOWN = 40
+_SHOWN = 40
 """Characters of a brace that a warning repeats."""
 
 
@@ -55,8 +55,8 @@ def stray_braces(scene: Scenario) -> Iterator[Finding]:
             if role is None or role[1] not in scene.roles:
                 hint = suggest(found[0].strip("{} "), scene.roles)
                 message = (
-                    f"'{found[0]:.{SHOWN}}' names no role{hint}; agents are shown it as it is, and "
-                    "a role's id in single braces becomes its name"
+                    f"'{found[0]:.{_SHOWN}}' names no role{hint}; agents are shown it as it is, "
+                    "and a role's id in single braces becomes its name"
                 )
                 yield Finding(path, message, allowed=", ".join(scene.roles), severity="warning")
 

@@ -26,7 +26,7 @@ from scenarios.persona import Persona, PersonaPool
 PERSONA_FOLDER = Path(__file__).parent / "personas"
 PER_CULTURE = 2000
 """People of one culture that are drawn from a streamed file at most."""
-MAX_LINE = 64 * 1024
+_MAX_LINE = 64 * 1024
 """Characters of a line of JSONL."""
 
 
@@ -95,10 +95,10 @@ def _at(line: int, finding: Finding) -> Problem:
 def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
     number = 0
     with _opened(path) as file:
-        while line := file.readline(MAX_LINE + 1):
+        while line := file.readline(_MAX_LINE + 1):
             number += 1
-            if len(line) > MAX_LINE:
-                raise UserError(f"{path}:{number}:1: error: longer than {MAX_LINE:,} characters")
+            if len(line) > _MAX_LINE:
+                raise UserError(f"{path}:{number}:1: error: longer than {_MAX_LINE:,} characters")
             if line.strip():
                 try:
                     yield number, json.loads(line)
@@ -151,8 +151,10 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 
 
 _STREAMS: dict[str, Callable[[Path], Iterator[tuple[int, Any]]]] = {
-    ".jsonl": _json_lines, ".csv": _csv_rows, ".parquet": _parquet_rows,
-}  # fmt: skip
+    ".jsonl": _json_lines,
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+}
 
 
 @cache

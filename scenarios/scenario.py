@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 Action = Literal["speak", "non-verbal", "leave", "none"]
 ACTIONS: tuple[Action, ...] = ("speak", "non-verbal", "leave", "none")
-POLICIES = (
-    "round-robin", "random", "addressed", "bidding", "moderator", "network", "simultaneous"
-)  # fmt: skip
+POLICIES = ("round-robin", "random", "addressed", "bidding", "moderator", "network", "simultaneous")
 POLICY_OPTIONS: dict[str, tuple[str, ...]] = dict.fromkeys(POLICIES, ())
 POLICY_OPTIONS["moderator"] = ("moderator",)
 """Options that each shipped policy takes."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from folkways.errors import UserError
 from folkways.files import read_bytes
 
-LONGEST = 2**31 - 1
+_LONGEST = 2**31 - 1
 """Characters of a cell: a long scene has more than the 128 KiB that the reader allows otherwise."""
 _SEPARATOR = re.compile(r'\ufeff?"?(?i:sep)=(.)"?[ \t;,]*(?:\r\n|\r|\n)')
 """A first line by which some programs say how cells are separated."""
@@ -70,7 +70,7 @@ def read_sheet(path: Path) -> Sheet:
         raise UserError(f"'{path}' is not a CSV sheet in UTF-8: {error}; {advice}") from error
     if "\0" in text:
         raise UserError(f"'{path}' is not a CSV sheet: it holds zero bytes; {advice}")
-    csv.field_size_limit(LONGEST)
+    csv.field_size_limit(_LONGEST)
     said = _SEPARATOR.match(text)
     before = 1 if said else 0
     text = text[said.end() :] if said else text

@@ -26,7 +26,7 @@ _CLAUSE = re.compile(
 )
 _ELISION = re.compile(r"\bn['\u2019](?=\w)", re.IGNORECASE)
 _APOSTROPHES = re.compile("['\u2019\u02bc]")
-Span = tuple[int, int]
+_Span = tuple[int, int]
 
 
 class Sought(NamedTuple):
@@ -114,20 +114,22 @@ def _stances(sentence: str, sought: Sought, known: dict[str, tuple[str, ...]]) -
         carried = carried or (not answer and any(end == len(clause) for _, end in before))
 
 
-def _before(negations: Iterable[Span], start: int, own: Iterable[Span] = ()) -> bool:
+def _before(negations: Iterable[_Span], start: int, own: Iterable[_Span] = ()) -> bool:
     """Tell whether a negation stands before a place, other than inside of `own`."""
     return any(
         end <= start and not any(a <= at and end <= b for a, b in own) for at, end in negations
     )
 
 
-def _outside(spans: list[Span], others: list[Span], proper: bool = True) -> list[Span]:
+def _outside(spans: list[_Span], others: list[_Span], proper: bool = True) -> list[_Span]:
     """Return the spans that lie in none of the others; `proper`: in none that is longer."""
     return [
-        (start, end) for start, end in spans
-        if not any(a <= start and end <= b and not (proper and (a, b) == (start, end))
-                   for a, b in others)
-    ]  # fmt: skip
+        (start, end)
+        for start, end in spans
+        if not any(
+            a <= start and end <= b and not (proper and (a, b) == (start, end)) for a, b in others
+        )
+    ]
 
 
 def _only(clause: str, answers: tuple[str, ...]) -> bool:
@@ -168,7 +170,7 @@ def _row(text: str) -> str:
     return " ".join(words(_APOSTROPHES.sub("", plain))).replace("-", " ")
 
 
-def _spans(row: str, phrases: tuple[str, ...]) -> list[Span]:
+def _spans(row: str, phrases: tuple[str, ...]) -> list[_Span]:
     """Return where phrases stand in a row of words, the longest at each place, in order."""
     pattern = _pattern(phrases)
     return [found.span() for found in pattern.finditer(row)] if pattern else []

@@ -13,15 +13,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
-APOSTROPHES = "'\u2018\u2019\uff07\u00b7\u05f3\u05f4"
+_APOSTROPHES = "'\u2018\u2019\uff07\u00b7\u05f3\u05f4"
 """Characters that hold two parts of a word together; a comparison leaves them out."""
-HYPHENS = "-\u2010\u2011\u05be"
+_HYPHENS = "-\u2010\u2011\u05be"
 """Characters that make one word of two; to a comparison they are the first of them."""
-SEPARATORS = ".,:\u066b\u066c"
+_SEPARATORS = ".,:\u066b\u066c"
 """Characters that belong to a number when they stand between digits."""
-INVISIBLE = "\u00ad\u200c\u200d\u2060\ufeff"
+_INVISIBLE = "\u00ad\u200c\u200d\u2060\ufeff"
 """Characters within words that are not seen, such as the soft hyphen."""
-UNSPACED = (
+_UNSPACED = (
     "0e01-0e30 0e32-0e33 0e40-0e46 0e50-0e59 "  # Thai
     "0e81-0e82 0e84-0e84 0e86-0e8a 0e8c-0ea3 0ea5-0ea5 0ea7-0eb0 0eb2-0eb3 0ebd-0ebd 0ec0-0ec4 "
     "0ec6-0ec6 0ed0-0ed9 0edc-0edf "  # Lao
@@ -34,7 +34,7 @@ UNSPACED = (
 )
 """Letters and digits of the scripts that are written without spaces: ranges of code points."""
 
-_RANGES = [tuple(int(end, 16) for end in pair.split("-")) for pair in UNSPACED.split()]
+_RANGES = [tuple(int(end, 16) for end in pair.split("-")) for pair in _UNSPACED.split()]
 _NUMBER = "<n>+(?:<.><n>+)*"
 _WORD = f"<u><m>*|(?:{_NUMBER}|<l>)(?:{_NUMBER}|(?:<'>|<->)(?:{_NUMBER}|<l>)|<l>|<m>)*"
 _PART = "<u><m>*|(?:<l>|<n>)(?:<l>|<n>|<m>)*"
@@ -51,7 +51,12 @@ class _Kinds(dict[int, str]):
 
 
 def _kind(character: str) -> str:
-    for kind, members in (("'", APOSTROPHES), ("-", HYPHENS), (".", SEPARATORS), ("m", INVISIBLE)):
+    for kind, members in (
+        ("'", _APOSTROPHES),
+        ("-", _HYPHENS),
+        (".", _SEPARATORS),
+        ("m", _INVISIBLE),
+    ):
         if character in members:
             return kind
     if any(low <= ord(character) <= high for low, high in _RANGES):
@@ -67,8 +72,8 @@ def _of_kinds(pattern: str) -> re.Pattern[str]:
 
 _KINDS = _Kinds()
 _WORD_KINDS, _PART_KINDS = _of_kinds(_WORD), _of_kinds(_PART)
-_FOLDS: dict[int, str | None] = dict.fromkeys(map(ord, APOSTROPHES + INVISIBLE)) | dict.fromkeys(
-    map(ord, HYPHENS), HYPHENS[0]
+_FOLDS: dict[int, str | None] = dict.fromkeys(map(ord, _APOSTROPHES + _INVISIBLE)) | dict.fromkeys(
+    map(ord, _HYPHENS), _HYPHENS[0]
 )
 
 
@@ -126,8 +131,11 @@ def sql_patterns() -> dict[str, str]:
     unspaced = "".join(rf"\x{{{low:x}}}-\x{{{high:x}}}" for low, high in _RANGES)
     classes = {"u": f"[{unspaced}]", "l": rf"[^\PL{unspaced}]", "n": rf"[^\PN{unspaced}]"}
     for kind, start, members in (
-        ("m", r"\pM", INVISIBLE), ("'", "", APOSTROPHES), ("-", "", HYPHENS), (".", "", SEPARATORS)
-    ):  # fmt: skip
+        ("m", r"\pM", _INVISIBLE),
+        ("'", "", _APOSTROPHES),
+        ("-", "", _HYPHENS),
+        (".", "", _SEPARATORS),
+    ):
         classes[kind] = f"[{start}{_escaped(members)}]"
     return {
         name: re.sub("<(.)>", lambda kind: classes[kind[1]], pattern)
@@ -135,7 +143,7 @@ def sql_patterns() -> dict[str, str]:
     } | {
         "apostrophes": classes["'"],
         "hyphens": classes["-"],
-        "invisible": f"[{_escaped(INVISIBLE)}]",
+        "invisible": f"[{_escaped(_INVISIBLE)}]",
     }
 
 

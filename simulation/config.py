@@ -113,7 +113,7 @@ class RunConfig(Configuration):
     """Folder in which the run's folder is made."""
 
 
-OPERATIONAL = ("concurrency", "budget", "cache", "out", "critique", "label")
+_OPERATIONAL = ("concurrency", "budget", "cache", "out", "critique", "label")
 """Fields that may change between launches of a run, as the model's `timeout_s` and the operational
 options of engines may: they do not shape any episode."""
 
@@ -144,7 +144,7 @@ def resolve(config: RunConfig, contents: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with the hashes of its contents as plain data, which is what the
     store keeps of it.
     """
-    return config.model_dump(mode="json", exclude=set(OPERATIONAL)) | {"contents": contents}
+    return config.model_dump(mode="json", exclude=set(_OPERATIONAL)) | {"contents": contents}
 
 
 def shaping(resolved: Mapping[str, Any]) -> dict[str, Any]:

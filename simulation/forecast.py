@@ -18,11 +18,11 @@ from simulation.episode.episode import Episode
 from simulation.episode.scene_state import SceneState
 from simulation.plan import Plan
 
-CHARACTERS_PER_TOKEN = 4
+_CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for English text."""
-LINE_TOKENS = 30
+_LINE_TOKENS = 30
 """A guess at the mean length of an act, name included."""
-CUE_TOKENS = 70
+_CUE_TOKENS = 70
 """A guess at what an own act takes up beside its words under `json`: the cue, and the keys."""
 
 
@@ -67,12 +67,12 @@ def too_long(plan: Plan) -> Iterator[str]:
 def _overflow(plan: Plan, episode: Episode, context: int) -> str | None:
     """Return in words how the longest prompt of an episode outgrows a context, or None."""
     turns, answer = episode.scenario.limits.turns, plan.config.model.max_tokens
-    header = max(_headers(plan, episode)) / CHARACTERS_PER_TOKEN
-    own = CUE_TOKENS / len(episode.scenario.roles) if plan.form == "json" else 0
-    needed = round(header + (turns - 1) * (LINE_TOKENS + own) + answer)
+    header = max(_headers(plan, episode)) / _CHARACTERS_PER_TOKEN
+    own = _CUE_TOKENS / len(episode.scenario.roles) if plan.form == "json" else 0
+    needed = round(header + (turns - 1) * (_LINE_TOKENS + own) + answer)
     if needed <= context:
         return None
-    fits = int((context - answer - header) / (LINE_TOKENS + own)) + 1
+    fits = int((context - answer - header) / (_LINE_TOKENS + own)) + 1
     remedy = f"lower limits.turns to about {fits}" if fits > 1 else "shorten the texts"
     return (
         f"a prompt is expected to need {needed:,} tokens by turn {turns}, and the model's context "
@@ -85,9 +85,13 @@ def _headers(plan: Plan, episode: Episode) -> list[int]:
     rng = random.Random(episode.seed)
     cast = cast_scenario(episode.scenario, episode.culture_id, plan.personas, rng)
     stage = SceneState(
-        episode.scenario, cast, plan.cultures, episode.language, plan.form,
+        episode.scenario,
+        cast,
+        plan.cultures,
+        episode.language,
+        plan.form,
         plan.config.conditioning,
-    )  # fmt: skip
+    )
     return [
         prompt_length(actor.ask(stage.cue(role)).prompt) for role, actor in stage.actors.items()
     ]
@@ -95,15 +99,15 @@ def _headers(plan: Plan, episode: Episode) -> list[int]:
 
 def _one(plan: Plan, episode: Episode) -> Forecast:
     scenario, lengths = episode.scenario, _headers(plan, episode)
-    header = sum(lengths) / len(lengths) / CHARACTERS_PER_TOKEN
+    header = sum(lengths) / len(lengths) / _CHARACTERS_PER_TOKEN
     turns = scenario.limits.turns
-    side = side_calls(scenario)
+    side = _side_calls(scenario)
     calls = turns + round(turns * side)
-    prompt_tokens = round(calls * (header + LINE_TOKENS * turns / 2))
+    prompt_tokens = round(calls * (header + _LINE_TOKENS * turns / 2))
     return Forecast(1, calls, prompt_tokens, turns * plan.config.model.max_tokens)
 
 
-def side_calls(scenario: Scenario) -> float:
+def _side_calls(scenario: Scenario) -> float:
     """Return how many calls beside the act a turn makes at most: bids, moderator, referee."""
     policies = {scenario.policy.name, *(p.policy.name for p in scenario.phases if p.policy)}
     calls = 0.0

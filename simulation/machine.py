@@ -28,11 +28,11 @@ from folkways.errors import UserError
 from folkways.secrets import redacted
 from simulation.trial import ended
 
-GPU_S = 10.0
+_GPU_S = 10.0
 """Seconds that the GPU's driver may take to answer."""
-LITTLE = 2**30
+_LITTLE = 2**30
 """Bytes of disk or memory below which it is said that this is little."""
-GIB = 2**30
+_GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,15 @@ def machine_facts(folder: Path, environ: Mapping[str, str]) -> list[Fact]:
     where runs are kept.
     """
     return [
-        _python(), _cores(), _memory(), _gpu(), _disk(folder), _cache(),
-        _proxies(environ), endpoint(environ),
-    ]  # fmt: skip
+        _python(),
+        _cores(),
+        _memory(),
+        _gpu(),
+        _disk(folder),
+        _cache(),
+        _proxies(environ),
+        endpoint(environ),
+    ]
 
 
 def endpoint(environ: Mapping[str, str]) -> Fact:
@@ -85,8 +91,8 @@ def _memory() -> Fact:
     whole, free = usable_memory(), _free_memory()
     if whole >= 2**60:
         return Fact("memory", "--", "not known here")
-    left = "" if free is None else f", {free / GIB:.1f} GiB of it free"
-    return _amount("memory", f"{whole / GIB:.1f} GiB{left}", min(whole, free or whole))
+    left = "" if free is None else f", {free / _GIB:.1f} GiB of it free"
+    return _amount("memory", f"{whole / _GIB:.1f} GiB{left}", min(whole, free or whole))
 
 
 def _free_memory() -> int | None:
@@ -111,10 +117,10 @@ def _nvidia(command: str) -> Fact:
     query = [command, "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"]
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         said = Path(folder) / "said"
-        code = ended(query, GPU_S, said)
+        code = ended(query, _GPU_S, said)
         lines = said.read_text(errors="replace").splitlines()
     if code is None:
-        return Fact("gpu", "no", f"nvidia-smi did not answer within {GPU_S:g} s: see the driver")
+        return Fact("gpu", "no", f"nvidia-smi did not answer within {_GPU_S:g} s: see the driver")
     cards = [part for line in lines if len(part := [one.strip() for one in line.split(",")]) == 3]
     if code or not cards:
         why = lines[0][:200] if lines else "it says nothing"
@@ -132,11 +138,11 @@ def _card(parts: list[str]) -> str:
 
 def _disk(folder: Path) -> Fact:
     free = shutil.disk_usage(folder).free
-    return _amount("disk", f"{free / GIB:.1f} GiB free in {folder}", free)
+    return _amount("disk", f"{free / _GIB:.1f} GiB free in {folder}", free)
 
 
 def _amount(about: str, words: str, free: int) -> Fact:
-    return Fact(about, "ok", words) if free >= LITTLE else Fact(about, "--", f"{words}: little")
+    return Fact(about, "ok", words) if free >= _LITTLE else Fact(about, "--", f"{words}: little")
 
 
 def _cache() -> Fact:
@@ -148,9 +154,9 @@ def _cache() -> Fact:
             free = shutil.disk_usage(there).free
     except OSError as error:
         return Fact("cache", "no", f"{folder} cannot be written ({error.strerror}): {remedy}")
-    told = f"{folder} can be written, {free / GIB:.1f} GiB free"
+    told = f"{folder} can be written, {free / _GIB:.1f} GiB free"
     if free < SPACE_NEEDED:
-        short = f"{told}; hf:embedded needs {SPACE_NEEDED / GIB:.1f} GiB once: {remedy}"
+        short = f"{told}; hf:embedded needs {SPACE_NEEDED / _GIB:.1f} GiB once: {remedy}"
         return Fact("cache", "--", short)
     return Fact("cache", "ok", told)
 

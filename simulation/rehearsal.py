@@ -51,9 +51,13 @@ class Rehearsal:
         """Return the scene before anybody has acted."""
         cast = cast_scenario(self.scenario, self.culture_id, self.people, random.Random(self.seed))
         return SceneState(
-            self.scenario, cast, load_cultures(), self.scenario.language, self.form,
+            self.scenario,
+            cast,
+            load_cultures(),
+            self.scenario.language,
+            self.form,
             self.config.conditioning,
-        )  # fmt: skip
+        )
 
     async def play(self, watch: Watch | None = None) -> Record:
         """Play it with the model of the configuration; `watch` is given entries as they come.
@@ -66,9 +70,15 @@ class Rehearsal:
         await engine.start()
         settings = CallSettings(config.sampling(), config.timeout_s, config.repairs)
         conditions = Conditions(
-            "play", engine, settings, self.form, self.config.conditioning, self.people,
-            load_cultures(), utc_now,
-        )  # fmt: skip
+            "play",
+            engine,
+            settings,
+            self.form,
+            self.config.conditioning,
+            self.people,
+            load_cultures(),
+            utc_now,
+        )
         episode = Episode(
             "0" * 16, self.scenario, self.culture_id, self.scenario.language, 0, self.seed
         )
@@ -81,9 +91,12 @@ class Rehearsal:
 
 
 def rehearse(
-    name: str, settings: Mapping[str, Any], culture: str | None = None, seed: int = 0,
+    name: str,
+    settings: Mapping[str, Any],
+    culture: str | None = None,
+    seed: int = 0,
     turns: int | None = None,
-) -> Rehearsal:  # fmt: skip
+) -> Rehearsal:
     """Return the scene of a file, or of a shipped id, ready to be played.
 
     `settings` are those of a run that matter here: model, conditioning, cast. Raises UserError for

@@ -41,9 +41,14 @@ from simulation.store.writer import FILE, Store
 
 
 def launch(
-    plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False,
-    cluster: Cluster | None = None, retry: bool = False,
-) -> str:  # fmt: skip
+    plan: Plan,
+    *,
+    limit: int | None,
+    fresh: bool,
+    quiet: bool = False,
+    cluster: Cluster | None = None,
+    retry: bool = False,
+) -> str:
     """Play a plan in its run folder, here or on a cluster, and return why the launch ended.
 
     `retry` also plays episodes that failed too often to be tried again by themselves. Raises
@@ -57,18 +62,30 @@ def launch(
 
 
 async def alaunch(
-    plan: Plan, *, limit: int | None, fresh: bool, quiet: bool = False,
-    cluster: Cluster | None = None, retry: bool = False,
-) -> str:  # fmt: skip
+    plan: Plan,
+    *,
+    limit: int | None,
+    fresh: bool,
+    quiet: bool = False,
+    cluster: Cluster | None = None,
+    retry: bool = False,
+) -> str:
     """Do what `launch` does in a running event loop."""
     config = plan.config
     run = Path(config.out) / config.name
     engines = ModelManager(config.cache.opened(Path(config.out)))
     budget, progress = Budget(config.budget, time.monotonic), Progress(quiet)
     review = ReviewContext(
-        run, config.name, Player(config.model.name, config.model.options), engines,
-        Bounds(config.concurrency), budget, utc_now, quiet, cluster,
-    )  # fmt: skip
+        run,
+        config.name,
+        Player(config.model.name, config.model.options),
+        engines,
+        Bounds(config.concurrency),
+        budget,
+        utc_now,
+        quiet,
+        cluster,
+    )
     try:
         for part in (config.critique, config.label):
             if part:
@@ -120,9 +137,13 @@ def set_aside(run: Path) -> Path:
 
 
 def settle_configuration(
-    run: Path, name: str, resolved: Mapping[str, Any], resolved_hash: str, kind: str,
+    run: Path,
+    name: str,
+    resolved: Mapping[str, Any],
+    resolved_hash: str,
+    kind: str,
     records: Sequence[str],
-) -> None:  # fmt: skip
+) -> None:
     """Record the configuration of work of a kind, whose results are rows of the tables `records`.
 
     Another configuration is refused once there are such rows.
@@ -157,7 +178,15 @@ def settle_configuration(
     if stored:
         with store.writing() as con:
             con.execute("delete from runs where kind = ?", [kind])
-    store.add("runs", {
-        "run_id": name, "kind": kind, "config": text, "config_hash": resolved_hash,
-        "versions": json.dumps(versions()), "git_commit": commit(), "created_at": utc_now(),
-    })  # fmt: skip
+    store.add(
+        "runs",
+        {
+            "run_id": name,
+            "kind": kind,
+            "config": text,
+            "config_hash": resolved_hash,
+            "versions": json.dumps(versions()),
+            "git_commit": commit(),
+            "created_at": utc_now(),
+        },
+    )

@@ -50,9 +50,16 @@ class Playing:
             config.model.sampling(), config.model.timeout_s, config.model.repairs
         )
         conditions = Conditions(
-            config.name, model, settings, plan.form, config.conditioning, plan.personas,
-            plan.cultures, tools.utc, draft_critic(config, judge),
-        )  # fmt: skip
+            config.name,
+            model,
+            settings,
+            plan.form,
+            config.conditioning,
+            plan.personas,
+            plan.cultures,
+            tools.utc,
+            draft_critic(config, judge),
+        )
 
         async def work(episode: Episode, emit: Emit) -> None:
             about = (episode.id, episode.scenario.id, episode.culture_id)
@@ -66,9 +73,15 @@ class Runner:
     """One launch of a run: from the first unplayed episode until done, drained or out of budget."""
 
     def __init__(
-        self, plan: Plan, engines: ModelManager, run: Path, progress: Progress,
-        utc: Callable[[], datetime], budget: Budget, cluster: Cluster | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        plan: Plan,
+        engines: ModelManager,
+        run: Path,
+        progress: Progress,
+        utc: Callable[[], datetime],
+        budget: Budget,
+        cluster: Cluster | None = None,
+    ) -> None:
         self.plan, self.progress, self.utc = plan, progress, utc
         self.store = Store(run)
         tools = Tools(engines, budget, utc, progress)

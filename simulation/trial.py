@@ -23,14 +23,14 @@ from agents.template import load_template
 from folkways.errors import UserError
 from folkways.files import read_json
 
-MEASURED_S = 1.0
+_MEASURED_S = 1.0
 """Seconds of writing, at least, unless the model is so fast that MOST_CALLS are over before."""
 MOST_CALLS, TOKENS = 64, 16
 """Calls of a trial, and the tokens of each."""
-GRACE_S = 2.0
+_GRACE_S = 2.0
 """Seconds that a process which was ended may take to be gone."""
-SCENE = "soup-before-dusk"
-LIGHT = {
+_SCENE = "soup-before-dusk"
+_LIGHT = {
     "llama": {"slots": 1, "context": 512},
     "vllm": {"max_num_seqs": 1, "max_model_len": 512, "kv_cache_gib": 1, "compiled": False},
 }
@@ -73,16 +73,20 @@ def ended(command: list[str], timeout_s: float, output: Path) -> int | None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, sys.path))}
     with output.open("wb") as stream:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-            start_new_session=True, env=environment,
-        )  # fmt: skip
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            env=environment,
+        )
     try:
         return child.wait(timeout_s)
     except BaseException as error:
         with suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_S)
+            child.wait(_GRACE_S)
         if isinstance(error, subprocess.TimeoutExpired):
             return None
         raise
@@ -116,7 +120,7 @@ def _last_line(log: Path) -> str:
 
 def _main(kind: str, about: str, timeout_s: str, result: str) -> None:
     """Do a trial and write what it found; this process ends in time even if nobody waits for it."""
-    signal.alarm(int(float(timeout_s) + GRACE_S))
+    signal.alarm(int(float(timeout_s) + _GRACE_S))
     try:
         found = asyncio.run(_write(about)) if kind == "model" else _play(Path(about))
     except (UserError, CallFailed) as error:
@@ -131,7 +135,7 @@ def _main(kind: str, about: str, timeout_s: str, result: str) -> None:
 async def _write(name: str) -> dict[str, Any]:
     """Start a model and have it write; the first call is not measured."""
     began = time.monotonic()
-    model = open_model(name, LIGHT.get(name.partition(":")[0], {}))
+    model = open_model(name, _LIGHT.get(name.partition(":")[0], {}))
     text = load_template("trial").prompt()
     prompt: Prompt = text
     if default_reply_form(name) == "json":
@@ -143,7 +147,7 @@ async def _write(name: str) -> dict[str, Any]:
         for seed in range(1, MOST_CALLS):
             done = await model.complete(prompt, Sampling(max_tokens=TOKENS, seed=seed))
             tokens += done.completion_tokens or 0
-            if time.monotonic() - began >= MEASURED_S:
+            if time.monotonic() - began >= _MEASURED_S:
                 break
         seconds = time.monotonic() - began
     finally:
@@ -178,9 +182,13 @@ def _play(folder: Path) -> dict[str, Any]:
     from simulation.store.reader import open_reader
 
     data = {
-        "name": "trial", "scenarios": [SCENE], "cultures": ["GBR"], "limits": {"turns": 2},
-        "model": {"name": "fake"}, "out": str(folder),
-    }  # fmt: skip
+        "name": "trial",
+        "scenarios": [_SCENE],
+        "cultures": ["GBR"],
+        "limits": {"turns": 2},
+        "model": {"name": "fake"},
+        "out": str(folder),
+    }
     launch(make_plan(parse_config(data, "trial")), limit=None, fresh=False, quiet=True)
     with open_reader(folder / "trial") as con:
         rows = con.execute("select sum(turns) from episodes").fetchall()

@@ -49,16 +49,16 @@ from scenarios.parsing.problem import Finding, Problem, Severity, show_path
 from scenarios.parsing.validation import parse
 from scenarios.scenario import THEMES, Scenario, Selector
 
-PLAN_TOKENS = 5000
+_PLAN_TOKENS = 5000
 """Completion tokens of a new scenario at most."""
-PERSON_TOKENS = 600
+_PERSON_TOKENS = 600
 """Completion tokens that a person adds to an adaptation at most; the texts may take a token for
 each character of the original's, which is several times what they take in any language."""
-TOLD = 10
+_TOLD = 10
 """Faults that a repair is told of."""
-QUOTED = 2000
+_QUOTED = 2000
 """Characters of an unreadable answer that a repair is shown again."""
-SAMPLING = Sampling(temperature=0.7, repetition_penalty=1.05)
+_SAMPLING = Sampling(temperature=0.7, repetition_penalty=1.05)
 """A light penalty: without one a 1.5B model goes round in circles within one text, and a heavy one
 breaks long JSON, in which keys and quotes recur."""
 
@@ -71,7 +71,7 @@ class Refused(FolkwaysError):
         self.kind = kind
 
 
-class AuthorFault(NamedTuple):
+class _AuthorFault(NamedTuple):
     """Something that is wrong with an answer, in words the model can act on."""
 
     kind: str
@@ -80,7 +80,7 @@ class AuthorFault(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorTask:
+class _AuthorTask:
     """One scenario to be written."""
 
     model: Model
@@ -126,11 +126,19 @@ async def adapt_scenario(
     template = load_template("adapt")
     told = outline(original)
     text = template.ask(
-        culture, describe(culture), [norm.text for norm in culture.norms], language_name(language),
-        told, wanted, taken, native, CLOSED, json.dumps(blank(schema)),
-    )  # fmt: skip
-    room = len(json.dumps(told, ensure_ascii=False)) + PERSON_TOKENS * (len(wanted) + 1)
-    return await _write(AuthorTask(
+        culture,
+        describe(culture),
+        [norm.text for norm in culture.norms],
+        language_name(language),
+        told,
+        wanted,
+        taken,
+        native,
+        CLOSED,
+        json.dumps(blank(schema)),
+    )
+    room = len(json.dumps(told, ensure_ascii=False)) + _PERSON_TOKENS * (len(wanted) + 1)
+    return await _write(_AuthorTask(
         model, template, text, schema, room, seed, "adapted", original.id,
         lambda answer: adapted_data(original, answer, culture, language, id_),
         lambda scene: deviations(original, scene, siblings),
@@ -164,12 +172,20 @@ async def generate_scenario(
     """
     template = load_template("generate")
     text = template.ask(
-        culture, describe(culture), [one.text for one in culture.norms], language_name(language),
-        norm, number, count, *roles, titles, THEMES,
-    )  # fmt: skip
+        culture,
+        describe(culture),
+        [one.text for one in culture.norms],
+        language_name(language),
+        norm,
+        number,
+        count,
+        *roles,
+        titles,
+        THEMES,
+    )
     plain = f"{culture.id.lower()}-{number}"
-    return await _write(AuthorTask(
-        model, template, text, generation_schema(*roles), PLAN_TOKENS, seed, "generated", None,
+    return await _write(_AuthorTask(
+        model, template, text, generation_schema(*roles), _PLAN_TOKENS, seed, "generated", None,
         lambda answer: generated_data(
             answer, norm, culture, language, slug(answer["title"]) or plain
         ),
@@ -177,29 +193,34 @@ async def generate_scenario(
     ))  # fmt: skip
 
 
-async def _write(job: AuthorTask) -> dict[str, Any]:
+async def _write(job: _AuthorTask) -> dict[str, Any]:
     """Ask, check, and ask once more with the faults; warnings alone are reason enough to ask."""
     first: list[Message] = [{"role": "user", "content": job.text}]
     asked = Asked(first, prompt_hash(first), job.schema)
     parent = {"parent": job.parent} if job.parent else {}
-    provenance = {"author": "folkways", "made": job.made, **parent,
-                  "model": job.model.name, "prompt_hash": asked.prompt_hash}  # fmt: skip
+    provenance = {
+        "author": "folkways",
+        "made": job.made,
+        **parent,
+        "model": job.model.name,
+        "prompt_hash": asked.prompt_hash,
+    }
     usable: dict[str, Any] | None = None
-    faults: list[AuthorFault] = []
-    sampling = replace(SAMPLING, max_tokens=job.max_tokens)
+    faults: list[_AuthorFault] = []
+    sampling = replace(_SAMPLING, max_tokens=job.max_tokens)
     for attempt in range(2):
         sampling = replace(sampling, seed=Random(f"{job.seed} {attempt}").getrandbits(31))
         try:
             done = await job.model.complete(asked.prompt, sampling, job.schema)
         except CallFailed as error:
-            failure = AuthorFault(
+            failure = _AuthorFault(
                 error.reason, f"the model gave no answer ({error.reason}: {error})"
             )
             faults = [*faults, failure] if attempt else [failure]
             break
         if done.cut_in_reasoning:
             told = f"the model reasoned for {sampling.max_tokens} tokens and came to no answer"
-            faults, sampling = [AuthorFault(CUT_IN_REASONING, told)], with_room(sampling)
+            faults, sampling = [_AuthorFault(CUT_IN_REASONING, told)], with_room(sampling)
             continue
         data, faults = _read(done.text, job, provenance)
         if data and not faults:
@@ -214,15 +235,15 @@ async def _write(job: AuthorTask) -> dict[str, Any]:
     raise _refusal([fault for fault in faults if fault.severity == "error"])
 
 
-def _asked_again(job: AuthorTask, reply: str, faults: Sequence[AuthorFault]) -> Asked:
+def _asked_again(job: _AuthorTask, reply: str, faults: Sequence[_AuthorFault]) -> Asked:
     """Return the prompt with the answer and what is wrong with it; what cannot be read is quoted
     in part, lest the prompt grow too long.
     """
-    note = job.template.repair([fault.text for fault in faults[:TOLD]])
+    note = job.template.repair([fault.text for fault in faults[:_TOLD]])
     try:
         read_object(reply, job.schema["properties"])
     except Unreadable:
-        reply = reply[:QUOTED]
+        reply = reply[:_QUOTED]
     messages: list[Message] = [
         {"role": "user", "content": job.text},
         {"role": "assistant", "content": sound(reply).strip() or "{}"},
@@ -231,27 +252,27 @@ def _asked_again(job: AuthorTask, reply: str, faults: Sequence[AuthorFault]) -> 
     return Asked(messages, prompt_hash(messages), job.schema)
 
 
-def _refusal(faults: Sequence[AuthorFault]) -> Refused:
+def _refusal(faults: Sequence[_AuthorFault]) -> Refused:
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     return Refused(faults[0].kind, f"{' '.join(faults[0].text.split()).rstrip('.')}{more}")
 
 
 def _read(
-    reply: str, job: AuthorTask, provenance: Mapping[str, str]
-) -> tuple[dict[str, Any] | None, list[AuthorFault]]:
+    reply: str, job: _AuthorTask, provenance: Mapping[str, str]
+) -> tuple[dict[str, Any] | None, list[_AuthorFault]]:
     """Return the data that an answer makes, None where it makes none, and what is wrong with it."""
     try:
         answer = read_object(reply, job.schema["properties"])
     except Unreadable as error:
-        return None, [AuthorFault("unreadable", f"the answer cannot be read: {error}")]
-    malformed = [AuthorFault("unreadable", text) for text in complaints(answer, job.schema)]
+        return None, [_AuthorFault("unreadable", f"the answer cannot be read: {error}")]
+    malformed = [_AuthorFault("unreadable", text) for text in complaints(answer, job.schema)]
     if malformed:
         return None, malformed
     data = {**job.build(answer), "provenance": dict(provenance)}
     return data, list(dict.fromkeys(_faults(data, job)))
 
 
-def _faults(data: Mapping[str, Any], job: AuthorTask) -> Iterator[AuthorFault]:
+def _faults(data: Mapping[str, Any], job: _AuthorTask) -> Iterator[_AuthorFault]:
     """Yield what the check finds in the file that the data makes, and what only a judge can say."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{data['id']}.yaml"
@@ -262,7 +283,7 @@ def _faults(data: Mapping[str, Any], job: AuthorTask) -> Iterator[AuthorFault]:
         found += job.judge(scene)
     by_person = {role.persona: name for name, role in scene.roles.items()} if scene else {}
     for problem in sorted(found, key=lambda one: one.severity):
-        yield AuthorFault("faulty", _told(problem, scene, by_person), problem.severity)
+        yield _AuthorFault("faulty", _told(problem, scene, by_person), problem.severity)
     if scene:
         yield from _language_faults(scene)
         yield from _name_faults(scene, by_person)
@@ -278,7 +299,7 @@ def _told(problem: Problem | Finding, scene: Scenario | None, by_person: Mapping
     return f"{text}; allowed: {problem.allowed}" if problem.allowed else text
 
 
-def _language_faults(scene: Scenario) -> Iterator[AuthorFault]:
+def _language_faults(scene: Scenario) -> Iterator[_AuthorFault]:
     """Yield the parts that are in another language than the scene's; people are told of in English,
     as all personas are.
     """
@@ -288,17 +309,17 @@ def _language_faults(scene: Scenario) -> Iterator[AuthorFault]:
     for where, told in parts.items():
         if not speaks(" ".join(told), scene.language):
             name = language_name(scene.language)
-            yield AuthorFault("wrong-language", f"{where}: is not in {name}, as it must be")
+            yield _AuthorFault("wrong-language", f"{where}: is not in {name}, as it must be")
     for person in scene.personas:
         if not speaks(f"{person.household}. {person.background}", "en"):
-            yield AuthorFault("wrong-language", f"{person.name}: a person is described in English")
+            yield _AuthorFault("wrong-language", f"{person.name}: a person is described in English")
 
 
-def _name_faults(scene: Scenario, by_person: Mapping[Any, str]) -> Iterator[AuthorFault]:
+def _name_faults(scene: Scenario, by_person: Mapping[Any, str]) -> Iterator[_AuthorFault]:
     names = [person.name for person in scene.personas]
     for person in scene.personas:
         where = f"people.{by_person[person.id]}"
         if not slug(person.name):
-            yield AuthorFault("faulty", f"{where}: the name must be in Latin letters")
+            yield _AuthorFault("faulty", f"{where}: the name must be in Latin letters")
         if names.count(person.name) > 1:
-            yield AuthorFault("faulty", f"{where}: two people are called {person.name}")
+            yield _AuthorFault("faulty", f"{where}: two people are called {person.name}")

@@ -64,19 +64,23 @@ def person_schema(select: Selector, culture: Culture) -> dict[str, Any]:
     """Return the schema of a person who fits a selector; closed sets are given as such."""
     youngest, oldest = select.age or (16, 95)
     native = {"native_name": TEXT} if _own_script(culture) else {}
-    return object_of({
-        "family_name": TEXT, "given_name": TEXT, **native,
-        "gender": one_of(select.gender or CLOSED["gender"]),
-        "age": whole(max(14, youngest), min(100, oldest)),
-        "occupation": TEXT,
-        "education": one_of(select.education or CLOSED["education"]),
-        "settlement": one_of(select.settlement or CLOSED["settlement"]),
-        "place": TEXT,
-        "marital_status": one_of(select.marital_status or CLOSED["marital_status"]),
-        "household": TEXT,
-        "background": TEXT,
-        "traits": list_of(TEXT, 2, 6),
-    })  # fmt: skip
+    return object_of(
+        {
+            "family_name": TEXT,
+            "given_name": TEXT,
+            **native,
+            "gender": one_of(select.gender or CLOSED["gender"]),
+            "age": whole(max(14, youngest), min(100, oldest)),
+            "occupation": TEXT,
+            "education": one_of(select.education or CLOSED["education"]),
+            "settlement": one_of(select.settlement or CLOSED["settlement"]),
+            "place": TEXT,
+            "marital_status": one_of(select.marital_status or CLOSED["marital_status"]),
+            "household": TEXT,
+            "background": TEXT,
+            "traits": list_of(TEXT, 2, 6),
+        }
+    )
 
 
 def _own_script(culture: Culture) -> bool:

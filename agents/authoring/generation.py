@@ -24,11 +24,11 @@ from scenarios.layout import lay_out, write_scenario
 from scenarios.library import adapted, library
 from scenarios.scenario import Scenario
 
-TRIES = 3
+_TRIES = 3
 """Tries for each scenario that is wanted."""
-AT_ONCE = 16
+_AT_ONCE = 16
 """Scenarios that are in the making at the same time."""
-SHOWN_TITLES = 40
+_SHOWN_TITLES = 40
 """Titles in use that a prompt lists, the latest."""
 
 
@@ -59,21 +59,28 @@ class Generation:
         self._titles = [scene.title for scene in load_scenes(there)]
         self._taken = {path.stem for path in (*shipped, *there)}
         self._known = [shingles(scene) for scene in load_scenes([*shipped, *there])]
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(self, model: Model, number: int, told: Callable[..., None]) -> None:
         """Try for the scenario with this number until one is accepted or the tries are used up;
         `told` is told of every refusal and every file.
         """
-        for attempt in range(TRIES):
+        for attempt in range(_TRIES):
             seed = Random(f"{self.seed} {number} {attempt}").getrandbits(31)
             async with self._gate:
-                titles = self._titles[-SHOWN_TITLES:]
+                titles = self._titles[-_SHOWN_TITLES:]
                 try:
                     data = await generate_scenario(
-                        model, self.norm, self.culture, self.language, self.roles, number,
-                        self.count, titles, seed,
-                    )  # fmt: skip
+                        model,
+                        self.norm,
+                        self.culture,
+                        self.language,
+                        self.roles,
+                        number,
+                        self.count,
+                        titles,
+                        seed,
+                    )
                 except Refused as reason:
                     self.dropped[reason.kind] += 1
                     told(f"{number}: refused: {reason}", err=True)

@@ -16,8 +16,8 @@ from scenarios.adaptation import is_local
 from scenarios.culture import Culture
 from scenarios.scenario import THEMES, Scenario, Selector
 
-MOST_PHRASES = 12
-MOVE = ("place", "occasion", "instead")
+_MOST_PHRASES = 12
+_MOVE = ("place", "occasion", "instead")
 
 
 def outline(original: Scenario) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def adaptation_schema(original: Scenario, culture: Culture) -> dict[str, Any]:
         if is_local(original, role)
     }
     parts = {key: _schema_of(key, part) for key, part in outline(original).items()}
-    move = object_of(dict.fromkeys(MOVE, TEXT))
+    move = object_of(dict.fromkeys(_MOVE, TEXT))
     return object_of({"move": move, **({"people": object_of(people)} if people else {}), **parts})
 
 
@@ -76,14 +76,21 @@ def blank(schema: Mapping[str, Any]) -> Any:
 def generation_schema(least: int, most: int) -> dict[str, Any]:
     """Return the JSON Schema of a new scenario with so many roles."""
     role = {
-        "role": TEXT, "brief": TEXT, "goal": TEXT, "secret": TEXT,
+        "role": TEXT,
+        "brief": TEXT,
+        "goal": TEXT,
+        "secret": TEXT,
         "gender": one_of(["any", "woman", "man"]),
-        "youngest": whole(14, 100), "oldest": whole(14, 100),
-    }  # fmt: skip
+        "youngest": whole(14, 100),
+        "oldest": whole(14, 100),
+    }
     tie = {
-        "first": whole(1, most), "second": whole(1, most), "type": TEXT,
-        "closeness": whole(0, 5), "status": whole(-3, 3),
-    }  # fmt: skip
+        "first": whole(1, most),
+        "second": whole(1, most),
+        "type": TEXT,
+        "closeness": whole(0, 5),
+        "status": whole(-3, 3),
+    }
     parts = {
         "title": TEXT,
         "theme": one_of(THEMES),
@@ -91,7 +98,7 @@ def generation_schema(least: int, most: int) -> dict[str, Any]:
         "roles": list_of(object_of(role), least, most),
         "relationships": list_of(object_of(tie), 1, most * (most - 1) // 2),
         "event": object_of({"at": whole(3, 10), "text": TEXT}),
-        "stop": list_of(TEXT, 2, MOST_PHRASES),
+        "stop": list_of(TEXT, 2, _MOST_PHRASES),
         "against": TEXT,
     }
     return object_of(parts)
@@ -111,9 +118,10 @@ def adapted_data(
     if isinstance(data.get("policy"), dict) and set(data["policy"]) == {"name"}:
         data["policy"] = data["policy"]["name"]
     people = {
-        name: persona_data(person, culture) for name, person in answer.get("people", {}).items()
+        name: persona_data(person, culture)
+        for name, person in answer.get("people", {}).items()
         if name in original.roles
-    }  # fmt: skip
+    }
     tell_apart(people)
     for name, role in data["roles"].items():
         _fill(role, answer["roles"][name])
@@ -162,22 +170,32 @@ def generated_data(
         for name, role in zip(ids, answer["roles"], strict=True)
     }
     ties = [
-        {"between": [_nth(ids, tie["first"]), _nth(ids, tie["second"])], "type": tidy(tie["type"]),
-         "closeness": tie["closeness"], "status": tie["status"]}
+        {
+            "between": [_nth(ids, tie["first"]), _nth(ids, tie["second"])],
+            "type": tidy(tie["type"]),
+            "closeness": tie["closeness"],
+            "status": tie["status"],
+        }
         for tie in answer["relationships"]
-    ]  # fmt: skip
+    ]
     at, text = answer["event"]["at"], tidy(answer["event"]["text"])
     against = {"id": "against-it", "text": tidy(answer["against"])}
     return {
-        "id": id_, "title": tidy(answer["title"]), "theme": answer["theme"],
-        "culture": culture.id, "language": language, "setting": tidy(answer["setting"]),
-        "roles": roles, "relationships": ties,
-        "policy": "round-robin" if len(roles) == 2 else "addressed", "opens": ids[0],
+        "id": id_,
+        "title": tidy(answer["title"]),
+        "theme": answer["theme"],
+        "culture": culture.id,
+        "language": language,
+        "setting": tidy(answer["setting"]),
+        "roles": roles,
+        "relationships": ties,
+        "policy": "round-robin" if len(roles) == 2 else "addressed",
+        "opens": ids[0],
         "limits": {"turns": 14},
         "stop": [{"rule": "agreement", "phrases": [tidy(one) for one in answer["stop"]]}],
         "events": [{"id": "turn-of-events", "at": at, "text": text}],
         "norms": [{"id": "the-norm", "text": norm}, against],
-    }  # fmt: skip
+    }
 
 
 def _phrases(rule: Any) -> dict[str, list[str]]:
@@ -190,7 +208,7 @@ def _schema_of(section: str, value: Any) -> dict[str, Any]:
         return TEXT
     if isinstance(value, list):
         free = section in ("stop", "phases")
-        return list_of(TEXT, 1 if free else len(value), MOST_PHRASES if free else len(value))
+        return list_of(TEXT, 1 if free else len(value), _MOST_PHRASES if free else len(value))
     return object_of({key: _schema_of(section, part) for key, part in value.items()})
 
 

@@ -22,7 +22,7 @@ from folkways.text import sound
 from scenarios.words import words
 
 CONFIDENCE = ("very confident", "confident", "not sure")
-COPIED_WORDS = 8
+_COPIED_WORDS = 8
 """Words in a row that a text must share with the conversation, being made of nothing else, to be a
 copy.
 """
@@ -102,9 +102,14 @@ def critic(name: str) -> Questions:
 
 
 def ask(
-    name: str, conversation: Conversation, role: str | None, scales: Mapping[str, Scale],
-    form: ReplyForm, folder: Path = PROMPTS, **facts: Any,
-) -> Question:  # fmt: skip
+    name: str,
+    conversation: Conversation,
+    role: str | None,
+    scales: Mapping[str, Scale],
+    form: ReplyForm,
+    folder: Path = PROMPTS,
+    **facts: Any,
+) -> Question:
     """Return the question of a critic: the conversation first, which all critics' prompts share,
     then what the macro `ask` of the critic's template NAME.jinja in a folder asks.
     """
@@ -155,9 +160,11 @@ def verdict_schema(scales: Mapping[str, Scale], turns: int) -> dict[str, Any]:
         )
     fields["confidence"] = {"type": "string", "enum": list(CONFIDENCE)}
     return {
-        "type": "object", "properties": fields, "required": list(fields),
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
         "additionalProperties": False,
-    }  # fmt: skip
+    }
 
 
 def read_verdict(reply: str, question: Question, conversation: Conversation) -> list[Judgement]:
@@ -212,9 +219,14 @@ def failed(question: Question, failure: str, message: str) -> list[Judgement]:
 
 
 def _judged(
-    dimension: str, scale: Scale, value: Any, role: str | None, confidence: str, reason: str,
+    dimension: str,
+    scale: Scale,
+    value: Any,
+    role: str | None,
+    confidence: str,
+    reason: str,
     turns: tuple[int, ...],
-) -> Judgement:  # fmt: skip
+) -> Judgement:
     if isinstance(scale, Labels):
         if value in scale.names:
             return Judgement(dimension, role, value, None, confidence, reason, turns)
@@ -240,7 +252,7 @@ def _copies(text: str, conversation: Conversation) -> bool:
     or without their numbers and names; the last word may be cut short.
     """
     said = " ".join(words(text))
-    if said.count(" ") + 1 < COPIED_WORDS:
+    if said.count(" ") + 1 < _COPIED_WORDS:
         lines = (" ".join(words(line.text or "")) for line in conversation.lines)
         return said.count(" ") > 0 and said in lines
     shown = map(load_template("review").said, conversation.lines)

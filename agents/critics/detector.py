@@ -20,16 +20,16 @@ from agents.conversation import Conversation, Line, Person, Shared
 from agents.language import speaks
 from scenarios.words import is_unspaced, parts, words
 
-GRAM = 3
+_GRAM = 3
 """Words in a row that repetition, echo and leaks are measured by."""
-CHARACTER_GRAM = 5
+_CHARACTER_GRAM = 5
 """The same in scripts written without spaces, where a character is a word, for leaks."""
-COPIED_SHARE = 0.5
+_COPIED_SHARE = 0.5
 """Share of a turn's different word sequences said before that makes it a repeat or an echo."""
-LEAKED_SEQUENCES = 3
+_LEAKED_SEQUENCES = 3
 """Sequences of a secret in one turn that give it away; half of them where there are fewer than six.
 """
-SHORT_WORDS = 3
+_SHORT_WORDS = 3
 """Words of a turn that is too short; in scripts without spaces, characters of one."""
 
 
@@ -64,14 +64,14 @@ def detect(conversation: Conversation) -> list[Detection]:
     return found
 
 
-def repetition(
+def _repetition(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
     """Turns at least half of whose three-word sequences the speaker said in earlier turns."""
     said: set[tuple[str, ...]] = set()
     for line in spoken:
         grams = _grams(line.text)
-        if grams and len(grams & said) >= COPIED_SHARE * len(grams):
+        if grams and len(grams & said) >= _COPIED_SHARE * len(grams):
             yield line
         said |= grams
 
@@ -91,11 +91,11 @@ def echo(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> 
             or (line.step and earlier.step == line.step)
         ):
             continue
-        if grams and len(grams & _grams(earlier.text)) >= COPIED_SHARE * len(grams):
+        if grams and len(grams & _grams(earlier.text)) >= _COPIED_SHARE * len(grams):
             yield line
 
 
-def speaks_for_others(
+def _speaks_for_others(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
     """Turns that hold a line of another person's: a name, a colon, and words.
@@ -116,14 +116,14 @@ def speaks_for_others(
     yield from (line for line in spoken if cue.search(line.text or ""))
 
 
-def wrong_language(
+def _wrong_language(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
     """Turns that are surely not in the language the role speaks."""
     yield from (line for line in spoken if not speaks(line.text or "", person.language))
 
 
-def secret_leak(
+def _secret_leak(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
     """Turns that hold a secret's own words and are heard by somebody who was not told it: the rule
@@ -142,7 +142,7 @@ def secret_leak(
         audience = everyone if line.audience is None else {*line.audience}
         said = _row(parts(line.text or ""))
         for members, telling in secrets:
-            enough = min(LEAKED_SEQUENCES, -(-len(telling) // 2))
+            enough = min(_LEAKED_SEQUENCES, -(-len(telling) // 2))
             found = sum(sequence in said for sequence in telling)
             if telling and found >= enough and not audience <= members:
                 yield line
@@ -152,18 +152,22 @@ def secret_leak(
 def _telling(text: str, public: Sequence[str]) -> list[str]:
     """Return the sequences of a secret that give it away."""
     secret = parts(text)
-    size = CHARACTER_GRAM if any(map(is_unspaced, secret)) else GRAM
+    size = _CHARACTER_GRAM if any(map(is_unspaced, secret)) else _GRAM
     known = _row(parts(" ".join(public)))
     own = [g for g in _sequences(secret, size) if not _person_words() & set(g)]
     return [sequence for sequence in map(_row, own) if sequence not in known]
 
 
-def too_short(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
+def _too_short(
+    conversation: Conversation, person: Person, spoken: Sequence[Line]
+) -> Iterator[Line]:
     """Turns of one to three words."""
-    yield from (line for line in spoken if len(words(line.text or "")) <= SHORT_WORDS)
+    yield from (line for line in spoken if len(words(line.text or "")) <= _SHORT_WORDS)
 
 
-def meta_talk(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
+def _meta_talk(
+    conversation: Conversation, person: Person, spoken: Sequence[Line]
+) -> Iterator[Line]:
     """Turns in which a machine talks about itself or its task."""
     for line in spoken:
         text = unicodedata.normalize("NFKC", line.text or "").replace("\u2019", "'")
@@ -172,20 +176,20 @@ def meta_talk(conversation: Conversation, person: Person, spoken: Sequence[Line]
 
 
 DETECTORS: Mapping[str, tuple[Faulty, float]] = {
-    "repetition": (repetition, 0.3),
+    "repetition": (_repetition, 0.3),
     "echo": (echo, 0.3),
-    "speaks-for-others": (speaks_for_others, 0.0),
-    "wrong-language": (wrong_language, 0.2),
-    "secret-leak": (secret_leak, 0.0),
-    "too-short": (too_short, 0.6),
-    "meta-talk": (meta_talk, 0.0),
+    "speaks-for-others": (_speaks_for_others, 0.0),
+    "wrong-language": (_wrong_language, 0.2),
+    "secret-leak": (_secret_leak, 0.0),
+    "too-short": (_too_short, 0.6),
+    "meta-talk": (_meta_talk, 0.0),
 }
 """Detectors with the share of a role's spoken turns from which they flag it."""
 
 
 def _grams(text: str | None) -> frozenset[tuple[str, ...]]:
     """Return every three words in a row; of a shorter text the text itself."""
-    return frozenset(_sequences(words(text or ""), GRAM))
+    return frozenset(_sequences(words(text or ""), _GRAM))
 
 
 def _sequences(text: tuple[str, ...], size: int) -> list[tuple[str, ...]]:

@@ -22,11 +22,11 @@ from scenarios.parsing.validation import load_model
 from scenarios.words import words
 
 RELEVANCE = ("generic", "cultural")
-LABELLED = ("speak", "non-verbal", "leave")
+_LABELLED = ("speak", "non-verbal", "leave")
 """Acts that have a purpose to be labelled."""
-NO_ANSWERS = ("unknown", "unclear", "none", "null", "n/a")
+_NO_ANSWERS = ("unknown", "unclear", "none", "null", "n/a")
 """What models write where they have nothing to say."""
-INTENT_SCHEMA: dict[str, Any] = {
+_INTENT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "intent": {"type": "string"},
@@ -52,7 +52,7 @@ class Intent:
 
 def has_purpose(line: Line) -> bool:
     """Return whether a line is an act that can be labelled."""
-    return line.turn is not None and line.action in LABELLED
+    return line.turn is not None and line.action in _LABELLED
 
 
 def ask_intent(conversation: Conversation, turn: int, form: ReplyForm) -> Asked:
@@ -69,7 +69,7 @@ def ask_intent(conversation: Conversation, turn: int, form: ReplyForm) -> Asked:
     text = f"{scene}\n\n{template.ask(past, person, line)}"
     if form == "script":
         text += f"\n\n{template.worked(load_template('review').said(line))}"
-    return asked_as(text, INTENT_SCHEMA, form)
+    return asked_as(text, _INTENT_SCHEMA, form)
 
 
 def read_intent(reply: str, conversation: Conversation) -> Intent:
@@ -165,6 +165,6 @@ def _require_no_example(text: str) -> None:
 
 
 def _says_something(text: Any) -> TypeGuard[str]:
-    if not isinstance(text, str) or text.strip(" .").casefold() in NO_ANSWERS:
+    if not isinstance(text, str) or text.strip(" .").casefold() in _NO_ANSWERS:
         return False
     return sum(character.isalpha() for character in text) > 1

@@ -15,7 +15,7 @@ from folkways.errors import UserError
 from folkways.files import read_json
 
 CONFIG = "adapter_config.json"
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM makes room for."""
 
 
@@ -48,7 +48,7 @@ def lora_rank(folder: Path) -> int:
     rank = config.get("r")
     if config.get("peft_type") != "LORA" or not isinstance(rank, int):
         raise UserError(f"adapter '{folder}' is no LoRA adapter; vLLM takes no other kind")
-    return next((room for room in RANKS if room >= rank), rank)
+    return next((room for room in _RANKS if room >= rank), rank)
 
 
 def merge_adapter(model: Any, folder: Path) -> Any:

@@ -193,14 +193,14 @@ ENGINES = {
 """Engine names to factories; a factory takes what follows the colon of a model's name, and the
 user's options.
 """
-SHORT = {"embedded": "llama:embedded"}
+_SHORT = {"embedded": "llama:embedded"}
 """Short names of models; only whole names are recorded, so that what was once stored under a short
 one stays apart from what it stands for now."""
 
 
 def whole_name(name: str) -> str:
     """Return a model's name with its engine."""
-    return SHORT.get(name, name)
+    return _SHORT.get(name, name)
 
 
 def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
@@ -215,7 +215,7 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
     name = whole_name(name)
     engine, _, rest = name.partition(":")
     spec = rest or engine
-    told = CONTEXT if engine not in SIZES_CONTEXT else None
+    told = CONTEXT if engine not in _SIZES_CONTEXT else None
     own = {key: value for key, value in (options or {}).items() if key != told}
     if engine in ENGINES or engine in offered("model"):
         factory = resolve("model", engine, ENGINES)
@@ -232,14 +232,14 @@ def open_model(name: str, options: Mapping[str, Any] | None = None) -> Model:
 def _misfit(name: str, error: TypeError) -> str:
     words = str(error).rpartition("__init__() ")[2]
     elsewhere = "; hf:embedded and vllm:embedded have options of their own, see docs/models.md"
-    return f"model '{name}': {words}{elsewhere if name in SHORT.values() else ''}"
+    return f"model '{name}': {words}{elsewhere if name in _SHORT.values() else ''}"
 
 
 CONTEXT = "context"
 """Option of every engine: how many tokens the model's context holds, where that is not known."""
-SIZES_CONTEXT = frozenset({"llama"})
+_SIZES_CONTEXT = frozenset({"llama"})
 """Engines that make the context as large as that option says."""
-OPERATIONAL = frozenset({
+_OPERATIONAL = frozenset({
     "compiled", "concurrency", "context", "debug", "device", "gpu_layers", "gpu_memory_utilization",
     "kv_cache_gib", "latency_s", "loading_s", "max_batch", "max_num_seqs", "max_retries", "prices",
     "slots", "startup_s", "threads", "timeout_s",
@@ -249,7 +249,7 @@ OPERATIONAL = frozenset({
 
 def shaping_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of an engine that shape its answers."""
-    return {name: value for name, value in options.items() if name not in OPERATIONAL}
+    return {name: value for name, value in options.items() if name not in _OPERATIONAL}
 
 
 def default_reply_form(name: str) -> Literal["json", "script"]:

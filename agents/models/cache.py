@@ -32,7 +32,7 @@ from agents.models.base import (
 from agents.models.response_store import Asking, Request, Response, ResponseStore
 from folkways.text import sound
 
-KEY_VERSION = 1
+_KEY_VERSION = 1
 """Raise it when the same request may get another answer for a reason that its key does not hold."""
 _SCORES = TypeAdapter(list[float | None])
 
@@ -42,7 +42,7 @@ class NotKept(ModelUnavailable):
 
 
 @runtime_checkable
-class Recalling(Protocol):
+class _Recalling(Protocol):
     """A model with a cache before it."""
 
     async def recall(
@@ -67,7 +67,7 @@ async def recall(
     None means that the model has to be asked: it is ready for it, however long it took to load.
     Raises NotKept where it must not be asked.
     """
-    return await model.recall(prompt, sampling, schema) if isinstance(model, Recalling) else None
+    return await model.recall(prompt, sampling, schema) if isinstance(model, _Recalling) else None
 
 
 async def recall_scores(
@@ -75,11 +75,11 @@ async def recall_scores(
 ) -> list[float] | None:
     """Return the kept answer to a call of `score`, as `recall` does."""
     return (
-        await model.recall_scores(prompt, options, floor) if isinstance(model, Recalling) else None
+        await model.recall_scores(prompt, options, floor) if isinstance(model, _Recalling) else None
     )
 
 
-def identify(name: str, options: Mapping[str, Any]) -> Asking:
+def _identify(name: str, options: Mapping[str, Any]) -> Asking:
     """Return what tells a model from others: its name and the options that shape its answers.
 
     An adapter counts by its contents, wherever its folder lies; adapters that an engine merely
@@ -92,7 +92,7 @@ def identify(name: str, options: Mapping[str, Any]) -> Asking:
     return Asking(hashlib.sha256(f"{name}\n{text}".encode()).hexdigest()[:16], name, text)
 
 
-class Sleeper:
+class _Sleeper:
     """An engine that is started by the first call that needs it."""
 
     def __init__(self, model: Model) -> None:
@@ -126,8 +126,8 @@ class CachedModel:
         """Without `model`, an answer that is not kept is an error."""
         self.name, self.model = name, model
         self._options, self._responses = options, responses
-        self._asking = identify(name, options)
-        self._sleeper = Sleeper(model) if model else None
+        self._asking = _identify(name, options)
+        self._sleeper = _Sleeper(model) if model else None
         self._adapter: str | None = None
         self._adapted: Model | None = None
 
@@ -154,9 +154,15 @@ class CachedModel:
             return made
         thought = None if made.reasoning is None else sound(made.reasoning)
         response = Response(
-            sound(made.text), made.finish_reason, made.prompt_tokens, made.completion_tokens,
-            made.cached_tokens, made.cost, thought, made.reasoning_tokens,
-        )  # fmt: skip
+            sound(made.text),
+            made.finish_reason,
+            made.prompt_tokens,
+            made.completion_tokens,
+            made.cached_tokens,
+            made.cost,
+            thought,
+            made.reasoning_tokens,
+        )
         kept = await self._responses.keep(request, number, response, made.endpoint)
         return replace(
             _completion(kept), attempts=made.attempts, cost=made.cost, endpoint=made.endpoint
@@ -181,7 +187,7 @@ class CachedModel:
     async def recall(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion | None:
-        """Return the kept answer, if there is one; see `Recalling`."""
+        """Return the kept answer, if there is one; see `_Recalling`."""
         request = self._completing(prompt, sampling, schema)
         number, kept = self._responses.take(request.key), None
         try:
@@ -196,7 +202,7 @@ class CachedModel:
     async def recall_scores(
         self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
     ) -> list[float] | None:
-        """Return the kept log-probabilities, if there are any; see `Recalling`."""
+        """Return the kept log-probabilities, if there are any; see `_Recalling`."""
         request = self._scoring(prompt, options, floor)
         kept = await self._responses.find(request.key, 0)
         if kept is None:
@@ -207,7 +213,7 @@ class CachedModel:
         """Return the model with one of its adapters; it shares the engine and the file."""
         other = copy(self)
         other._adapter = adapter
-        other._asking = identify(self.name, {**self._options, "adapter": adapter})
+        other._asking = _identify(self.name, {**self._options, "adapter": adapter})
         return other
 
     async def close(self) -> None:
@@ -252,7 +258,7 @@ class CachedModel:
     def _request(self, verb: str, prompt: Prompt, rest: Any, seed: int | None) -> Request:
         asking = self._asking
         said = prompt if isinstance(prompt, str) else [[m["role"], m["content"]] for m in prompt]
-        text = json.dumps([KEY_VERSION, asking.name, asking.options, verb, said, rest])
+        text = json.dumps([_KEY_VERSION, asking.name, asking.options, verb, said, rest])
         key = hashlib.sha256(text.encode()).digest()
         return Request(key, verb, asking, prompt_hash(prompt), seed)
 
@@ -260,7 +266,13 @@ class CachedModel:
 def _completion(kept: Response) -> Completion:
     """Return a kept answer; it costs nothing, where costs are known at all."""
     return Completion(
-        kept.reply, cast(Any, kept.finish_reason), kept.prompt_tokens, kept.completion_tokens,
-        kept.cached_tokens, cost=None if kept.cost is None else 0.0, endpoint=CACHED,
-        reasoning=kept.reasoning, reasoning_tokens=kept.reasoning_tokens,
-    )  # fmt: skip
+        kept.reply,
+        cast(Any, kept.finish_reason),
+        kept.prompt_tokens,
+        kept.completion_tokens,
+        kept.cached_tokens,
+        cost=None if kept.cost is None else 0.0,
+        endpoint=CACHED,
+        reasoning=kept.reasoning,
+        reasoning_tokens=kept.reasoning_tokens,
+    )

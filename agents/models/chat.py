@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from agents.models.base import Message
 
-SEAM = "\n\n"
+_SEAM = "\n\n"
 """What stands between two contents that become one."""
 
 
@@ -22,7 +22,7 @@ def fold_system(chat: Sequence[Message]) -> list[Message]:
     [{'role': 'user', 'content': 'S\\n\\nU'}]
     """
     begins = next((at for at, one in enumerate(chat) if one["role"] != "system"), len(chat))
-    head = SEAM.join(one["content"] for one in chat[:begins])
+    head = _SEAM.join(one["content"] for one in chat[:begins])
     rest: list[Message] = [
         {"role": "user", "content": one["content"]} if one["role"] == "system" else one
         for one in chat[begins:]
@@ -30,7 +30,7 @@ def fold_system(chat: Sequence[Message]) -> list[Message]:
     if not begins:
         return rest
     if rest and rest[0]["role"] == "user":
-        head, rest = f"{head}{SEAM}{rest[0]['content']}", rest[1:]
+        head, rest = f"{head}{_SEAM}{rest[0]['content']}", rest[1:]
     return [{"role": "user", "content": head}, *rest]
 
 
@@ -39,7 +39,7 @@ def alternate(chat: Sequence[Message]) -> list[Message]:
     joined: list[Message] = []
     for one in chat:
         if joined and joined[-1]["role"] == one["role"]:
-            content = f"{joined[-1]['content']}{SEAM}{one['content']}"
+            content = f"{joined[-1]['content']}{_SEAM}{one['content']}"
             joined[-1] = {"role": one["role"], "content": content}
         else:
             joined.append(one)

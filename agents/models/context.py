@@ -14,11 +14,11 @@ from agents.models.base import CONTEXT, whole_name
 from agents.models.local.gguf_file import read_model
 from folkways.errors import UserError
 
-EMBEDDED = 8192
+_EMBEDDED = 8192
 """Tokens that the context of the embedded model holds."""
 LLAMA_DEFAULT = 4096
 """Most tokens that a slot of llama's holds without the option `context`."""
-VLLM_DEFAULT = 4096
+_VLLM_DEFAULT = 4096
 """Default of vllm's option `max_model_len`."""
 
 
@@ -32,13 +32,13 @@ def context_length(name: str, options: Mapping[str, Any]) -> int | None:
             raise UserError(f"model option context: {stated!r} is not a number of tokens from 1")
         return stated
     engine, _, spec = whole_name(name).partition(":")
-    known = EMBEDDED if spec == "embedded" else None
+    known = _EMBEDDED if spec == "embedded" else None
     if engine in ("hf", "vllm") and known is None:
         known = _configured(spec)
     if engine == "llama":
         return min(known or _stated_by_file(spec), LLAMA_DEFAULT)
     if engine == "vllm":
-        most = options.get("max_model_len", VLLM_DEFAULT)
+        most = options.get("max_model_len", _VLLM_DEFAULT)
         return min(most, known or most) if type(most) is int else known
     return known
 

@@ -25,10 +25,10 @@ from agents.models.reasoning import cut_at_stop
 from scenarios.parsing.validation import load_model
 
 Reply = Callable[[Prompt, Sampling, Mapping[str, Any] | None], str]
-CHARACTERS_PER_TOKEN = 4
-NUMBERED = re.compile(r"^(\d{1,2})(?:\W.*)?\n[^\n]{1,20}[:\uff1a]\Z", re.MULTILINE)
+_CHARACTERS_PER_TOKEN = 4
+_NUMBERED = re.compile(r"^(\d{1,2})(?:\W.*)?\n[^\n]{1,20}[:\uff1a]\Z", re.MULTILINE)
 """The last option and the last line of a question with numbered options, such as a survey's."""
-QUESTION = {"question", "options"}
+_QUESTION = {"question", "options"}
 """Fields by which a schema asks for a question of a survey."""
 
 
@@ -94,8 +94,8 @@ class FakeModel:
             text=text,
             reasoning=thought,
             finish_reason="stop",
-            prompt_tokens=prompt_length(prompt) // CHARACTERS_PER_TOKEN,
-            completion_tokens=len(text + (thought or "")) // CHARACTERS_PER_TOKEN + 1,
+            prompt_tokens=prompt_length(prompt) // _CHARACTERS_PER_TOKEN,
+            completion_tokens=len(text + (thought or "")) // _CHARACTERS_PER_TOKEN + 1,
         )
 
     async def score(
@@ -115,11 +115,11 @@ class FakeModel:
                 self._used[index] += 1
                 return rule.replies[(self._used[index] - 1) % len(rule.replies)]
         rng = random.Random(sampling.seed or 0)
-        if numbered := NUMBERED.search(_tail(prompt)):
+        if numbered := _NUMBERED.search(_tail(prompt)):
             chance = rng.random()
             number = 1 + int(rng.random() * int(numbered[1]))
             return str(number) if chance > 0.05 else "I'd rather not say."
-        if schema is not None and schema.get("properties", {}).keys() >= QUESTION:
+        if schema is not None and schema.get("properties", {}).keys() >= _QUESTION:
             return _survey_question(rng)
         if schema is not None:
             return json.dumps(self._fill(schema, rng), ensure_ascii=False)

@@ -47,7 +47,7 @@ REMEDIES = {
 }
 """What to do about each kind of failure of all calls."""
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 class Guarded:
@@ -97,7 +97,7 @@ class Guarded:
         """Give back what the model holds."""
         await self.model.close()
 
-    async def _guarded(self, ask: Callable[[], Awaitable[Result]]) -> Result:
+    async def _guarded(self, ask: Callable[[], Awaitable[_Result]]) -> _Result:
         if self.down:
             raise ModelUnavailable(self.down)
         began = asyncio.get_running_loop().time()
@@ -137,9 +137,14 @@ class Guarded:
         self._calls = self._requests = 0
 
     def _failed(
-        self, kind: str, message: str, requests: int, wait_s: float | None = None,
-        *, began: float = math.inf,
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        message: str,
+        requests: int,
+        wait_s: float | None = None,
+        *,
+        began: float = math.inf,
+    ) -> None:
         """Count a call that failed. Raises ModelUnavailable where nobody's would do better."""
         self._count(kind, message, requests, began)
         if wait_s is not None and wait_s > LONGEST_WAIT_S:

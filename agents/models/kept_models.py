@@ -21,13 +21,13 @@ from agents.models.local.gguf_file import PART
 from folkways.errors import UserError
 from folkways.files import inside, read_json
 
-MOST_FILES = 10_000
+_MOST_FILES = 10_000
 """Files of one folder that are looked at."""
-LARGEST_MANIFEST = 2**20
+_LARGEST_MANIFEST = 2**20
 """Bytes; Ollama's have about one thousand."""
-DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 MODEL, ADAPTER = "application/vnd.ollama.image.model", "application/vnd.ollama.image.adapter"
-OWN = (("registry.ollama.ai", "library"), ("registry.ollama.ai",))
+_OWN = (("registry.ollama.ai", "library"), ("registry.ollama.ai",))
 """What Ollama leaves out at the beginning of a name."""
 
 
@@ -99,7 +99,7 @@ def _of_ollama(place: Place) -> Iterator[KeptModel]:
         if len(parts) < 3:
             continue
         try:
-            if file.stat().st_size > LARGEST_MANIFEST:
+            if file.stat().st_size > _LARGEST_MANIFEST:
                 continue
             layers = read_json(file, _Manifest).layers
         except (UserError, OSError):
@@ -107,14 +107,14 @@ def _of_ollama(place: Place) -> Iterator[KeptModel]:
         models = _blobs(place.folder, layers, MODEL)
         adapters = _blobs(place.folder, layers, ADAPTER)
         if len(models) == 1 and len(adapters) < 2:
-            own = next((own for own in OWN if parts[: len(own)] == own), ())
+            own = next((own for own in _OWN if parts[: len(own)] == own), ())
             *spoken, tag = parts[len(own) :]
             name = f"{'/'.join(spoken)}:{tag}"
             yield KeptModel(name, place.program, models[0], next(iter(adapters), None))
 
 
 def _blobs(root: Path, layers: list[_Layer], kind: str) -> list[Path]:
-    digests = [DIGEST.fullmatch(one.digest) for one in layers if one.media_type == kind]
+    digests = [_DIGEST.fullmatch(one.digest) for one in layers if one.media_type == kind]
     paths = [root / "blobs" / f"sha256-{digest[1]}" for digest in digests if digest]
     return [path for path in paths if _is_own_file(root, path)]
 
@@ -136,7 +136,7 @@ def _of_folder(place: Place) -> Iterator[KeptModel]:
 def _files(root: Path, folder: Path) -> list[Path]:
     """Return the ordinary files below a folder, by name; links to folders are not followed."""
     walk = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
-    return sorted(file for file in islice(walk, MOST_FILES) if _is_own_file(root, file))
+    return sorted(file for file in islice(walk, _MOST_FILES) if _is_own_file(root, file))
 
 
 def _is_own_file(root: Path, file: Path) -> bool:

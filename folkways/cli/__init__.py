@@ -11,21 +11,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-PACKAGES = ("scenarios", "agents", "simulation", "training", "eval")
-ALLOW_CODE = "--allow-code"
-HOME = Path(__file__).resolve().parent.parent.parent
+_PACKAGES = ("scenarios", "agents", "simulation", "training", "eval")
+_ALLOW_CODE = "--allow-code"
+_HOME = Path(__file__).resolve().parent.parent.parent
 """The folder of the packages."""
 
 
 def shadowed() -> str | None:
     """Return a sentence about the first package name that resolves elsewhere, or None."""
-    for name in PACKAGES:
+    for name in _PACKAGES:
         spec = find_spec(name)
         found = Path(spec.origin).resolve().parent if spec and spec.origin else None
-        if found != HOME / name:
+        if found != _HOME / name:
             return (
                 f"the package name '{name}' resolves to {found or 'nothing'} instead of "
-                f"{HOME / name}: install folkways into an environment of its own"
+                f"{_HOME / name}: install folkways into an environment of its own"
             )
     return None
 
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     try:
         try:
-            given = with_leave(sys.argv[1:] if arguments is None else arguments)
+            given = _with_leave(sys.argv[1:] if arguments is None else arguments)
             typer.main.get_command(application())(args=given, prog_name="folkways")
         finally:
             sys.stdout.flush()
@@ -85,13 +85,13 @@ def _one_line(error: Exception) -> str | None:
     return fault_of(error)
 
 
-def with_leave(arguments: list[str]) -> list[str]:
+def _with_leave(arguments: list[str]) -> list[str]:
     """Take `--allow-code`, which every command has, out of the arguments and give the leave."""
     from folkways.registry import Code, allow_code, set_code
 
     set_code(Code())
     if cultures := sys.modules.get("scenarios.culture"):
         cultures.forget_cultures()
-    if ALLOW_CODE in arguments:
+    if _ALLOW_CODE in arguments:
         allow_code()
-    return [argument for argument in arguments if argument != ALLOW_CODE]
+    return [argument for argument in arguments if argument != _ALLOW_CODE]

@@ -20,7 +20,7 @@ class Listed(NamedTuple):
     """First sentence of its help."""
 
 
-class Commands(Mapping[str, Any]):
+class _Commands(Mapping[str, Any]):
     """Commands by name, each made when it is asked for."""
 
     def __init__(self, listed: Mapping[str, Listed]) -> None:
@@ -67,7 +67,7 @@ class Scenario(TyperGroup):
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
-        self.commands = Commands(self.listed)  # type: ignore[assignment]
+        self.commands = _Commands(self.listed)  # type: ignore[assignment]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, which imports no command."""
@@ -84,9 +84,14 @@ class Scenario(TyperGroup):
 def _group(name: str, cls: type[TyperGroup], text: str, **attrs: Any) -> typer.Typer:
     """Return a group whose commands `cls` knows."""
     group = typer.Typer(
-        name=name, cls=cls, no_args_is_help=True, add_completion=False,
-        pretty_exceptions_enable=False, help=text, **attrs,
-    )  # fmt: skip
+        name=name,
+        cls=cls,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help=text,
+        **attrs,
+    )
     group.callback()(lambda: None)
     return group
 

@@ -35,11 +35,11 @@ from scenarios.scenario import Scenario
 
 app = typer.Typer()
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
-LONGEST_ID = 60
-TOLD_EVERY_S = 10.0
+_LONGEST_ID = 60
+_TOLD_EVERY_S = 10.0
 """Seconds between two lines while no answer comes."""
 ROLES = (2, 5)
 """The fewest and the most roles of a generated scenario."""
@@ -120,9 +120,15 @@ def generate(
         raise UserError(f"the norm has {len(norm)} characters; allowed: 1 to 400")
     place = named_culture(culture)
     made = Generation(
-        norm, place, _language(language, place, "en"), (roles, roles) if roles else ROLES, n, out,
-        force, seed,
-    )  # fmt: skip
+        norm,
+        place,
+        _language(language, place, "en"),
+        (roles, roles) if roles else ROLES,
+        n,
+        out,
+        force,
+        seed,
+    )
     _make_folder(out)
 
     def told(line: str, err: bool = False) -> None:
@@ -136,8 +142,8 @@ def generate(
 
 
 def _with_model(
-    name: str, job: Callable[[Model, Item], Awaitable[Result]], items: Iterable[Item]
-) -> list[Result]:
+    name: str, job: Callable[[Model, _Item], Awaitable[_Result]], items: Iterable[_Item]
+) -> list[_Result]:
     """Return what a job returns for each item, all of them done at the same time by one model."""
 
     def told(line: str) -> None:
@@ -145,10 +151,10 @@ def _with_model(
 
     async def waiting(engine: Watched) -> None:
         while True:
-            await asyncio.sleep(TOLD_EVERY_S)
+            await asyncio.sleep(_TOLD_EVERY_S)
             told(f"{engine.line()}; waiting")
 
-    async def run() -> list[Result]:
+    async def run() -> list[_Result]:
         engine = Watched(open_model(name))
         await engine.start()
         still = asyncio.create_task(waiting(engine))
@@ -205,7 +211,7 @@ def _targets(
         if culture.id == original.culture:
             raise UserError(f"'{original.id}' is set in {culture.id} already; choose another")
         suffix = f"-{culture.id}" if tag == original.language else f"-{culture.id}-{tag}"
-        name = original.id[: LONGEST_ID - len(suffix)].rstrip("-") + suffix.lower()
+        name = original.id[: _LONGEST_ID - len(suffix)].rstrip("-") + suffix.lower()
         target = out / f"{name}.yaml"
         targets[target] = (culture, tag)
     there = [target for target in targets if target.exists() and not force]

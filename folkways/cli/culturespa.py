@@ -36,7 +36,7 @@ app.add_typer(spa_app, name="spa")
 Config = Annotated[Path, typer.Argument(help="Configuration of the run, YAML.")]
 ModelName = Annotated[str | None, typer.Option(help="Use this model.")]
 DryRun = Annotated[bool, typer.Option(help="Say what would be asked, and stop.")]
-DONE = "there is nothing more to do"
+_DONE = "there is nothing more to do"
 
 
 @spa_app.command()
@@ -70,7 +70,7 @@ def generate(
         typer.echo(printable(line))
     if unfinished:
         raise unfinished
-    say_ending(chosen.run, reason, DONE)
+    say_ending(chosen.run, reason, _DONE)
 
 
 @spa_app.command(cls=OnCluster)
@@ -99,7 +99,7 @@ def collect(
     cluster = cluster_of(ray, workers, shards, keep_shards)
     with serving(metrics, quiet):
         reason = ask_questions(chosen, quiet=quiet, cluster=cluster)
-    say_ending(chosen.run, reason, DONE)
+    say_ending(chosen.run, reason, _DONE)
 
 
 @spa_app.command()
@@ -146,12 +146,16 @@ def select(
     wanted = validated(
         SelectConfig,
         {
-            "method": method, "size": size, "per_culture": per_culture, "reading": reading,
-            "threshold": threshold, "seed": seed,
+            "method": method,
+            "size": size,
+            "per_culture": per_culture,
+            "reading": reading,
+            "threshold": threshold,
+            "seed": seed,
             "cultures": [name.strip() for name in cultures.split(",")] if cultures else [],
             "paraphrases": not held_out if paraphrases is None else paraphrases,
         },
-    )  # fmt: skip
+    )
     made = made_already(origin, folder, wanted)
     selection, contents = made or export_selection(origin, folder, wanted, utc_now())
     for line in (selection.funnel(), contents.imbalance()):

@@ -23,7 +23,7 @@ from simulation.trial import TrialFailed, try_model, try_run
 
 app = typer.Typer()
 
-ENGINES = {"fake": 20.0, "llama": 60.0, "hf": 120.0, "vllm": 180.0}
+_ENGINES = {"fake": 20.0, "llama": 60.0, "hf": 120.0, "vllm": 180.0}
 """The engines that are tried, and the seconds each may take, start-up included."""
 RUN_S, MODEL_S = 60.0, 300.0
 """Seconds that a run, and a model that the user names, may take."""
@@ -42,7 +42,7 @@ FURTHER = {
     "socks": (("socksio",), "a SOCKS proxy"),
 }
 """Extras beside those of engines, by name: their packages and what they are for."""
-REMEDY = f"pip install 'folkways[llama]'; {INSTALL}; or set OPENAI_API_KEY"
+_REMEDY = f"pip install 'folkways[llama]'; {INSTALL}; or set OPENAI_API_KEY"
 
 
 @app.command()
@@ -56,7 +56,7 @@ def doctor(
     scene can be played or no run stored.
     """
     facts: list[Fact] = []
-    for fact in examine(model, quick):
+    for fact in _examine(model, quick):
         facts.append(fact)
         typer.echo(printable(redacted(f"{fact.state}  {fact.about:<10} {_line(fact.words)}")))
     problem = verdict(facts, model)
@@ -66,7 +66,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine(model: str | None, quick: bool) -> Iterator[Fact]:
+def _examine(model: str | None, quick: bool) -> Iterator[Fact]:
     """Yield what there is, then what works, each as soon as it is known."""
     folder = (Path("runs") if Path("runs").exists() else Path()).resolve()
     yield from machine_facts(folder, os.environ)
@@ -80,7 +80,7 @@ def examine(model: str | None, quick: bool) -> Iterator[Fact]:
     if model is not None:
         yield _tried("model", f"{model}: ", lambda: try_model(model, MODEL_S))
     else:
-        for engine in ENGINES:
+        for engine in _ENGINES:
             yield _engine(engine, quick)
 
 
@@ -93,7 +93,9 @@ def verdict(facts: list[Fact], model: str | None = None) -> str:
     if not any(state.get(one) == "ok" for one in able):
         if model:
             return f"{printable(redacted(model))} does not work here: see the line model above."
-        return f"No engine works and no endpoint is set, so that only fake can play; next: {REMEDY}"
+        return (
+            f"No engine works and no endpoint is set, so that only fake can play; next: {_REMEDY}"
+        )
     return ""
 
 
@@ -106,7 +108,7 @@ def _engine(engine: str, quick: bool) -> Fact:
     with_versions = f"{found}; " if (found := versions_of(engine)) else ""
     if quick:
         return Fact(engine, "ok", f"{with_versions}not tried")
-    return _tried(engine, f"{with_versions}{name}: ", lambda: try_model(name, ENGINES[engine]))
+    return _tried(engine, f"{with_versions}{name}: ", lambda: try_model(name, _ENGINES[engine]))
 
 
 def _extra(name: str) -> Fact:

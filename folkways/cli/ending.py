@@ -11,7 +11,7 @@ import typer
 
 from folkways.text import printable
 
-ENDINGS = {
+_ENDINGS = {
     "limit": "stopped at --limit; the same command without it goes on",
     "drained": "interrupted; the same command goes on where this one stopped",
 }
@@ -21,7 +21,7 @@ ENDINGS = {
 def say_ending(run: Path, reason: str, done: str) -> None:
     """Print how a launch ended, `done` being what is true when nothing is left to do; an
     interrupted one exits with 130."""
-    words = done if reason == "done" else ENDINGS.get(reason, f"the budget ran out ({reason})")
+    words = done if reason == "done" else _ENDINGS.get(reason, f"the budget ran out ({reason})")
     typer.echo(printable(f"{run}: {words}"))
     if reason == "drained":
         raise typer.Exit(130)

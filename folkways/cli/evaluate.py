@@ -29,13 +29,13 @@ from simulation.execution.placement import cluster_of
 
 app = typer.Typer()
 
-eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
-wvs_app = typer.Typer(no_args_is_help=True, help="The World Values Survey, wave 7.")
-eval_app.add_typer(wvs_app, name="wvs")
-app.add_typer(eval_app, name="eval")
+_eval_app = typer.Typer(no_args_is_help=True, help="Ask models what surveys asked people.")
+_wvs_app = typer.Typer(no_args_is_help=True, help="The World Values Survey, wave 7.")
+_eval_app.add_typer(_wvs_app, name="wvs")
+app.add_typer(_eval_app, name="eval")
 
 
-@eval_app.command()
+@_eval_app.command()
 def abilities(
     models: Annotated[
         list[str], typer.Argument(help="embedded, a folder, a hub id, or BASE+ADAPTER.")
@@ -61,14 +61,19 @@ def abilities(
     names = tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip()))
     setting = Setting(names, include, limit, shots, chat)
     for line in measure_abilities(
-        models, setting, out, utc_now, batch=batch, fresh=fresh,
+        models,
+        setting,
+        out,
+        utc_now,
+        batch=batch,
+        fresh=fresh,
         say=lambda line: typer.echo(printable(line), err=True),
-    ):  # fmt: skip
+    ):
         typer.echo(printable(line))
     typer.echo(printable(str(out)))
 
 
-@wvs_app.command(cls=OnCluster)
+@_wvs_app.command(cls=OnCluster)
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration of the evaluation, YAML.")],
     override: Override = None,
@@ -98,7 +103,7 @@ def run(
     say_ending(Path(chosen.out) / chosen.name, reason, "all questions have been asked")
 
 
-@wvs_app.command()
+@_wvs_app.command()
 def methods() -> None:
     """List the ways of asking, and which of them show a model people's answers."""
     from eval.survey.method import METHODS
@@ -108,7 +113,7 @@ def methods() -> None:
         typer.echo(f"{name:<34} {chosen.about}{leak}")
 
 
-@wvs_app.command()
+@_wvs_app.command()
 def items(
     preset: Annotated[str, typer.Argument(help="A preset or a topic.")] = "clca-44",
     language: Annotated[str, typer.Option(help="Language of the wording.")] = "en",
@@ -124,7 +129,7 @@ def items(
         typer.echo(printable(f"[{about}]\n{render_item(voice, item, item.scale_codes)}\n"))
 
 
-@wvs_app.command()
+@_wvs_app.command()
 def load(
     file: Annotated[Path, typer.Argument(help="Downloaded file: CSV, .sav or .dta.")],
     database: Annotated[Path, typer.Argument(help="DuckDB file to make.")],
@@ -149,7 +154,7 @@ def load(
     typer.echo(TERMS)
 
 
-@wvs_app.command()
+@_wvs_app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of the evaluation.")],
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws of intervals.")] = 2000,
@@ -162,7 +167,7 @@ def report(
         typer.echo(printable(str(path)))
 
 
-@wvs_app.command()
+@_wvs_app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
     preset: Annotated[str, typer.Option(help="A preset or a topic.")] = "clca-44",

@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-experiment_app = typer.Typer(
+_experiment_app = typer.Typer(
     no_args_is_help=True, help="Run a whole study: simulate, train, evaluate, report."
 )
-app.add_typer(experiment_app, name="experiment")
+app.add_typer(_experiment_app, name="experiment")
 Config = Annotated[Path, typer.Argument(help="Configuration of the experiment, YAML.")]
 Only = Annotated[str | None, typer.Option(help="Do this stage only.")]
 Fresh = Annotated[bool, typer.Option(help="Start over; the old folder is set aside.")]
 
 
-@experiment_app.command()
+@_experiment_app.command()
 def clca(
-    config: Config, override: Override = None, only: Only = None, fresh: Fresh = False,
+    config: Config,
+    override: Override = None,
+    only: Only = None,
+    fresh: Fresh = False,
     quiet: Quiet = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train on simulated scenes, and see whether answers move towards people: simulate, texts,
     corpora, train, evaluate, report. The same command goes on where it stopped."""
     from training.experiment.config import load_clca
@@ -44,11 +47,14 @@ def clca(
     _do("clca", chosen, STAGES, config, override or [], only, fresh, quiet)
 
 
-@experiment_app.command()
+@_experiment_app.command()
 def culturespa(
-    config: Config, override: Override = None, only: Only = None, fresh: Fresh = False,
+    config: Config,
+    override: Override = None,
+    only: Only = None,
+    fresh: Fresh = False,
     quiet: Quiet = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train on a model's own answers, and see the same: generate, collect, select, train, evaluate,
     abilities, report. The same command goes on where it stopped."""
     from training.experiment.spa_config import load_spa_experiment
@@ -73,21 +79,21 @@ def _do(
     from training.experiment.stages import run_stages
 
     if fresh and chosen.folder.exists():
-        say(f"the old folder is now {set_aside(chosen.folder)}")
+        _say(f"the old folder is now {set_aside(chosen.folder)}")
     if only is None:
         command = [name, str(file), *(part for one in override for part in ("-o", one))]
-        code = run_stages([*command, *(["--quiet"] if quiet else [])], list(stages), say)
+        code = run_stages([*command, *(["--quiet"] if quiet else [])], list(stages), _say)
         if code:
             raise typer.Exit(code)
         return
     if only not in stages:
         raise unknown_name("stage", only, stages)
-    reason = stages[only](chosen, say, quiet)
+    reason = stages[only](chosen, _say, quiet)
     if reason != "done":
-        say(f"{only} ended early: {reason}; the same command goes on there")
+        _say(f"{only} ended early: {reason}; the same command goes on there")
         raise typer.Exit(130 if reason == "drained" else 1)
 
 
-def say(line: str) -> None:
+def _say(line: str) -> None:
     """Print a line that may hold what a model wrote."""
     typer.echo(printable(line))

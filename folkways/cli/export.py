@@ -64,14 +64,19 @@ def export(
     from training.corpus.export import export_corpus, made_already
 
     given: dict[str, Any] = {
-        "format": format_, "by": by, "policy": policy, "tokens": tokens, "seed": seed,
-        "validation": validation, "repeat": repeat or None,
+        "format": format_,
+        "by": by,
+        "policy": policy,
+        "tokens": tokens,
+        "seed": seed,
+        "validation": validation,
+        "repeat": repeat or None,
         "tasks": None if tasks is None else read_tasks(tasks),
         "cultures": None if cultures is None else [c.strip() for c in cultures.split(",")],
         "min_parties": parties if min_parties is None else min_parties,
         "max_parties": parties if max_parties is None else max_parties,
         "tokenizer": None if tokenizer is None else str(tokenizer),
-    }  # fmt: skip
+    }
     config = make_config(preset, **given)
     if (made := made_already(run, folder, config)) is not None:
         typer.echo(printable(f"{folder}: done already, {config.format}, corpus {made}"))

@@ -20,7 +20,7 @@ from folkways.text import printable
 
 app = typer.Typer()
 
-LONGEST = 60
+_LONGEST = 60
 """Characters of what a file says of itself."""
 
 
@@ -28,7 +28,7 @@ LONGEST = 60
 def models() -> None:
     """List what --model takes, what of it works here, and the GGUF files of other programs."""
     _say("What --model takes:")
-    for form, state, about in ways():
+    for form, state, about in _ways():
         _say(f"  {form:<21} {state:<14} {about}")
     _say("")
     places = usual_places(Path.home(), os.environ)
@@ -38,11 +38,11 @@ def models() -> None:
     else:
         _say("GGUF files found; folkways doctor --model NAME tries one:")
     for one in found:
-        for line in describe(one):
+        for line in _describe(one):
             _say(f"  {line}")
 
 
-def ways() -> list[tuple[str, str, str]]:
+def _ways() -> list[tuple[str, str, str]]:
     """Return each form of a model's name, whether it can be used here, and what it is or takes."""
     rows = []
     for way in WAYS:
@@ -51,16 +51,18 @@ def ways() -> list[tuple[str, str, str]]:
     return rows
 
 
-def describe(one: KeptModel) -> list[str]:
+def _describe(one: KeptModel) -> list[str]:
     """Return what a file's header says of it and the flag that plays it, or why it cannot be."""
     try:
         file = read_model(one.path)
     except UserError as error:
         return [f"{one.name} ({one.program}): cannot be played: {' '.join(str(error).split())}"]
     facts = [
-        " ".join(file.architecture.split())[:LONGEST], f"{file.size / 2**30:.1f} GiB",
-        file.quantisation, "chat template" if file.chat_template else "no chat template",
-    ]  # fmt: skip
+        " ".join(file.architecture.split())[:_LONGEST],
+        f"{file.size / 2**30:.1f} GiB",
+        file.quantisation,
+        "chat template" if file.chat_template else "no chat template",
+    ]
     flags = f"--model {shlex.quote(f'llama:{one.path}')}"
     if one.adapter:
         flags += f" -o {shlex.quote(f'model.options.adapter={one.adapter}')}"

@@ -15,11 +15,12 @@ Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 Ray = Annotated[
     str | None,
     typer.Option(
-        "--ray", metavar="[ADDRESS]",
+        "--ray",
+        metavar="[ADDRESS]",
         help="Have the workers of a Ray cluster do it: by themselves on this machine, or at auto, "
         "HOST:PORT or ray://HOST:PORT.",
     ),
-]  # fmt: skip
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="With --ray: workers, each with engines of its own.")
 ]
@@ -32,10 +33,13 @@ KeepShards = Annotated[
 MetricsPort = Annotated[
     int | None,
     typer.Option(
-        "--metrics", min=0, max=65535, metavar="PORT",
+        "--metrics",
+        min=0,
+        max=65535,
+        metavar="PORT",
         help=f"Serve Prometheus metrics on {METRICS_ADDRESS}:PORT meanwhile; 0 takes a free port.",
     ),
-]  # fmt: skip
+]
 
 
 class OnCluster(TyperCommand):

@@ -29,7 +29,7 @@ SHOWN = 100
 """Rows that a table shows unless told otherwise."""
 
 
-class SqlCommand(TyperCommand):
+class _SqlCommand(TyperCommand):
     """The command `sql`, whose query may begin with a dash, as comments do."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -53,7 +53,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file
 Rows = Annotated[int, typer.Option("--rows", min=0, help="Rows a table shows; 0 for all.")]
 
 
-@app.command(cls=SqlCommand)
+@app.command(cls=_SqlCommand)
 def sql(
     run: RunPath,
     query: Annotated[

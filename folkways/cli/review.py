@@ -49,7 +49,7 @@ Concurrency = Annotated[int, typer.Option(min=1, help="Calls in progress at once
 Limit = Annotated[int | None, typer.Option(min=1, help="So many episodes at most.")]
 Retry = Annotated[bool, typer.Option("--retry", help="Ask again where answers could not be used.")]
 Tokens = Annotated[int | None, typer.Option(min=1, help="Spend so many tokens at most.")]
-STORED = "all of it is stored"
+_STORED = "all of it is stored"
 """What is true at the end."""
 Policy = Annotated[
     str, typer.Option(help="clca, strict, lenient, needs-review, or an SQL file of your own.")
@@ -83,7 +83,7 @@ def critique(
     budget = BudgetConfig(tokens=max_tokens_spent)
     with serving(metrics, quiet):
         reason = review(run, settings, bounds, budget, quiet, cache, cluster)
-    say_ending(run, reason, STORED)
+    say_ending(run, reason, _STORED)
 
 
 @app.command(cls=OnCluster)
@@ -113,7 +113,7 @@ def label(
     budget = BudgetConfig(tokens=max_tokens_spent)
     with serving(metrics, quiet):
         reason = review(run, settings, bounds, budget, quiet, cache, cluster)
-    say_ending(run, reason, STORED)
+    say_ending(run, reason, _STORED)
 
 
 class _ShowsByDefault(TyperGroup):
@@ -126,15 +126,16 @@ class _ShowsByDefault(TyperGroup):
         return rest
 
 
-review_app = typer.Typer(
-    cls=_ShowsByDefault, no_args_is_help=True,
+_review_app = typer.Typer(
+    cls=_ShowsByDefault,
+    no_args_is_help=True,
     help="Look at what critics made of a run, and exchange ratings with people: "
     "review RUN, review export, review import.",
-)  # fmt: skip
-app.add_typer(review_app, name="review")
+)
+app.add_typer(_review_app, name="review")
 
 
-@review_app.command("show")
+@_review_app.command("show")
 def show(
     run: RunPath,
     policy: Policy = "clca",
@@ -145,7 +146,7 @@ def show(
         print_funnel(con, policy, examples, console_for(stream), runs_beside(run))
 
 
-@review_app.command("export")
+@_review_app.command("export")
 def export(
     run: RunPath,
     file: Annotated[Path, typer.Argument(help="CSV sheet to write.")],
@@ -163,7 +164,7 @@ def export(
     typer.echo(printable(f"{file}: {rows} rows to rate"))
 
 
-@review_app.command("import")
+@_review_app.command("import")
 def import_(
     run: RunPath,
     file: Annotated[Path, typer.Argument(help="CSV sheet that was filled in.")],
@@ -183,11 +184,11 @@ def import_(
         )
 
 
-critics_app = typer.Typer(help="Look at the critics, and test them.", no_args_is_help=True)
-app.add_typer(critics_app, name="critics")
+_critics_app = typer.Typer(help="Look at the critics, and test them.", no_args_is_help=True)
+app.add_typer(_critics_app, name="critics")
 
 
-@critics_app.command("list")
+@_critics_app.command("list")
 def list_critics() -> None:
     """List critics, detectors and filter policies."""
     for kind, names in (("critic", CRITICS), ("detector", DETECTORS), ("policy", POLICIES)):
@@ -195,7 +196,7 @@ def list_critics() -> None:
             typer.echo(f"{kind}  {name}")
 
 
-@critics_app.command("calibrate")
+@_critics_app.command("calibrate")
 def calibrate_(
     model: Annotated[str, typer.Option(help="Judge to be tested.")] = "embedded",
     critics: Annotated[str | None, typer.Option(help="Critics, such as quality,culture.")] = None,
@@ -233,12 +234,12 @@ def _critique_settings(
     return _settings(CritiqueConfig, given, override)
 
 
-Judging = TypeVar("Judging", CritiqueConfig, LabelConfig)
+_Judging = TypeVar("_Judging", CritiqueConfig, LabelConfig)
 
 
 def _settings(
-    kind: type[Judging], given: dict[str, Any], overrides: Sequence[str] | None
-) -> tuple[Judging, CacheConfig]:
+    kind: type[_Judging], given: dict[str, Any], overrides: Sequence[str] | None
+) -> tuple[_Judging, CacheConfig]:
     """Return the settings and the cache, which is set by `cache.mode` and `cache.path` as in a run,
     overrides `key=value` applied. Raises UserError naming every fault.
     """

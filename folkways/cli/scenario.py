@@ -36,11 +36,11 @@ from scenarios.skeleton import MAX_ROLES, write_skeleton
 
 app = typer.Typer()
 
-scenario_app = typer.Typer(help="Check, write and find scenario files.", no_args_is_help=True)
-culture_app = typer.Typer(help="Look at cultures, or write your own.", no_args_is_help=True)
-persona_app = typer.Typer(help="Look at personas, or draw new ones.", no_args_is_help=True)
-app.add_typer(culture_app, name="culture")
-app.add_typer(persona_app, name="persona")
+_scenario_app = typer.Typer(help="Check, write and find scenario files.", no_args_is_help=True)
+_culture_app = typer.Typer(help="Look at cultures, or write your own.", no_args_is_help=True)
+_persona_app = typer.Typer(help="Look at personas, or draw new ones.", no_args_is_help=True)
+app.add_typer(_culture_app, name="culture")
+app.add_typer(_persona_app, name="persona")
 
 
 def _print(text: str, err: bool = False) -> None:
@@ -97,13 +97,13 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-@scenario_app.command("schema")
+@_scenario_app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors and other programs."""
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-@scenario_app.command("new")
+@_scenario_app.command("new")
 def new(
     file: Annotated[Path, typer.Argument(help="Where to write it; the name becomes the id.")],
     roles: Annotated[int, typer.Option(help=f"How many roles, 2 to {MAX_ROLES}.")] = 2,
@@ -113,7 +113,7 @@ def new(
     _print(f"wrote {file}; next: folkways scenario check {file}")
 
 
-@scenario_app.command("list")
+@_scenario_app.command("list")
 def list_scenarios(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Files of your own, or folders, to list instead.")
@@ -142,7 +142,7 @@ def list_scenarios(
     _print_table([("id", "roles", "culture", "theme", "title"), *rows])
 
 
-@culture_app.command("list")
+@_culture_app.command("list")
 def list_cultures(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Files of cultures of your own to list as well.")
@@ -157,7 +157,7 @@ def list_cultures(
     _print_table([("id", "name", "languages", "norms"), *rows])
 
 
-@culture_app.command("show")
+@_culture_app.command("show")
 def show_culture(
     culture_id: Annotated[str, typer.Argument(help="ISO alpha-3, as in JPN, or a file.")],
 ) -> None:
@@ -171,7 +171,7 @@ def show_culture(
     _print_yaml(data | {"descriptors": words, "norms": norms})
 
 
-@culture_app.command("new")
+@_culture_app.command("new")
 def new_culture(
     file: Annotated[Path, typer.Argument(help="Where to write it; the name is the id: XAA.yaml.")],
 ) -> None:
@@ -180,7 +180,7 @@ def new_culture(
     _print(f"wrote {file}; fill it in; next: folkways culture check {file}")
 
 
-@culture_app.command("check")
+@_culture_app.command("check")
 def check_cultures(
     files: Annotated[list[Path], typer.Argument(help="Culture files.")],
 ) -> None:
@@ -204,7 +204,7 @@ def check_cultures(
         raise typer.Exit(1)
 
 
-@persona_app.command("list")
+@_persona_app.command("list")
 def list_personas(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Pool files of your own to list instead.")
@@ -225,7 +225,7 @@ def list_personas(
     _print_table([("id", "name", "age", "gender", "occupation", "place"), *rows])
 
 
-@persona_app.command("show")
+@_persona_app.command("show")
 def show_persona(persona_id: Annotated[str, typer.Argument(help="Id of a persona.")]) -> None:
     """Print all that is known of a shipped persona."""
     personas = load_personas()
@@ -235,7 +235,7 @@ def show_persona(persona_id: Annotated[str, typer.Argument(help="Id of a persona
     _print_yaml(_plain(personas[persona_id]))
 
 
-@persona_app.command("sample")
+@_persona_app.command("sample")
 def sample(
     culture: Annotated[str, typer.Argument(help="ISO alpha-3, as in JPN.")],
     count: Annotated[int, typer.Option(help="How many.", min=1, max=100_000)] = 10,

@@ -40,11 +40,11 @@ from simulation.store.writer import FILE
 
 app = typer.Typer()
 
-WATCH_S = 2.0
+_WATCH_S = 2.0
 """Seconds between two looks of --watch."""
-STORE_EVERY_S = 10.0
+_STORE_EVERY_S = 10.0
 """Seconds between two looks into the store, at least."""
-STORE_SHARE = 20
+_STORE_SHARE = 20
 """How many times as long as its queries took --watch leaves the store alone."""
 
 
@@ -65,7 +65,7 @@ def status(
         if as_json:
             stream.write(found.model_dump_json(indent=2) + "\n")
         else:
-            console_for(stream).print(render_status(found), soft_wrap=True)
+            console_for(stream).print(_render_status(found), soft_wrap=True)
 
 
 def _watch(run: Path) -> None:
@@ -78,9 +78,9 @@ def _watch(run: Path) -> None:
                     began = time.monotonic()
                     stored = read_stored(run)[0] or stored
                     took = time.monotonic() - began
-                    due = began + max(STORE_EVERY_S, STORE_SHARE * took)
-                live.update(render_status(read_status(run, _now(), 0.0, stored)), refresh=True)
-                time.sleep(WATCH_S)
+                    due = began + max(_STORE_EVERY_S, _STORE_SHARE * took)
+                live.update(_render_status(read_status(run, _now(), 0.0, stored)), refresh=True)
+                time.sleep(_WATCH_S)
         except KeyboardInterrupt:
             return
 
@@ -89,7 +89,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def render_status(found: Status) -> RenderableType:
+def _render_status(found: Status) -> RenderableType:
     """Return a status for reading."""
     parts: list[RenderableType] = [_line(f"{found.run}: {_state(found)}", "bold")]
     for stage in found.stages:
@@ -111,9 +111,11 @@ def render_status(found: Status) -> RenderableType:
 def _next_steps(run: str, stored: Stored) -> list[str]:
     """Return what was made, where it lies, and three commands to go on with."""
     made = {
-        "scenes": stored.episodes, "turns": stored.turns, "scenes judged": stored.critiqued,
+        "scenes": stored.episodes,
+        "turns": stored.turns,
+        "scenes judged": stored.critiqued,
         "with intents": stored.labelled,
-    }  # fmt: skip
+    }
     here, folder = shlex.quote(run), run_folder(Path(run))
     return [
         f"made:  {', '.join(f'{count:,} {what}' for what, count in made.items() if count)}",
@@ -167,11 +169,14 @@ def _stage(stage: StageStatus) -> list[RenderableType]:
 
 def _stored(stored: Stored) -> list[RenderableType]:
     found = {
-        "episodes": stored.episodes, "turns": stored.turns, "critiqued": stored.critiqued,
+        "episodes": stored.episodes,
+        "turns": stored.turns,
+        "critiqued": stored.critiqued,
         "labelled": stored.labelled,
         **{words: getattr(stored, table) for table, words in counted_tables().items()},
-        "calls": stored.calls, "failed": stored.failed_calls,
-    }  # fmt: skip
+        "calls": stored.calls,
+        "failed": stored.failed_calls,
+    }
     amounts = ", ".join(f"{count:,} {what}" for what, count in found.items() if count)
     parts: list[RenderableType] = [_line(f"stored: {amounts or 'nothing yet'}")]
     if stored.calls:
@@ -183,22 +188,28 @@ def _stored(stored: Stored) -> list[RenderableType]:
     if stored.launches:
         rows = [
             {
-                "stage": one.stage, "started (UTC)": f"{one.started_at:%Y-%m-%d %H:%M:%S}",
+                "stage": one.stage,
+                "started (UTC)": f"{one.started_at:%Y-%m-%d %H:%M:%S}",
                 "took": _duration((one.ended_at - one.started_at).total_seconds()),
-                "done": one.episodes, "tokens": one.prompt_tokens + one.completion_tokens,
-                "dollars": one.cost, "ended": one.end_reason,
+                "done": one.episodes,
+                "tokens": one.prompt_tokens + one.completion_tokens,
+                "dollars": one.cost,
+                "ended": one.end_reason,
             }
             for one in stored.launches
-        ]  # fmt: skip
+        ]
         parts += [_line(), _line("last launches"), _table(rows)]
     return parts
 
 
 def _worker(process: Process) -> dict[str, Any]:
     return {
-        "name": process.name, "pid": str(process.pid), "host": process.host,
-        "alive": "yes" if process.alive else "no", "last sign of life": _duration(process.silent_s),
-    }  # fmt: skip
+        "name": process.name,
+        "pid": str(process.pid),
+        "host": process.host,
+        "alive": "yes" if process.alive else "no",
+        "last sign of life": _duration(process.silent_s),
+    }
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -24,7 +24,7 @@ from simulation.store.scenarios import as_stored
 
 app = typer.Typer()
 
-EPISODES = """
+_EPISODES = """
 select e.episode_id, s.title, e.culture_id, e.model, e.turns, e.exit_reason, e.started_at
 from episodes e join scenarios s using (scenario_hash) order by e.started_at desc, e.episode_id
 """
@@ -54,7 +54,7 @@ def view(
         with closing(open_reader(run)) as con:
             console = console_for(stream)
             if listed:
-                print_table(run_query(con, EPISODES), console, rows or None)
+                print_table(run_query(con, _EPISODES), console, rows or None)
                 return
             id_ = find_episode(con, episode)
             with as_stored(id_):

@@ -14,7 +14,7 @@ from scenarios.sampling.household import NUMBERS, WORDS
 from scenarios.sampling.occupation import EARLIEST_AGE, RANK
 from scenarios.sampling.population import known_cultures, load_name_book
 
-PROFESSIONS: tuple[tuple[str, Education, int], ...] = (
+_PROFESSIONS: tuple[tuple[str, Education, int], ...] = (
     ("doctor|physician|general practitioner|surgeon|dentist|veterinarian", "bachelor", 23),
     ("paediatrician|cardiologist|psychiatrist", "bachelor", 26),
     ("pharmacist|lawyer|solicitor|architect|psychologist", "bachelor", 22),
@@ -30,10 +30,14 @@ PROFESSIONS: tuple[tuple[str, Education, int], ...] = (
     ("bus driver|lorry driver|train driver|taxi driver", "none", 18),
 )
 """Words in an occupation, the least schooling and the least age in years of whoever has it."""
-LEARNER = re.compile(r"\b(student|apprentice|trainee|assistant)\b")
-YOUNGEST: dict[MaritalStatus, int] = {
-    "living-together": 16, "married": 16, "separated": 18, "divorced": 19, "widowed": 22,
-}  # fmt: skip
+_LEARNER = re.compile(r"\b(student|apprentice|trainee|assistant)\b")
+_YOUNGEST: dict[MaritalStatus, int] = {
+    "living-together": 16,
+    "married": 16,
+    "separated": 18,
+    "divorced": 19,
+    "widowed": 22,
+}
 """Least age in years for a marital status."""
 RETIRED_FROM, STUDENT_UNTIL, APPRENTICE_UNTIL = 50, 40, 35
 GAP, MOTHER_GAP, GRANDPARENT_GAP = 15, 50, 30
@@ -49,8 +53,15 @@ _GROWN = re.compile(r"\b(?:(\w+) )?(?:grown|adult) (?:sons?|daughters?|child|chi
 def inconsistencies(persona: Persona) -> list[str]:
     """Return a phrase for everything in a persona that contradicts the rest, or an empty list."""
     rules: tuple[Callable[[Persona], Iterator[str]], ...] = (
-        _schooling, _occupation, _marriage, _children, _origin, _years, _pronouns, _place,
-    )  # fmt: skip
+        _schooling,
+        _occupation,
+        _marriage,
+        _children,
+        _origin,
+        _years,
+        _pronouns,
+        _place,
+    )
     return [sentence for rule in rules for sentence in rule(persona)]
 
 
@@ -62,8 +73,8 @@ def _schooling(persona: Persona) -> Iterator[str]:
 
 def _occupation(persona: Persona) -> Iterator[str]:
     title = persona.occupation.lower()
-    learns = LEARNER.search(title)
-    for words, least, youngest in PROFESSIONS:
+    learns = _LEARNER.search(title)
+    for words, least, youngest in _PROFESSIONS:
         if not re.search(rf"\b(?:{words})\b(?!')", title) or (learns and "student" not in words):
             continue
         if RANK[persona.education] < RANK[least]:
@@ -80,8 +91,8 @@ def _occupation(persona: Persona) -> Iterator[str]:
 
 def _marriage(persona: Persona) -> Iterator[str]:
     status, household = persona.marital_status, persona.household
-    if persona.age < YOUNGEST.get(status, 0):
-        yield f"{status} at {persona.age}, before {YOUNGEST[status]}"
+    if persona.age < _YOUNGEST.get(status, 0):
+        yield f"{status} at {persona.age}, before {_YOUNGEST[status]}"
     own = WORDS[persona.gender].possessive
     spouse = re.search(rf"\b{own} (?:husband|wife|spouse)\b", household)
     partner = re.search(rf"\b{own} (?:partner|girlfriend|boyfriend|fiancée?)\b", household)
@@ -150,9 +161,11 @@ def _place(persona: Persona) -> Iterator[str]:
         return
     communities = load_name_book(persona.culture).communities.values()
     kinds = {
-        kind for group in communities for kind, names in group.places.items()
+        kind
+        for group in communities
+        for kind, names in group.places.items()
         if persona.place in names
-    }  # fmt: skip
+    }
     if kinds and persona.settlement not in kinds:
         yield f"{persona.place} is not a {persona.settlement}"
     capitals = {name for group in communities for name in group.places.get("capital", ())}

@@ -15,11 +15,11 @@ from scenarios.parsing.problem import Finding, Keys, show_path
 from scenarios.scenario import Role, Scenario
 from scenarios.words import length, words
 
-LEAK_LENGTH = 5.0
+_LEAK_LENGTH = 5.0
 """Length (see `words.length`) of a shared run that makes a warning. Shorter runs are idiom."""
-VERBATIM_LENGTH = 8.0
+_VERBATIM_LENGTH = 8.0
 """Length that makes an error in public text, as does a run of half the private text."""
-SHORTEST = 3.0
+_SHORTEST = 3.0
 """Length below which a text is not searched for: it says too little to be told from idiom."""
 NEAR_DUPLICATE = 0.25
 """Share of word triples, of setting and goals, that two scenarios have in common (Jaccard).
@@ -48,7 +48,7 @@ def leaks(scene: Scenario) -> Iterator[Finding]:
     role outside the team. Two goals in the same words are no leak at all, and texts that say too
     little to be told from idiom are not searched for.
     """
-    private = [one for one in _private(scene) if length(one.text) >= SHORTEST]
+    private = [one for one in _private(scene) if length(one.text) >= _SHORTEST]
     holders: dict[tuple[str, ...], set[int]] = defaultdict(set)
     for number, one in enumerate(private):
         for gram in _grams(one.text, min(_GRAM, len(one.text))):
@@ -65,11 +65,11 @@ def leaks(scene: Scenario) -> Iterator[Finding]:
 
 def _leak(one: _Private, path: Keys, text: tuple[str, ...], public: bool) -> Iterator[Finding]:
     run = _longest_run(one.text, text)
-    if length(run) < LEAK_LENGTH and len(run) < len(one.text):
+    if length(run) < _LEAK_LENGTH and len(run) < len(one.text):
         return
     where = "" if public else ", which another role is told"
     message = f'gives away {show_path(one.path)}{where}: "{" ".join(run)}"'
-    whole = length(run) >= min(VERBATIM_LENGTH, length(one.text) / 2)
+    whole = length(run) >= min(_VERBATIM_LENGTH, length(one.text) / 2)
     if public and not one.is_secret:
         message += "; public_goal: true says that everyone may know it"
     yield Finding(

@@ -115,8 +115,12 @@ def _own_people(scene: Scenario) -> Iterator[Finding]:
     played = {role.persona for role in scene.roles.values()}
     for number, persona in enumerate(scene.personas):
         if persona.id not in played:
-            yield Finding(("personas", number, "id"), "no role names this person",
-                          show_value(persona.id), severity="warning")  # fmt: skip
+            yield Finding(
+                ("personas", number, "id"),
+                "no role names this person",
+                show_value(persona.id),
+                severity="warning",
+            )
         for sentence in inconsistencies(persona):
             yield Finding(("personas", number), sentence, severity="warning")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 KINDS = ("null", "bool", "int", "float")
 """The types an unquoted word is tried for before it is text, in this order."""
-MAX_INT = 2**63 - 1
+_MAX_INT = 2**63 - 1
 
 _PATTERNS = {
     "null": re.compile(r"|~|null|Null|NULL"),
@@ -42,9 +42,9 @@ def _int(text: str) -> int:
         number = int(text, 0)
     else:
         digits = text.lstrip("+-").lstrip("0") or "0"
-        number = int(digits) if len(digits) < 20 else MAX_INT + 1
+        number = int(digits) if len(digits) < 20 else _MAX_INT + 1
         number = -number if text[0] == "-" else number
-    if abs(number) > MAX_INT:
+    if abs(number) > _MAX_INT:
         raise ValueError("the number does not fit 64 bits")
     return number
 

@@ -30,7 +30,7 @@ from scenarios.scenario import IMPORT_PATH, POLICIES, Scenario
 
 Model = TypeVar("Model", bound=BaseModel)
 
-MAX_MISSPELT = 20
+_MAX_MISSPELT = 20
 """Keys of a file that are read as those they are like."""
 _ABOUT_TEXT = ("missing", "extra_forbidden", "string_too_short", "string_too_long")
 """Faults that no invisible character explains."""
@@ -85,9 +85,9 @@ def parse_source(source: Source, model: type[Model]) -> tuple[Model | None, list
     """
     problems: list[Problem] = []
     spelt: set[Keys] = set()
-    while (found := _misspelt(source.data, model)) and len(problems) < MAX_MISSPELT:
+    while (found := _misspelt(source.data, model)) and len(problems) < _MAX_MISSPELT:
         path, key = found
-        known = ", ".join(sorted(known_keys(model, path[:-1])))
+        known = ", ".join(sorted(_known_keys(model, path[:-1])))
         told = Finding(path, f"unknown key, did you mean '{key}'?", allowed=known, key=True)
         problems.append(source.place(told))
         source = source.renamed(path, key)
@@ -115,7 +115,7 @@ def _misspelt(data: Any, model: Any, path: Keys = ()) -> tuple[Keys, str] | None
     if isinstance(data, list):
         inner: Iterable[tuple[str | int, Any]] = enumerate(data)
     elif isinstance(data, dict):
-        known = known_keys(model, path)
+        known = _known_keys(model, path)
         for key in data.keys() - known if known else ():
             if near := nearest(key, known - data.keys()):
                 return (*path, key), near
@@ -182,7 +182,7 @@ def _describe(located: _Located, model: type[BaseModel]) -> tuple[str, str]:
     if kind == "missing":
         return ("an entry is missing", "") if isinstance(path[-1], int) else ("missing", "")
     if kind == "extra_forbidden":
-        known = sorted(known_keys(model, path[:-1]))
+        known = sorted(_known_keys(model, path[:-1]))
         return f"unknown key{suggest(str(path[-1]), known)}", ", ".join(known)
     if kind == "literal_error":
         known = context["expected"].replace(" or ", ", ").replace("'", "").split(", ")
@@ -198,7 +198,7 @@ def _describe(located: _Located, model: type[BaseModel]) -> tuple[str, str]:
         sign = "holds a colon" if isinstance(given, dict) else "begins with a bracket"
         return f"must be text; put it in quotes if it {sign}", ""
     if kind in ("model_type", "dict_type"):
-        return _KINDS["model"], ", ".join(sorted(known_keys(model, path)))
+        return _KINDS["model"], ", ".join(sorted(_known_keys(model, path)))
     if kind in ("value_error", "assertion_error"):
         return str(context["error"]), ""
     return _KINDS.get(kind.split("_")[0], "not an allowed value"), ""
@@ -211,22 +211,22 @@ def _meant(text: str) -> str | None:
     return culture_meant(text)
 
 
-def known_keys(model: Any, path: Keys) -> set[str]:
+def _known_keys(model: Any, path: Keys) -> set[str]:
     """Return the keys that a file may have at `path`; empty where any key will do."""
     origin, arguments = get_origin(model), get_args(model)
     if origin is Annotated:
-        return known_keys(arguments[0], path)
+        return _known_keys(arguments[0], path)
     if origin in (Union, types.UnionType):
-        return set().union(*(known_keys(branch, path) for branch in arguments))
+        return set().union(*(_known_keys(branch, path) for branch in arguments))
     if origin is dict or origin is tuple:
         inner = arguments[1] if origin is dict else arguments[0]
-        return known_keys(inner, path[1:]) if path else set()
+        return _known_keys(inner, path[1:]) if path else set()
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return set()
     if not path:
         return {field.alias or name for name, field in model.model_fields.items()}
     fields = (f for name, f in model.model_fields.items() if (f.alias or name) == path[0])
-    return next((known_keys(field.annotation, path[1:]) for field in fields), set())
+    return next((_known_keys(field.annotation, path[1:]) for field in fields), set())
 
 
 def holds(data: Any, part: str | int) -> bool:

@@ -32,9 +32,9 @@ MAX_BYTES = 256 * 1024
 """Size of a file."""
 MAX_DEPTH = 32
 """Lists and mappings inside one another, aliases followed."""
-MAX_NODES = 20_000
+_MAX_NODES = 20_000
 """Keys, values, lists and mappings, every alias counted as all that it stands for."""
-MAX_CHARACTERS = 4 * MAX_BYTES
+_MAX_CHARACTERS = 4 * MAX_BYTES
 """Characters in keys and values, every alias counted as all that it stands for."""
 
 _LOADERS = (*((yaml.CSafeLoader,) if yaml.__with_libyaml__ else ()), yaml.SafeLoader)
@@ -272,10 +272,10 @@ class _Composer:
         self._characters += node.characters
         if len(self._open) + node.height > MAX_DEPTH:
             raise _Refused(node.at, "nested too deeply", f"at most {MAX_DEPTH} levels")
-        if self._nodes > MAX_NODES:
-            raise _Refused(node.at, "too many values, aliases counted", f"at most {MAX_NODES}")
-        if self._characters > MAX_CHARACTERS:
-            allowed = f"at most {MAX_CHARACTERS} characters"
+        if self._nodes > _MAX_NODES:
+            raise _Refused(node.at, "too many values, aliases counted", f"at most {_MAX_NODES}")
+        if self._characters > _MAX_CHARACTERS:
+            allowed = f"at most {_MAX_CHARACTERS} characters"
             raise _Refused(node.at, "too much text, aliases counted", allowed)
         if anchor:
             node.anchor = anchor

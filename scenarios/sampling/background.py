@@ -11,7 +11,7 @@ from scenarios.persona import Education, Gender
 from scenarios.sampling.household import NUMBERS, WORDS, Family, Words, count
 from scenarios.sampling.occupation import EARLIEST_AGE, Occupation
 
-SCHOOLING: dict[Education, str] = {
+_SCHOOLING: dict[Education, str] = {
     "none": "never went to school",
     "primary": "left school after the primary years",
     "lower-secondary": "left school after the lower secondary years",
@@ -21,18 +21,25 @@ SCHOOLING: dict[Education, str] = {
     "master": "took a master's degree",
     "doctorate": "took a doctorate",
 }
-ORDINALS = ("first", "second", "third", "fourth", "fifth")
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
 
 
-def article(noun: str) -> str:
+def _article(noun: str) -> str:
     """Return `a` or `an` as the noun's first sound asks."""
     return "an" if noun[0].lower() in "aeiou" and not noun.startswith("uni") else "a"
 
 
 def tell_background(
-    rng: Random, age: int, gender: Gender, education: Education, occupation: Occupation,
-    family: Family, place: str, origin: str, pastime: str,
-) -> str:  # fmt: skip
+    rng: Random,
+    age: int,
+    gender: Gender,
+    education: Education,
+    occupation: Occupation,
+    family: Family,
+    place: str,
+    origin: str,
+    pastime: str,
+) -> str:
     """Return three or four sentences on origin, schooling and work, family, and free time.
 
     `origin` is where the person grew up; equal to `place` for those who stayed. `age` in years.
@@ -50,7 +57,7 @@ def tell_background(
 def _tell_origin(rng: Random, age: int, siblings: int, place: str, origin: str) -> str:
     rank = "an only child"
     if siblings:
-        rank = f"the {rng.choice(ORDINALS[: siblings + 1])} of {NUMBERS[siblings + 1]} children"
+        rank = f"the {rng.choice(_ORDINALS[: siblings + 1])} of {NUMBERS[siblings + 1]} children"
     if origin == place:
         return f"Born and raised in {place}, {rank}."
     return f"Grew up in {origin}, {rank}, and moved to {place} at {rng.randint(16, min(age, 45))}."
@@ -59,8 +66,8 @@ def _tell_origin(rng: Random, age: int, siblings: int, place: str, origin: str) 
 def _tell_work(
     rng: Random, age: int, education: Education, occupation: Occupation, words: Words
 ) -> str:
-    start = f"{words.subject.capitalize()} {SCHOOLING[education]}"
-    title = f"{article(occupation.title)} {occupation.title}"
+    start = f"{words.subject.capitalize()} {_SCHOOLING[education]}"
+    title = f"{_article(occupation.title)} {occupation.title}"
     youngest, oldest = occupation.ages
     first_year = max(youngest, EARLIEST_AGE[education])
     if occupation.kind == "study":

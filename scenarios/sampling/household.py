@@ -14,7 +14,7 @@ from typing import NamedTuple
 from scenarios.persona import Gender, MaritalStatus
 from scenarios.sampling.occupation import Kind
 
-STATUS_WEIGHTS: tuple[tuple[int, dict[MaritalStatus, int]], ...] = (
+_STATUS_WEIGHTS: tuple[tuple[int, dict[MaritalStatus, int]], ...] = (
     (75, {"single": 5, "living-together": 2, "married": 45, "divorced": 8, "widowed": 40}),
     (60, {"single": 6, "living-together": 4, "married": 60, "divorced": 10, "widowed": 20}),
     (45, {"single": 10, "living-together": 8, "married": 62, "separated": 4, "divorced": 11,
@@ -24,7 +24,7 @@ STATUS_WEIGHTS: tuple[tuple[int, dict[MaritalStatus, int]], ...] = (
     (14, {"single": 94, "living-together": 5, "married": 1}),
 )  # fmt: skip
 """Youngest age of a band and the weights in it: chosen for variety, not taken from a census."""
-STATUSES_OF_KIND: dict[Kind, tuple[MaritalStatus, ...]] = {
+_STATUSES_OF_KIND: dict[Kind, tuple[MaritalStatus, ...]] = {
     "study": ("single", "living-together"),
     "home": ("married", "living-together", "widowed"),
 }
@@ -100,11 +100,11 @@ def draw_family(
 
 
 def _draw_status(rng: Random, age: int, kind: Kind, cohabitation: bool) -> MaritalStatus:
-    weights = next(weights for youngest, weights in STATUS_WEIGHTS if age >= youngest)
+    weights = next(weights for youngest, weights in _STATUS_WEIGHTS if age >= youngest)
     allowed = {
         status: weight
         for status, weight in weights.items()
-        if status in STATUSES_OF_KIND.get(kind, tuple(weights))
+        if status in _STATUSES_OF_KIND.get(kind, tuple(weights))
         and (cohabitation or status != "living-together")
     }
     return rng.choices(list(allowed), list(allowed.values()))[0]

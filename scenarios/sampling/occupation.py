@@ -20,9 +20,15 @@ EDUCATION_LEVELS: tuple[Education, ...] = get_args(Education)
 """From none to doctorate."""
 RANK: dict[Education, int] = {level: rank for rank, level in enumerate(EDUCATION_LEVELS)}
 EARLIEST_AGE: dict[Education, int] = {
-    "none": 0, "primary": 11, "lower-secondary": 14, "upper-secondary": 17, "vocational": 18,
-    "bachelor": 21, "master": 22, "doctorate": 26,
-}  # fmt: skip
+    "none": 0,
+    "primary": 11,
+    "lower-secondary": 14,
+    "upper-secondary": 17,
+    "vocational": 18,
+    "bachelor": 21,
+    "master": 22,
+    "doctorate": 26,
+}
 """Youngest age in years at which somebody who was never held up has completed a level."""
 
 

@@ -24,20 +24,30 @@ from scenarios.sampling.background import tell_background
 from scenarios.sampling.household import WORDS, draw_family
 from scenarios.sampling.occupation import EARLIEST_AGE, EDUCATION_LEVELS, possible_occupations
 
-Option = TypeVar("Option", bound=str)
+_Option = TypeVar("_Option", bound=str)
 
-NAMES = Path(__file__).parent / "names"
-AGES = (18, 85)
+_NAMES = Path(__file__).parent / "names"
+_AGES = (18, 85)
 """Youngest and oldest sampled, in years; every age between them is equally likely."""
-GENDERS: dict[Gender, int] = {"woman": 99, "man": 99, "nonbinary": 2}
-SETTLEMENTS: dict[Settlement, int] = {
-    "capital": 2, "large-city": 3, "small-city": 2, "town": 2, "village": 2,
-}  # fmt: skip
-EDUCATION: dict[Education, float] = {
-    "none": 1, "primary": 2, "lower-secondary": 2, "upper-secondary": 4, "vocational": 3,
-    "bachelor": 3, "master": 1.5, "doctorate": 0.4,
-}  # fmt: skip
-HIGHER: tuple[Education, ...] = ("bachelor", "master", "doctorate")
+_GENDERS: dict[Gender, int] = {"woman": 99, "man": 99, "nonbinary": 2}
+_SETTLEMENTS: dict[Settlement, int] = {
+    "capital": 2,
+    "large-city": 3,
+    "small-city": 2,
+    "town": 2,
+    "village": 2,
+}
+_EDUCATION: dict[Education, float] = {
+    "none": 1,
+    "primary": 2,
+    "lower-secondary": 2,
+    "upper-secondary": 4,
+    "vocational": 3,
+    "bachelor": 3,
+    "master": 1.5,
+    "doctorate": 0.4,
+}
+_HIGHER: tuple[Education, ...] = ("bachelor", "master", "doctorate")
 """Half as frequent in towns and villages."""
 
 
@@ -95,13 +105,13 @@ class NameBook(BaseModel):
     """By a short English label."""
 
 
-POPULATION = 200
+_POPULATION = 200
 """People who stand in for a culture without personas of its own."""
 
 
 def known_cultures() -> list[str]:
     """Return the ids of the cultures that have a name book."""
-    return sorted(path.stem for path in NAMES.glob("[A-Z][A-Z][A-Z].yaml"))
+    return sorted(path.stem for path in _NAMES.glob("[A-Z][A-Z][A-Z].yaml"))
 
 
 @cache
@@ -115,13 +125,13 @@ def load_name_book(culture_id: str) -> NameBook:
             )
         load_culture(culture_id)
         raise unknown_name("culture", culture_id, known_cultures())
-    return NameBook.model_validate(load_yaml(NAMES / f"{culture_id}.yaml").data)
+    return NameBook.model_validate(load_yaml(_NAMES / f"{culture_id}.yaml").data)
 
 
 @cache
 def load_character() -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     """Return the lines of mutually exclusive traits, and the pastimes."""
-    data = load_yaml(NAMES / "character.yaml").data
+    data = load_yaml(_NAMES / "character.yaml").data
     return tuple(tuple(line) for line in data["traits"]), tuple(data["pastimes"])
 
 
@@ -151,15 +161,15 @@ def populated(
 
 @cache
 def _crowd(culture_id: str, seed: int) -> tuple[Persona, ...]:
-    return tuple(sample_personas(culture_id, POPULATION, seed))
+    return tuple(sample_personas(culture_id, _POPULATION, seed))
 
 
 def _sample(book: NameBook, seed: int, number: int) -> Persona:
     rng = Random(f"{book.culture} {seed} {number}")
-    age = rng.randint(*AGES)
-    gender = _pick(rng, GENDERS)
+    age = rng.randint(*_AGES)
+    gender = _pick(rng, _GENDERS)
     community = _draw_community(rng, book)
-    settlement = _pick(rng, {kind: SETTLEMENTS[kind] for kind in community.places})
+    settlement = _pick(rng, {kind: _SETTLEMENTS[kind] for kind in community.places})
     education = _draw_education(rng, book, age, settlement)
     title, occupation = rng.choice(possible_occupations(age, education, settlement, book.culture))
     family = draw_family(rng, age, gender, occupation.kind, book.cohabitation)
@@ -189,7 +199,7 @@ def _sample(book: NameBook, seed: int, number: int) -> Persona:
     return Persona(id=f"{book.culture.lower()}-sampled-{number:06}-{fingerprint}", **fields)
 
 
-def _pick(rng: Random, weights: Mapping[Option, float]) -> Option:
+def _pick(rng: Random, weights: Mapping[_Option, float]) -> _Option:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
@@ -202,12 +212,12 @@ def _draw_education(rng: Random, book: NameBook, age: int, settlement: Settlemen
     """Return a level that the age allows and that people of this age left school with."""
     weights = {}
     for level in EDUCATION_LEVELS:
-        never = AGES[1] + 1 if level in ("none", "primary") else AGES[0]
+        never = _AGES[1] + 1 if level in ("none", "primary") else _AGES[0]
         # Two years' grace: not everybody goes through school and university without a pause.
-        grace = 2 if level in HIGHER else 0
+        grace = 2 if level in _HIGHER else 0
         if age >= max(EARLIEST_AGE[level] + grace, book.least_schooling.get(level, never)):
-            rare = level in HIGHER and settlement in ("town", "village")
-            weights[level] = EDUCATION[level] * (0.5 if rare else 1)
+            rare = level in _HIGHER and settlement in ("town", "village")
+            weights[level] = _EDUCATION[level] * (0.5 if rare else 1)
     return _pick(rng, weights)
 
 
@@ -235,7 +245,7 @@ def _draw_name(
 
 def _of_age(names: list[tuple[str, str | None]], age: int) -> list[tuple[str, str | None]]:
     """Return the stretch of an old-to-young list, half its length, that lies around an age."""
-    youngest, oldest = AGES
+    youngest, oldest = _AGES
     start = round((oldest - age) / (oldest - youngest) * len(names) / 2)
     return names[start : start + (len(names) + 1) // 2]
 
@@ -260,5 +270,5 @@ def _draw_character(rng: Random) -> tuple[tuple[str, ...], str]:
 def _draw_languages(
     rng: Random, book: NameBook, community: Community, education: Education
 ) -> tuple[str, ...]:
-    learned = book.learned if education in HIGHER and rng.random() < 0.5 else ()
+    learned = book.learned if education in _HIGHER and rng.random() < 0.5 else ()
     return tuple(dict.fromkeys((*community.languages, *learned)))

@@ -19,7 +19,7 @@ from rich.console import Console
 from folkways.errors import UserError
 from folkways.text import printable
 
-WIDTH = 160
+_WIDTH = 160
 """Width of tables that are not printed to a terminal, in characters."""
 
 
@@ -47,7 +47,7 @@ def console_for(stream: TextIO) -> Console:
         file=stream,
         force_terminal=sys.stdout.isatty(),
         force_jupyter=False,
-        width=shutil.get_terminal_size((WIDTH, 50)).columns,
+        width=shutil.get_terminal_size((_WIDTH, 50)).columns,
         highlight=False,
     )
 

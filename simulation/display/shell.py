@@ -25,10 +25,10 @@ from simulation.store.reader import open_reader, run_query
 from simulation.store.result import print_table
 from simulation.store.schema import load_schema, print_schema
 
-COMMANDS = """.schema [NAME ...]  tables, views and macros with their comments
+_COMMANDS = """.schema [NAME ...]  tables, views and macros with their comments
 .views              the views in one line each
 .quit               leave; Ctrl-D does the same"""
-VIEWS = "select view_name, comment from duckdb_views() where not internal order by view_oid"
+_VIEWS = "select view_name, comment from duckdb_views() where not internal order by view_oid"
 
 
 def run_shell(run: Path, limit: int | None, timeout_s: float | None, memory: str | None) -> None:
@@ -41,7 +41,9 @@ def run_shell(run: Path, limit: int | None, timeout_s: float | None, memory: str
     with output() as stream:
         in_child(lambda _: open_reader(run, memory=memory).close(), stream, timeout_s)
     _load_history()
-    console.print(Text(f"{COMMANDS}\nAnything else is SQL and ends with a semicolon.", style="dim"))
+    console.print(
+        Text(f"{_COMMANDS}\nAnything else is SQL and ends with a semicolon.", style="dim")
+    )
     for statement in _statements(console):
         if statement in (".quit", ".exit"):
             return
@@ -63,11 +65,11 @@ def _answer(
     con: duckdb.DuckDBPyConnection, statement: str, console: Console, limit: int | None
 ) -> None:
     if statement == ".views":
-        print_table(run_query(con, VIEWS), console, None)
+        print_table(run_query(con, _VIEWS), console, None)
     elif statement.split()[0] == ".schema":
         print_schema(load_schema(con, statement.split()[1:]), console)
     elif statement.startswith("."):
-        console.print(Text(COMMANDS))
+        console.print(Text(_COMMANDS))
     else:
         print_table(run_query(con, statement), console, limit)
 

@@ -29,8 +29,8 @@ from simulation.store.reader import read_rows
 from simulation.store.record import Row
 from simulation.store.scenarios import read_scenario
 
-PARTS = ("cast", "turns", "happenings", "labels", "branches")
-PAGE = Path(__file__).with_name("page.html.jinja")
+_PARTS = ("cast", "turns", "happenings", "labels", "branches")
+_PAGE = Path(__file__).with_name("page.html.jinja")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def load_transcript(
 ) -> Transcript:
     """Return an episode that is known to be in the store; calibrations of its judges are sought
     among those `runs`."""
-    (stored,) = read_episodes(con, [episode_id], *PARTS)
+    (stored,) = read_episodes(con, [episode_id], *_PARTS)
     head, people, labels = stored.episode, stored.parts["cast"], stored.parts["labels"]
     told = {row["role"]: row["name"] for row in people}
     scenario = read_scenario(stored.scenario, told, list(told))
@@ -175,7 +175,7 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
 def render_page(transcript: Transcript, private: bool = True) -> str:
     """Return the episode as one HTML page with its style inside, without any script or link."""
     return render(
-        PAGE,
+        _PAGE,
         episode=transcript,
         hues={player.role: number % 8 for number, player in enumerate(transcript.players)},
         private=private,
@@ -219,10 +219,15 @@ def _ending(transcript: Transcript) -> str:
 def _player(row: Row, part: Row) -> Player:
     about = ", ".join(str(row[key]) for key in ("age", "occupation", "country") if row[key])
     return Player(
-        row["role"], row["name"], one_line(about), one_line(part["brief"]), row["language"],
-        one_line(row["goal"]), row["secret"] and one_line(row["secret"]),
+        row["role"],
+        row["name"],
+        one_line(about),
+        one_line(part["brief"]),
+        row["language"],
+        one_line(row["goal"]),
+        row["secret"] and one_line(row["secret"]),
         tuple(map(one_line, part.get("knows") or ())),
-    )  # fmt: skip
+    )
 
 
 def _opinions(con: duckdb.DuckDBPyConnection, episode_id: str) -> Iterator[Opinion]:

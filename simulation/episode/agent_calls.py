@@ -32,8 +32,8 @@ from simulation.episode.draft_critic import ACCEPTED, DraftCritic, DraftVerdict,
 from simulation.episode.scene_state import SceneState
 from simulation.store.record import Row
 
-Value = TypeVar("Value")
-SHORT_ANSWER_TOKENS = 32
+_Value = TypeVar("_Value")
+_SHORT_ANSWER_TOKENS = 32
 """Completion tokens for bids, the moderator and the referee."""
 
 
@@ -63,9 +63,14 @@ class Caller:
     """Makes the calls of one episode and keeps their rows, the columns of the table `calls`."""
 
     def __init__(
-        self, model: Model, settings: CallSettings, stage: SceneState, seed: int, budget: Budget,
+        self,
+        model: Model,
+        settings: CallSettings,
+        stage: SceneState,
+        seed: int,
+        budget: Budget,
         critic: DraftCritic | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.model, self.settings, self.stage, self.critic = model, settings, stage, critic
         self.seed, self.budget = seed, budget
         self.tokens = 0
@@ -182,9 +187,11 @@ class Caller:
         names = [self.stage.names[role] for role in roles]
         template = load_template("moderator")
         text = template.ask(
-            self.stage.scenario.setting, self.stage.public_lines(role=moderator), names,
+            self.stage.scenario.setting,
+            self.stage.public_lines(role=moderator),
+            names,
             self.stage.names[moderator] if moderator else None,
-        )  # fmt: skip
+        )
         schema = _object("next", {"type": "string", "enum": names})
 
         def read(reply: str) -> str:
@@ -225,28 +232,52 @@ class Caller:
 
     async def _bid(self, role: str, rows: list[Row]) -> int | None:
         actor = self.stage.actors[role]
-        sampling = replace(self.settings.sampling, max_tokens=SHORT_ANSWER_TOKENS)
+        sampling = replace(self.settings.sampling, max_tokens=_SHORT_ANSWER_TOKENS)
         return await self._aside(
-            actor.bid(), sampling, "bid", role, actor.template, rows, actor.repair,
+            actor.bid(),
+            sampling,
+            "bid",
+            role,
+            actor.template,
+            rows,
+            actor.repair,
             lambda reply: read_number(reply, "bid", 0, 10),
-        )  # fmt: skip
+        )
 
     async def _question(
-        self, text: str, schema: Row, purpose: str, template: Template, read: Callable[[str], Value]
-    ) -> Value | None:
+        self,
+        text: str,
+        schema: Row,
+        purpose: str,
+        template: Template,
+        read: Callable[[str], _Value],
+    ) -> _Value | None:
         """Put a question about the scene; None where no answer can be read."""
         messages: list[Message] = [{"role": "user", "content": text}]
         prompt: Prompt = text + "\n" if self.stage.form == "script" else messages
-        sampling = replace(self.settings.sampling, temperature=0.0, max_tokens=SHORT_ANSWER_TOKENS)
+        sampling = replace(self.settings.sampling, temperature=0.0, max_tokens=_SHORT_ANSWER_TOKENS)
         return await self._aside(
-            Asked(prompt, prompt_hash(prompt), schema), sampling, purpose, None, template,
-            self.side_rows, partial(_asked_again, template), read,
-        )  # fmt: skip
+            Asked(prompt, prompt_hash(prompt), schema),
+            sampling,
+            purpose,
+            None,
+            template,
+            self.side_rows,
+            partial(_asked_again, template),
+            read,
+        )
 
     async def _aside(
-        self, asked: Asked, sampling: Sampling, purpose: str, role: str | None, template: Template,
-        rows: list[Row], again: Callable[[Asked, str, str], Asked], read: Callable[[str], Value],
-    ) -> Value | None:  # fmt: skip
+        self,
+        asked: Asked,
+        sampling: Sampling,
+        purpose: str,
+        role: str | None,
+        template: Template,
+        rows: list[Row],
+        again: Callable[[Asked, str, str], Asked],
+        read: Callable[[str], _Value],
+    ) -> _Value | None:
         """Ask until an answer can be read, or the tries are used up; rows of calls go to `rows`,
         with the failure of an answer that cannot be read.
         """
@@ -266,16 +297,29 @@ class Caller:
         return None
 
     async def _call(
-        self, asked: Asked, sampling: Sampling, purpose: str, role: str | None,
-        template: Template, attempt: int, model: Model | None = None,
-    ) -> Row:  # fmt: skip
+        self,
+        asked: Asked,
+        sampling: Sampling,
+        purpose: str,
+        role: str | None,
+        template: Template,
+        attempt: int,
+        model: Model | None = None,
+    ) -> Row:
         """Make one call and return its row."""
         seed = derived_seed(self.seed, self.step, purpose, role, attempt)
         row = await make_call(
-            model or self.model, asked, replace(sampling, seed=seed), self.budget,
-            self.settings.timeout_s, purpose=purpose, template_hash=template.hash,
-            seen=len(self.stage.turns), step=self.step, role=role,
-        )  # fmt: skip
+            model or self.model,
+            asked,
+            replace(sampling, seed=seed),
+            self.budget,
+            self.settings.timeout_s,
+            purpose=purpose,
+            template_hash=template.hash,
+            seen=len(self.stage.turns),
+            step=self.step,
+            role=role,
+        )
         estimate = estimated_tokens(asked.prompt, sampling.max_tokens)
         self.tokens += sum(tokens_of(row["prompt_tokens"], row["completion_tokens"], estimate))
         return row
@@ -285,10 +329,17 @@ def _draft_row(number: int, draft: Acted, call: int) -> Row:
     """Return a draft, not judged yet, as a row of the table `drafts`."""
     act = draft.act
     return {
-        "draft": number + 1, "action": act and act.action, "text": act and act.text, "call": call,
-        "label": None, "score": None, "feedback": None, "failure": draft.failure or "budget",
-        "critic_call": None, "kept": False,
-    }  # fmt: skip
+        "draft": number + 1,
+        "action": act and act.action,
+        "text": act and act.text,
+        "call": call,
+        "label": None,
+        "score": None,
+        "feedback": None,
+        "failure": draft.failure or "budget",
+        "critic_call": None,
+        "kept": False,
+    }
 
 
 def _rank(draft: Row) -> tuple[bool, int]:
@@ -297,9 +348,11 @@ def _rank(draft: Row) -> tuple[bool, int]:
 
 def _object(field: str, schema: Row) -> Row:
     return {
-        "type": "object", "properties": {field: schema},
-        "required": [field], "additionalProperties": False,
-    }  # fmt: skip
+        "type": "object",
+        "properties": {field: schema},
+        "required": [field],
+        "additionalProperties": False,
+    }
 
 
 def _asked_again(template: Template, asked: Asked, reply: str, problem: str) -> Asked:

@@ -31,12 +31,12 @@ from simulation.store.record import Row
 KEPT_REPLY = 20_000
 """Characters of a reply that the log keeps; a longer one is a fault and is cut there, with a note.
 """
-CUT = re.compile(r" \[cut: \d+ characters in all\]")
+_CUT = re.compile(r" \[cut: \d+ characters in all\]")
 """The note; a reply that has it comes from a log and is kept as it is."""
-CHARACTERS_PER_TOKEN = 3
+_CHARACTERS_PER_TOKEN = 3
 """A cautious guess for reserving budget before the engine has counted."""
-USE = ("prompt_tokens", "completion_tokens", "cost")
-TOLD = (*USE, "cached_tokens", "reasoning_tokens", "finish_reason", "endpoint")
+_USE = ("prompt_tokens", "completion_tokens", "cost")
+_TOLD = (*_USE, "cached_tokens", "reasoning_tokens", "finish_reason", "endpoint")
 """What an answer tells of itself, and a failed call does not."""
 Answer = TypeVar("Answer")
 
@@ -59,9 +59,13 @@ async def make_call(
     """
     request = asked.prompt, sampling, asked.schema
     answer, _, latency_s = await call_model(
-        partial(recall, model, *request), partial(model.complete, *request),
-        estimated_tokens(asked.prompt, sampling.max_tokens), budget, timeout_s, purpose,
-    )  # fmt: skip
+        partial(recall, model, *request),
+        partial(model.complete, *request),
+        estimated_tokens(asked.prompt, sampling.max_tokens),
+        budget,
+        timeout_s,
+        purpose,
+    )
     failure: str | None
     if isinstance(answer, CallFailed):
         text, thought, failure = str(answer), None, answer.reason
@@ -73,14 +77,18 @@ async def make_call(
         "template_hash": template_hash, "prompt_hash": asked.prompt_hash, "seen": seen,
         "seed": sampling.seed, "attempts": answer.attempts, "reply": _kept(text),
         "reasoning": None if thought is None else _kept(thought), "failure": failure,
-        **{name: getattr(answer, name, None) for name in TOLD}, "latency_s": latency_s,
+        **{name: getattr(answer, name, None) for name in _TOLD}, "latency_s": latency_s,
     }  # fmt: skip
 
 
 async def call_model(
-    recalling: Callable[[], Awaitable[Answer | None]], asking: Callable[[], Awaitable[Answer]],
-    estimate: int, budget: Budget, timeout_s: float, about: str,
-) -> Called[Answer]:  # fmt: skip
+    recalling: Callable[[], Awaitable[Answer | None]],
+    asking: Callable[[], Awaitable[Answer]],
+    estimate: int,
+    budget: Budget,
+    timeout_s: float,
+    about: str,
+) -> Called[Answer]:
     """Return what the cache has kept, as `recalling` says, or else what a model answers or why it
     does not; `estimate` is how many tokens that may take, and `about` what errors name.
 
@@ -108,7 +116,7 @@ async def call_model(
     except CallFailed as error:
         answer = error
     finally:
-        prompt, completion, cost = (getattr(answer, name, None) for name in USE)
+        prompt, completion, cost = (getattr(answer, name, None) for name in _USE)
         tokens = tokens_of(prompt, completion, 0 if answer is None else estimate)
         budget.settle(estimate, *tokens, cost)
     return Called(answer, False, time.perf_counter() - began)
@@ -122,7 +130,7 @@ def only_reasoned(row: Row) -> bool:
 
 def estimated_tokens(prompt: Prompt, max_tokens: int = 0) -> int:
     """Return how many tokens a call may take, by a cautious guess."""
-    return prompt_length(prompt) // CHARACTERS_PER_TOKEN + max_tokens
+    return prompt_length(prompt) // _CHARACTERS_PER_TOKEN + max_tokens
 
 
 def tokens_of(prompt: int | None, completion: int | None, estimate: int) -> tuple[int, int]:
@@ -138,6 +146,6 @@ def derived_seed(seed: int, *parts: object) -> int:
 
 def _kept(text: str) -> str:
     text = sound(text)
-    if len(text) <= KEPT_REPLY or CUT.fullmatch(text, KEPT_REPLY):
+    if len(text) <= KEPT_REPLY or _CUT.fullmatch(text, KEPT_REPLY):
         return text
     return f"{text[:KEPT_REPLY]} [cut: {len(text)} characters in all]"

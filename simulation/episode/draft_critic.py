@@ -23,13 +23,13 @@ from folkways.settings import ModelName, Settings
 from folkways.text import sound
 from simulation.episode.scene_state import SceneState
 
-SEEN = 30
+_SEEN = 30
 """How many earlier acts the detectors compare a draft with."""
-HIGHEST = 10
+_HIGHEST = 10
 """Best score of a draft."""
-UNFIT = "too-short"
+_UNFIT = "too-short"
 """A detector that says nothing about a single act: a short answer may be a good one."""
-FEEDBACK = {
+_FEEDBACK = {
     "repetition": "It repeats what was said before; say something new.",
     "echo": "It gives back the other's words; answer them instead.",
     "speaks-for-others": "It speaks for somebody else; say only your own words.",
@@ -38,11 +38,11 @@ FEEDBACK = {
     "meta-talk": "Stay in the scene; there is no machine in it.",
 }
 """What a role is told when a detector sends its draft back."""
-SCHEMA: dict[str, Any] = {
+_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "feedback": {"type": "string"},
-        "score": {"type": "integer", "minimum": 0, "maximum": HIGHEST},
+        "score": {"type": "integer", "minimum": 0, "maximum": _HIGHEST},
         "label": {"type": "string", "enum": ["accept", "revise"]},
     },
     "required": ["feedback", "score", "label"],
@@ -85,7 +85,7 @@ class DraftCritic:
         text = load_template("draft").ask(
             view, stage.public_lines(role=role), _shown(stage, view, act)
         )
-        return asked_as(text, SCHEMA, self.form)
+        return asked_as(text, _SCHEMA, self.form)
 
     def detect(self, stage: SceneState, role: str, act: Act) -> str | None:
         """Return what a detector has against a draft, if one has and the detectors are asked."""
@@ -95,8 +95,8 @@ class DraftCritic:
         person = next(person for person in talk.people if person.role == role)
         spoken = [line for line in talk.turns if line.role == role and line.words]
         for name, (faulty, _) in DETECTORS.items():
-            if name != UNFIT and spoken[-1] in faulty(talk, person, spoken):
-                return FEEDBACK[name]
+            if name != _UNFIT and spoken[-1] in faulty(talk, person, spoken):
+                return _FEEDBACK[name]
         return None
 
 
@@ -111,7 +111,7 @@ class DraftVerdict(NamedTuple):
     failure: str | None = None
 
 
-ACCEPTED = DraftVerdict("accept", HIGHEST, "")
+ACCEPTED = DraftVerdict("accept", _HIGHEST, "")
 
 
 def read_draft_verdict(reply: str) -> DraftVerdict:
@@ -122,16 +122,20 @@ def read_draft_verdict(reply: str) -> DraftVerdict:
         return DraftVerdict(None, None, str(error), "parse-failure")
     label, score, feedback = value.get("label"), value.get("score"), value.get("feedback")
     known = label in ("accept", "revise") and isinstance(feedback, str)
-    if not known or type(score) is not int or not 0 <= score <= HIGHEST:
+    if not known or type(score) is not int or not 0 <= score <= _HIGHEST:
         return DraftVerdict(None, None, "label, score or feedback is missing", "out-of-scale")
     return DraftVerdict(str(label), score, " ".join(sound(str(feedback)).split()))
 
 
 def _shown(stage: SceneState, view: RoleView, act: Act) -> str:
     line: dict[str, Any] = {
-        "kind": "turn", "name": view.name, "action": act.action, "text": act.text,
-        "to": [stage.names[role] for role in act.to], "whisper": act.whisper,
-    }  # fmt: skip
+        "kind": "turn",
+        "name": view.name,
+        "action": act.action,
+        "text": act.text,
+        "to": [stage.names[role] for role in act.to],
+        "whisper": act.whisper,
+    }
     return load_template("script").line(line)
 
 
@@ -139,16 +143,23 @@ def _conversation(stage: SceneState, role: str, act: Act) -> Conversation:
     """Return the latest acts of a scene with the draft as the last of them."""
     scene = stage.scenario
     public = (
-        scene.setting, *(part.brief for part in scene.roles.values()),
+        scene.setting,
+        *(part.brief for part in scene.roles.values()),
         *(part.goal for part in scene.roles.values() if part.public_goal),
         *(event.text for event in scene.events),
         *(phase.brief for phase in scene.phases if phase.brief),
-    )  # fmt: skip
+    )
     lines = [
-        Line(turn["turn"], turn["speaker"], stage.names[turn["speaker"]], turn["action"],
-             turn["text"], audience=tuple(turn["audience"]))
-        for turn in stage.turns[-SEEN:]
-    ]  # fmt: skip
+        Line(
+            turn["turn"],
+            turn["speaker"],
+            stage.names[turn["speaker"]],
+            turn["action"],
+            turn["text"],
+            audience=tuple(turn["audience"]),
+        )
+        for turn in stage.turns[-_SEEN:]
+    ]
     number = len(stage.turns) + 1
     audience = tuple(stage.audience(role, act.to, act.whisper))
     name = stage.names[role]

@@ -88,9 +88,13 @@ async def play_episode(
         episode.scenario, episode.culture_id, conditions.personas, random.Random(episode.seed)
     )
     stage = SceneState(
-        episode.scenario, cast, conditions.cultures, episode.language, conditions.form,
+        episode.scenario,
+        cast,
+        conditions.cultures,
+        episode.language,
+        conditions.form,
         conditions.conditioning,
-    )  # fmt: skip
+    )
     caller = Caller(
         conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic
     )
@@ -157,13 +161,19 @@ def _unjudged(calls: Sequence[Row]) -> str | None:
 def _cast_rows(episode: Episode, stage: SceneState) -> list[Row]:
     return [
         {
-            "role": role, "persona_hash": content_of(persona)[0], "persona_id": persona.id,
-            "name": stage.names[role], "culture_id": told.id, "culture_hash": content_of(told)[0],
-            "language": part.language or episode.language, "goal": part.goal, "secret": part.secret,
+            "role": role,
+            "persona_hash": content_of(persona)[0],
+            "persona_id": persona.id,
+            "name": stage.names[role],
+            "culture_id": told.id,
+            "culture_hash": content_of(told)[0],
+            "language": part.language or episode.language,
+            "goal": part.goal,
+            "secret": part.secret,
         }
         for role, part in stage.scenario.roles.items()
         for persona, told in [(stage.cast[role], stage.actors[role].view.culture)]
-    ]  # fmt: skip
+    ]
 
 
 def _shared_rows(
@@ -171,10 +181,14 @@ def _shared_rows(
 ) -> dict[str, list[Row]]:
     scenario_hash, data = content_of(episode.scenario)
     scenario = {
-        "scenario_hash": scenario_hash, "scenario_id": episode.scenario.id,
-        "title": episode.scenario.title, "theme": episode.scenario.theme,
-        "language": episode.scenario.language, "tags": list(episode.scenario.tags), "data": data,
-    }  # fmt: skip
+        "scenario_hash": scenario_hash,
+        "scenario_id": episode.scenario.id,
+        "title": episode.scenario.title,
+        "theme": episode.scenario.theme,
+        "language": episode.scenario.language,
+        "tags": list(episode.scenario.tags),
+        "data": data,
+    }
     ids = {persona.culture for persona in stage.cast.values()} | {episode.culture_id}
     told = [actor.view.culture for actor in stage.actors.values()]
     rows = [_culture_row(culture) for culture in (*map(cultures.__getitem__, sorted(ids)), *told)]
@@ -190,9 +204,12 @@ def _persona_row(persona: Persona) -> Row:
     hash_, data = content_of(persona)
     fields = ("name", "age", "gender", "occupation", "education", "settlement", "marital_status")
     return {
-        "persona_hash": hash_, "persona_id": persona.id, "culture_id": persona.culture,
-        "data": data, **{field: getattr(persona, field) for field in fields},
-    }  # fmt: skip
+        "persona_hash": hash_,
+        "persona_id": persona.id,
+        "culture_id": persona.culture,
+        "data": data,
+        **{field: getattr(persona, field) for field in fields},
+    }
 
 
 def _culture_row(culture: Culture) -> Row:

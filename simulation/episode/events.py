@@ -83,9 +83,12 @@ def _fire(event: Event, stage: SceneState, step: int) -> list[Entry]:
         stage.absorb(entries[-1:])
     hearers = [r for r in stage.here() if event.audience is None or r in event.audience]
     happening: Entry = {
-        "kind": "event", "step": step, "name": event.id, "text": one_line(event.text),
+        "kind": "event",
+        "step": step,
+        "name": event.id,
+        "text": one_line(event.text),
         "audience": hearers,
-    }  # fmt: skip
+    }
     stage.absorb([happening])
     return [*entries, happening]
 
@@ -94,9 +97,11 @@ def _next_phase(stage: SceneState, step: int) -> Entry:
     assert stage.phase_index is not None
     phase = stage.scenario.phases[stage.phase_index + 1]
     entry: Entry = {
-        "kind": "phase", "step": step, "name": phase.id,
+        "kind": "phase",
+        "step": step,
+        "name": phase.id,
         "text": phase.brief and one_line(phase.brief),
         "audience": stage.here(),
-    }  # fmt: skip
+    }
     stage.absorb([entry])
     return entry

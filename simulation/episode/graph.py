@@ -35,9 +35,9 @@ from simulation.episode.stop_rules import Exit, ended
 from simulation.episode.turn_policies import Choice, choose
 from simulation.store.record import Row
 
-MAX_FAILURES = 3
+_MAX_FAILURES = 3
 """Failed acts in a row that end a scene."""
-TURNS_PER_NODE = 8
+_TURNS_PER_NODE = 8
 """Turns that one node plays in a row: enough for LangGraph's cost per node to fade."""
 
 
@@ -75,7 +75,7 @@ Update = dict[str, Any]
 """New entries of the log, rows of calls, choices and drafts, and the exit, from a node."""
 
 
-class ActInput(TypedDict):
+class _ActInput(TypedDict):
     """What `Send` hands to one of several simultaneous speakers."""
 
     role: str
@@ -110,7 +110,7 @@ async def turns(state: EpisodeState, runtime: Runtime[EpisodeContext]) -> Step:
     """Play turns in a row: cue, act, settle while one role acts at a time, or send several off."""
     context = runtime.context
     update = begin(context, state)
-    for step in range(state["step"] + 1, state["step"] + 1 + TURNS_PER_NODE):
+    for step in range(state["step"] + 1, state["step"] + 1 + _TURNS_PER_NODE):
         context.caller.step = update["step"] = step
         roles = await cue(context, update)
         if len(roles) > 1:
@@ -118,7 +118,7 @@ async def turns(state: EpisodeState, runtime: Runtime[EpisodeContext]) -> Step:
             return Command(update=update, goto=goto)
         if roles:
             try:
-                acts = [await act(context, roles[0])]
+                acts = [await _act(context, roles[0])]
             except BudgetSpent as spent:
                 update["exit"] = ["budget", str(spent)]
             else:
@@ -163,14 +163,19 @@ async def cue(context: EpisodeContext, update: Update, choose: Chooser = choose)
         update["exit"] = ["budget", str(spent)]
         return []
     row = {
-        "step": caller.step, "policy": policy, "candidates": candidates, "chosen": choice.roles,
-        "bids": choice.bids, "why": choice.why, "fallback": choice.fallback,
-    }  # fmt: skip
+        "step": caller.step,
+        "policy": policy,
+        "candidates": candidates,
+        "chosen": choice.roles,
+        "bids": choice.bids,
+        "why": choice.why,
+        "fallback": choice.fallback,
+    }
     update["choices"].append(row)
     return choice.roles
 
 
-async def act(context: EpisodeContext, role: str) -> Row:
+async def _act(context: EpisodeContext, role: str) -> Row:
     """Call the model for one role; the act with the rows of its calls, as plain JSON."""
     return act_row(role, await context.caller.act(role))
 
@@ -179,23 +184,29 @@ def act_row(role: str, acted: Acted) -> Row:
     """Return an act with the rows of its calls as plain JSON."""
     done, failure, rows, made_by, drafts = acted
     return {
-        "role": role, "failure": failure, "rows": rows, "action": done.action if done else None,
-        "text": done.text if done else None, "to": list(done.to) if done else [],
-        "whisper": bool(done and done.whisper), "cut": done.cut if done else None,
-        "made_by": made_by, "drafts": list(drafts),
-    }  # fmt: skip
+        "role": role,
+        "failure": failure,
+        "rows": rows,
+        "action": done.action if done else None,
+        "text": done.text if done else None,
+        "to": list(done.to) if done else [],
+        "whisper": bool(done and done.whisper),
+        "cut": done.cut if done else None,
+        "made_by": made_by,
+        "drafts": list(drafts),
+    }
 
 
-async def act_beside_others(state: ActInput, runtime: Runtime[EpisodeContext]) -> Update:
-    """Run `act` for one of several simultaneous speakers."""
+async def _act_beside_others(state: _ActInput, runtime: Runtime[EpisodeContext]) -> Update:
+    """Run `_act` for one of several simultaneous speakers."""
     try:
-        done = await act(runtime.context, state["role"])
+        done = await _act(runtime.context, state["role"])
     except BudgetSpent as spent:
         return {"acts": [{"order": state["order"], "spent": str(spent)}]}
     return {"acts": [done | {"order": state["order"]}]}
 
 
-async def settle_together(state: EpisodeState, runtime: Runtime[EpisodeContext]) -> Step:
+async def _settle_together(state: EpisodeState, runtime: Runtime[EpisodeContext]) -> Step:
     """Settle the acts of a step with several speakers, in the order they were chosen."""
     context = runtime.context
     update = begin(context, state) | {"acts": None}
@@ -236,21 +247,30 @@ def _numbered(draft: Row, turn: int, first: int) -> Row:
     """Return a draft with its turn, and its calls numbered as in the episode."""
     judged = draft["critic_call"]
     return draft | {
-        "turn": turn, "call": first + draft["call"],
+        "turn": turn,
+        "call": first + draft["call"],
         "critic_call": None if judged is None else first + judged,
-    }  # fmt: skip
+    }
 
 
 def _entry(stage: SceneState, step: int, number: int, done: Row, call: int) -> Entry:
     failed, phase = done["action"] is None, stage.phase
     heard = [] if failed else stage.audience(done["role"], done["to"], done["whisper"])
     return {
-        "kind": "turn", "step": step, "turn": number, "phase": phase.id if phase else None,
-        "speaker": done["role"], "action": done["action"], "text": done["text"],
+        "kind": "turn",
+        "step": step,
+        "turn": number,
+        "phase": phase.id if phase else None,
+        "speaker": done["role"],
+        "action": done["action"],
+        "text": done["text"],
         "addressees": [role for role in done["to"] if role in stage.present],
-        "audience": heard, "whisper": done["whisper"], "failure": done["failure"], "call": call,
+        "audience": heard,
+        "whisper": done["whisper"],
+        "failure": done["failure"],
+        "call": call,
         "cut": done["cut"],
-    }  # fmt: skip
+    }
 
 
 def _limit_reached(context: EpisodeContext) -> Exit | None:
@@ -259,8 +279,8 @@ def _limit_reached(context: EpisodeContext) -> Exit | None:
         return Exit("token-limit", str(limits.tokens))
     if limits.wall_s is not None and context.clock() - context.began >= limits.wall_s:
         return Exit("wall-limit", f"{limits.wall_s:g} s")
-    last = [turn["failure"] or "" for turn in context.stage.turns[-MAX_FAILURES:]]
-    return _failed(context, last) if len(last) == MAX_FAILURES and all(last) else None
+    last = [turn["failure"] or "" for turn in context.stage.turns[-_MAX_FAILURES:]]
+    return _failed(context, last) if len(last) == _MAX_FAILURES and all(last) else None
 
 
 def _failed(context: EpisodeContext, last: list[str]) -> Exit:
@@ -282,8 +302,8 @@ def episode_graph() -> Any:
     """Return the compiled graph, shared by all episodes."""
     graph = StateGraph(EpisodeState, context_schema=EpisodeContext)
     graph.add_node("turns", turns, destinations=("turns", "act", END))
-    graph.add_node("act", act_beside_others, input_schema=ActInput)
-    graph.add_node("settle", settle_together, destinations=("turns", END))
+    graph.add_node("act", _act_beside_others, input_schema=_ActInput)
+    graph.add_node("settle", _settle_together, destinations=("turns", END))
     graph.add_edge(START, "turns")
     graph.add_edge("act", "settle")
     return graph.compile()

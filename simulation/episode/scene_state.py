@@ -25,9 +25,9 @@ from simulation.episode.entry import Entry, said, words
 if TYPE_CHECKING:
     import networkx as nx
 
-NEAR_COPY = 0.8
+_NEAR_COPY = 0.8
 """Share of a turn's words that must stand in one earlier turn for it to count as a copy."""
-COMPARED_TURNS = 30
+_COMPARED_TURNS = 30
 """How many earlier turns a turn is compared with."""
 
 
@@ -99,7 +99,7 @@ class SceneState:
         self._public: list[_PublicLine] = []
         self.copies = 0
         """Turns in a row that were empty or near-copies of earlier ones, for staleness rules."""
-        self._recent: deque[frozenset[str]] = deque(maxlen=COMPARED_TURNS)
+        self._recent: deque[frozenset[str]] = deque(maxlen=_COMPARED_TURNS)
         self._saying: dict[str, tuple[int, list[Entry]]] = {}
         self._stances: dict[Sought, tuple[int, list[Stated]]] = {}
         self._cursor = 0
@@ -215,9 +215,10 @@ class SceneState:
         with a role, only those that it perceived.
         """
         return [
-            line.text for line in self._public
+            line.text
+            for line in self._public
             if line.turns > since and (role is None or role in line.perceived)
-        ]  # fmt: skip
+        ]
 
     def catch_up(self, log: Sequence[Entry]) -> None:
         """Absorb the entries that were added to the log since the last time."""
@@ -261,7 +262,7 @@ class SceneState:
         self.turns.append(entry)
         self.last_act[entry["speaker"]] = entry["turn"]
         new = words(entry)
-        is_copy = any(len(new & old) >= NEAR_COPY * len(new) for old in self._recent)
+        is_copy = any(len(new & old) >= _NEAR_COPY * len(new) for old in self._recent)
         self.copies = self.copies + 1 if not new or is_copy else 0
         self._recent.append(new)
         self.quiet = 0 if entry["action"] == "speak" else self.quiet + 1

@@ -35,14 +35,14 @@ class Referee(Protocol):
         """
 
 
-Rule = Callable[[SceneState, int, Options], str | Awaitable[str | None] | None]
+_Rule = Callable[[SceneState, int, Options], str | Awaitable[str | None] | None]
 """A rule of one's own: from the stage, the number of turns that do not count, and its options to
 what met it, or None."""
 
 
 async def _met_by_function(rule: StopRule, stage: SceneState, since: int) -> str | None:
     """Return what a rule of one's own says. Raises UserError for one that breaks its word."""
-    function: Rule = resolve_foreign("stop rule", rule.rule, dict.fromkeys(RULES, ""))
+    function: _Rule = resolve_foreign("stop rule", rule.rule, dict.fromkeys(RULES, ""))
     told = function(stage, since, rule.options)
     if isawaitable(told):
         told = await told
@@ -95,7 +95,7 @@ def _dealt(rule: StopRule, stage: SceneState, since: int) -> str | None:
     return None
 
 
-async def met(rule: StopRule, stage: SceneState, referee: Referee, since: int = 0) -> str | None:
+async def _met(rule: StopRule, stage: SceneState, referee: Referee, since: int = 0) -> str | None:
     """Return what met the rule after a number of turns, or None; the referee is asked where the
     rule has no phrases to go by and somebody is there.
     """
@@ -119,13 +119,13 @@ async def phase_rule_met(stage: SceneState, referee: Referee) -> bool:
     until = stage.phase.until if stage.phase else None
     if until is None or until.rule is None or len(stage.turns) == stage.phase_began:
         return False
-    return await met(until.rule, stage, referee, stage.phase_began) is not None
+    return await _met(until.rule, stage, referee, stage.phase_began) is not None
 
 
 async def ended(stage: SceneState, referee: Referee) -> Exit | None:
     """Return why the scene ends after the turns so far, or None if it does not."""
     for rule in stage.scenario.stop:
-        detail = await met(rule, stage, referee)
+        detail = await _met(rule, stage, referee)
         if detail is not None:
             return Exit(rule.rule, detail)
     last = stage.phase if stage.in_last_phase else None

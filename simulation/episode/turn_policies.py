@@ -38,7 +38,7 @@ class Asking(Protocol):
         """Ask the model who should act next; None where its answer cannot be read."""
 
 
-Policy = Callable[[SceneState, Asking, random.Random, Options], Awaitable[Choice]]
+_Policy = Callable[[SceneState, Asking, random.Random, Options], Awaitable[Choice]]
 
 
 def _longest_silent(stage: SceneState, roles: Sequence[str]) -> str:
@@ -50,7 +50,7 @@ def _opens(stage: SceneState, role: str) -> Choice:
     return Choice([role], "opens the phase" if stage.turns else "opens the scene")
 
 
-async def round_robin(
+async def _round_robin(
     stage: SceneState, ask: Asking, rng: random.Random, options: Options
 ) -> Choice:
     """In the order of the scenario file; the role that opens begins each phase."""
@@ -64,7 +64,9 @@ async def round_robin(
     return Choice([role], f"comes after {stage.names[order[last]]}")
 
 
-async def at_random(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def _at_random(
+    stage: SceneState, ask: Asking, rng: random.Random, options: Options
+) -> Choice:
     """Anyone but the last to act, with equal chances."""
     candidates = stage.candidates()
     last = stage.turns[-1]["speaker"] if stage.turns else None
@@ -72,7 +74,9 @@ async def at_random(stage: SceneState, ask: Asking, rng: random.Random, options:
     return Choice([rng.choice(others)], f"drawn from {len(others)}")
 
 
-async def addressed(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def _addressed(
+    stage: SceneState, ask: Asking, rng: random.Random, options: Options
+) -> Choice:
     """Whoever was spoken to last, else the longest silent."""
     candidates = stage.candidates()
     if first := stage.opener():
@@ -89,7 +93,7 @@ async def addressed(stage: SceneState, ask: Asking, rng: random.Random, options:
     return Choice([role], "has not acted yet" if not stage.last_act[role] else "longest silent")
 
 
-async def bidding(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def _bidding(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """All bid at once, 0 to 10, and the highest acts; ties go to the longest silent."""
     candidates = stage.candidates()
     bids = await ask.bids(candidates)
@@ -122,7 +126,7 @@ async def moderator(stage: SceneState, ask: Asking, rng: random.Random, options:
     return Choice([role], f"called on by {stage.names[leader] if leader else 'the moderator'}")
 
 
-async def network(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def _network(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """The longest silent neighbour, in the relationship graph, of the last to act."""
     candidates = stage.candidates()
     if first := stage.opener():
@@ -167,7 +171,7 @@ async def choose(stage: SceneState, ask: Asking, rng: random.Random) -> Choice:
     if not stage.candidates():
         return Choice([], "nobody who is there may act")
     name = stage.policy.name
-    policy: Policy = resolve_foreign("turn policy", name, POLICIES)
+    policy: _Policy = resolve_foreign("turn policy", name, POLICIES)
     choice = await policy(stage, ask, rng, stage.policy.options)
     if not choice.roles or not set(choice.roles) <= set(stage.candidates()):
         raise UserError(f"turn policy '{name}' chose {choice.roles}, of {stage.candidates()}")

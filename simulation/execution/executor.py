@@ -26,11 +26,11 @@ from simulation.store.writer import SET_ASIDE, Store
 if TYPE_CHECKING:
     from simulation.execution.task import Task, Tools
 
-FLUSH_RECORDS = 256
+_FLUSH_RECORDS = 256
 """Finished records that are stored at once at most."""
-FLUSH_S = 0.5
+_FLUSH_S = 0.5
 """Longest time in seconds that a finished record waits for others to be stored with it."""
-SETTLE_S = 30.0
+_SETTLE_S = 30.0
 """Seconds that the end of the work waits for whoever holds the store."""
 
 Item = TypeVar("Item")
@@ -55,9 +55,13 @@ class Executor(Generic[Item]):
     """Works with models on items, within one budget, until done, drained or out of budget."""
 
     def __init__(
-        self, opened: Opened[Item], store: Store, budget: Budget, progress: Progress,
+        self,
+        opened: Opened[Item],
+        store: Store,
+        budget: Budget,
+        progress: Progress,
         concurrency: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.models, self.work = opened
         self.store, self.budget = store, budget
         store.say = progress.note
@@ -72,9 +76,12 @@ class Executor(Generic[Item]):
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(
-        self, items: Iterator[Item], count: int, ended: Callable[[str], None],
+        self,
+        items: Iterator[Item],
+        count: int,
+        ended: Callable[[str], None],
         missing: Callable[[], str | None] = lambda: None,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Do `count` items and return why the work ended: done, drained, or the spent budget.
 
         `ended` is called with that reason, and with incomplete, stopped, model-unavailable or error
@@ -106,11 +113,11 @@ class Executor(Generic[Item]):
             try:
                 self._finished.put_nowait(None)
                 await writer
-                await asyncio.to_thread(self.store.settle, SETTLE_S)
+                await asyncio.to_thread(self.store.settle, _SETTLE_S)
                 left = missing() if reason == "done" else None
                 reason = "incomplete" if left else reason
                 ended(reason)
-                await asyncio.to_thread(self.store.settle, SETTLE_S)
+                await asyncio.to_thread(self.store.settle, _SETTLE_S)
             except BaseException:
                 reason = "error"
                 raise
@@ -124,18 +131,28 @@ class Executor(Generic[Item]):
         return reason
 
     def launch_row(
-        self, run_id: str, stage: str, started: datetime, ended: datetime, reason: str,
+        self,
+        run_id: str,
+        stage: str,
+        started: datetime,
+        ended: datetime,
+        reason: str,
         settings: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> dict[str, Any]:
         """Return the row of the table `launches` for this piece of work."""
         budget, (prompt, completion, cost) = self.budget, self._before
         return {
-            "run_id": run_id, "stage": stage, "started_at": started, "ended_at": ended,
-            "episodes": self.progress.done, "prompt_tokens": budget.prompt_tokens - prompt,
+            "run_id": run_id,
+            "stage": stage,
+            "started_at": started,
+            "ended_at": ended,
+            "episodes": self.progress.done,
+            "prompt_tokens": budget.prompt_tokens - prompt,
             "completion_tokens": budget.completion_tokens - completion,
             "cost": None if budget.cost is None else budget.cost - (cost or 0.0),
-            "end_reason": reason, "settings": json.dumps(settings) if settings else None,
-        }  # fmt: skip
+            "end_reason": reason,
+            "settings": json.dumps(settings) if settings else None,
+        }
 
     async def _do_all(self, items: Iterator[Item], count: int, writer: asyncio.Task[None]) -> None:
         """Keep `concurrency` items in progress until none is left, or the first failure."""
@@ -188,8 +205,8 @@ class Executor(Generic[Item]):
         while not last:
             batch = [await self._finished.get()]
             if batch[0] is not None and self._finished.empty():
-                await asyncio.sleep(FLUSH_S)
-            while not self._finished.empty() and len(batch) < FLUSH_RECORDS and batch[-1]:
+                await asyncio.sleep(_FLUSH_S)
+            while not self._finished.empty() and len(batch) < _FLUSH_RECORDS and batch[-1]:
                 batch.append(self._finished.get_nowait())
             records = [record for record in batch if record is not None]
             last = len(records) < len(batch)
@@ -233,9 +250,13 @@ class Executor(Generic[Item]):
 
 
 def make_executor(
-    task: Task[Item], tools: Tools, store: Store, progress: Progress, concurrency: int,
+    task: Task[Item],
+    tools: Tools,
+    store: Store,
+    progress: Progress,
+    concurrency: int,
     cluster: Cluster | None = None,
-) -> Executor[Item]:  # fmt: skip
+) -> Executor[Item]:
     """Return what does a task: this process, or the workers of a cluster.
 
     Raises UserError where Ray is wanted and not installed, or its token cannot be kept.

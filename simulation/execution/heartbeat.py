@@ -35,9 +35,9 @@ FOLDER = "status"
 """Folder of heartbeats in a run's folder, one file NAME.json for each process that works on it."""
 MAIN = "main"
 """Name of the process that holds the run's lock."""
-BEAT_S = 1.0
+_BEAT_S = 1.0
 """Seconds between two beats."""
-WINDOW_S = 60.0
+_WINDOW_S = 60.0
 """Seconds that the rates of the last minute look back."""
 SLOWEST = 5
 """Episodes in progress that are told of: those that take longest."""
@@ -122,7 +122,7 @@ class Beat(BaseModel):
 
 
 @runtime_checkable
-class Pooled(Protocol):
+class _Pooled(Protocol):
     """A model that has several endpoints to send calls to."""
 
     def endpoints(self) -> Sequence[EndpointState]:
@@ -138,7 +138,7 @@ class _Sample(NamedTuple):
     def rates(self, earlier: _Sample) -> Rates | None:
         """Return the rates since an earlier sample."""
         seconds = self.at - earlier.at
-        if seconds < BEAT_S / 2:
+        if seconds < _BEAT_S / 2:
             return None
         sums = zip(self[1:], earlier[1:], strict=True)
         items, turns, tokens = ((now - then) / seconds for now, then in sums)
@@ -149,10 +149,15 @@ class Heartbeat:
     """Writes the heartbeat of one stage of a launch, from its start to its stop."""
 
     def __init__(
-        self, run: Path, progress: Progress, budget: Budget, models: Sequence[Model],
-        name: str = MAIN, clock: Callable[[], float] = time.monotonic,
+        self,
+        run: Path,
+        progress: Progress,
+        budget: Budget,
+        models: Sequence[Model],
+        name: str = MAIN,
+        clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.run, self.file, self.name = run, run / FOLDER / f"{name}.json", name
         self.progress, self.budget, self.models = progress, budget, models
         self._clock, self._wall = clock, wall
@@ -183,14 +188,17 @@ class Heartbeat:
         """Return how far the work is now."""
         used = self.budget.use().items()
         return Beat(
-            name=self.name, pid=os.getpid(), host=socket.gethostname(), beat_at=self._now(),
+            name=self.name,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            beat_at=self._now(),
             budget={name: Used(used=part, limit=whole) for name, (part, whole) in used},
             stages=[*self._earlier, self._stage(end_reason)],
-        )  # fmt: skip
+        )
 
     async def _go_on(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(_BEAT_S)
             await asyncio.to_thread(self.write, self.beat())
 
     def write(self, beat: Beat, last: bool = False) -> None:
@@ -206,7 +214,7 @@ class Heartbeat:
         if progress.state == "starting":
             self._first = sample
             self._samples.clear()
-        while len(self._samples) > 1 and self._samples[1].at <= sample.at - WINDOW_S:
+        while len(self._samples) > 1 and self._samples[1].at <= sample.at - _WINDOW_S:
             self._samples.popleft()
         self._samples.append(sample)
         scenes = [] if end_reason else list(islice(progress.scenes.values(), SLOWEST))
@@ -245,7 +253,7 @@ def endpoints_of(models: Sequence[Any]) -> list[dict[str, Any]]:
     found = []
     for outer in models:
         model = outer
-        while model is not None and not isinstance(model, Pooled):
+        while model is not None and not isinstance(model, _Pooled):
             model = getattr(model, "model", None)
         found += [asdict(one) for one in model.endpoints()] if model is not None else []
     return found

@@ -16,11 +16,11 @@ from folkways.errors import UserError
 from simulation.store.record import Record
 
 ADDRESS = "127.0.0.1"
-FAILURES = ("timeout", "refusal", "server-error", "bad-response", "prompt-too-long")
+_FAILURES = ("timeout", "refusal", "server-error", "bad-response", "prompt-too-long")
 """Problems of an answer that are failures of its call."""
-KINDS = ("prompt", "cached", "completion")
+_KINDS = ("prompt", "cached", "completion")
 """Kinds of tokens."""
-LATENCIES_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250)
+_LATENCIES_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250)
 """Upper bounds of the histogram of latencies, seconds."""
 
 
@@ -41,9 +41,11 @@ class Exporter:
         without_times_of_creation()  # type: ignore[no-untyped-call]
         registry = self.registry = CollectorRegistry()
         self._records = Counter(
-            "folkways_records", "Finished records, by what came of them.", ("stage", "outcome"),
+            "folkways_records",
+            "Finished records, by what came of them.",
+            ("stage", "outcome"),
             registry=registry,
-        )  # fmt: skip
+        )
         self._episodes = Counter(
             "folkways_episodes", "Episodes played.", ("exit_reason",), registry=registry
         )
@@ -54,9 +56,11 @@ class Exporter:
         )
         self._cost = Counter("folkways_cost_dollars", "Cost, where known.", registry=registry)
         self._latency = Histogram(
-            "folkways_call_seconds", "From request to reply, waiting and retries included.",
-            buckets=LATENCIES_S, registry=registry,
-        )  # fmt: skip
+            "folkways_call_seconds",
+            "From request to reply, waiting and retries included.",
+            buckets=_LATENCIES_S,
+            registry=registry,
+        )
         self._live = Gauge("folkways_live", "Now in progress.", ("stage",), registry=registry)
 
     def follow(self, work: Working) -> None:
@@ -75,10 +79,10 @@ class Exporter:
 
     def _count_call(self, call: dict[str, Any]) -> None:
         problem = call.get("problem")
-        failure = call.get("failure") or (problem if problem in FAILURES else "")
+        failure = call.get("failure") or (problem if problem in _FAILURES else "")
         self._calls.labels(call.get("endpoint") or "", failure).inc()
         self._latency.observe(call["latency_s"])
-        for kind in KINDS:
+        for kind in _KINDS:
             self._tokens.labels(kind).inc(call[f"{kind}_tokens"] or 0)
         self._cost.inc(call["cost"] or 0)
 

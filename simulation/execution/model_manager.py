@@ -18,7 +18,7 @@ from agents.models.health import Guarded
 from agents.models.response_store import ResponseStore
 from folkways.settings import Settings
 
-CACHE_FILE = "responses.sqlite"
+_CACHE_FILE = "responses.sqlite"
 """Name of the response cache in the folder of the runs."""
 
 
@@ -40,7 +40,7 @@ class CacheConfig(Settings):
         """Return the responses for runs in a folder, None where none are kept."""
         if self.mode == "off":
             return None
-        path = Path(self.path).expanduser() if self.path else runs / CACHE_FILE
+        path = Path(self.path).expanduser() if self.path else runs / _CACHE_FILE
         return ResponseStore(path, strict=self.mode == "replay-strict")
 
 

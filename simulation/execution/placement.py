@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 ADDRESS = re.compile(r"auto|local|ray://\S+|[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 """What may follow `--ray` and is meant by it."""
-OWN = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_OWN = {"RAY_AUTH_MODE": "token", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What Ray reads as it is imported, for a cluster of this machine's own: it asks whoever calls it
 for a token, and takes the loopback address for this machine's, as it does on macOS and Windows
 anyway. On Linux it would put the address of a network interface in place of 127.0.0.1."""
-TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 """Variables that say the token, or its file; without them it is in TOKEN_FILE."""
-TOKEN_FILE = Path(".ray", "auth_token")
+_TOKEN_FILE = Path(".ray", "auth_token")
 """From the user's home: where Ray keeps its token."""
 
 
@@ -81,11 +81,11 @@ def prepare_ray(cluster: Cluster) -> None:
     if cluster.address != "local":
         return
     if "ray" not in sys.modules:  # by now it has read them; it asks for a token by itself
-        for name, value in OWN.items():
+        for name, value in _OWN.items():
             os.environ.setdefault(name, value)
     wanted = os.environ.get("RAY_AUTH_MODE", "token") == "token"
-    if wanted and not any(os.environ.get(name) for name in TOKENS):
-        _keep_token(Path.home() / TOKEN_FILE)
+    if wanted and not any(os.environ.get(name) for name in _TOKENS):
+        _keep_token(Path.home() / _TOKEN_FILE)
 
 
 def _keep_token(file: Path) -> None:

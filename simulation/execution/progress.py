@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from simulation.episode.entry import Entry
     from simulation.episode.scene_state import SceneState
 
-PLAIN_EVERY_S = 5.0
+_PLAIN_EVERY_S = 5.0
 """Seconds between two plain lines."""
 
 
 @dataclass(slots=True)
-class Scene:
+class _Scene:
     """An episode that is being played or reviewed."""
 
     episode_id: str
@@ -54,7 +54,7 @@ class Progress:
         """Answers that came out of the cache."""
         self.cost: float | None = None
         self.outcomes: Counter[str] = Counter()
-        self.scenes: dict[str, Scene] = {}
+        self.scenes: dict[str, _Scene] = {}
         """Episodes in progress by id, in the order in which they began."""
         self._metrics = served(self)
         self._began = time.monotonic()
@@ -77,7 +77,7 @@ class Progress:
     ) -> Iterator[Callable[[SceneState, Sequence[Entry]], None]]:
         """Follow an episode for the time of a block, which gets what counts its turns as they
         happen."""
-        scene = Scene(episode_id, scenario, culture, time.monotonic())
+        scene = _Scene(episode_id, scenario, culture, time.monotonic())
         self.scenes[episode_id] = scene
 
         def watch(stage: SceneState, entries: Sequence[Entry]) -> None:
@@ -131,7 +131,7 @@ class Progress:
             self.note(self.line())
 
     def _show_plain(self) -> None:
-        while not self._over.wait(PLAIN_EVERY_S):
+        while not self._over.wait(_PLAIN_EVERY_S):
             self.note(self.line())
 
     def _show_live(self) -> None:

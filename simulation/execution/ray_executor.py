@@ -45,13 +45,13 @@ except ImportError as missing:
 
 log = logging.getLogger(__name__)
 
-LOCAL_ENGINES = ("embedded", "hf", "llama", "vllm")
+_LOCAL_ENGINES = ("embedded", "hf", "llama", "vllm")
 """Engines that live in the worker and want a GPU of their own where there is one."""
-BATCH = 16
+_BATCH = 16
 """Items that a worker is given at once, at most."""
-CLOSING_S = 60.0
+_CLOSING_S = 60.0
 """Seconds that a worker has to close its engines."""
-WAIT_NOTE_S = 30.0
+_WAIT_NOTE_S = 30.0
 """Seconds without any worker after which that is said, and said again."""
 
 Item = TypeVar("Item")
@@ -65,9 +65,15 @@ class RayExecutor(Executor[Item]):
     """Does a task with the workers of a cluster."""
 
     def __init__(
-        self, task: Task[Item], cluster: Cluster, store: Store, budget: Budget, progress: Progress,
-        concurrency: int, responses: ResponseStore | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        task: Task[Item],
+        cluster: Cluster,
+        store: Store,
+        budget: Budget,
+        progress: Progress,
+        concurrency: int,
+        responses: ResponseStore | None = None,
+    ) -> None:
         """`concurrency` is that of each worker; all share the response cache, if there is one."""
         super().__init__(Opened((), _nothing), store, budget, progress, concurrency)
         self.task, self.cluster, self.responses = task, cluster, responses
@@ -94,7 +100,7 @@ class RayExecutor(Executor[Item]):
         self._heed_signals()  # Ray has taken SIGTERM for itself
         await asyncio.to_thread(self.directory.make)
         self._workers = max(1, min(wanted, count))
-        size = max(1, min(BATCH, math.ceil(count / (4 * self._workers))))
+        size = max(1, min(_BATCH, math.ceil(count / (4 * self._workers))))
         self._hands = math.ceil(self.concurrency / size) + 1
         self._scheduler = Scheduler(items, count, size)
         if self.draining:
@@ -142,7 +148,7 @@ class RayExecutor(Executor[Item]):
                 "docs/scale.md says how to start it with one"
             )
         has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        local = any(name.partition(":")[0] in LOCAL_ENGINES for name in self.task.models)
+        local = any(name.partition(":")[0] in _LOCAL_ENGINES for name in self.task.models)
         gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
         self._resources = {"num_gpus": 1} if local and gpus else {"num_cpus": 1}
         nodes = sum(node["Alive"] for node in ray.nodes())  # type: ignore[no-untyped-call]
@@ -173,9 +179,11 @@ class RayExecutor(Executor[Item]):
     async def _serve(self, name: str, limits: BudgetConfig) -> None:
         """Start a worker and feed it until nothing is left for it."""
         worker_class = ray.remote(Worker).options(
-            max_restarts=0, max_concurrency=self._hands + 8, scheduling_strategy="SPREAD",
+            max_restarts=0,
+            max_concurrency=self._hands + 8,
+            scheduling_strategy="SPREAD",
             **self._resources,
-        )  # fmt: skip
+        )
         actor = worker_class.remote(
             self.task,
             self.directory,
@@ -210,7 +218,7 @@ class RayExecutor(Executor[Item]):
         first = asyncio.FIRST_COMPLETED
         try:
             while not (
-                await asyncio.wait([starting, over], timeout=WAIT_NOTE_S, return_when=first)
+                await asyncio.wait([starting, over], timeout=_WAIT_NOTE_S, return_when=first)
             )[0]:
                 if not self._alive:
                     self.progress.note("no worker has started yet; waiting for the cluster")
@@ -255,7 +263,7 @@ class RayExecutor(Executor[Item]):
         orderly = False
         if not self._stopped:
             with suppress(RayError, TimeoutError):
-                async with asyncio.timeout(CLOSING_S):
+                async with asyncio.timeout(_CLOSING_S):
                     await _result(actor.close.remote())
                     orderly = True
         ray.kill(actor)

@@ -24,10 +24,10 @@ from simulation.store.manifest import Manifest
 from simulation.store.record import Record
 from simulation.store.shards import Finished, ShardDirectory, ShardWriter
 
-SHARD_S = 1.0
+_SHARD_S = 1.0
 """Longest time in seconds that a finished item waits for others to be written with it; it waits
 for none when nothing else is in hand."""
-SHARD_ITEMS = 512
+_SHARD_ITEMS = 512
 """Finished items that are written at once at most."""
 
 
@@ -133,9 +133,9 @@ class Worker:
             entries = [await self._finished.get()]
             if entries[0] is not None:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(SHARD_S):
+                    async with asyncio.timeout(_SHARD_S):
                         await self._idle.wait()
-            while not self._finished.empty() and len(entries) < SHARD_ITEMS and entries[-1]:
+            while not self._finished.empty() and len(entries) < _SHARD_ITEMS and entries[-1]:
                 entries.append(self._finished.get_nowait())
             batch = [entry for entry in entries if entry is not None]
             last = len(batch) < len(entries)

@@ -17,7 +17,7 @@ from simulation.store.writer import Store
 RETRIED = {"budget": math.inf, "endpoint-failure": 3, "error": 2}
 """Exit reasons after which the same command plays an episode again, and how often it may end so:
 the same seed meets the same error, and an endpoint that works for others may fail one scene."""
-ENDINGS = """
+_ENDINGS = """
 with told as (
     select content_hash, attempt, exit_detail,
         case when exit_reason = 'model-failure' and list_contains(?, exit_detail)
@@ -30,7 +30,7 @@ from told
 qualify row_number() over (partition by content_hash order by attempt desc) = 1
 """
 """Stores of earlier versions called a failure of the endpoint one of the model."""
-LAST_FAULT = """
+_LAST_FAULT = """
 select reply from calls join episodes using (episode_id)
 where failure is not null and exit_reason = 'endpoint-failure'
 order by started_at desc, call desc limit 1
@@ -55,7 +55,7 @@ class Ending(NamedTuple):
 def endings(store: Store) -> dict[str, Ending]:
     """Return how the stored episodes have ended, by content hash."""
     with store.reading() as con:
-        rows = con.execute(ENDINGS, [list(NO_RESULT)]).fetchall()
+        rows = con.execute(_ENDINGS, [list(NO_RESULT)]).fetchall()
     return {content_hash: Ending(*rest) for content_hash, *rest in rows}
 
 
@@ -76,7 +76,7 @@ def _failed(store: Store, found: Mapping[str, Ending]) -> list[str]:
         return []
     kinds = ", ".join(f"{kind} {n}" for kind, n in Counter(o.detail for o in some).most_common())
     with store.reading() as con:
-        told = con.execute(LAST_FAULT).fetchone()
+        told = con.execute(_LAST_FAULT).fetchone()
     why = f", the last: {' '.join(told[0].split())[:300]}" if told and told[0] else ""
     kind = Counter(one.detail for one in some).most_common(1)[0][0]
     remedy = f"; {REMEDIES[kind]}" if kind in REMEDIES else ""

@@ -27,7 +27,7 @@ from simulation.execution.heartbeat import (
     Used,
     ended_by_kill,
     read_beat,
-)  # fmt: skip
+)
 from simulation.store.locked import quoted
 from simulation.store.part import counted_tables
 from simulation.store.reader import find_store, open_reader, read_rows
@@ -36,18 +36,18 @@ from simulation.store.run_lock import FILE as LOCK
 from simulation.store.run_lock import holder
 from simulation.store.writer import FILE
 
-SILENT_S = 15.0
+_SILENT_S = 15.0
 """Seconds without a heartbeat after which a process shows no sign of life."""
-STORE_WAIT_S = 2.0
+_STORE_WAIT_S = 2.0
 """Seconds to wait for the writer to let go of the store."""
-LAUNCHES_SHOWN = 5
-CALLS = "select table_name from duckdb_columns() where column_name = ? and not internal"
-SPENT = """
+_LAUNCHES_SHOWN = 5
+_CALLS = "select table_name from duckdb_columns() where column_name = ? and not internal"
+_SPENT = """
 select columns(lambda name: name in (
     'failure', 'copied', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost'
 )) from {table}
 """
-SUMS = """
+_SUMS = """
 select
     (select count(distinct episode_id) from verdicts) as critiqued,
     (select count(distinct episode_id) from intents) as labelled, {counted},
@@ -57,15 +57,15 @@ select
     coalesce(sum(completion_tokens), 0)::bigint as completion_tokens, sum(cost) as cost
 from ({spent}) where copied is distinct from true
 """
-EXITS = """
+_EXITS = """
 select exit_reason, count(*) as n, sum(turns)::bigint from latest_episodes group by exit_reason
 order by n desc, exit_reason
 """
-SERVED = """
+_SERVED = """
 select endpoint, count(*) as n from calls where endpoint is not null group by endpoint
 order by n desc, endpoint
 """
-LAUNCHES = """
+_LAUNCHES = """
 select stage, started_at, ended_at, episodes, prompt_tokens, completion_tokens, cost, end_reason
 from launches order by ended_at desc, started_at desc limit ?
 """
@@ -151,7 +151,7 @@ class Status(BaseModel):
 
 
 def read_status(
-    run: Path, now: datetime, wait_s: float = STORE_WAIT_S, stored: Stored | None = None
+    run: Path, now: datetime, wait_s: float = _STORE_WAIT_S, stored: Stored | None = None
 ) -> Status:
     """Return how a run stands; `stored` is what of the store is known already.
 
@@ -166,11 +166,16 @@ def read_status(
     alive = {process.name for process in processes if process.alive}
     main = next((beat for beat in beats if beat.name == MAIN), None)
     return Status(
-        run=str(run), state=_state(pid, main, processes), read_at=now,
-        writer=int(pid) if pid and pid.isdigit() else None, processes=processes,
+        run=str(run),
+        state=_state(pid, main, processes),
+        read_at=now,
+        writer=int(pid) if pid and pid.isdigit() else None,
+        processes=processes,
         stages=_stages(main, [beat for beat in beats if beat is not main], alive),
-        budget=main.budget if main else {}, stored=stored, note=note,
-    )  # fmt: skip
+        budget=main.budget if main else {},
+        stored=stored,
+        note=note,
+    )
 
 
 def run_folder(run: Path) -> Path:
@@ -185,7 +190,7 @@ def _begun(run: Path) -> bool:
     return run.is_dir() and any((run / name).exists() for name in (FOLDER, LOCK))
 
 
-def read_stored(run: Path, wait_s: float = STORE_WAIT_S) -> tuple[Stored | None, str | None]:
+def read_stored(run: Path, wait_s: float = _STORE_WAIT_S) -> tuple[Stored | None, str | None]:
     """Return what the store holds, or None and why it could not be read just now."""
     if _begun(run) and not (run / FILE).exists():
         return None, f"there is no store ({FILE}) yet"
@@ -194,19 +199,20 @@ def read_stored(run: Path, wait_s: float = STORE_WAIT_S) -> tuple[Stored | None,
 
 
 def _stored(con: duckdb.DuckDBPyConnection) -> Stored:
-    calls = con.execute(CALLS, [LATENCY]).fetchall()
-    spent = " union all by name ".join(SPENT.format(table=quoted(table)) for (table,) in calls)
+    calls = con.execute(_CALLS, [LATENCY]).fetchall()
+    spent = " union all by name ".join(_SPENT.format(table=quoted(table)) for (table,) in calls)
     counted = (f"(select count(*) from {table}) as {table}" for table in counted_tables())
-    query = SUMS.format(counted=", ".join(counted), spent=spent)
+    query = _SUMS.format(counted=", ".join(counted), spent=spent)
     sums: dict[str, Any] = read_rows(con, query)[0]
-    exits = con.execute(EXITS).fetchall()
+    exits = con.execute(_EXITS).fetchall()
     return Stored(
-        **sums, episodes=sum(count for _, count, _ in exits),
+        **sums,
+        episodes=sum(count for _, count, _ in exits),
         turns=sum(turns for _, _, turns in exits),
         exit_reasons={reason: count for reason, count, _ in exits},
-        endpoints=dict(con.execute(SERVED).fetchall()),
-        launches=[Launch(**row) for row in read_rows(con, LAUNCHES, LAUNCHES_SHOWN)],
-    )  # fmt: skip
+        endpoints=dict(con.execute(_SERVED).fetchall()),
+        launches=[Launch(**row) for row in read_rows(con, _LAUNCHES, _LAUNCHES_SHOWN)],
+    )
 
 
 def _process(beat: Beat, pid: str | None, now: datetime) -> Process:
@@ -216,11 +222,15 @@ def _process(beat: Beat, pid: str | None, now: datetime) -> Process:
     if beat.name == MAIN and beat.host == socket.gethostname():
         alive = pid == str(beat.pid)
     else:
-        alive = silent_s <= SILENT_S and any(stage.state != "ended" for stage in beat.stages)
+        alive = silent_s <= _SILENT_S and any(stage.state != "ended" for stage in beat.stages)
     return Process(
-        name=beat.name, pid=beat.pid, host=beat.host, alive=alive, beat_at=beat.beat_at,
+        name=beat.name,
+        pid=beat.pid,
+        host=beat.host,
+        alive=alive,
+        beat_at=beat.beat_at,
         silent_s=silent_s,
-    )  # fmt: skip
+    )
 
 
 def _state(
@@ -232,7 +242,7 @@ def _state(
         return "busy" if pid else "idle" if ended else "killed"
     if ended:
         return "busy"
-    return "live" if told.silent_s <= SILENT_S else "silent"
+    return "live" if told.silent_s <= _SILENT_S else "silent"
 
 
 def _stages(main: Beat | None, others: Sequence[Beat], alive: set[str]) -> list[StageStatus]:
@@ -256,9 +266,16 @@ def _together(parts: Sequence[StageBeat]) -> StageStatus:
     first = parts[0]
     sums = {
         name: sum(getattr(part, name) for part in parts)
-        for name in ("total", "already", "done", "live", "turns", "prompt_tokens",
-                     "completion_tokens")
-    }  # fmt: skip
+        for name in (
+            "total",
+            "already",
+            "done",
+            "live",
+            "turns",
+            "prompt_tokens",
+            "completion_tokens",
+        )
+    }
     outcomes: Counter[str] = sum((Counter(part.outcomes) for part in parts), Counter())
     costs = [part.cost for part in parts if part.cost is not None]
     slow = sorted((one for part in parts for one in part.slow), key=lambda one: -one.seconds)

@@ -32,13 +32,18 @@ SETTABLE = ("culture", "goal", "secret")
 """What can be changed of a role."""
 PARENT = "parent"
 """Endpoint of the calls of the shared beginning: the parent made them."""
-UNPAID = {
-    "prompt_tokens": None, "cached_tokens": None, "completion_tokens": None, "cost": None,
-    "latency_s": 0.0, "attempts": 0, "endpoint": PARENT,
-}  # fmt: skip
+_UNPAID = {
+    "prompt_tokens": None,
+    "cached_tokens": None,
+    "completion_tokens": None,
+    "cost": None,
+    "latency_s": 0.0,
+    "attempts": 0,
+    "endpoint": PARENT,
+}
 """Columns of such calls: nothing was asked again, so that no sum counts anything twice."""
-ROLE_ID = re.compile(r"[a-z][a-z0-9_]*")
-PREFIX = re.compile(r"([^:]{1,120}?) ?: ?(.*)")
+_ROLE_ID = re.compile(r"[a-z][a-z0-9_]*")
+_PREFIX = re.compile(r"([^:]{1,120}?) ?: ?(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,14 @@ class Branch:
     def content_hash(self) -> str:
         """Hash of all that decides what happens in it."""
         parts = [
-            "branch", self.parent.row["episode_id"], self.at_turn, self.changes.as_json(),
-            self.number, self.parent.config_hash, self.model,
-        ]  # fmt: skip
+            "branch",
+            self.parent.row["episode_id"],
+            self.at_turn,
+            self.changes.as_json(),
+            self.number,
+            self.parent.config_hash,
+            self.model,
+        ]
         return short_hash(json.dumps(parts))
 
     def episode(self) -> Episode:
@@ -99,19 +109,27 @@ class Branch:
             row["seed"], "branch", self.at_turn, self.changes.as_json(), self.number
         )
         return Episode(
-            self.content_hash, self.parent.scenario, row["culture_id"], row["language"],
-            row["replicate"], seed, self.attempt,
-        )  # fmt: skip
+            self.content_hash,
+            self.parent.scenario,
+            row["culture_id"],
+            row["language"],
+            row["replicate"],
+            seed,
+            self.attempt,
+        )
 
     def record(self, record: Record) -> Record:
         """Return the record of the episode as that of a branch: with its parent, and with the
         calls of the shared beginning marked as the parent's."""
         row, step = record.episode, self.parent.last_step(self.at_turn)
-        calls = [c | (UNPAID if c["step"] <= step else {}) for c in record.rows["calls"]]
+        calls = [c | (_UNPAID if c["step"] <= step else {}) for c in record.rows["calls"]]
         origin = {
-            "episode_id": row["episode_id"], "parent_id": self.parent.row["episode_id"],
-            "at_turn": self.at_turn, "number": self.number, "changes": self.changes.as_json(),
-        }  # fmt: skip
+            "episode_id": row["episode_id"],
+            "parent_id": self.parent.row["episode_id"],
+            "at_turn": self.at_turn,
+            "number": self.number,
+            "changes": self.changes.as_json(),
+        }
         return replace(record, rows=record.rows | {"calls": calls, "branches": [origin]})
 
 
@@ -163,7 +181,7 @@ def read_changes(sets: Sequence[str], say: str | None, premise: Premise) -> Chan
         if name in roles.get(role, {}):
             raise UserError(f"--set {role}.{name} is given twice")
         roles.setdefault(role, {})[name] = _value(role, name, sound(value).strip(), premise)
-    return Changes(roles, None if say is None else read_say(say, premise))
+    return Changes(roles, None if say is None else _read_say(say, premise))
 
 
 def _value(role: str, name: str, value: str, premise: Premise) -> str:
@@ -184,21 +202,21 @@ def _value(role: str, name: str, value: str, premise: Premise) -> str:
     return value
 
 
-def read_say(text: str, premise: Premise) -> ScriptedTurn:
+def _read_say(text: str, premise: Premise) -> ScriptedTurn:
     """Return the act that a user gives: `ROLE: text`, or the text alone for whoever is next.
 
     A name before the colon stands for its role. Raises UserError for no words, and for what looks
     like a role and is none.
     """
     text = " ".join(sound(text).split())
-    stage, found, role, words = premise.stage(), PREFIX.fullmatch(text), None, text
+    stage, found, role, words = premise.stage(), _PREFIX.fullmatch(text), None, text
     if found:
         before = found[1]
         known = {name.casefold(): role for role, name in stage.names.items()}
         known |= {role: role for role in stage.names}
         role = known.get(before) or known.get(before.casefold())
         near = get_close_matches(before.casefold(), known, 1, 0.75)
-        if role is None and (near or ROLE_ID.fullmatch(before)):
+        if role is None and (near or _ROLE_ID.fullmatch(before)):
             raise unknown_name("role", before, premise.scenario.roles)
         words = found[2] if role else text
     if not words:

@@ -64,7 +64,7 @@ class Branched(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class BranchPoint:
+class _BranchPoint:
     """A parent at a turn, ready to branch off from."""
 
     parent: StoredEpisode
@@ -105,7 +105,7 @@ def branch(
         return Branched(reason, fork.parent.row["episode_id"], stored)
 
 
-def _fork(store: Store, wanted: Wanted) -> BranchPoint:
+def _fork(store: Store, wanted: Wanted) -> _BranchPoint:
     """Return the parent at the turn. Raises UserError as `branch` does."""
     with store.reading() as con:
         id_ = find_episode(con, wanted.episode)
@@ -116,7 +116,7 @@ def _fork(store: Store, wanted: Wanted) -> BranchPoint:
     changes = read_changes(wanted.sets, wanted.say, before)
     start = run_to_end(beginning(book, id_, wanted.at_turn))
     premise = changed(before, changes, parent.cultures)
-    return BranchPoint(parent, wanted.at_turn, start, changes, premise)
+    return _BranchPoint(parent, wanted.at_turn, start, changes, premise)
 
 
 def _require_turn(parent: StoredEpisode, turn: int) -> None:
@@ -134,9 +134,14 @@ class _Launch:
     """One launch of branches."""
 
     def __init__(
-        self, store: Store, fork: BranchPoint, wanted: Wanted, budget: Budget, progress: Progress,
+        self,
+        store: Store,
+        fork: _BranchPoint,
+        wanted: Wanted,
+        budget: Budget,
+        progress: Progress,
         utc: Callable[[], datetime] = utc_now,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.store, self.fork, self.wanted = store, fork, wanted
         self.budget, self.progress, self.utc = budget, progress, utc
         self.model = whole_name(wanted.model or fork.parent.config.model.name)
@@ -162,34 +167,43 @@ class _Launch:
             if loop and loop.model and loop.model != self.model:
                 judge = engines.lend(loop.model, loop.options)
             conditions = Conditions(
-                self.fork.parent.row["run_id"], model,
-                CallSettings(
-                    config.model.sampling(), config.model.timeout_s, config.model.repairs
-                ),
-                self.fork.premise.form, config.conditioning, {}, self.fork.parent.cultures,
-                self.utc, draft_critic(config, judge),
-            )  # fmt: skip
+                self.fork.parent.row["run_id"],
+                model,
+                CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
+                self.fork.premise.form,
+                config.conditioning,
+                {},
+                self.fork.parent.cultures,
+                self.utc,
+                draft_critic(config, judge),
+            )
             models = [model] if judge is model else [model, judge]
             return await self._play_all(todo, models, conditions, concurrency)
         finally:
             await engines.close()
 
     async def _play_all(
-        self, todo: Sequence[Branch], models: Sequence[Model], conditions: Conditions,
+        self,
+        todo: Sequence[Branch],
+        models: Sequence[Model],
+        conditions: Conditions,
         concurrency: int,
-    ) -> str:  # fmt: skip
+    ) -> str:
         self.progress.total, started = len(todo), self.utc()
         self.progress.already = self.wanted.n - len(todo)
         told = {
-            "parent": self.fork.parent.row["episode_id"], "at": self.fork.at_turn,
-            "changes": self.fork.changes.as_json(), "n": self.wanted.n, "model": self.model,
-        }  # fmt: skip
+            "parent": self.fork.parent.row["episode_id"],
+            "at": self.fork.at_turn,
+            "changes": self.fork.changes.as_json(),
+            "n": self.wanted.n,
+            "model": self.model,
+        }
 
         async def work(branch: Branch, emit: Emit) -> None:
             episode = branch.episode()
             about = (episode.id, episode.scenario.id, episode.culture_id)
             with self.progress.scene(*about) as watch:
-                emit(await play_branch(branch, self.fork, conditions, self.budget, watch))
+                emit(await _play_branch(branch, self.fork, conditions, self.budget, watch))
 
         opened = Opened(models, work)
         executor = Executor(opened, self.store, self.budget, self.progress, concurrency)
@@ -213,9 +227,9 @@ class _Launch:
                 yield replace(one, attempt=last.attempt + 1 if last else 1)
 
 
-async def play_branch(
+async def _play_branch(
     branch: Branch,
-    fork: BranchPoint,
+    fork: _BranchPoint,
     conditions: Conditions,
     budget: Budget,
     watch: Callable[[SceneState, Sequence[Entry]], None],

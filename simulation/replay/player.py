@@ -123,10 +123,17 @@ class _RecordedModel:
         if row["finish_reason"] is None:
             raise CallFailed(row["failure"], row["reply"], row["attempts"])
         return Completion(
-            row["reply"], row["finish_reason"], row["prompt_tokens"], row["completion_tokens"],
-            row["cached_tokens"], row["attempts"], row["cost"], row["endpoint"],
-            row.get("reasoning"), row.get("reasoning_tokens"),
-        )  # fmt: skip
+            row["reply"],
+            row["finish_reason"],
+            row["prompt_tokens"],
+            row["completion_tokens"],
+            row["cached_tokens"],
+            row["attempts"],
+            row["cost"],
+            row["endpoint"],
+            row.get("reasoning"),
+            row.get("reasoning_tokens"),
+        )
 
 
 async def replay(con: duckdb.DuckDBPyConnection, episode_id: str) -> Replay:
@@ -163,9 +170,13 @@ def branch_of(book: Book, recorded: StoredEpisode) -> Branch | None:
     if row is None:
         return None
     return Branch(
-        book[row["parent_id"]], row["at_turn"], row["number"], Changes.from_json(row["changes"]),
-        recorded.row["model"], recorded.row["attempt"],
-    )  # fmt: skip
+        book[row["parent_id"]],
+        row["at_turn"],
+        row["number"],
+        Changes.from_json(row["changes"]),
+        recorded.row["model"],
+        recorded.row["attempt"],
+    )
 
 
 async def _replay(
@@ -197,9 +208,10 @@ def _context(
     """Return what the replay of an episode needs, from where it is its own."""
     row, stage, before = recorded.row, recorded.premise().stage(), start.state["step"]
     rows = [
-        call for call in recorded.tables["calls"]
+        call
+        for call in recorded.tables["calls"]
         if before < call["step"] and (last is None or call["step"] <= last)
-    ]  # fmt: skip
+    ]
     _require_templates(recorded, rows)
     by_seed: dict[int, list[Row]] = {}
     for call in rows:
@@ -207,9 +219,13 @@ def _context(
     log = _Log(row, by_seed, lambda: last is not None and caller.step > last)
     shared = _conditions(recorded, log)
     caller = Caller(
-        shared.model, shared.settings, stage, seed, Budget(BudgetConfig(), lambda: 0.0),
+        shared.model,
+        shared.settings,
+        stage,
+        seed,
+        Budget(BudgetConfig(), lambda: 0.0),
         shared.critic,
-    )  # fmt: skip
+    )
     caller.tokens = start.tokens
     timed_out = row["turns"] if row["exit_reason"] == "wall-limit" else math.inf
     clock = lambda: math.inf if len(stage.turns) >= timed_out else 0.0  # noqa: E731
@@ -221,11 +237,16 @@ def _conditions(recorded: StoredEpisode, log: _Log) -> Conditions:
     row, config = recorded.row, with_model(recorded.config, recorded.row["model"])
     loop = config.in_loop.model if config.in_loop else None
     return Conditions(
-        row["run_id"], _RecordedModel(row["model"], log),
+        row["run_id"],
+        _RecordedModel(row["model"], log),
         CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
-        row["reply_form"], config.conditioning, {}, recorded.cultures, lambda: row["started_at"],
+        row["reply_form"],
+        config.conditioning,
+        {},
+        recorded.cultures,
+        lambda: row["started_at"],
         draft_critic(config, _RecordedModel(loop or row["model"], log)),
-    )  # fmt: skip
+    )
 
 
 def _require_templates(recorded: StoredEpisode, rows: Sequence[Row]) -> None:

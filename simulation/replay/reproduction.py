@@ -29,21 +29,21 @@ from simulation.store.record import Record, Row
 from simulation.store.rows import DERIVED
 from simulation.store.writer import Store
 
-CHUNK = 256
+_CHUNK = 256
 """Episodes that are read from the store, and written to another, at once."""
-CLOCK = {"episodes": ("started_at", "wall_s"), "calls": ("latency_s",)}
+_CLOCK = {"episodes": ("started_at", "wall_s"), "calls": ("latency_s",)}
 """Columns that only a clock can tell; they are taken from the log."""
-JSON_COLUMNS = ("changes",)
-SHOWN = 60
+_JSON_COLUMNS = ("changes",)
+_SHOWN = 60
 """Characters of a value that a difference is reported with."""
-BEFORE = 10
+_BEFORE = 10
 """Of these, how many stand before the difference."""
-PAGE = """
+_PAGE = """
 select episode_id, rowid from episodes where rowid > ? and rowid <= ? order by rowid limit ?
 """
-MAX_FAULTS = 20
+_MAX_FAULTS = 20
 """Faults that are kept in words."""
-SIDE = "select count(*) from calls where step = 0"
+_SIDE = "select count(*) from calls where step = 0"
 
 
 class RowFault(NamedTuple):
@@ -87,7 +87,7 @@ def reproduce(
             raise UserError("no episode has been stored in this run yet")
         only = find_episode(con, episode) if episode else None
         progress.total = 1 if only else count
-        account.left_aside = 0 if only else con.execute(SIDE).fetchall()[0][0]
+        account.left_aside = 0 if only else con.execute(_SIDE).fetchall()[0][0]
     with ExitStack() as folders, progress.shown():
         target = folders.enter_context(_target(run, out)) if out else None
         for ids, book in _books(run, only, last):
@@ -102,8 +102,8 @@ def _books(run: Path, only: str | None, last: int) -> Iterator[tuple[list[str], 
     place = -1
     while place < last:
         with closing(open_reader(run)) as con:
-            page = [place, last, CHUNK]
-            found = [(only, last)] if only else con.execute(PAGE, page).fetchall()
+            page = [place, last, _CHUNK]
+            found = [(only, last)] if only else con.execute(_PAGE, page).fetchall()
             ids, place = [id_ for id_, _ in found], found[-1][1]
             book = read_book(con, ids)
         yield ids, book
@@ -141,7 +141,7 @@ async def _checked(
         except Exception as error:  # whatever is wrong with one episode, the others are checked
             name = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             account.faulty += 1
-            if len(account.faults) < MAX_FAULTS:
+            if len(account.faults) < _MAX_FAULTS:
                 account.faults.append(RowFault(id_, f"{name}{error}"))
         progress.done += 1
     return records
@@ -153,13 +153,13 @@ async def _one(book: Book, recorded: StoredEpisode, account: Account) -> Record:
     account.calls += sum(call["endpoint"] != PARENT for call in recorded.tables["calls"])
     played = await replay_from(book, recorded.row["episode_id"])
     account.prompts += len(played.calls)
-    record = record_of_replay(book, recorded, played)
-    if found := difference(recorded, record):
+    record = _record_of_replay(book, recorded, played)
+    if found := _difference(recorded, record):
         raise Changed(found)
     return record
 
 
-def record_of_replay(book: Book, recorded: StoredEpisode, played: Replay) -> Record:
+def _record_of_replay(book: Book, recorded: StoredEpisode, played: Replay) -> Record:
     """Return the record of a replayed episode, with the clock's columns of the log."""
     row, branch = recorded.row, branch_of(book, recorded)
     episode = branch.episode() if branch else Episode(
@@ -188,12 +188,12 @@ def _templates(recorded: StoredEpisode, record: Record) -> list[Row]:
     ]
 
 
-def difference(recorded: StoredEpisode, record: Record) -> str | None:
+def _difference(recorded: StoredEpisode, record: Record) -> str | None:
     """Return the first difference between an episode's rows in the log and in a replay, in words,
     or None where all columns are equal but the clock's, those computed from others, and the order
     of rows in shards."""
     for table in PLAYED:
-        left_out = {"rowid", *CLOCK.get(table, ()), *DERIVED.get(table, ())}
+        left_out = {"rowid", *_CLOCK.get(table, ()), *DERIVED.get(table, ())}
         stored, again = recorded.tables[table], record.rows.get(table, [])
         for number, (old, new) in enumerate(zip(stored, again, strict=False), start=1):
             for name in old:
@@ -213,16 +213,16 @@ def difference(recorded: StoredEpisode, record: Record) -> str | None:
 
 def _value(name: str, row: Mapping[str, Any]) -> Any:
     value = row.get(name)
-    return json.loads(value) if name in JSON_COLUMNS and value else value
+    return json.loads(value) if name in _JSON_COLUMNS and value else value
 
 
 def _both(stored: object, again: object) -> str:
     """Tell two values from where they begin to differ."""
     texts = [" ".join(str(value).split()) for value in (stored, again)]
     alike = (place for place, pair in enumerate(zip(*texts, strict=False)) if len({*pair}) > 1)
-    same = max(next(alike, min(map(len, texts))) - BEFORE, 0)
+    same = max(next(alike, min(map(len, texts))) - _BEFORE, 0)
     old, new = (
-        f"{'...' * (same > 0)}{text[same : same + SHOWN]}{'...' * (len(text) > same + SHOWN)}"
+        f"{'...' * (same > 0)}{text[same : same + _SHOWN]}{'...' * (len(text) > same + _SHOWN)}"
         for text in texts
     )
     return f"the log has '{old}', the replay '{new}'"

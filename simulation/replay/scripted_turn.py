@@ -53,13 +53,13 @@ async def give_turn(
             f"{', '.join(roles)} are to act at once there; name one: --say '{roles[0]}: ...'"
         )
     if roles:
-        await settle(context, state, update, [read_given(given.text, roles[0], context.stage)])
+        await settle(context, state, update, [_read_given(given.text, roles[0], context.stage)])
     update["calls"] += take(context)
     later = {name: [*cast(Row, state)[name], *update[name]] for name in LISTS}
     return cast(EpisodeState, state | later | {"step": update["step"], "exit": update["exit"]})
 
 
-def read_given(text: str, role: str, stage: SceneState) -> Row:
+def _read_given(text: str, role: str, stage: SceneState) -> Row:
     """Return the words as an act of a role. Raises UserError where they are none."""
     try:
         act = read_script(text, role, stage.names, stage.acts)

@@ -105,9 +105,13 @@ class StoredEpisode:
             people[role] = _persona(get("personas", rows[role]["persona_hash"])["data"])
             told[role] = _culture(get("cultures", rows[role]["culture_hash"])["data"])
         return Premise(
-            with_roles(self.scenario, rows), people, told, self.row["language"],
-            self.row["reply_form"], self.config.conditioning,
-        )  # fmt: skip
+            with_roles(self.scenario, rows),
+            people,
+            told,
+            self.row["language"],
+            self.row["reply_form"],
+            self.config.conditioning,
+        )
 
     @property
     def row(self) -> Row:
@@ -184,11 +188,14 @@ def with_roles(scenario: Scenario, changes: Mapping[str, Mapping[str, Any]]) -> 
     """Return a scenario whose roles have other goals and secrets, where these are given."""
     roles = {
         role: part.model_copy(
-            update={name: value for name, value in changes.get(role, {}).items()
-                    if name in ("goal", "secret")}
+            update={
+                name: value
+                for name, value in changes.get(role, {}).items()
+                if name in ("goal", "secret")
+            }
         )
         for role, part in scenario.roles.items()
-    }  # fmt: skip
+    }
     return scenario if roles == scenario.roles else scenario.model_copy(update={"roles": roles})
 
 

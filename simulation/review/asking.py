@@ -21,7 +21,7 @@ from simulation.review_settings import JudgeSettings
 from simulation.store.record import Row
 
 Value = TypeVar("Value")
-SMALL_MODEL_PENALTY = 1.1
+_SMALL_MODEL_PENALTY = 1.1
 """Repetition penalty for models that are asked in the form `script`: they loop without it."""
 
 
@@ -56,9 +56,15 @@ class Asking:
     """The questions put to judges about one episode."""
 
     def __init__(
-        self, episode_id: str, calls: int, settings: JudgeSettings, sampling: Sampling,
-        budget: Budget, gate: asyncio.Semaphore, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        episode_id: str,
+        calls: int,
+        settings: JudgeSettings,
+        sampling: Sampling,
+        budget: Budget,
+        gate: asyncio.Semaphore,
+        seed: int = 0,
+    ) -> None:
         """The seeds of calls depend on `seed`, the episode and the question alone."""
         self.episode_id, self.settings, self.sampling = episode_id, settings, sampling
         self.budget, self.gate, self.seed = budget, gate, seed
@@ -67,9 +73,17 @@ class Asking:
         self._numbers = count(calls + 1)
 
     async def ask(
-        self, judge: Judge, asked: Asked, read: Callable[[str], Value], template: Template, *,
-        purpose: str, role: str | None, seen: int, key: tuple[object, ...],
-    ) -> Answer[Value] | None:  # fmt: skip
+        self,
+        judge: Judge,
+        asked: Asked,
+        read: Callable[[str], Value],
+        template: Template,
+        *,
+        purpose: str,
+        role: str | None,
+        seen: int,
+        key: tuple[object, ...],
+    ) -> Answer[Value] | None:
         """Ask, and once more for each repair allowed; None where the budget refuses the question.
 
         `read` raises UnusableVerdict for an answer that cannot be used. Where the budget refuses a
@@ -77,7 +91,7 @@ class Asking:
         """
         rows: list[Row] = []
         failure, message = "", ""
-        penalty = SMALL_MODEL_PENALTY if judge.form == "script" else 1.0
+        penalty = _SMALL_MODEL_PENALTY if judge.form == "script" else 1.0
         sampling = replace(self.sampling, repetition_penalty=penalty)
         for attempt in range(self.settings.repairs + 1):
             parts = (self.episode_id, purpose, judge.model.name, *key, attempt)
@@ -85,10 +99,16 @@ class Asking:
             try:
                 async with self.gate:
                     row = await make_call(
-                        judge.model, asked, seeded, self.budget,
-                        self.settings.timeout_s, purpose=purpose, template_hash=template.hash,
-                        seen=seen, role=role,
-                    )  # fmt: skip
+                        judge.model,
+                        asked,
+                        seeded,
+                        self.budget,
+                        self.settings.timeout_s,
+                        purpose=purpose,
+                        template_hash=template.hash,
+                        seen=seen,
+                        role=role,
+                    )
             except BudgetSpent:
                 self.spent, failure = True, "budget"
                 break

@@ -33,7 +33,7 @@ from simulation.store.result import print_table
 from simulation.store.run_lock import locked
 from simulation.store.writer import Store
 
-REPORT = """
+_REPORT = """
 select source, faulty, found, recall, recall_low, recall_high, sound, false_alarms, precision,
     precision_low, precision_high, undecided
 from calibration_report
@@ -42,9 +42,14 @@ order by source in (select distinct detector from detections) desc, source
 
 
 def calibrate(
-    model: str, settings: CritiqueConfig, out: Path, bounds: Bounds, quiet: bool,
-    cache: CacheConfig = NO_CACHE, injections: bool = False,
-) -> tuple[Path, str]:  # fmt: skip
+    model: str,
+    settings: CritiqueConfig,
+    out: Path,
+    bounds: Bounds,
+    quiet: bool,
+    cache: CacheConfig = NO_CACHE,
+    injections: bool = False,
+) -> tuple[Path, str]:
     """Judge the calibration set with `model` in a run of its own, and return the run's folder and
     why the launch ended. With `injections`, judge the injected conversations and those without.
 
@@ -71,9 +76,15 @@ def calibrate(
 
 
 async def _judge(
-    run: Path, name: str, model: str, settings: CritiqueConfig, bounds: Bounds, budget: Budget,
-    quiet: bool, engines: ModelManager,
-) -> str:  # fmt: skip
+    run: Path,
+    name: str,
+    model: str,
+    settings: CritiqueConfig,
+    bounds: Bounds,
+    budget: Budget,
+    quiet: bool,
+    engines: ModelManager,
+) -> str:
     try:
         player = Player(model, settings.options)
         stage = ReviewContext(run, name, player, engines, bounds, budget, utc_now, quiet)
@@ -87,10 +98,14 @@ def _settle(store: Store, run: Path, name: str, config: dict[str, object]) -> No
     stored, hash_ = store.run(), config_hash(config)
     if stored is None:
         row = {
-            "run_id": name, "kind": "run", "config": yaml.safe_dump(config, sort_keys=False),
-            "config_hash": hash_, "versions": json.dumps(versions()), "git_commit": None,
+            "run_id": name,
+            "kind": "run",
+            "config": yaml.safe_dump(config, sort_keys=False),
+            "config_hash": hash_,
+            "versions": json.dumps(versions()),
+            "git_commit": None,
             "created_at": utc_now(),
-        }  # fmt: skip
+        }
         store.add("runs", row)
     elif stored[1] != hash_:
         raise UserError(
@@ -98,7 +113,7 @@ def _settle(store: Store, run: Path, name: str, config: dict[str, object]) -> No
         )
 
 
-STEERED = """
+_STEERED = """
 select source, coalesce(injection, 'all') as injection, scenes, undecided, against, steered, share,
     share_low, share_high
 from injection_report order by source, injection is not null, injection
@@ -108,13 +123,13 @@ from injection_report order by source, injection is not null, injection
 def print_steered(con: duckdb.DuckDBPyConnection, console: Console) -> None:
     """Print how often each critic was steered by a text within a conversation."""
     console.print(Text("Of scenes judged against what the text wants, those it turned", "bold"))
-    print_table(run_query(con, STEERED), console, None)
+    print_table(run_query(con, _STEERED), console, None)
 
 
 def print_report(con: duckdb.DuckDBPyConnection, console: Console) -> None:
     """Print precision, recall and the confusion table of every critic and detector."""
     console.print(Text("On faults that each should find, and on sound conversations", "bold"))
-    print_table(run_query(con, REPORT), console, None)
+    print_table(run_query(con, _REPORT), console, None)
     console.print(Text("Found faulty, by kind of fault (? without a decision)", "bold"))
     _print_confusion(con, console)
 

@@ -37,8 +37,8 @@ from simulation.episode.scene_state import SceneState
 from simulation.store.record import Record
 from simulation.store.writer import Store
 
-FOLDER = Path(__file__).parents[1] / "calibration"
-AUTHOR = "written by hand"
+_FOLDER = Path(__file__).parents[1] / "calibration"
+_AUTHOR = "written by hand"
 """What stands for the model of these episodes."""
 _BRACKETED = re.compile(r"^\[([^\[\]]+)\]$")
 _LEAVES = re.compile(r"\s*\[leaves\]$")
@@ -77,7 +77,7 @@ class Injected(Case):
 @cache
 def load_cases() -> tuple[Case, ...]:
     """Return the set: each culture's sound conversations, then its faulty ones."""
-    files = sorted(FOLDER.glob("[a-z][a-z][a-z].yaml"))
+    files = sorted(_FOLDER.glob("[a-z][a-z][a-z].yaml"))
     return tuple(case for file in files for case in _cases(load_yaml(file).data))
 
 
@@ -86,7 +86,7 @@ def load_injected() -> tuple[Case, ...]:
     """Return the injected conversations, and those that they were made from."""
     cases = {case.id: case for case in load_cases()}
     injected = [
-        _injected(cases[part["of"]], part) for part in load_yaml(FOLDER / "injections.yaml").data
+        _injected(cases[part["of"]], part) for part in load_yaml(_FOLDER / "injections.yaml").data
     ]
     plain = dict.fromkeys(case.original for case in injected)
     return (*map(cases.__getitem__, plain), *injected)
@@ -104,7 +104,7 @@ def _injected(case: Case, part: Mapping[str, Any]) -> Injected:
 
 def expectations() -> dict[str, list[str]]:
     """Return which detectors and critics should see which fault."""
-    found: dict[str, list[str]] = load_yaml(FOLDER / "faults.yaml").data
+    found: dict[str, list[str]] = load_yaml(_FOLDER / "faults.yaml").data
     return found
 
 
@@ -113,9 +113,15 @@ def _cases(data: Mapping[str, Any]) -> Iterator[Case]:
     for part in data["conversations"]:
         turns = tuple(next(iter(turn.items())) for turn in part["turns"])
         sound[part["id"]] = Case(
-            part["id"], part["id"], None, None, data["culture"], part["scenario"], part["cast"],
+            part["id"],
+            part["id"],
+            None,
+            None,
+            data["culture"],
+            part["scenario"],
+            part["cast"],
             turns,
-        )  # fmt: skip
+        )
     yield from sound.values()
     for part in data["faults"]:
         before = sound[part["of"]]
@@ -124,9 +130,15 @@ def _cases(data: Mapping[str, Any]) -> Iterator[Case]:
             turns_[int(number) - 1] = next(iter(turn.items()))
         turns_ += [next(iter(turn.items())) for turn in part.get("add", [])]
         yield Case(
-            part["id"], before.id, part["fault"], part["note"], before.culture, before.scenario,
-            before.cast, tuple(turns_),
-        )  # fmt: skip
+            part["id"],
+            before.id,
+            part["fault"],
+            part["note"],
+            before.culture,
+            before.scenario,
+            before.cast,
+            tuple(turns_),
+        )
 
 
 def fill_store(store: Store, utc: datetime, cases: Sequence[Case]) -> None:
@@ -145,8 +157,10 @@ def configuration(model: str, name: str, cases: tuple[Case, ...]) -> dict[str, A
     """Return what stands for the configuration of such a run."""
     set_ = short_hash(json.dumps([case.id for case in cases] + [str(cases)]))
     return {
-        "name": name, "calibration": set_, "model": {"name": model, "options": {}},
-    }  # fmt: skip
+        "name": name,
+        "calibration": set_,
+        "model": {"name": model, "options": {}},
+    }
 
 
 def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
@@ -163,20 +177,29 @@ def _record(case: Case, known: set[str], utc: datetime) -> Record | None:
     cast = {role: personas[case.cast[role]] for role in scenario.roles}
     stage = SceneState(scenario, cast, cultures, "en", "json", "dimensions")
     conditions = Conditions(
-        "calibration", FakeModel(AUTHOR), CallSettings(Sampling(), 60.0, 0), "json", "dimensions",
-        personas, cultures, lambda: utc,
-    )  # fmt: skip
+        "calibration",
+        FakeModel(_AUTHOR),
+        CallSettings(Sampling(), 60.0, 0),
+        "json",
+        "dimensions",
+        personas,
+        cultures,
+        lambda: utc,
+    )
     log = run_to_end(_play(stage, case.turns, conditions))
     state: Any = EMPTY | {"log": log, "exit": ["turn-limit", str(len(case.turns))]}
     episode = Episode(content, scenario, case.culture, "en", 0, 0)
     record = record_of(episode, conditions, stage, state, utc, 0.0)
     record.rows["cases"] = [
         {
-            "episode_id": content, "case_id": case.id, "original": case.original,
-            "fault": case.fault, "note": case.note,
+            "episode_id": content,
+            "case_id": case.id,
+            "original": case.original,
+            "fault": case.fault,
+            "note": case.note,
             **{key: getattr(case, key, None) for key in ("injection", "language", "wants")},
         }
-    ]  # fmt: skip
+    ]
     return record
 
 
@@ -203,8 +226,16 @@ def _entry(stage: SceneState, number: int, role: str, text: str) -> Entry:
         action, words = "leave", _LEAVES.sub("", words)
     phase = stage.phase
     return {
-        "kind": "turn", "step": number, "turn": number, "phase": phase.id if phase else None,
-        "speaker": role, "action": action, "text": words, "addressees": [],
-        "audience": [other for other in stage.here() if other != role], "whisper": False,
-        "failure": None, "call": 0,
-    }  # fmt: skip
+        "kind": "turn",
+        "step": number,
+        "turn": number,
+        "phase": phase.id if phase else None,
+        "speaker": role,
+        "action": action,
+        "text": words,
+        "addressees": [],
+        "audience": [other for other in stage.here() if other != role],
+        "whisper": False,
+        "failure": None,
+        "call": 0,
+    }

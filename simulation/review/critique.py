@@ -31,7 +31,7 @@ from simulation.execution.executor import Emit
 from simulation.review.asking import Asking, Judge
 from simulation.store.record import Record, Row
 
-READS_OTHERS = ("meta",)
+_READS_OTHERS = ("meta",)
 """Critics that judge after the others."""
 AGAIN = (*FAULTS, "budget")
 """Failures after which the same command asks again; what a judge said stays said."""
@@ -71,7 +71,7 @@ class CritiqueContext:
     questions: dict[tuple[str, int, int], list[Question]] = field(default_factory=dict)
 
 
-class CritiqueState(TypedDict):
+class _CritiqueState(TypedDict):
     """What a critique has come to, as plain JSON."""
 
     round: int
@@ -79,7 +79,7 @@ class CritiqueState(TypedDict):
     """Judgements of this launch, with judge and sample."""
 
 
-class JudgeInput(TypedDict):
+class _JudgeInput(TypedDict):
     """What `Send` hands to one judge for one question."""
 
     critic: str
@@ -89,7 +89,7 @@ class JudgeInput(TypedDict):
     sample: int
 
 
-async def panel(state: CritiqueState, runtime: Runtime[CritiqueContext]) -> Command[str]:
+async def panel(state: _CritiqueState, runtime: Runtime[CritiqueContext]) -> Command[str]:
     """Begin the next round: the detectors and the first critics, then those that read verdicts."""
     context = runtime.context
     if state["round"] == 0 and not context.detected:
@@ -97,36 +97,45 @@ async def panel(state: CritiqueState, runtime: Runtime[CritiqueContext]) -> Comm
     for number in range(state["round"], 2):
         if context.asking.spent:
             break
-        critics = [n for n in context.panel.critics if (n in READS_OTHERS) == (number == 1)]
+        critics = [n for n in context.panel.critics if (n in _READS_OTHERS) == (number == 1)]
         sends = [Send("judge", task) for name in critics for task in _tasks(context, state, name)]
         if sends:
             return Command(update={"round": number + 1}, goto=sends)
     return Command(update={"round": 2}, goto=END)
 
 
-async def judge(state: JudgeInput, runtime: Runtime[CritiqueContext]) -> dict[str, Any]:
+async def judge(state: _JudgeInput, runtime: Runtime[CritiqueContext]) -> dict[str, Any]:
     """Ask one judge one question, and hand over the verdicts with the calls they cost."""
     context, panel = runtime.context, runtime.context.panel
     by, conversation = panel.judges[state["judge"]], runtime.context.conversation
     asked = context.questions[state["critic"], state["judge"], state["sample"]]
     question = asked[state["question"]]
     answer = await context.asking.ask(
-        by, question.asked, lambda reply: read_verdict(reply, question, conversation),
-        question.template, purpose="critique", role=question.role,
-        seen=len(conversation.turns), key=(question.critic, question.role, state["sample"]),
-    )  # fmt: skip
+        by,
+        question.asked,
+        lambda reply: read_verdict(reply, question, conversation),
+        question.template,
+        purpose="critique",
+        role=question.role,
+        seen=len(conversation.turns),
+        key=(question.critic, question.role, state["sample"]),
+    )
     if answer is None:
         return {}
     given = answer.value or failed(question, answer.failure or "", answer.message)
     rows = [
         {
-            "episode_id": conversation.episode_id, "critic": question.critic,
-            "sample": state["sample"], "model": by.model.name, "call": answer.call,
-            "judged_at": panel.utc(), "turns": list(one.turns),
+            "episode_id": conversation.episode_id,
+            "critic": question.critic,
+            "sample": state["sample"],
+            "model": by.model.name,
+            "call": answer.call,
+            "judged_at": panel.utc(),
+            "turns": list(one.turns),
             **{name: getattr(one, name) for name in _COLUMNS},
         }
         for one in given
-    ]  # fmt: skip
+    ]
     templates = used((load_template("review"), question.template))
     context.emit(
         Record({"calls": answer.calls, "verdicts": rows}, _outcome(given), {"templates": templates})
@@ -146,13 +155,13 @@ def _detect(context: CritiqueContext) -> None:
     context.emit(Record({"detections": rows}, "detected"))
 
 
-def _tasks(context: CritiqueContext, state: CritiqueState, name: str) -> list[JudgeInput]:
+def _tasks(context: CritiqueContext, state: _CritiqueState, name: str) -> list[_JudgeInput]:
     """Return the questions of a critic that no judge has answered yet."""
-    tasks: list[JudgeInput] = []
+    tasks: list[_JudgeInput] = []
     for number, by in enumerate(context.panel.judges):
         for sample in range(context.panel.samples):
             others = _others(context, state, by.model.name, sample)
-            if name in READS_OTHERS and any(one.failure in AGAIN for one in others):
+            if name in _READS_OTHERS and any(one.failure in AGAIN for one in others):
                 continue  # it would judge without what the same command will ask again
             asked = critic(name)(context.conversation, others, by.form)
             context.questions[name, number, sample] = asked
@@ -166,7 +175,7 @@ def _tasks(context: CritiqueContext, state: CritiqueState, name: str) -> list[Ju
 
 
 def _others(
-    context: CritiqueContext, state: CritiqueState, model: str, sample: int
+    context: CritiqueContext, state: _CritiqueState, model: str, sample: int
 ) -> list[Judgement]:
     """Return what the same judge said before in the same sample, by critic and role: the order
     must not depend on what was stored first.
@@ -174,7 +183,7 @@ def _others(
     said = {
         (key.critic, key.role): judgements
         for key, judgements in context.answered.items()
-        if (key.model, key.sample) == (model, sample) and key.critic not in READS_OTHERS
+        if (key.model, key.sample) == (model, sample) and key.critic not in _READS_OTHERS
     }
     for row in state["given"]:
         if (row["model"], row["sample"]) == (model, sample):
@@ -193,9 +202,9 @@ def _outcome(given: Sequence[Judgement]) -> str:
 @cache
 def critique_graph() -> Any:
     """Return the compiled graph, shared by all episodes."""
-    graph = StateGraph(CritiqueState, context_schema=CritiqueContext)
+    graph = StateGraph(_CritiqueState, context_schema=CritiqueContext)
     graph.add_node("panel", panel, destinations=("judge", END))
-    graph.add_node("judge", judge, input_schema=JudgeInput)
+    graph.add_node("judge", judge, input_schema=_JudgeInput)
     graph.add_edge(START, "panel")
     graph.add_edge("judge", "panel")
     return graph.compile()

@@ -21,20 +21,20 @@ from simulation.store.query_gate import check_statement
 from simulation.store.reader import read_rows, run_query
 from simulation.store.result import print_table
 
-OWN = "own"
+_OWN = "own"
 """Name under which a user's policy is known to one connection."""
-OWN_VIEW = f"""
-create or replace temp view policy_{OWN} as
+_OWN_VIEW = f"""
+create or replace temp view policy_{_OWN} as
 select {", ".join(f"{name}::varchar as {name}" for name in OBJECTION if name != "turns")},
     turns::integer[] as turns
 from own_query
 """
-UNFIT = f"""
+_UNFIT = f"""
 select count(*) filter (episode_id is null or source is null or reason is null),
     any_value(coalesce(outcome, 'null')) filter (
         outcome is null or outcome not in ('dropped', 'unreviewed', 'needs-review')),
     count(turns)
-from policy_{OWN}
+from policy_{_OWN}
 """
 BY_CULTURE = """
 select culture_id, model, sum(simulated)::bigint as simulated, sum(cut_short)::bigint as cut_short,
@@ -43,12 +43,12 @@ select culture_id, model, sum(simulated)::bigint as simulated, sum(cut_short)::b
     sum(accepted) / sum(simulated) as accepted_share
 from chosen_funnel group by culture_id, model order by culture_id, model
 """
-BY_SCENARIO = """
+_BY_SCENARIO = """
 select scenario_id, culture_id, simulated, endings, cut_short, dropped, dropped_by, unreviewed,
     needs_review, accepted
 from chosen_funnel order by scenario_id, culture_id, model
 """
-SOURCES = """
+_SOURCES = """
 select source, count(*) as episodes
 from (select unnest(dropped_by) as source from chosen_fates where fate = 'dropped')
 group by source order by episodes desc, source
@@ -58,14 +58,14 @@ select run_id as run, dimension, coalesce(culture_id, 'all') as culture, units, 
     alpha
 from judge_agreement order by run_id, dimension, culture_id nulls first
 """
-EXAMPLES = """
+_EXAMPLES = """
 select f.episode_id, s.title, f.culture_id, f.fate, f.reasons
 from chosen_fates f join latest_episodes s using (episode_id)
 where f.fate in ('dropped', 'needs-review')
 qualify row_number() over (partition by f.fate, f.dropped_by[1] order by f.episode_id) = 1
 order by f.fate, f.episode_id limit ?
 """
-LINES = """
+_LINES = """
 select t.turn, t.name, t.line from turns_readable t
 where t.episode_id = ? and t.turn in (
     select unnest(turns) from query_table('policy_' || ?) where episode_id = ?)
@@ -88,8 +88,8 @@ def choose_policy(con: duckdb.DuckDBPyConnection, policy: str) -> str:
         columns = {row["column_name"] for row in read_rows(con, "describe own_query")}
         if missing := [name for name in OBJECTION if name not in columns]:
             raise UserError(f"a policy returns {', '.join(OBJECTION)}; missing: {missing[0]}")
-        con.execute(OWN_VIEW)
-        nameless, outcome, _ = con.execute(UNFIT).fetchall()[0]
+        con.execute(_OWN_VIEW)
+        nameless, outcome, _ = con.execute(_UNFIT).fetchall()[0]
     except (UserError, duckdb.Error) as error:
         raise UserError(f"{policy}: {str(error).splitlines()[0]}") from error
     if nameless:
@@ -97,7 +97,7 @@ def choose_policy(con: duckdb.DuckDBPyConnection, policy: str) -> str:
     if outcome is not None:
         allowed = "dropped, unreviewed or needs-review"
         raise UserError(f"{policy}: the outcome '{outcome}' is not one of {allowed}")
-    return OWN
+    return _OWN
 
 
 def _policy_text(policy: str) -> str:
@@ -133,16 +133,16 @@ def print_funnel(
     name = fates_of(con, policy)
     console.print(Text(f"Policy {printable(policy)}", style="bold"))
     print_table(run_query(con, BY_CULTURE), console, None)
-    print_table(run_query(con, BY_SCENARIO), console, 40)
-    if con.execute(SOURCES).fetchone():
+    print_table(run_query(con, _BY_SCENARIO), console, 40)
+    if con.execute(_SOURCES).fetchone():
         console.print(Text("Dropped by (an episode dropped by two counts for each)", style="bold"))
-        print_table(run_query(con, SOURCES), console, None)
+        print_table(run_query(con, _SOURCES), console, None)
     if con.execute(AGREEMENT).fetchone():
         console.print(Text("Agreement of judges and samples (Krippendorff's alpha)", style="bold"))
         print_table(run_query(con, AGREEMENT), console, None)
     for told in judges_told(con, runs):
         console.print(Text(printable(f"Judge {told}")), soft_wrap=True)
-    for row in read_rows(con, EXAMPLES, examples):
+    for row in read_rows(con, _EXAMPLES, examples):
         _print_example(con, row, name, console)
 
 
@@ -155,7 +155,7 @@ def _print_example(
         console.print(
             Padding(Text(printable(" ".join(reason.split()))), (0, 0, 0, 2), expand=False)
         )
-    for line in read_rows(con, LINES, row["episode_id"], policy, row["episode_id"]):
+    for line in read_rows(con, _LINES, row["episode_id"], policy, row["episode_id"]):
         text = f"{line['turn']} {line['name']}: {line['line']}"
         console.print(Padding(Text(printable(text), style="dim"), (0, 0, 0, 4), expand=False))
     console.print()

@@ -50,7 +50,7 @@ class LabelContext:
     """Turns whose category is stored."""
 
 
-class LabelState(TypedDict):
+class _LabelState(TypedDict):
     """Nothing: every label is stored as it comes."""
 
 
@@ -60,13 +60,13 @@ class LabelInput(TypedDict):
     turn: int
 
 
-async def acts(state: LabelState, runtime: Runtime[LabelContext]) -> Command[str]:
+async def _acts(state: _LabelState, runtime: Runtime[LabelContext]) -> Command[str]:
     """Send off every act that lacks its label or its category."""
-    turns = unlabelled(runtime.context)
+    turns = _unlabelled(runtime.context)
     return Command(goto=[Send("label", {"turn": turn}) for turn in turns] or END)
 
 
-def unlabelled(context: LabelContext) -> list[int]:
+def _unlabelled(context: LabelContext) -> list[int]:
     """Return the acts that are still to be labelled or mapped."""
     turns = [n.turn for n in context.conversation.lines if n.turn is not None and has_purpose(n)]
     return [turn for turn in turns if turn not in context.intents or _unmapped(context, turn)]
@@ -91,17 +91,24 @@ async def label(state: LabelInput, runtime: Runtime[LabelContext]) -> dict[str, 
 async def _label(context: LabelContext, turn: int) -> Intent | None:
     past, template = context.conversation.until(turn), load_template("intent")
     answer = await context.asking.ask(
-        context.judge, ask_intent(context.conversation, turn, context.judge.form),
-        lambda reply: read_intent(reply, past), template, purpose="label",
-        role=past.lines[-1].role, seen=turn, key=(turn,),
-    )  # fmt: skip
+        context.judge,
+        ask_intent(context.conversation, turn, context.judge.form),
+        lambda reply: read_intent(reply, past),
+        template,
+        purpose="label",
+        role=past.lines[-1].role,
+        seen=turn,
+        key=(turn,),
+    )
     if answer is None:
         return None
     intent = answer.value
     row: Row = _row(context, turn, answer.call) | {
-        "intent": intent and intent.intent, "relevance": intent and intent.relevance,
-        "expectation": intent and intent.expectation, "failure": answer.failure,
-    }  # fmt: skip
+        "intent": intent and intent.intent,
+        "relevance": intent and intent.relevance,
+        "expectation": intent and intent.expectation,
+        "failure": answer.failure,
+    }
     templates = used((load_template("review"), template))
     outcome = intent.relevance if intent else "no-label"
     context.emit(
@@ -113,15 +120,22 @@ async def _label(context: LabelContext, turn: int) -> Intent | None:
 async def _map(context: LabelContext, turn: int, intent: Intent, taxonomy: Taxonomy) -> None:
     template = load_template("category")
     answer = await context.asking.ask(
-        context.judge, ask_category(intent, taxonomy, context.judge.form),
-        lambda reply: read_category(reply, context.conversation, taxonomy), template,
-        purpose="categorise", role=None, seen=turn, key=(turn, taxonomy.key),
-    )  # fmt: skip
+        context.judge,
+        ask_category(intent, taxonomy, context.judge.form),
+        lambda reply: read_category(reply, context.conversation, taxonomy),
+        template,
+        purpose="categorise",
+        role=None,
+        seen=turn,
+        key=(turn, taxonomy.key),
+    )
     if answer is None:
         return
     row: Row = _row(context, turn, answer.call) | {
-        "taxonomy": taxonomy.key, "category": answer.value, "failure": answer.failure,
-    }  # fmt: skip
+        "taxonomy": taxonomy.key,
+        "category": answer.value,
+        "failure": answer.failure,
+    }
     rows = {"calls": answer.calls, "categories": [row]}
     outcome = answer.value or "no-category"
     context.emit(Record(rows, outcome, {"templates": used((template,))}))
@@ -129,16 +143,19 @@ async def _map(context: LabelContext, turn: int, intent: Intent, taxonomy: Taxon
 
 def _row(context: LabelContext, turn: int, call: int) -> Row:
     return {
-        "episode_id": context.conversation.episode_id, "turn": turn,
-        "model": context.judge.model.name, "call": call, "labelled_at": context.utc(),
-    }  # fmt: skip
+        "episode_id": context.conversation.episode_id,
+        "turn": turn,
+        "model": context.judge.model.name,
+        "call": call,
+        "labelled_at": context.utc(),
+    }
 
 
 @cache
 def label_graph() -> Any:
     """Return the compiled graph, shared by all episodes."""
-    graph = StateGraph(LabelState, context_schema=LabelContext)
-    graph.add_node("acts", acts, destinations=("label", END))
+    graph = StateGraph(_LabelState, context_schema=LabelContext)
+    graph.add_node("acts", _acts, destinations=("label", END))
     graph.add_node("label", label, input_schema=LabelInput)
     graph.add_edge(START, "acts")
     graph.add_edge("label", END)

@@ -36,10 +36,14 @@ class _Played:
 
 
 def review(
-    run: Path, settings: CritiqueConfig | LabelConfig, bounds: Bounds,
-    budget: BudgetConfig, quiet: bool = False, cache: CacheConfig = NO_CACHE,
+    run: Path,
+    settings: CritiqueConfig | LabelConfig,
+    bounds: Bounds,
+    budget: BudgetConfig,
+    quiet: bool = False,
+    cache: CacheConfig = NO_CACHE,
     cluster: Cluster | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Critique or label a run and return why the launch ended: done, drained, or a spent budget.
 
     Raises UserError for a missing run or one that another process writes, for one without episodes,
@@ -61,10 +65,16 @@ def review(
         if not (settings.models if isinstance(settings, CritiqueConfig) else settings.model):
             require_allowed("model", config.model.name, ENGINES)
         stage = ReviewContext(
-            folder, config.name, Player(config.model.name, config.model.options),
-            ModelManager(cache.opened(folder.resolve().parent)), bounds,
-            Budget(budget, time.monotonic), utc_now, quiet, cluster,
-        )  # fmt: skip
+            folder,
+            config.name,
+            Player(config.model.name, config.model.options),
+            ModelManager(cache.opened(folder.resolve().parent)),
+            bounds,
+            Budget(budget, time.monotonic),
+            utc_now,
+            quiet,
+            cluster,
+        )
         return run_to_end(_review(stage, settings))
 
 

@@ -34,17 +34,17 @@ from simulation.store.writer import FILE, Store
 
 SCALES: Mapping[str, Scale] = {**quality.SCALES, **culture.SCALES, **meta.SCALES, **social.SCALES}
 """What can be rated, with its scale."""
-BY_ROLE = tuple(social.SCALES)
+_BY_ROLE = tuple(social.SCALES)
 """Dimensions that are rated for each role."""
-BY_CULTURE = tuple(culture.SCALES)
+_BY_CULTURE = tuple(culture.SCALES)
 """Dimensions that are rated for each role of a mixed cast."""
-COLUMNS = (
+_COLUMNS = (
     "episode_id", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
     "title", "culture", "goal", "secret", "transcript",
 )  # fmt: skip
-NUMERIC = re.compile(r"\d+(e\d+)?")
+_NUMERIC = re.compile(r"\d+(e\d+)?")
 """Ids of episodes that a spreadsheet would take for numbers."""
-CAST = "select episode_id, role, culture_id from roles"
+_CAST = "select episode_id, role, culture_id from roles"
 
 
 def export_sheet(
@@ -67,7 +67,7 @@ def export_sheet(
         raise UserError("there is no episode to rate in this run" + _under(policy))
     rows = [row for talk in load_conversations(con, ids).values() for row in _rows(talk)]
     sheet = StringIO(newline="")
-    writer = csv.DictWriter(sheet, COLUMNS)
+    writer = csv.DictWriter(sheet, _COLUMNS)
     writer.writeheader()
     writer.writerows({key: _harmless(text) for key, text in row.items()} for row in rows)
     write_named(file, sheet.getvalue().encode("utf-8-sig"))
@@ -88,7 +88,7 @@ def import_sheet(run: Path, file: Path, annotator: str | None) -> tuple[int, int
         store.create()
         with store.reading() as con:
             cast: dict[str, dict[str, str]] = defaultdict(dict)
-            for episode, role, origin in con.execute(CAST).fetchall():
+            for episode, role, origin in con.execute(_CAST).fetchall():
                 cast[episode][role] = origin
         rows, empty, now = [], 0, utc_now()
         for number, row in _sheet(file).rows:
@@ -107,22 +107,24 @@ def _rows(talk: Any) -> list[dict[str, str]]:
     said = load_template("review").said
     lines = "\n".join(said(line) for line in talk.lines)
     about = {"title": talk.title, "culture": talk.culture.name, "transcript": lines}
-    blank = dict.fromkeys(COLUMNS, "") | {"episode_id": talk.episode_id} | about
+    blank = dict.fromkeys(_COLUMNS, "") | {"episode_id": talk.episode_id} | about
     rows = []
     for dimension, scale in SCALES.items():
         for person in talk.speakers if _by_role(dimension, talk.mixed) else [None]:
             row = blank | {"dimension": dimension, "scale": _scale(scale)}
             if person:
                 row |= {
-                    "role": person.role, "name": person.name, "goal": person.goal,
+                    "role": person.role,
+                    "name": person.name,
+                    "goal": person.goal,
                     "secret": person.secret or "",
-                }  # fmt: skip
+                }
             rows.append(row)
     return rows
 
 
 def _by_role(dimension: str, mixed: bool) -> bool:
-    return dimension in BY_ROLE or (mixed and dimension in BY_CULTURE)
+    return dimension in _BY_ROLE or (mixed and dimension in _BY_CULTURE)
 
 
 def _scale(scale: Scale) -> str:
@@ -131,7 +133,7 @@ def _scale(scale: Scale) -> str:
 
 def _harmless(text: str) -> str:
     """Return a cell that a spreadsheet shows and does not compute."""
-    return f"'{text}" if NUMERIC.fullmatch(text) else guard(text)
+    return f"'{text}" if _NUMERIC.fullmatch(text) else guard(text)
 
 
 def _sheet(file: Path) -> Sheet:
@@ -169,9 +171,14 @@ def _rating(
         raise UserError(f"{where}: who rated? Fill in the column annotator, or give --annotator")
     label, score = _value(SCALES[dimension], given, where, dimension)
     return {
-        "episode_id": episode, "role": role, "dimension": dimension, "annotator": who,
-        "label": label, "score": score, "comment": row["comment"].strip() or None,
-    }  # fmt: skip
+        "episode_id": episode,
+        "role": role,
+        "dimension": dimension,
+        "annotator": who,
+        "label": label,
+        "score": score,
+        "comment": row["comment"].strip() or None,
+    }
 
 
 def _value(scale: Scale, given: str, where: str, dimension: str) -> tuple[str | None, float | None]:

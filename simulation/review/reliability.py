@@ -17,11 +17,11 @@ import yaml
 from folkways.files import parse_yaml, write_whole
 from folkways.settings import Settings, validated
 
-FILE = "calibration.yaml"
+_FILE = "calibration.yaml"
 """Name of the counts in the folder of a calibration."""
-SHIPPED = Path(__file__).with_name("calibrated.yaml")
+_SHIPPED = Path(__file__).with_name("calibrated.yaml")
 """The counts of judges that were calibrated for the package."""
-COUNTS = """
+_COUNTS = """
 select source, sum(cases)::bigint as cases,
     sum(case when expected then flagged else cases - flagged - undecided end)::bigint as correct,
     sum(case when expected then cases else 0 end)::bigint as faulty,
@@ -30,7 +30,7 @@ from calibration_confusion
 where (expected or fault = 'sound') and source not in (select distinct detector from detections)
 group by source order by source
 """
-JUDGES = """
+_JUDGES = """
 select distinct model, critic from last_verdicts
 where failure is null and episode_id = coalesce(?, episode_id) order by model, critic
 """
@@ -67,10 +67,10 @@ def write_counts(con: duckdb.DuckDBPyConnection, run: Path, model: str, today: d
     names = ("cases", "correct", "faulty", "found")
     critics = {
         source: dict(zip(names, counts, strict=True))
-        for source, *counts in con.execute(COUNTS).fetchall()
+        for source, *counts in con.execute(_COUNTS).fetchall()
     }
     found = {"model": model, "calibrated": today, "critics": critics}
-    write_whole(run, run / FILE, yaml.safe_dump(found, sort_keys=False))
+    write_whole(run, run / _FILE, yaml.safe_dump(found, sort_keys=False))
 
 
 def judges_told(
@@ -79,7 +79,7 @@ def judges_told(
     """Return a line for each judge of an episode, or of all, that says how often it is right by
     its calibration among those `runs`, or the shipped one."""
     critics: dict[str, list[str]] = {}
-    for model, critic in con.execute(JUDGES, [episode_id]).fetchall():
+    for model, critic in con.execute(_JUDGES, [episode_id]).fetchall():
         critics.setdefault(model, []).append(critic)
     return [_told(model, names, runs) for model, names in critics.items()]
 
@@ -99,7 +99,7 @@ def _told(model: str, critics: list[str], runs: Path) -> str:
 
 
 def _calibration(model: str, runs: Path) -> Calibration | None:
-    for file in (calibration_folder(runs, model) / FILE, SHIPPED):
+    for file in (calibration_folder(runs, model) / _FILE, _SHIPPED):
         if not file.is_file():
             continue
         text = parse_yaml(file.read_text(encoding="utf-8"), str(file))

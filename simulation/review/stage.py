@@ -30,9 +30,9 @@ from simulation.review_settings import CritiqueConfig, JudgeSettings, LabelConfi
 from simulation.store.reader import read_rows
 from simulation.store.writer import Store
 
-CHUNK = 256
+_CHUNK = 256
 """Episodes that are read from the store at once."""
-CANDIDATES = """
+_CANDIDATES = """
 select episode_id
 from (
     select episode_id, exit_reason, turns, started_at from latest_episodes
@@ -44,11 +44,11 @@ where exit_reason not in ('error', 'budget', 'model-failure', 'endpoint-failure'
 order by started_at, episode_id
 """
 """Episodes, branches too, that ended properly: the others are lost whatever a critic says."""
-VERDICTS = "select * from verdicts where episode_id in ? order by rowid"
-DETECTIONS = "select * from detections where episode_id in ?"
-INTENTS = "select * from intents where episode_id in ? and model = ?"
-MAPPED = "select * from categories where episode_id in ? and model = ? and taxonomy = ?"
-LEFT = """
+_VERDICTS = "select * from verdicts where episode_id in ? order by rowid"
+_DETECTIONS = "select * from detections where episode_id in ?"
+_INTENTS = "select * from intents where episode_id in ? and model = ?"
+_MAPPED = "select * from categories where episode_id in ? and model = ? and taxonomy = ?"
+_LEFT = """
 with told as (
     select failure, (episode_id, role, critic, model, sample) as question, judged_at as told_at
     from last_verdicts
@@ -73,7 +73,7 @@ group by all order by 2 desc, 1
 """
 """Questions that the same command asks again, by what has failed them, and of several models which
 one."""
-SINCE = """
+_SINCE = """
 select model, min({time}) from {table} where failure is null or not list_contains(?, failure)
 group by model
 """
@@ -113,7 +113,7 @@ def prepare(stage: ReviewContext, settings: CritiqueConfig | LabelConfig) -> Non
 def has_candidates(store: Store) -> bool:
     """Return whether any episode ended properly, so that there is something to review."""
     with store.reading() as con:
-        return con.execute(CANDIDATES).fetchone() is not None
+        return con.execute(_CANDIDATES).fetchone() is not None
 
 
 async def run_critique(stage: ReviewContext, settings: CritiqueConfig) -> str:
@@ -125,7 +125,7 @@ async def run_critique(stage: ReviewContext, settings: CritiqueConfig) -> str:
         critic(name)
 
     def read(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
-        return _grouped(con, VERDICTS, ids), _grouped(con, DETECTIONS, ids)
+        return _grouped(con, _VERDICTS, ids), _grouped(con, _DETECTIONS, ids)
 
     return await _launch(stage, settings, Critiquing(stage.player, settings, stage.bounds), read)
 
@@ -137,7 +137,7 @@ async def run_labels(stage: ReviewContext, settings: LabelConfig) -> str:
 
     def read(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> tuple[Loaded, Loaded]:
         name, key = task.models[0], taxonomy.key if taxonomy else ""
-        return _grouped(con, INTENTS, ids, name), _grouped(con, MAPPED, ids, name, key)
+        return _grouped(con, _INTENTS, ids, name), _grouped(con, _MAPPED, ids, name, key)
 
     return await _launch(stage, settings, task, read)
 
@@ -149,7 +149,7 @@ async def _launch(
     store, bounds = Store(stage.run), stage.bounds
     store.create()
     with store.reading() as con:
-        found = [row[0] for row in con.execute(CANDIDATES).fetchall()]
+        found = [row[0] for row in con.execute(_CANDIDATES).fetchall()]
     ids = found[: bounds.limit]
     if not ids:
         raise UserError(f"{stage.run} has no episode that ended properly; play some: folkways run")
@@ -172,11 +172,18 @@ async def _launch(
     def missing() -> str | None:
         critics, labels = getattr(settings, "critics", ()), isinstance(settings, LabelConfig)
         since = _since(store, task)
-        given = {"models": list(task.models), "critics": list(critics), "labels": labels,
-                 "ids": ids, "again": list(AGAIN), "doubtful": list(DOUBTFUL),
-                 "judges": list(since), "since": list(since.values())}  # fmt: skip
+        given = {
+            "models": list(task.models),
+            "critics": list(critics),
+            "labels": labels,
+            "ids": ids,
+            "again": list(AGAIN),
+            "doubtful": list(DOUBTFUL),
+            "judges": list(since),
+            "since": list(since.values()),
+        }
         with store.reading() as con:
-            left = con.execute(LEFT, given).fetchall()
+            left = con.execute(_LEFT, given).fetchall()
         return unanswered(stage.run, dict(left))
 
     return whole(await executor.run(_items(store, ids, read), len(ids), ended, missing))
@@ -187,14 +194,14 @@ def _since(store: Store, task: Critiquing | Labelling) -> dict[str, datetime]:
     judges = isinstance(task, Critiquing)
     table, time = ("verdicts", "judged_at") if judges else ("intents", "labelled_at")
     with store.reading() as con:
-        query = SINCE.format(table=table, time=time)
+        query = _SINCE.format(table=table, time=time)
         return dict(con.execute(query, [[*AGAIN, *DOUBTFUL]]).fetchall())
 
 
 def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[ReviewItem]:
     """Yield the episodes, read in chunks as they are needed."""
-    for start in range(0, len(ids), CHUNK):
-        chunk = ids[start : start + CHUNK]
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
         with store.reading() as con:
             conversations, (one, other) = load_conversations(con, chunk), read(con, chunk)
             counts = dict(

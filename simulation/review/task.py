@@ -135,19 +135,28 @@ class Labelling:
         async def work(item: ReviewItem, asking: Asking, emit: Emit) -> None:
             intents, categories = item.known
             context = label.LabelContext(
-                item.conversation, judge, asking, emit, tools.utc, self.taxonomy,
+                item.conversation,
+                judge,
+                asking,
+                emit,
+                tools.utc,
+                self.taxonomy,
                 _labelled(intents, self.bounds),
                 frozenset(row["turn"] for row in _lasting(categories, self.bounds)),
-            )  # fmt: skip
+            )
             await label.label_turns(context)
 
         return _opened([judge], settings, settings.sampling(), self.bounds, tools, work)
 
 
 def _opened(
-    judges: Sequence[Judge], settings: JudgeSettings, sampling: Sampling, bounds: Bounds,
-    tools: Tools, work: Callable[[ReviewItem, Asking, Emit], Awaitable[None]],
-) -> Opened[ReviewItem]:  # fmt: skip
+    judges: Sequence[Judge],
+    settings: JudgeSettings,
+    sampling: Sampling,
+    bounds: Bounds,
+    tools: Tools,
+    work: Callable[[ReviewItem, Asking, Emit], Awaitable[None]],
+) -> Opened[ReviewItem]:
     """Return work whose calls share a bound and a budget."""
     gate = asyncio.Semaphore(bounds.concurrency)
 
@@ -195,10 +204,15 @@ def _answered(
 
 def _judgement(row: dict[str, Any]) -> Judgement:
     return Judgement(
-        row["dimension"], row["role"], row["label"],
-        None if row["score"] is None else int(row["score"]), row["confidence"],
-        row["reason"] or "", tuple(row["turns"]), row["failure"],
-    )  # fmt: skip
+        row["dimension"],
+        row["role"],
+        row["label"],
+        None if row["score"] is None else int(row["score"]),
+        row["confidence"],
+        row["reason"] or "",
+        tuple(row["turns"]),
+        row["failure"],
+    )
 
 
 def _labelled(rows: Sequence[dict[str, Any]], bounds: Bounds) -> dict[int, Intent | None]:

@@ -20,9 +20,9 @@ from typing import NoReturn, TextIO
 from folkways.errors import UserError
 from simulation.store.connection import fault_of
 
-GRACE_S = 1.0
+_GRACE_S = 1.0
 """Seconds that a child has to end by itself once it is interrupted."""
-ORPHANED_S = 1.0
+_ORPHANED_S = 1.0
 """Seconds between two looks of a child whether its parent is alive."""
 FAILED, DEFECT = 1, 70
 
@@ -73,7 +73,7 @@ class _Ended:
 
     def _stop(self) -> None:
         os.kill(self.pid, signal.SIGINT)
-        patience = time.monotonic() + GRACE_S
+        patience = time.monotonic() + _GRACE_S
         while time.monotonic() < patience:
             if os.waitpid(self.pid, os.WNOHANG)[0]:
                 return
@@ -108,7 +108,7 @@ def _be_child(
 def _end_with(parent: int) -> None:
     """End this process once its parent is gone."""
     while os.getppid() == parent:
-        time.sleep(ORPHANED_S)
+        time.sleep(_ORPHANED_S)
     os._exit(DEFECT)
 
 
@@ -119,9 +119,11 @@ def _raise_for(status: int, message: str) -> None:
         raise UserError(message)
     if code < 0:
         killed = -code == signal.SIGKILL
-        why = "perhaps for want of memory: bound it with --memory" if killed else (
-            "as reading a damaged store can do; folkways salvage RUN OUT copies what can be read"
-        )  # fmt: skip
+        why = (
+            "perhaps for want of memory: bound it with --memory"
+            if killed
+            else "a damaged store can do that; folkways salvage RUN OUT copies what can be read"
+        )
         raise UserError(f"the process that read the store was ended by signal {-code}, {why}")
     if code:
         raise RuntimeError(f"the process that read the store failed:\n{message}")

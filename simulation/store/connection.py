@@ -16,9 +16,9 @@ import duckdb
 from folkways.errors import UserError
 from simulation.store.locked import connect, literal
 
-STORAGE_VERSION = "v1.4.0"
+_STORAGE_VERSION = "v1.4.0"
 """Oldest DuckDB that can read the stores that are made."""
-RETRY_S = 0.02
+_RETRY_S = 0.02
 _PID = re.compile(r"\(PID (\d+)\)")
 _OURS = ("different configuration", "already attached", "already open")
 FOLDER = "spilled"
@@ -36,7 +36,7 @@ class StoreHeld(UserError):
 def make_file(path: Path) -> None:
     """Make an empty database that older versions of DuckDB can read as well."""
     with duckdb.connect() as con:
-        con.execute(f"attach {literal(str(path))} as made (storage_version '{STORAGE_VERSION}')")
+        con.execute(f"attach {literal(str(path))} as made (storage_version '{_STORAGE_VERSION}')")
 
 
 def open_writer(
@@ -62,12 +62,12 @@ def _open(path: Path, wait_s: float, **reach: Any) -> duckdb.DuckDBPyConnection:
         try:
             return connect(path, **reach)
         except duckdb.Error as error:
-            holder = holder_of(error)
+            holder = _holder_of(error)
             if holder is None:
                 raise UserError(cannot_open(path, error)) from error
             if time.monotonic() >= patience:
                 raise StoreHeld(path, holder) from error
-        time.sleep(RETRY_S)
+        time.sleep(_RETRY_S)
 
 
 def cannot_open(path: Path, error: BaseException) -> str:
@@ -95,7 +95,7 @@ def fault_of(error: BaseException) -> str | None:
     return None
 
 
-def holder_of(error: duckdb.Error) -> str | None:
+def _holder_of(error: duckdb.Error) -> str | None:
     """Return who holds the file that could not be opened, None where that was not the reason."""
     message = str(error)
     if "lock on file" in message:

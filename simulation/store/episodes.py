@@ -16,16 +16,21 @@ from simulation.store.record import Row
 FETCHED = 200
 """Episodes of a copy in memory at once."""
 WHOLE = {
-    "roles": "rowid", "turns": "turn", "happenings": "rowid", "choices": "step",
-    "drafts": "turn, draft", "calls": "call", "branches": "number",
-}  # fmt: skip
+    "roles": "rowid",
+    "turns": "turn",
+    "happenings": "rowid",
+    "choices": "step",
+    "drafts": "turn, draft",
+    "calls": "call",
+    "branches": "number",
+}
 """Tables whose rows are parts as they stand, with the order of an episode's rows in them. Of the
 calls only those of the play are: those of a review have the step 0."""
-WANTED = """
+_WANTED = """
 with wanted as (
     select unnest($episodes::varchar[]) as episode_id, unnest(range(len($episodes))) as place)
 """
-EPISODES = """
+_EPISODES = """
 {parts} select e.*{columns}, s.title, s.theme, s.data, coalesce(
     (select any_value(name) from cultures c where c.culture_id = e.culture_id), e.culture_id)
 from wanted join episodes e using (episode_id) left join scenarios s using (scenario_hash){joins}
@@ -55,7 +60,7 @@ DRAFTED = """(
         d.action is null or d.action = 'none' as no_act, d.rowid as number
     from drafts d left join calls c using (episode_id, call)
     where episode_id in (from wanted select episode_id))"""
-PARTS = {name: (f"{name} part {CHOSEN}", order) for name, order in WHOLE.items()} | {
+_PARTS = {name: (f"{name} part {CHOSEN}", order) for name, order in WHOLE.items()} | {
     "calls": (f"calls part {CHOSEN} where step > 0", "call"),
     "cast": (f"{CAST} part", "number"),
     "acts": (f"{ACTS} part", "turn"),
@@ -89,8 +94,8 @@ def read_episodes(
     given = {"episodes": [*episodes]}
     found: dict[str, dict[str, list[Row]]] = {id_: {part: [] for part in parts} for id_ in episodes}
     for part in parts:
-        source, order = PARTS[part]
-        cursor = con.execute(f"{WANTED} select part.* from {source} order by {order}", given)
+        source, order = _PARTS[part]
+        cursor = con.execute(f"{_WANTED} select part.* from {source} order by {order}", given)
         names = [column[0] for column in cursor.description or ()]
         for values in cursor.fetchall():
             row = dict(zip(names, values, strict=True))
@@ -103,12 +108,12 @@ def copy_query(*parts: str) -> str:
     """Return the query for `$episodes` whose rows, copied to a file, `copied_episodes` reads."""
     tables = columns = joins = ""
     for part in parts:
-        source, order = PARTS[part]
+        source, order = _PARTS[part]
         tables += f", of_{part} as (select episode_id, list(part order by {order}) as found "
         tables += f"from {source} group by episode_id)"
         columns += f", of_{part}.found as {part}_rows"
         joins += f" left join of_{part} using (episode_id)"
-    return EPISODES.format(parts=WANTED + tables, columns=columns, joins=joins)
+    return _EPISODES.format(parts=_WANTED + tables, columns=columns, joins=joins)
 
 
 def copied_episodes(copied: duckdb.DuckDBPyConnection, *parts: str) -> Iterator[StoredRows]:

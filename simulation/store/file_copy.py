@@ -16,20 +16,20 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-HEADERS = 3 * 4096
+_HEADERS = 3 * 4096
 """Bytes at the beginning of a database that change with every checkpoint."""
 LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
 """Endings of write-ahead logs."""
-TRIES = 20
-CHANGED = "it changes all the time"
+_TRIES = 20
+_CHANGED = "it changes all the time"
 
 
-def copy_database(source: Path, target: Path, wait_s: float) -> None:
+def _copy_database(source: Path, target: Path, wait_s: float) -> None:
     """Copy a database with its write-ahead log, waiting up to `wait_s` seconds for its writer to be
     between two transactions. Raises OSError where it cannot be read or does not keep still."""
     with source.open("rb") as file:
         locked = _lock(file, wait_s)
-        for _ in range(TRIES):
+        for _ in range(_TRIES):
             before = _state(source, file)
             for part in [source, *_logs(source)]:
                 _copy(part, target.with_name(part.name.replace(source.name, target.name, 1)))
@@ -38,7 +38,7 @@ def copy_database(source: Path, target: Path, wait_s: float) -> None:
             for part in [target, *_logs(target)]:
                 part.unlink(missing_ok=True)
             time.sleep(0.1)
-    raise OSError(None, CHANGED)
+    raise OSError(None, _CHANGED)
 
 
 def _lock(file: BinaryIO, wait_s: float) -> bool:
@@ -60,7 +60,7 @@ def _logs(path: Path) -> list[Path]:
 
 
 def _state(path: Path, file: BinaryIO) -> tuple[bytes, list[Path]]:
-    return os.pread(file.fileno(), HEADERS, 0), _logs(path)
+    return os.pread(file.fileno(), _HEADERS, 0), _logs(path)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -78,6 +78,6 @@ def _copy(source: Path, target: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        copy_database(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
+        _copy_database(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
     except OSError as error:
         sys.exit(str(error.strerror or error))

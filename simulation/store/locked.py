@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+_SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "allow_persistent_secrets": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -27,14 +27,19 @@ _settling = threading.Lock()
 
 
 def connect(
-    file: Path | None = None, *, read_only: bool = False, folders: Sequence[str] = (),
-    paths: Sequence[str] = (), filesystem: Any = None, **settings: str,
-) -> duckdb.DuckDBPyConnection:  # fmt: skip
+    file: Path | None = None,
+    *,
+    read_only: bool = False,
+    folders: Sequence[str] = (),
+    paths: Sequence[str] = (),
+    filesystem: Any = None,
+    **settings: str,
+) -> duckdb.DuckDBPyConnection:
     """Open a file of DuckDB's, or a database in memory, that reaches no other file.
 
     `folders` and `paths` are the exceptions; `filesystem` is fsspec's where they are elsewhere.
     """
-    wanted = SETTINGS | settings
+    wanted = _SETTINGS | settings
     where = ":memory:" if file is None else str(file)
     if not folders and not paths:
         wanted |= {"enable_external_access": "false"}

@@ -20,13 +20,13 @@ from folkways.files import parse_json
 from simulation.store.part import STORE_VERSION, tables
 
 MANIFEST = "shard.json"
-BOOKKEEPING = ("meta", "merged_shards")
+_BOOKKEEPING = ("meta", "merged_shards")
 """Tables that describe a store rather than what is in it: no shard has them."""
 RESUME = "the same `folkways pack` again writes the rest"
 """What can be done about a run of which shards are missing."""
-EXPECTED = "expected"
+_EXPECTED = "expected"
 """In `meta`: shards that a merge has begun to bring in."""
-MOST = 1_000_000
+_MOST = 1_000_000
 """Shards of a packed run whose names are counted out."""
 NAME = r"^[A-Za-z0-9-]+$"
 Name = Annotated[str, Field(pattern=NAME, max_length=100)]
@@ -71,13 +71,13 @@ def all_of(manifests: Iterable[Manifest]) -> set[str]:
     names = set()
     for one in manifests:
         names.add(one.shard)
-        names |= {f"{one.worker}-{number:06d}" for number in range(min(one.parts or 0, MOST))}
+        names |= {f"{one.worker}-{number:06d}" for number in range(min(one.parts or 0, _MOST))}
     return names
 
 
 def lacking(con: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the shards that a merge was to bring into a store and has not."""
-    found = con.execute("select value from meta where key = ?", [EXPECTED]).fetchall()
+    found = con.execute("select value from meta where key = ?", [_EXPECTED]).fetchall()
     if not found:
         return []
     listed = parse_json(str(found[0][0]), list[str], "the list of shards in a store")
@@ -89,18 +89,18 @@ def expect(con: duckdb.DuckDBPyConnection, shards: Collection[str]) -> None:
     """Note in a store which shards it is to hold; what it holds by now is taken off that note."""
     con.execute("begin")
     value = json.dumps([*shards, *lacking(con)])
-    con.execute("insert or replace into meta values (?, ?)", [EXPECTED, value])
+    con.execute("insert or replace into meta values (?, ?)", [_EXPECTED, value])
     if left := lacking(con):
-        con.execute("update meta set value = ? where key = ?", [json.dumps(left), EXPECTED])
+        con.execute("update meta set value = ? where key = ?", [json.dumps(left), _EXPECTED])
     else:
-        con.execute("delete from meta where key = ?", [EXPECTED])
+        con.execute("delete from meta where key = ?", [_EXPECTED])
     con.execute("commit")
 
 
 @lru_cache(maxsize=1)
 def shard_tables() -> frozenset[str]:
     """Return the tables that a shard may have."""
-    return frozenset(tables()) - frozenset(BOOKKEEPING)
+    return frozenset(tables()) - frozenset(_BOOKKEEPING)
 
 
 def read_manifest(data: bytes, shard: str, where: str) -> Manifest:

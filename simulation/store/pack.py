@@ -31,19 +31,19 @@ from simulation.store.run_lock import locked
 from simulation.store.shards import FACTS, ShardDirectory, merge_shards, readable
 from simulation.store.writer import FILE, Store
 
-TABLES = """
+_TABLES = """
 select table_name, list_contains(list(column_name), 'episode_id') as by_episode
 from duckdb_columns() join duckdb_tables() using (table_name) group by table_name order by all
 """
-CHOSEN = """
+_CHOSEN = """
 create or replace temp table chosen as
 select episode_id from episodes order by rowid limit ? offset ?
 """
-OF_CHOSEN = "select * from {table} semi join chosen using (episode_id) order by {table}.rowid"
-OUTCOMES = """
+_OF_CHOSEN = "select * from {table} semi join chosen using (episode_id) order by {table}.rowid"
+_OUTCOMES = """
 select exit_reason, count(*) from episodes semi join chosen using (episode_id) group by all
 """
-SUMS = """
+_SUMS = """
 select count(*), coalesce(sum(turns), 0), coalesce(sum(prompt_tokens), 0),
     coalesce(sum(completion_tokens), 0), sum(cost)
 from chosen join episodes using (episode_id) left join (
@@ -66,7 +66,7 @@ def pack(run: Path, place: str, per_shard: int) -> Iterator[Manifest]:
         raise UserError(f"'{path}' is a folder of shards already; give a run")
     directory.make()
     with locked(path.parent), open_store(path, ours=True, **directory.reach()) as con:
-        tables = [row for row in con.execute(TABLES).fetchall() if row[0] in shard_tables()]
+        tables = [row for row in con.execute(_TABLES).fetchall() if row[0] in shard_tables()]
         name = _name(con, [table for table, _ in tables], per_shard)
         written = {one.shard: one for one in directory.manifests()}
         if any(one.worker != name for one in written.values()):
@@ -80,7 +80,7 @@ def pack(run: Path, place: str, per_shard: int) -> Iterator[Manifest]:
             for number in range(len(starts) + 1):
                 shard = f"{name}-{number:06d}"
                 if number:
-                    con.execute(CHOSEN, [per_shard, starts[number - 1]])
+                    con.execute(_CHOSEN, [per_shard, starts[number - 1]])
                 yield written.get(shard) or _write(con, directory, shard, tables, len(starts) + 1)
         except (OSError, duckdb.IOException) as error:
             reason = str(error).splitlines()[0]
@@ -112,14 +112,14 @@ def _write(
     directory.make(shard)
     rows: dict[str, int] = {}
     for table in (name for name, of_episodes in tables if of_episodes == by_episode):
-        query = OF_CHOSEN if by_episode else "from {table}"
+        query = _OF_CHOSEN if by_episode else "from {table}"
         found = con.sql(query.format(table=quoted(table)))
         if count := int(found.aggregate("count(*)").fetchall()[0][0]):
             found.write_parquet(directory.path(shard, table), compression="zstd")
             rows[table] = count
     sums, outcomes = (0, 0, 0, 0, None), {}
     if by_episode:
-        sums, outcomes = con.execute(SUMS).fetchall()[0], dict(con.execute(OUTCOMES).fetchall())
+        sums, outcomes = con.execute(_SUMS).fetchall()[0], dict(con.execute(_OUTCOMES).fetchall())
     stage = "pack" if by_episode else FACTS
     manifest = Manifest(shard, worker, stage, [], sums[0], outcomes, *sums[1:], rows, parts)
     directory.settle(shard)

@@ -22,7 +22,7 @@ from scenarios.words import sql_patterns
 from simulation.store.locked import literal, quoted
 
 STORE_VERSION = 8
-OLDEST_VERSION = 7
+_OLDEST_VERSION = 7
 """Oldest version that is brought up to date."""
 POLICIES = {
     "clca": "the published rule, drops what quality or meta calls bad and is very confident of.",
@@ -73,10 +73,12 @@ PART = Part(
     Path(__file__).with_name("sql"),
     ("review", "views"),
     {
-        "cultures": "culture_hash", "scenarios": "scenario_hash", "personas": "persona_hash",
+        "cultures": "culture_hash",
+        "scenarios": "scenario_hash",
+        "personas": "persona_hash",
         "templates": "template_hash",
     },
-)  # fmt: skip
+)
 
 
 @cache
@@ -124,7 +126,7 @@ def views_sql() -> str:
     policies = ""
     for name, about in POLICIES.items():
         view = f'"policy_{name}"'
-        policies += f"create or replace view {view} as\n{policy_sql(name).strip()};\n"
+        policies += f"create or replace view {view} as\n{_policy_sql(name).strip()};\n"
         policies += f"comment on view {view} is $$Objections of the policy {name}: {about}$$;\n"
         for column, meaning in OBJECTION.items():
             policies += f"comment on column {view}.{column} is $${meaning}$$;\n"
@@ -132,7 +134,7 @@ def views_sql() -> str:
     return "".join(texts).replace("{policies}", policies)
 
 
-def policy_sql(name: str) -> str:
+def _policy_sql(name: str) -> str:
     """Return the query of a shipped filter policy."""
     return _read(PART, f"policy_{name}")
 
@@ -180,10 +182,10 @@ def meta_of(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
             f"{path} has store version {version}, made by a newer folkways; this one reads up to "
             f"{STORE_VERSION}. Upgrade folkways to open it"
         )
-    if version < OLDEST_VERSION:
+    if version < _OLDEST_VERSION:
         raise UserError(
             f"{path} has store version {version}, made by an older folkways before its first "
-            f"release; this one reads {OLDEST_VERSION} and {STORE_VERSION}. Read it with the "
+            f"release; this one reads {_OLDEST_VERSION} and {STORE_VERSION}. Read it with the "
             "folkways that made it: the table runs names its commit"
         )
     return meta

@@ -19,8 +19,8 @@ from duckdb import StatementType
 
 from folkways.errors import UserError
 
-ALLOWED = "select, with, from, values, describe, summarize, show, explain and pivot"
-NODES = ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE")
+_ALLOWED = "select, with, from, values, describe, summarize, show, explain and pivot"
+_NODES = ("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE")
 """Kinds of parsed queries that only read."""
 _LISTS: dict[str, str] = yaml.safe_load(
     Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ TABLE_FUNCTIONS, REFUSED_FUNCTIONS, REFUSED_WORDS = (
     frozenset(_LISTS[name].split())
     for name in ("table_functions", "refused_functions", "refused_words")
 )
-EXPLAIN = re.compile(
+_EXPLAIN = re.compile(
     r"""\s*(?:(?:--[^\r\n]*\n|/\*(?:(?!/\*|\*/).)*\*/)\s*)*  # comments
         explain\b(?:\s+analy[sz]e\b)?(?:\s+verbose\b)?
         (?:\s*\(\s*(?:analy[sz]e|format|verbose)\b[\w\s,]*\))?""",
@@ -37,7 +37,7 @@ EXPLAIN = re.compile(
 )
 _UNSEEN = re.compile(r"[^\S\x00-\x7f]|[\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Characters that DuckDB may take for spaces and its tokenizer for letters."""
-INTERNAL = """
+_INTERNAL = """
 select distinct lower(function_name) from duckdb_functions()
 where internal and function_type in ('table', 'table_macro', 'pragma')
 """
@@ -74,7 +74,7 @@ def _kinds(con: duckdb.DuckDBPyConnection, sql: str) -> list[StatementType]:
 
 def _explained(sql: str) -> str:
     """Return the statement behind `explain`."""
-    found = EXPLAIN.match(sql)
+    found = _EXPLAIN.match(sql)
     if not found:
         raise UserError("write explain as `explain QUERY` or `explain analyze QUERY`")
     return sql[found.end() :]
@@ -97,7 +97,7 @@ def _check_query(con: duckdb.DuckDBPyConnection, sql: str) -> None:
         raise UserError(f"cannot judge the statement: {parsed.get('error_message', 'several')}")
     for part in _parts(parsed):
         node = part.get("type")
-        if isinstance(node, str) and node.endswith("_NODE") and node not in NODES:
+        if isinstance(node, str) and node.endswith("_NODE") and node not in _NODES:
             raise _refusal(node.removesuffix("_NODE").removesuffix("_QUERY").lower())
         if "info_type" in part:
             raise _refusal(str(part["info_type"]).lower())
@@ -121,7 +121,7 @@ def _parts(value: Any) -> Iterator[dict[str, Any]]:
 def _refused_functions() -> frozenset[str]:
     """Return the functions that no query may call: those of DuckDB's own that are not allowed."""
     with duckdb.connect() as con:
-        own = frozenset(name for (name,) in con.execute(INTERNAL).fetchall())
+        own = frozenset(name for (name,) in con.execute(_INTERNAL).fetchall())
     return (own - TABLE_FUNCTIONS) | REFUSED_FUNCTIONS
 
 
@@ -151,4 +151,4 @@ def _check_pivot(sql: str) -> None:
 
 
 def _refusal(found: str) -> UserError:
-    return UserError(f"a store can only be read: found {found}; allowed are {ALLOWED}")
+    return UserError(f"a store can only be read: found {found}; allowed are {_ALLOWED}")

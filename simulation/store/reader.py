@@ -30,10 +30,10 @@ from simulation.store.writer import FILE, PATIENCE_S, Store
 
 LOCK_WAIT_S = 2.0
 """How long a reader waits for the writer of a live run to be between two transactions."""
-FAULTY_SQL = (duckdb.ParserException, duckdb.CatalogException, duckdb.BinderException)
-CHUNK = 5000
+_FAULTY_SQL = (duckdb.ParserException, duckdb.CatalogException, duckdb.BinderException)
+_CHUNK = 5000
 """Rows fetched at a time."""
-NEAR = """
+_NEAR = """
 select episode_id from episodes where jaro_winkler_similarity(episode_id, $1) > 0.7
 order by jaro_winkler_similarity(episode_id, $1) desc, episode_id limit 3
 """
@@ -63,9 +63,11 @@ def find_store(run: Path) -> Path:
         raise UserError(f"there is no store ({FILE}) in '{run}'; runs inside that folder: {inside}")
     known = dict.fromkeys(_runs_in(run.parent) + _runs_in(Path("runs")))
     near = [str(path) for path in known if get_close_matches(run.name, [path.name], cutoff=0.5)]
-    hint = f"did you mean {' or '.join(near[:5])}?" if near else (
-        f"runs found: {', '.join(map(str, [*known][:10])) or 'none'}"
-    )  # fmt: skip
+    hint = (
+        f"did you mean {' or '.join(near[:5])}?"
+        if near
+        else (f"runs found: {', '.join(map(str, [*known][:10])) or 'none'}")
+    )
     raise UserError(f"there is no run '{run}'; {hint}")
 
 
@@ -186,7 +188,7 @@ def find_episode(con: duckdb.DuckDBPyConnection, beginning: str | None = None) -
         found = con.execute("select find_episode(?)", [beginning]).fetchall()
     except duckdb.InvalidInputException as error:
         message = str(error).removeprefix("Invalid Input Error: ").splitlines()[0]
-        near = con.execute(NEAR, [beginning]).fetchall() if message.startswith("no ") else []
+        near = con.execute(_NEAR, [beginning]).fetchall() if message.startswith("no ") else []
         hint = f"; near: {', '.join(id_ for (id_,) in near)}" if near else ""
         raise UserError(f"{message}; folkways view RUN --list shows the episodes{hint}") from error
     return str(found[0][0])
@@ -251,7 +253,7 @@ def _is_current(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
 
 def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     try:
-        while rows := con.fetchmany(CHUNK):
+        while rows := con.fetchmany(_CHUNK):
             yield from rows
     except duckdb.Error as error:
         raise _explained(error) from error
@@ -261,6 +263,6 @@ def _explained(error: duckdb.Error) -> UserError:
     message = str(error).strip()
     if "'pytz'" in message:
         return UserError("a timestamp with time zone cannot be shown; cast it: now()::timestamp")
-    if isinstance(error, FAULTY_SQL):
+    if isinstance(error, _FAULTY_SQL):
         message += "\nfolkways schema RUN lists the tables, views, macros and columns"
     return UserError(message)

@@ -24,16 +24,16 @@ from rich.text import Text
 from folkways.text import guard, printable
 from simulation.store.reader import Result
 
-NARROW = 10
+_NARROW = 10
 """Terminal cells a column needs at least; where not all columns have them, rows become records."""
-LONGEST = 1000
+_LONGEST = 1000
 """Characters of a value that a table considers at all."""
-WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-PLAIN = ("VARCHAR", *WHOLE)
+_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_PLAIN = ("VARCHAR", *_WHOLE)
 """Types whose values CSV and JSON have just as they are."""
-QUOTED = "\r\n;\t"
+_QUOTED = "\r\n;\t"
 """Characters for which CSV quotes a value, besides the comma and the quote."""
-NUMBERS = (*WHOLE, "FLOAT", "DOUBLE", "DECIMAL")
+_NUMBERS = (*_WHOLE, "FLOAT", "DOUBLE", "DECIMAL")
 
 
 def print_table(result: Result, console: Console, limit: int | None) -> None:
@@ -63,9 +63,9 @@ def write_csv(result: Result, stream: TextIO) -> None:
 
     Text that a spreadsheet would compute has an apostrophe before it.
     """
-    writer = csv.writer(_Lines(stream), lineterminator=QUOTED)
+    writer = csv.writer(_Lines(stream), lineterminator=_QUOTED)
     writer.writerow(map(guard, result.columns))
-    plain = [kind in PLAIN for kind in result.types]
+    plain = [kind in _PLAIN for kind in result.types]
     for row in result.rows:
         cells = zip(plain, row, strict=True)
         writer.writerow([_csv_cell(value, easy) for easy, value in cells])
@@ -77,12 +77,12 @@ def write_json(result: Result, stream: TextIO) -> None:
     Of several columns with the same name the later ones get a number, as `turns_2`.
     """
     columns = _unique(result.columns)
-    plain = [kind in PLAIN for kind in result.types]
+    plain = [kind in _PLAIN for kind in result.types]
     embedded = [kind == "JSON" for kind in result.types]
     start = "["
     for row in result.rows:
         values = [
-            value if easy else json.loads(value) if raw and value is not None else as_json(value)
+            value if easy else json.loads(value) if raw and value is not None else _as_json(value)
             for easy, raw, value in zip(plain, embedded, row, strict=True)
         ]
         stream.write(f"{start}\n{_dump(dict(zip(columns, values, strict=True)))}")
@@ -90,16 +90,16 @@ def write_json(result: Result, stream: TextIO) -> None:
     stream.write("[]\n" if start == "[" else "\n]\n")
 
 
-def as_json(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """Return a value of DuckDB's as JSON has it; infinite and undefined numbers become null."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(as_json(key)): as_json(item) for key, item in value.items()}
+        return {str(_as_json(key)): _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_json(item) for item in value]
+        return [_as_json(item) for item in value]
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -120,11 +120,11 @@ class _Lines:
         self.stream = stream
 
     def write(self, line: str) -> None:
-        self.stream.write(line.removesuffix(QUOTED) + "\n")
+        self.stream.write(line.removesuffix(_QUOTED) + "\n")
 
 
 def _csv_cell(value: Any, easy: bool) -> Any:
-    plain = value if easy else as_json(value)
+    plain = value if easy else _as_json(value)
     if isinstance(plain, str):
         return guard(plain)
     if easy or plain is None:
@@ -160,7 +160,7 @@ def _cell(value: Any) -> str:
 
 
 def _line(text: str) -> str:
-    return printable(" ".join(text[:LONGEST].split()))
+    return printable(" ".join(text[:_LONGEST].split()))
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
@@ -176,7 +176,7 @@ def _fit(widths: Sequence[int], room: int) -> list[int] | None:
         cut = [min(width, most) for width in widths]
         if sum(cut) <= room:
             return cut
-        if most <= NARROW:
+        if most <= _NARROW:
             return None
     return []
 
@@ -184,7 +184,7 @@ def _fit(widths: Sequence[int], room: int) -> list[int] | None:
 def _table(result: Result, rows: Sequence[Sequence[str]], widths: Sequence[int]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for name, kind, width in zip(result.columns, result.types, widths, strict=True):
-        right = kind.startswith(NUMBERS) and not kind.endswith("]")
+        right = kind.startswith(_NUMBERS) and not kind.endswith("]")
         justify: Literal["left", "right"] = "right" if right else "left"
         table.add_column(Text(printable(name)), no_wrap=True, justify=justify, width=width)
     for row in rows:
@@ -193,8 +193,14 @@ def _table(result: Result, rows: Sequence[Sequence[str]], widths: Sequence[int])
 
 
 def _record(columns: Sequence[str], row: Sequence[str], number: int) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, title=f"row {number}",
-                  title_justify="left", title_style="dim")  # fmt: skip
+    table = Table(
+        box=None,
+        show_header=False,
+        pad_edge=False,
+        title=f"row {number}",
+        title_justify="left",
+        title_style="dim",
+    )
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
     for name, value in zip(columns, row, strict=True):

@@ -17,7 +17,7 @@ from folkways.errors import UserError
 from folkways.files import inside
 
 FILE = "run.lock"
-PATIENCE_S = 0.2
+_PATIENCE_S = 0.2
 """How long a writer tries, lest somebody who only asks for the holder keep it out."""
 
 
@@ -33,7 +33,7 @@ def locked(run: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write in '{run}': {error.strerror}") from error
     with opened as file:
-        patience = time.monotonic() + PATIENCE_S
+        patience = time.monotonic() + _PATIENCE_S
         while not (ours := _flock(file, fcntl.LOCK_EX)) and time.monotonic() < patience:
             time.sleep(0.02)
         if not ours:

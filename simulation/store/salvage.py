@@ -23,16 +23,16 @@ from simulation.store.snapshot import NoCopy, copy_file
 from simulation.store.spill import spills_of
 from simulation.store.writer import FILE, SET_ASIDE, Store
 
-VECTOR = 2048
+_VECTOR = 2048
 """Rows that are given up together at least, DuckDB's own step."""
-PIECE_S = 600.0
+_PIECE_S = 600.0
 """Seconds that reading a piece may take."""
-TABLES = """
+_TABLES = """
 select t.table_name, t.estimated_size, list(c.column_name order by c.column_index)
 from duckdb_tables() t join duckdb_columns() c using (table_oid) where t.table_name <> 'meta'
 group by all order by t.table_name
 """
-KNOWN = """
+_KNOWN = """
 select column_name, exists (
     from duckdb_constraints() k where k.table_name = c.table_name
     and constraint_type in ('PRIMARY KEY', 'UNIQUE')
@@ -102,7 +102,7 @@ def _open_somehow(damaged: _Damaged, say: Callable[[str], None]) -> Sequence[Any
 
     def work(stream: TextIO) -> None:
         with connect(damaged.path, read_only=True, threads="1") as con:
-            json.dump(con.execute(TABLES).fetchall(), stream)
+            json.dump(con.execute(_TABLES).fetchall(), stream)
 
     logs = [*damaged.path.parent.glob(f"{FILE}.*")]
     try:
@@ -123,7 +123,7 @@ def _open_somehow(damaged: _Damaged, say: Callable[[str], None]) -> Sequence[Any
 def _told_by(work: Callable[[TextIO], None]) -> Any:
     """Return what work in a child process has written as JSON."""
     with TemporaryFile("w+", encoding="utf-8") as file:
-        in_child(work, cast(TextIO, file), PIECE_S)
+        in_child(work, cast(TextIO, file), _PIECE_S)
         file.seek(0)
         return json.load(file)
 
@@ -132,7 +132,7 @@ def _salvage_table(
     damaged: _Damaged, store: Store, table: str, count: int, columns: Sequence[str]
 ) -> Salvaged:
     with store.reading() as con:
-        known = con.execute(KNOWN, [table]).fetchall()
+        known = con.execute(_KNOWN, [table]).fetchall()
     keyed = any(in_key for _, in_key in known)
     chosen = [quoted(name) for name, _ in known if name in columns]
     pieces = list(_read(damaged, table, ", ".join(chosen), 0, count)) if chosen and count else []
@@ -166,11 +166,11 @@ def _read(damaged: _Damaged, table: str, columns: str, first: int, last: int) ->
 
     try:
         with TemporaryFile("w+", encoding="utf-8") as file:
-            in_child(work, cast(TextIO, file), PIECE_S)
+            in_child(work, cast(TextIO, file), _PIECE_S)
     except (UserError, RuntimeError):
         piece.unlink(missing_ok=True)
-        if last - first > VECTOR:
-            middle = first + math.ceil((last - first) / 2 / VECTOR) * VECTOR
+        if last - first > _VECTOR:
+            middle = first + math.ceil((last - first) / 2 / _VECTOR) * _VECTOR
             yield from _read(damaged, table, columns, first, middle)
             yield from _read(damaged, table, columns, middle, last)
         return

@@ -17,11 +17,11 @@ from rich.text import Text
 from folkways.errors import unknown_name
 from folkways.text import printable
 
-COLUMNS = """
+_COLUMNS = """
 select column_name, data_type, coalesce(comment, '') from duckdb_columns()
 where table_name = ? and not internal order by column_index
 """
-RELATIONS = """
+_RELATIONS = """
 select 'view' as kind, view_name as name, coalesce(comment, '') as comment, view_oid as place
 from duckdb_views() where not internal
 union all
@@ -31,7 +31,7 @@ union all
 select 'table', table_name, coalesce(comment, ''), table_oid from duckdb_tables()
 order by place
 """
-HEADS = {
+_HEADS = {
     "view": "Views: what to query",
     "macro": "Macros: functions to use in queries",
     "table": "Tables: what is written while a run plays",
@@ -51,8 +51,8 @@ class Relation(NamedTuple):
 def load_schema(con: duckdb.DuckDBPyConnection, names: Sequence[str] = ()) -> list[Relation]:
     """Return what the store holds, or what is named of it. Raises UserError for unknown names."""
     found = [
-        Relation(kind, name, comment, con.execute(COLUMNS, [name]).fetchall())
-        for kind, name, comment, _ in con.execute(RELATIONS).fetchall()
+        Relation(kind, name, comment, con.execute(_COLUMNS, [name]).fetchall())
+        for kind, name, comment, _ in con.execute(_RELATIONS).fetchall()
     ]
     known = {relation.name for relation in found}
     for name in names:
@@ -63,7 +63,7 @@ def load_schema(con: duckdb.DuckDBPyConnection, names: Sequence[str] = ()) -> li
 
 def print_schema(relations: Sequence[Relation], console: Console) -> None:
     """Print relations with their columns, views first."""
-    for kind, head in HEADS.items():
+    for kind, head in _HEADS.items():
         chosen = [relation for relation in relations if relation.kind == kind]
         if chosen and len(relations) > 1:
             console.print(Text(f"\n{head}", style="bold underline"))

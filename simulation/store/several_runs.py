@@ -35,9 +35,10 @@ def open_several(runs: Sequence[Path], wait_s: float = LOCK_WAIT_S) -> duckdb.Du
     with ExitStack() as kept:
         copies = [
             _as_store(place, Path(temporary.name) / str(number))
-            if place.is_dir() else kept.enter_context(current_copy(place, wait_s))
+            if place.is_dir()
+            else kept.enter_context(current_copy(place, wait_s))
             for number, place in enumerate(places)
-        ]  # fmt: skip
+        ]
         reach = [str(copy.resolve().parent) for copy in copies]
         con = connect(folders=reach, temp_directory=temporary.name)
         try:

@@ -34,11 +34,11 @@ from simulation.store.writer import UNSTORABLE, WRITE_FAULTS, Store, reason_of
 
 FACTS = "facts"
 """Stage of a shard that holds what belongs to no episode, such as the run's configuration."""
-OF_RUNS = ("runs", "launches")
+_OF_RUNS = ("runs", "launches")
 """Tables of facts that several runs can have rows in."""
 SHARDS_AT = "shards.url"
 """File in a run's folder that names the URL of its shards, where they are elsewhere."""
-MERGED_AT_ONCE = 64
+_MERGED_AT_ONCE = 64
 """Shards that one transaction merges."""
 
 
@@ -201,10 +201,16 @@ class ShardWriter:
                 records = list(self._storable(records))
                 rows = self._write(shard, records)
             manifest = Manifest(
-                shard, self.worker, self.stage, [item.number for item in finished], len(records),
+                shard,
+                self.worker,
+                self.stage,
+                [item.number for item in finished],
+                len(records),
                 dict(Counter(record.outcome for record in records)),
-                sum(item.turns for item in finished), *spent, rows,
-            )  # fmt: skip
+                sum(item.turns for item in finished),
+                *spent,
+                rows,
+            )
             self.directory.write(f"{shard}/{MANIFEST}", asdict(manifest))
         except (OSError, duckdb.IOException) as error:
             raise UserError(
@@ -355,8 +361,8 @@ def merge_shards(
         stored = {row[0] for row in con.execute("select shard_id from merged_shards").fetchall()}
         fresh = [manifest for manifest in wanted if manifest.shard not in stored]
         rows = 0
-        for start in range(0, len(fresh), MERGED_AT_ONCE):
-            some = fresh[start : start + MERGED_AT_ONCE]
+        for start in range(0, len(fresh), _MERGED_AT_ONCE):
+            some = fresh[start : start + _MERGED_AT_ONCE]
             con.execute("begin")
             rows += _merge(con, directory, some)
             con.executemany(
@@ -419,7 +425,7 @@ def files_of(
     facts: set[str] = set()
     for manifest in manifests:
         for table in manifest.rows:
-            if manifest.stage == FACTS and table not in (*shared_keys(), *OF_RUNS):
+            if manifest.stage == FACTS and table not in (*shared_keys(), *_OF_RUNS):
                 if table in facts or has_rows(table):
                     continue
                 facts.add(table)

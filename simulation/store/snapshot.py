@@ -24,9 +24,9 @@ from simulation.store.connection import cannot_open
 from simulation.store.locked import connect
 from simulation.store.spill import absorb, spills_of
 
-TRIES = 3
-PREFIX = ".snapshot-"
-STALE_S = 3600.0
+_TRIES = 3
+_PREFIX = ".snapshot-"
+_STALE_S = 3600.0
 """Age at which the folder of a snapshot belongs to a process that was killed."""
 
 
@@ -41,13 +41,13 @@ def snapshot(path: Path, wait_s: float) -> Iterator[Path]:
     home = path.parent if os.access(path.parent, os.W_OK) else None
     if home:
         _sweep(home)
-    for attempt in range(1, TRIES + 1):
-        with TemporaryDirectory(prefix=PREFIX, dir=home, ignore_cleanup_errors=True) as folder:
+    for attempt in range(1, _TRIES + 1):
+        with TemporaryDirectory(prefix=_PREFIX, dir=home, ignore_cleanup_errors=True) as folder:
             target = Path(folder) / path.name
             try:
                 _take(path, target, wait_s)
             except (duckdb.Error, NoCopy) as error:
-                if attempt == TRIES:
+                if attempt == _TRIES:
                     raise UserError(cannot_open(path, error)) from error
                 time.sleep(0.1)
                 continue
@@ -84,7 +84,7 @@ def copy_file(source: Path, target: Path, wait_s: float) -> None:
 
 def _sweep(home: Path) -> None:
     """Remove what snapshots of processes that were killed have left."""
-    for folder in home.glob(f"{PREFIX}*"):
+    for folder in home.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > STALE_S:
+            if time.time() - folder.stat().st_mtime > _STALE_S:
                 remove(home, folder)

@@ -19,7 +19,7 @@ from folkways.files import inside, remove
 from simulation.store.connection import FOLDER
 from simulation.store.locked import literal, quoted
 
-STAGE = "spill"
+_STAGE = "spill"
 """What the table merged_shards calls it."""
 _TABLES = """
 select table_name,
@@ -67,7 +67,7 @@ def absorb(con: duckdb.DuckDBPyConnection, spill: Path) -> int:
         con.execute("begin")
         try:
             rows = bring(con)
-            con.execute(_MERGED, [name, STAGE])
+            con.execute(_MERGED, [name, _STAGE])
         except BaseException:
             con.execute("rollback")
             raise

@@ -36,14 +36,19 @@ from simulation.store.spill import absorb_all, spills_of
 
 FILE = "log.duckdb"
 """Name of the store's file in a run directory."""
-BESIDE = (*LOGS, ".tmp")
+_BESIDE = (*LOGS, ".tmp")
 """Endings of what DuckDB writes beside the file."""
 WRITE_FAULTS = (duckdb.IOException, duckdb.FatalException, duckdb.TransactionException)
 """What DuckDB raises when the file cannot be written."""
 UNSTORABLE = (
-    duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException,
-    duckdb.InvalidTypeException, ValueError, TypeError, OverflowError,
-)  # fmt: skip
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.InvalidInputException,
+    duckdb.InvalidTypeException,
+    ValueError,
+    TypeError,
+    OverflowError,
+)
 """What is raised for a value that no column can hold; it has no bearing on other records."""
 PATIENCE_S = 2.0
 """Seconds that a transaction waits for whoever holds the file before it goes into a spill."""
@@ -75,7 +80,7 @@ class Store:
 
         A new file appears whole or not at all. An older one is waited for while somebody holds it.
         """
-        for ending in ("", *BESIDE):
+        for ending in ("", *_BESIDE):
             inside(self.path.parent, self.path.with_name(f"{FILE}{ending}"))
         if self.path.exists():
             with self.reading() as con:

@@ -30,15 +30,19 @@ from training.corpus.task import SCENE_ROWS, TASKS, dialogue_row
 
 EPISODES = 2000
 """Episodes copied out of the store at once."""
-COPY = "scenes.parquet"
-ROWS = 500
+_COPY = "scenes.parquet"
+_ROWS = 500
 """Rows added at once."""
 
 
 def collect(
-    run: Path, config: CorpusConfig, candidates: Candidates, length: Callable[[str], int],
-    progress: ExportProgress, at_once: int = EPISODES,
-) -> tuple[RunFacts, Ledger]:  # fmt: skip
+    run: Path,
+    config: CorpusConfig,
+    candidates: Candidates,
+    length: Callable[[str], int],
+    progress: ExportProgress,
+    at_once: int = EPISODES,
+) -> tuple[RunFacts, Ledger]:
     """Add the rows of all episodes that the configuration chooses to the candidates, so many
     episodes at once; return what the card says of the run, and the account so far.
 
@@ -60,10 +64,10 @@ def collect(
         ledger.drop(task, reason, rows)
     facts.failed, facts.idle = noted.get("failed", 0), noted.get("idle", 0)
     for chunk in candidates.chunks(at_once, done):
-        scenes = progress.counted(_scenes(run, config, chunk, candidates.folder / COPY))
+        scenes = progress.counted(_scenes(run, config, chunk, candidates.folder / _COPY))
         found = (row for scene in scenes for row in _accounted(scene, config, ledger, facts))
         with candidates.chunk() as note:
-            while some := list(islice(found, ROWS)):
+            while some := list(islice(found, _ROWS)):
                 candidates.add(some, length)
             note({"failed": facts.failed, "idle": facts.idle, "dropped": ledger.noted()})
     _require_rows(candidates, config, ledger)
@@ -79,8 +83,15 @@ def choose(
         choose_episodes(con, config, ledger)
         require_accepted(con, config)
         facts = read_facts(con)
-        told = (facts.run_id, facts.versions, facts.players, facts.judges, facts.labellers,
-                facts.cultures, facts.funnel)  # fmt: skip
+        told = (
+            facts.run_id,
+            facts.versions,
+            facts.players,
+            facts.judges,
+            facts.labellers,
+            facts.cultures,
+            facts.funnel,
+        )
         code = load_format(config.format).code
         source = hashlib.sha256(f"{config.model_dump_json()} {told}{code}".encode())
         for episodes in chosen_episodes(con, config):
@@ -136,8 +147,10 @@ def _focal(scene: Scene, config: CorpusConfig) -> list[Person]:
 
 def _require_rows(candidates: Candidates, config: CorpusConfig, ledger: Ledger) -> None:
     """Raise UserError for a task that has no row, with what to do."""
-    found = {task for (task,) in candidates.con.execute(
-        "select distinct task from candidates").fetchall()}  # fmt: skip
+    found = {
+        task
+        for (task,) in candidates.con.execute("select distinct task from candidates").fetchall()
+    }
     for task in config.tasks:
         if task in found:
             continue

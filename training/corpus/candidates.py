@@ -22,11 +22,11 @@ from training.corpus.ledger import Ledger
 from training.corpus.row import CorpusRow
 
 FILE, TEXTS = "candidates.duckdb", "texts.jsonl"
-MEMORY = "512MB"
+_MEMORY = "512MB"
 """What DuckDB may take; more goes to disk."""
-FETCHED = 1000
+_FETCHED = 1000
 """Rows read at a time."""
-TABLES = """
+_TABLES = """
 create sequence if not exists numbers;
 create or replace table visits (place integer, episode varchar);
 create table if not exists candidates (
@@ -38,31 +38,39 @@ create or replace table kept (number integer, copy integer, split varchar, task 
 create table if not exists collected (made_of varchar, chunks integer, size bigint, note json);
 update candidates set split = 'train', reason = null;
 """
-COLUMNS = {
-    "id": "varchar", "likeness": "varchar", "draw": "varchar", "task": "varchar",
-    "family": "varchar", "culture": "varchar", "focal": "varchar[]", "people": "varchar[]",
-    "tokens": "integer", "start": "bigint", "size": "integer",
-}  # fmt: skip
-DUPLICATES = """
+_COLUMNS = {
+    "id": "varchar",
+    "likeness": "varchar",
+    "draw": "varchar",
+    "task": "varchar",
+    "family": "varchar",
+    "culture": "varchar",
+    "focal": "varchar[]",
+    "people": "varchar[]",
+    "tokens": "integer",
+    "start": "bigint",
+    "size": "integer",
+}
+_DUPLICATES = """
 update candidates set reason = 'duplicate' where number in (
     select number from candidates
     qualify row_number() over (partition by likeness order by number) > 1)
 """
-READ = """
+_READ = """
 select c.start, c.size from kept k join candidates c using (number)
 where k.split = ? and k.reason is null order by k.place
 """
-HASHED = """
+_HASHED = """
 select k.split, c.id from kept k join candidates c using (number)
 where k.reason is null order by k.split, k.place
 """
-DROPPED = """
+_DROPPED = """
 select task, coalesce(reason, 'mixture'), count(*) from candidates
 where reason is not null or number not in (select number from kept) group by all
 union all
 select task, reason, count(*) from kept where reason is not null group by all
 """
-KEPT = """
+_KEPT = """
 select task, split, count(*) filter (reason is null), count(*) filter (copy > 0),
     coalesce(sum(tokens) filter (reason is null), 0)
 from kept group by all
@@ -75,8 +83,8 @@ class Candidates:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.seed = folder, seed
         self.con = duckdb.connect(str(folder / FILE))
-        self.con.execute("set memory_limit = ?", [MEMORY])
-        self.con.execute(TABLES)
+        self.con.execute("set memory_limit = ?", [_MEMORY])
+        self.con.execute(_TABLES)
         self._path = folder / TEXTS
         self._texts = self._path.open("ab")
 
@@ -132,22 +140,22 @@ class Candidates:
         if not rows:
             return
         stored = [self._stored(row, length) for row in rows]
-        values = ", ".join(f"unnest(?::{kind}[])" for kind in COLUMNS.values())
+        values = ", ".join(f"unnest(?::{kind}[])" for kind in _COLUMNS.values())
         self.con.execute(
-            f"insert into candidates ({', '.join(COLUMNS)}) select {values}",
-            [[row[name] for row in stored] for name in COLUMNS],
+            f"insert into candidates ({', '.join(_COLUMNS)}) select {values}",
+            [[row[name] for row in stored] for name in _COLUMNS],
         )
 
     def drop_duplicates(self) -> None:
         """Drop rows that are like an earlier one; see Row.likeness."""
-        self.con.execute(DUPLICATES)
+        self.con.execute(_DUPLICATES)
 
     def read(self, split: str) -> Iterator[dict[str, Any]]:
         """Yield the kept rows of a split in order: id, messages, rejected, meta."""
-        cursor = self.con.cursor().execute(READ, [split])
+        cursor = self.con.cursor().execute(_READ, [split])
         self._texts.flush()
         with self._path.open("rb") as texts:
-            while found := cursor.fetchmany(FETCHED):
+            while found := cursor.fetchmany(_FETCHED):
                 for start, size in found:
                     texts.seek(start)
                     yield json.loads(texts.read(size))
@@ -157,16 +165,16 @@ class Candidates:
         the first 16 hex digits of SHA-256.
         """
         digest = hashlib.sha256()
-        cursor = self.con.cursor().execute(HASHED)
-        while found := cursor.fetchmany(FETCHED):
+        cursor = self.con.cursor().execute(_HASHED)
+        while found := cursor.fetchmany(_FETCHED):
             digest.update("".join(f"{split} {id_}\n" for split, id_ in found).encode())
         return digest.hexdigest()[:16]
 
     def account(self, ledger: Ledger) -> None:
         """Add what became of the candidates to an account."""
-        for task, reason, count in self.con.execute(DROPPED).fetchall():
+        for task, reason, count in self.con.execute(_DROPPED).fetchall():
             ledger.dropped[task, reason] += count
-        for task, split, count, repeats, tokens in self.con.execute(KEPT).fetchall():
+        for task, split, count, repeats, tokens in self.con.execute(_KEPT).fetchall():
             ledger.kept[task, split] += count
             ledger.repeats[task] += repeats
             ledger.tokens[task, split] += int(tokens)
@@ -179,19 +187,23 @@ class Candidates:
     def _stored(self, row: CorpusRow, length: Callable[[str], int]) -> dict[str, Any]:
         id_, origin = row.id, row.origin
         texts = [message["content"] for message in row.messages] + [row.rejected or ""]
-        kept = {
-            "id": id_, "messages": row.messages, "rejected": row.rejected, "meta": row.meta()
-        }  # fmt: skip
+        kept = {"id": id_, "messages": row.messages, "rejected": row.rejected, "meta": row.meta()}
         line = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         start = self._texts.tell()
         self._texts.write(line)
         return {
-            "id": id_, "likeness": row.likeness, "draw": draw(self.seed, id_),
-            "task": row.task, "family": origin.family, "culture": origin.culture,
+            "id": id_,
+            "likeness": row.likeness,
+            "draw": draw(self.seed, id_),
+            "task": row.task,
+            "family": origin.family,
+            "culture": origin.culture,
             "focal": [origin.persona] if origin.persona else list(origin.people),
-            "people": list(origin.people), "tokens": sum(map(length, texts)),
-            "start": start, "size": len(line),
-        }  # fmt: skip
+            "people": list(origin.people),
+            "tokens": sum(map(length, texts)),
+            "start": start,
+            "size": len(line),
+        }
 
 
 def draw(seed: int, name: str) -> str:

@@ -31,23 +31,31 @@ from training.corpus.perspective import BEGINS, NOBODY
 from training.corpus.task import PROMPTS, TASKS
 
 CARD = "README.md"
-PLAYERS = """
+_PLAYERS = """
 select e.model, e.reply_form, e.language, count(*) as episodes
 from chosen c join episodes e using (episode_id) where c.reason is null group by all order by all
 """
-JUDGES = """
+_JUDGES = """
 select critic, model, count(*) as verdicts from last_verdicts v join chosen c using (episode_id)
 group by all order by all
 """
-LABELLERS = """
+_LABELLERS = """
 select model, count(*) as labels from intents i join chosen c using (episode_id)
 where i.failure is null and c.reason is null group by all order by all
 """
-CULTURES = "select distinct culture_id, name from cultures order by culture_id"
-FUNNEL = ("culture", "model", "simulated", "cut short", "dropped", "unreviewed", "needs review",
-          "accepted")  # fmt: skip
-AGREED = ("dimension", "culture", "judged twice", "unanimous", "alpha")
-SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+_CULTURES = "select distinct culture_id, name from cultures order by culture_id"
+_FUNNEL = (
+    "culture",
+    "model",
+    "simulated",
+    "cut short",
+    "dropped",
+    "unreviewed",
+    "needs review",
+    "accepted",
+)
+_AGREED = ("dimension", "culture", "judged twice", "unanimous", "alpha")
+_SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 """Size categories of the Hugging Face Hub."""
 
 
@@ -87,7 +95,7 @@ class Contents:
 
     def lines(self) -> Iterator[str]:
         """Yield the account in print."""
-        for row in account(self.ledger):
+        for row in _account(self.ledger):
             indent = "" if row["what"] == "candidates" else "  "
             yield f"{indent}{row['task']}, {row['what']}: {row['rows']:,}"
         for split in SPLITS:
@@ -103,12 +111,16 @@ def read_facts(con: duckdb.DuckDBPyConnection) -> RunFacts:
         for name in ("config", "versions")
     )
     return RunFacts(
-        run[0]["run_id"] if run else "unknown", config.get("conditioning", "unknown"),
+        run[0]["run_id"] if run else "unknown",
+        config.get("conditioning", "unknown"),
         versions,
-        read_rows(con, PLAYERS), read_rows(con, JUDGES), read_rows(con, LABELLERS),
-        dict(con.execute(CULTURES).fetchall()), read_rows(con, BY_CULTURE),
+        read_rows(con, _PLAYERS),
+        read_rows(con, _JUDGES),
+        read_rows(con, _LABELLERS),
+        dict(con.execute(_CULTURES).fetchall()),
+        read_rows(con, BY_CULTURE),
         read_rows(con, AGREEMENT),
-    )  # fmt: skip
+    )
 
 
 def by_culture(con: duckdb.DuckDBPyConnection) -> Sequence[Mapping[str, Any]]:
@@ -121,8 +133,9 @@ def by_culture(con: duckdb.DuckDBPyConnection) -> Sequence[Mapping[str, Any]]:
     )
 
 
-def render_card(run: Path, folder: Path, config: CorpusConfig, facts: RunFacts,
-                contents: Contents) -> str:  # fmt: skip
+def render_card(
+    run: Path, folder: Path, config: CorpusConfig, facts: RunFacts, contents: Contents
+) -> str:
     """Return the card as Markdown with the metadata block of a Hugging Face dataset."""
     text = load_template("card", PROMPTS, folded=False).page(
         front=_front_matter(config, facts, contents), facts=facts, contents=contents,
@@ -161,13 +174,16 @@ def command(run: Path, folder: Path, config: CorpusConfig) -> str:
     options: dict[str, Any] = {
         "--format": config.format,
         "--tasks": None if load_format(config.format).pairs else weights,
-        "--by": config.by if config.weighted else None, "--policy": config.policy,
+        "--by": config.by if config.weighted else None,
+        "--policy": config.policy,
         "--cultures": ",".join(config.cultures) or None,
         "--min-parties": config.min_parties if config.min_parties > 2 else None,
-        "--max-parties": config.max_parties, "--tokens": config.tokens,
-        "--validation": config.validation or None, "--seed": config.seed,
+        "--max-parties": config.max_parties,
+        "--tokens": config.tokens,
+        "--validation": config.validation or None,
+        "--seed": config.seed,
         "--tokenizer": config.tokenizer,
-    }  # fmt: skip
+    }
     words = ["folkways", "export", str(run), str(folder)]
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
@@ -184,19 +200,25 @@ def _front_matter(config: CorpusConfig, facts: RunFacts, contents: Contents) -> 
         "task_categories": ["text-generation"],
         "tags": ["synthetic", "folkways"],
         "size_categories": [size_category(rows)],
-        "configs": [{
-            "config_name": "default",
-            "data_files": [{"split": s, "path": format_.file(s)} for s in splits],
-        }],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": s, "path": format_.file(s)} for s in splits],
+            }
+        ],
         "folkways": {
-            "hash": contents.hash, "source": facts.source, "format": config.format,
+            "hash": contents.hash,
+            "source": facts.source,
+            "format": config.format,
             "run": facts.run_id,
-            "tasks": dict(config.tasks), "policy": config.policy, "seed": config.seed,
+            "tasks": dict(config.tasks),
+            "policy": config.policy,
+            "seed": config.seed,
             "cultures": sorted({row["culture"] for row in contents.by_culture}),
             "rows": {split: ledger.in_split(split) for split in splits},
             "tokens": {split: ledger.tokens_in(split) for split in splits},
         },
-    }  # fmt: skip
+    }
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).strip()
 
 
@@ -229,13 +251,13 @@ def _tables(config: CorpusConfig, facts: RunFacts, contents: Contents) -> dict[s
         "totals": table(("split", "rows", "tokens"), totals),
         "players": table(("model", "reply_form", "language", "episodes"), facts.players),
         "cultures": table(("culture", "task", "split", "rows", "tokens"), cultures),
-        "funnel": table(FUNNEL, funnel),
-        "agreement": table(AGREED, agreement),
-        "account": table(("task", "what", "rows"), account(ledger)),
+        "funnel": table(_FUNNEL, funnel),
+        "agreement": table(_AGREED, agreement),
+        "account": table(("task", "what", "rows"), _account(ledger)),
     }
 
 
-def account(ledger: Ledger) -> list[dict[str, Any]]:
+def _account(ledger: Ledger) -> list[dict[str, Any]]:
     """Return the account as rows that add up: what there could have been, less what was dropped,
     is what is kept.
     """
@@ -252,7 +274,7 @@ def account(ledger: Ledger) -> list[dict[str, Any]]:
 
 def size_category(rows: int) -> str:
     """Return how the Hugging Face Hub calls a dataset of so many rows."""
-    return next((name for limit, name in SIZES.items() if rows < limit), "n>1M")
+    return next((name for limit, name in _SIZES.items() if rows < limit), "n>1M")
 
 
 def table(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

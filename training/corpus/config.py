@@ -20,7 +20,7 @@ from training.corpus.task import TASKS
 
 NO_POLICY = "none"
 """The policy that keeps every episode that came to its own end."""
-DEFAULT_PRESET = "clca"
+_DEFAULT_PRESET = "clca"
 
 
 class CorpusConfig(Settings):
@@ -80,7 +80,7 @@ def make_config(preset: str | None = None, **given: Any) -> CorpusConfig:
     if load_format(format_).pairs:
         _refuse_tasks(preset, "tasks" in chosen)
         chosen["tasks"] = {PREFERENCE: None}
-    known = load_presets()[preset or DEFAULT_PRESET]
+    known = load_presets()[preset or _DEFAULT_PRESET]
     config = validated(CorpusConfig, known | chosen)
     _check(config)
     return config

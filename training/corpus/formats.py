@@ -22,10 +22,18 @@ Stored = Mapping[str, Any]
 """A row as it is kept: id, messages, rejected, meta."""
 SPLITS = ("train", "validation")
 COLUMNS: dict[str, str] = {
-    "task": "varchar", "episode_id": "varchar", "role": "varchar", "persona_id": "varchar",
-    "persona_ids": "varchar[]", "scenario_id": "varchar", "culture_id": "varchar",
-    "language": "varchar", "model": "varchar", "turns": "integer[]", "parties": "integer",
-}  # fmt: skip
+    "task": "varchar",
+    "episode_id": "varchar",
+    "role": "varchar",
+    "persona_id": "varchar",
+    "persona_ids": "varchar[]",
+    "scenario_id": "varchar",
+    "culture_id": "varchar",
+    "language": "varchar",
+    "model": "varchar",
+    "turns": "integer[]",
+    "parties": "integer",
+}
 """Metadata in their order, with DuckDB's types."""
 HUMAN, GPT = "human", "gpt"
 DATASET_INFO = "dataset_info.json"
@@ -54,7 +62,7 @@ def messages(row: Stored) -> Iterator[dict[str, Any]]:
     yield {"messages": row["messages"], "id": row["id"], **row["meta"]}
 
 
-def prompt_completion(row: Stored) -> Iterator[dict[str, Any]]:
+def _prompt_completion(row: Stored) -> Iterator[dict[str, Any]]:
     """Yield one object for each assistant message: all before it is the prompt.
 
     So each is a completion once, and no user message is ever in one.
@@ -64,22 +72,28 @@ def prompt_completion(row: Stored) -> Iterator[dict[str, Any]]:
     for number, turn in enumerate(turns):
         end = 2 + 2 * number
         yield {
-            "prompt": chat[:end], "completion": chat[end : end + 1],
-            "id": f"{row['id']}-{number + 1}", **row["meta"], "turns": [turn],
-        }  # fmt: skip
+            "prompt": chat[:end],
+            "completion": chat[end : end + 1],
+            "id": f"{row['id']}-{number + 1}",
+            **row["meta"],
+            "turns": [turn],
+        }
 
 
-def preference(row: Stored) -> Iterator[dict[str, Any]]:
+def _preference(row: Stored) -> Iterator[dict[str, Any]]:
     """Yield a pair as TRL takes it, with an explicit prompt."""
     *prompt, chosen = row["messages"]
     rejected = {"role": "assistant", "content": row["rejected"]}
     yield {
-        "prompt": prompt, "chosen": [chosen], "rejected": [rejected],
-        "id": row["id"], **row["meta"],
-    }  # fmt: skip
+        "prompt": prompt,
+        "chosen": [chosen],
+        "rejected": [rejected],
+        "id": row["id"],
+        **row["meta"],
+    }
 
 
-def sharegpt(row: Stored) -> Iterator[dict[str, Any]]:
+def _sharegpt(row: Stored) -> Iterator[dict[str, Any]]:
     """Yield the chat as LLaMA-Factory takes it: humans on odd places, the model on even ones."""
     system, *rest = row["messages"]
     turns = [{"from": HUMAN if m["role"] == "user" else GPT, "value": m["content"]} for m in rest]
@@ -89,15 +103,15 @@ def sharegpt(row: Stored) -> Iterator[dict[str, Any]]:
 FORMATS = {
     "messages": Format("chats for TRL and axolotl", "jsonl", messages),
     "prompt-completion": Format(
-        "for TRL, one object for each act or answer", "jsonl", prompt_completion
+        "for TRL, one object for each act or answer", "jsonl", _prompt_completion
     ),
-    "preference": Format("pairs of drafts for TRL's DPO", "jsonl", preference, pairs=True),
-    "sharegpt": Format("for LLaMA-Factory, with dataset_info.json", "json", sharegpt),
+    "preference": Format("pairs of drafts for TRL's DPO", "jsonl", _preference, pairs=True),
+    "sharegpt": Format("for LLaMA-Factory, with dataset_info.json", "json", _sharegpt),
     "parquet": Format("chats and metadata as columns", "parquet", messages),
 }
 
 
-OWN_ENDINGS = ("jsonl", "json")
+_OWN_ENDINGS = ("jsonl", "json")
 """Endings of formats of one's own."""
 
 
@@ -112,10 +126,10 @@ def load_format(name: str) -> Format:
     facts: dict[str, Any] = {"ending": "jsonl", "about": "", "pairs": False, **facts_of(found)}
     if not callable(found):
         raise UserError(f"export format '{name}' is not a function of a stored row")
-    if facts["ending"] not in OWN_ENDINGS:
+    if facts["ending"] not in _OWN_ENDINGS:
         raise UserError(
             f"export format '{name}': unknown ending '{facts['ending']}'; known: "
-            f"{', '.join(OWN_ENDINGS)}"
+            f"{', '.join(_OWN_ENDINGS)}"
         )
     about = " ".join(facts["about"].split()) or "made by a function of one's own"
 
@@ -154,9 +168,9 @@ def write_files(format_: Format, read: Callable[[str], Iterable[Stored]], folder
     written = []
     for split in SPLITS:
         objects = (one for row in read(split) for one in format_.objects(row))
-        if WRITERS[format_.ending](objects, folder / format_.file(split)):
+        if _WRITERS[format_.ending](objects, folder / format_.file(split)):
             written.append(split)
-    if format_.objects is sharegpt:
+    if format_.objects is _sharegpt:
         info = {f"folkways_{split}": _description(format_.file(split)) for split in written}
         text = json.dumps(info, indent=2) + "\n"
         (folder / DATASET_INFO).write_text(text, encoding="utf-8")
@@ -165,12 +179,16 @@ def write_files(format_: Format, read: Callable[[str], Iterable[Stored]], folder
 def _description(file: str) -> dict[str, Any]:
     """Return what LLaMA-Factory has to know of a file."""
     return {
-        "file_name": file, "formatting": "sharegpt",
+        "file_name": file,
+        "formatting": "sharegpt",
         "columns": {"messages": "conversations", "system": "system"},
         "tags": {
-            "role_tag": "from", "content_tag": "value", "user_tag": HUMAN, "assistant_tag": GPT,
+            "role_tag": "from",
+            "content_tag": "value",
+            "user_tag": HUMAN,
+            "assistant_tag": GPT,
         },
-    }  # fmt: skip
+    }
 
 
 def _write_lines(objects: Iterator[dict[str, Any]], path: Path) -> int:
@@ -212,16 +230,20 @@ def _write_parquet(objects: Iterator[dict[str, Any]], path: Path) -> int:
     with duckdb.connect() as con:
         con.execute("set temp_directory = ?", [str(path.parent)])
         con.read_json(
-            str(lines), format="newline_delimited", maximum_object_size=longest,
+            str(lines),
+            format="newline_delimited",
+            maximum_object_size=longest,
             columns=message | COLUMNS,
-        ).write_parquet(str(path))  # fmt: skip
+        ).write_parquet(str(path))
     lines.unlink()
     return count
 
 
-WRITERS: dict[str, Callable[[Iterator[dict[str, Any]], Path], int]] = {
-    "jsonl": _write_lines, "json": _write_list, "parquet": _write_parquet,
-}  # fmt: skip
+_WRITERS: dict[str, Callable[[Iterator[dict[str, Any]], Path], int]] = {
+    "jsonl": _write_lines,
+    "json": _write_list,
+    "parquet": _write_parquet,
+}
 
 
 def _dump(value: Mapping[str, Any]) -> str:

@@ -33,9 +33,15 @@ REASONS = {
 }
 """Why a row is not in the corpus; of several reasons the first."""
 FATES = (
-    "error", "budget", "model-failure", "endpoint-failure", "role-failure", "dropped",
-    "unreviewed", "needs-review",
-)  # fmt: skip
+    "error",
+    "budget",
+    "model-failure",
+    "endpoint-failure",
+    "role-failure",
+    "dropped",
+    "unreviewed",
+    "needs-review",
+)
 """Those that are about the episode; the names are the store's."""
 
 

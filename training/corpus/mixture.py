@@ -14,15 +14,13 @@ import duckdb
 
 from folkways.errors import UserError
 
-SIZES = """
+_SIZES = """
 select split, task, {size}::bigint from candidates where reason is null group by all
 """
-MEASURES = {"examples": "count(*)", "tokens": "sum(tokens)"}
-RUNNING = {
-    "examples": "row_number() over same", "tokens": "sum(tokens) over same"
-}  # fmt: skip
+_MEASURES = {"examples": "count(*)", "tokens": "sum(tokens)"}
+_RUNNING = {"examples": "row_number() over same", "tokens": "sum(tokens) over same"}
 """How far one is, in examples or in tokens, when a row has been taken."""
-MIX = """
+_MIX = """
 insert into kept
 select number, copy, split, task, tokens, null,
     row_number() over (partition by split order by md5(draw || '/' || copy), number)
@@ -42,7 +40,7 @@ from (
 )
 where taken <= quota
 """
-CUT = """
+_CUT = """
 update kept set reason = 'tokens' where split = 'train' and (number, copy) in (
     select (number, copy) from (
         select number, copy, sum(tokens) over (order by place) as taken from kept
@@ -72,7 +70,7 @@ def mix(
     `by` is examples or tokens: what the weights weigh.
     """
     sizes: dict[str, dict[str, int]] = {}
-    for split, task, size in con.execute(SIZES.format(size=MEASURES[by])).fetchall():
+    for split, task, size in con.execute(_SIZES.format(size=_MEASURES[by])).fetchall():
         sizes.setdefault(split, {})[task] = size
     rows = [
         (split, task, quota, max(1, ceil(Fraction(quota, found.get(task) or 1))))
@@ -80,7 +78,7 @@ def mix(
         for task, quota in (quotas(found, weights, repeat) if weights else found).items()
     ]
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
-    con.execute(MIX.format(running=RUNNING[by]), columns)
+    con.execute(_MIX.format(running=_RUNNING[by]), columns)
 
 
 def cut(con: duckdb.DuckDBPyConnection, tokens: int) -> None:
@@ -95,4 +93,4 @@ def cut(con: duckdb.DuckDBPyConnection, tokens: int) -> None:
             f"the corpus has {have:,} tokens for training, fewer than the {tokens:,} asked for; "
             f"ask for {have:,} at most, or play more episodes"
         )
-    con.execute(CUT, [tokens])
+    con.execute(_CUT, [tokens])

@@ -14,8 +14,12 @@ from training.corpus.task import dialogue_row
 
 TASK = "preference"
 UNREADABLE, UNJUDGED, NO_BETTER, SAME, NO_ACT = (
-    "draft-unreadable", "draft-unjudged", "draft-no-worse", "draft-same-words", "draft-no-act"
-)  # fmt: skip
+    "draft-unreadable",
+    "draft-unjudged",
+    "draft-no-worse",
+    "draft-same-words",
+    "draft-no-act",
+)
 
 
 def preference_rows(scene: Scene, person: Person) -> Iterator[CorpusRow | str]:

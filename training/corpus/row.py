@@ -74,12 +74,18 @@ class CorpusRow:
         """Return what is known of the row beside its messages, under the store's names."""
         origin = self.origin
         return {
-            "task": self.task, "episode_id": origin.episode, "role": origin.role,
-            "persona_id": origin.persona, "persona_ids": list(origin.people),
-            "scenario_id": origin.scenario, "culture_id": origin.culture,
-            "language": origin.language, "model": origin.model, "turns": list(self.turns),
+            "task": self.task,
+            "episode_id": origin.episode,
+            "role": origin.role,
+            "persona_id": origin.persona,
+            "persona_ids": list(origin.people),
+            "scenario_id": origin.scenario,
+            "culture_id": origin.culture,
+            "language": origin.language,
+            "model": origin.model,
+            "turns": list(self.turns),
             "parties": origin.parties,
-        }  # fmt: skip
+        }
 
 
 def cut_at_turn(messages: Sequence[Message], limit: int, count: Count) -> list[Message] | None:

@@ -30,7 +30,7 @@ from simulation.store.record import Row
 from simulation.store.scenarios import as_stored
 from training.corpus.row import Origin
 
-MEMORY = "512MB"
+_MEMORY = "512MB"
 """What DuckDB may take while it copies episodes out of the store."""
 Rows = Sequence[Row]
 
@@ -133,16 +133,25 @@ class Scene:
         people = tuple(one.persona for one in self.people)
         culture = person.culture if person else self.culture
         return Origin(
-            self.episode, self.scenario, self.family, culture, self.language, self.model,
-            len(self.people), people, person.role if person else None,
+            self.episode,
+            self.scenario,
+            self.family,
+            culture,
+            self.language,
+            self.model,
+            len(self.people),
+            people,
+            person.role if person else None,
             person.persona if person else None,
-        )  # fmt: skip
+        )
 
 
 def load_scenes(
-    con: duckdb.DuckDBPyConnection, episodes: Sequence[str], labels: bool = False,
+    con: duckdb.DuckDBPyConnection,
+    episodes: Sequence[str],
+    labels: bool = False,
     drafts: bool = False,
-) -> list[Scene]:  # fmt: skip
+) -> list[Scene]:
     """Return episodes that are in the store, in this order, on request with labels and drafts."""
     return [*map(_scene, read_episodes(con, episodes, *_parts(labels, drafts)))]
 
@@ -156,7 +165,7 @@ def copied_scenes(
     """
     parts = _parts(labels, drafts)
     try:
-        with closing(open_reader(run, copy, memory=MEMORY)) as con:
+        with closing(open_reader(run, copy, memory=_MEMORY)) as con:
             con.sql(copy_query(*parts), params={"episodes": [*episodes]}).write_parquet(str(copy))
     except duckdb.OutOfMemoryException:
         if len(episodes) == 1:
@@ -175,7 +184,7 @@ def _parts(labels: bool, drafts: bool) -> list[str]:
     return ["cast", "acts", "happenings", *["labels"] * labels, *["drafted"] * drafts]
 
 
-def one_line(text: str) -> str:
+def _one_line(text: str) -> str:
     """Return a text with its white space folded, so that it cannot pass for several lines."""
     return " ".join(text.split())
 
@@ -199,40 +208,55 @@ def _told(row: Row, scenario: str, parts: Mapping[str, Rows]) -> Scene:
             drafts.setdefault(draft["turn"], []).append(read)
     ordered = in_order(acts, parts["happenings"], names)
     return Scene(
-        row["episode_id"], row["scenario_id"], parent or row["scenario_id"], row["culture_id"],
-        row["language"], row["model"], setting, people,
+        row["episode_id"],
+        row["scenario_id"],
+        parent or row["scenario_id"],
+        row["culture_id"],
+        row["language"],
+        row["model"],
+        setting,
+        people,
         tuple(_entry(one) for one in ordered if "turn" in one or (one["text"] or "").strip()),
-        len(parts["acts"]) - len(acted), len(acted) - len(acts),
+        len(parts["acts"]) - len(acted),
+        len(acted) - len(acts),
         {
             one["turn"]: Label(one["intent"], one["relevance"], one["expectation"])
             for one in parts.get("labels", ())
         },
         {turn: tuple(some) for turn, some in drafts.items()},
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=512)
 def _public(data: str) -> tuple[str, dict[str, str], str | None]:
     """Return what everyone is told, setting and briefs, and the id of the parent scenario."""
     scenario = json.loads(data)
-    briefs = {role: one_line(part["brief"]) for role, part in scenario["roles"].items()}
-    return one_line(scenario["setting"]), briefs, scenario.get("provenance", {}).get("parent")
+    briefs = {role: _one_line(part["brief"]) for role, part in scenario["roles"].items()}
+    return _one_line(scenario["setting"]), briefs, scenario.get("provenance", {}).get("parent")
 
 
 def _person(row: Row, brief: str) -> Person:
     tag: str = row["language"]
     return Person(
-        row["role"], row["name"], row["persona_id"], row["age"], row["occupation"],
-        one_line(row["place"]), one_line(row["background"]), brief, row["culture_id"],
-        row["demonym"], None if tag.split("-")[0] == "en" else language_name(tag),
-    )  # fmt: skip
+        row["role"],
+        row["name"],
+        row["persona_id"],
+        row["age"],
+        row["occupation"],
+        _one_line(row["place"]),
+        _one_line(row["background"]),
+        brief,
+        row["culture_id"],
+        row["demonym"],
+        None if tag.split("-")[0] == "en" else language_name(tag),
+    )
 
 
 def _entry(row: Row) -> Entry:
     if "turn" not in row:
-        return Entry(row["step"], one_line(row["text"]), frozenset(row["audience"]))
+        return Entry(row["step"], _one_line(row["text"]), frozenset(row["audience"]))
     audience = frozenset(row["audience"])
-    return Entry(row["step"], one_line(row["line"]), audience, row["turn"], row["speaker"])
+    return Entry(row["step"], _one_line(row["line"]), audience, row["turn"], row["speaker"])
 
 
 def _draft(row: Row, form: str, speaker: str, names: Mapping[str, str]) -> Draft:
@@ -248,6 +272,9 @@ def _draft(row: Row, form: str, speaker: str, names: Mapping[str, str]) -> Draft
             line = row["whispered"] if whispered else row["aloud"]
     failed = row["failed"]
     return Draft(
-        speaker, one_line(line) if line else None, None if failed else row["label"],
-        None if failed else row["score"], row["kept"],
-    )  # fmt: skip
+        speaker,
+        _one_line(line) if line else None,
+        None if failed else row["label"],
+        None if failed else row["score"],
+        row["kept"],
+    )

@@ -18,15 +18,15 @@ from training.corpus.ledger import FATES, Ledger
 from training.corpus.preference import TASK as PREFERENCE
 from training.corpus.task import TASKS
 
-UNFILTERED = f"""
+_UNFILTERED = f"""
 create or replace temp view policy_{NO_POLICY} as
 select null::varchar as episode_id, null::varchar as outcome, null::varchar as source,
     null::varchar as reason, null::varchar as role, null::integer[] as turns
 where false
 """
-ANY = 1_000_000
+_ANY = 1_000_000
 """More parties than any scene has."""
-CHOSEN = """
+_CHOSEN = """
 create or replace temp table chosen as
 select f.episode_id, f.culture_id, f.fate, coalesce(p.parties, 0) as parties,
     case when coalesce(p.parties, 0) not between $least and $most then 'other-parties'
@@ -35,29 +35,29 @@ from chosen_fates f
 left join (select episode_id, count(*) as parties from roles group by episode_id) p
     using (episode_id)
 """
-BY_ROLE = "chosen c join roles r using (episode_id)"
-BY_SCENE = "chosen r join chosen c using (episode_id)"
-BY_DRAFT = """
+_BY_ROLE = "chosen c join roles r using (episode_id)"
+_BY_SCENE = "chosen r join chosen c using (episode_id)"
+_BY_DRAFT = """
 drafts d join turns t using (episode_id, turn)
 join roles r on r.episode_id = d.episode_id and r.role = t.speaker
 join chosen c on c.episode_id = d.episode_id and not d.kept
 """
-COUNTED = """
+_COUNTED = """
 select case when $cultures <> [] and not list_contains($cultures, r.culture_id)
     then 'other-culture' else c.reason end as reason, count(*)
 from {candidates} group by all
 """
-VISITED = """
+_VISITED = """
 select distinct c.episode_id from chosen c join roles r using (episode_id)
 where c.reason is null and ($cultures = [] or list_contains($cultures, r.culture_id)
     or list_contains($cultures, c.culture_id))
 order by c.episode_id
 """
-KNOWN = """
+_KNOWN = """
 select distinct culture_id
 from (select culture_id from roles union all select culture_id from episodes)
 """
-FETCHED = 5000
+_FETCHED = 5000
 
 
 def choose_episodes(con: duckdb.DuckDBPyConnection, config: CorpusConfig, ledger: Ledger) -> None:
@@ -68,26 +68,26 @@ def choose_episodes(con: duckdb.DuckDBPyConnection, config: CorpusConfig, ledger
     """
     if not con.execute("from latest_episodes limit 1").fetchone():
         raise UserError("no episode has been stored in this run yet; folkways run plays them")
-    known = [culture for (culture,) in con.execute(KNOWN).fetchall()]
+    known = [culture for (culture,) in con.execute(_KNOWN).fetchall()]
     for culture in config.cultures:
         if culture not in known:
             raise unknown_name("culture of this run", culture, known)
     if config.policy == NO_POLICY:
-        con.execute(UNFILTERED)
+        con.execute(_UNFILTERED)
         con.execute(f"create or replace temp view chosen_fates as from fates('{NO_POLICY}')")
         con.execute(f"create or replace temp view chosen_funnel as from funnel('{NO_POLICY}')")
     else:
         fates_of(con, config.policy)
-    bounds = {"least": config.min_parties, "most": config.max_parties or ANY}
-    con.execute(CHOSEN, bounds)
+    bounds = {"least": config.min_parties, "most": config.max_parties or _ANY}
+    con.execute(_CHOSEN, bounds)
     for task in config.tasks:
         _account(con, config, task, ledger)
 
 
 def chosen_episodes(con: duckdb.DuckDBPyConnection, config: CorpusConfig) -> Iterator[list[str]]:
     """Yield the ids of the episodes that are chosen, many at a time."""
-    cursor = con.execute(VISITED, {"cultures": list(config.cultures)})
-    while found := cursor.fetchmany(FETCHED):
+    cursor = con.execute(_VISITED, {"cultures": list(config.cultures)})
+    while found := cursor.fetchmany(_FETCHED):
         yield [episode for (episode,) in found]
 
 
@@ -108,9 +108,11 @@ def require_accepted(con: duckdb.DuckDBPyConnection, config: CorpusConfig) -> No
     policy = f"the policy {config.policy}"
     if config.policy == NO_POLICY:
         raise UserError(f"none of {total} episodes came to its own end ({counts}); play more")
-    advice = "folkways critique RUN judges them" if fates.get("unreviewed") else (
-        "folkways review RUN shows why"
-    )  # fmt: skip
+    advice = (
+        "folkways critique RUN judges them"
+        if fates.get("unreviewed")
+        else ("folkways review RUN shows why")
+    )
     raise UserError(
         f"{policy} accepts none of {total} episodes ({counts}); {advice}; --policy chooses another "
         "policy, and --preset no-filter takes every episode that came to its own end"
@@ -121,9 +123,9 @@ def _account(
     con: duckdb.DuckDBPyConnection, config: CorpusConfig, task: str, ledger: Ledger
 ) -> None:
     """Count the rows that a task could have, and those that the choice of episodes leaves out."""
-    candidates = BY_DRAFT if task == PREFERENCE else BY_ROLE if TASKS[task].by_role else BY_SCENE
+    candidates = _BY_DRAFT if task == PREFERENCE else _BY_ROLE if TASKS[task].by_role else _BY_SCENE
     values: dict[str, Any] = {"cultures": list(config.cultures)}
-    for reason, count in con.execute(COUNTED.format(candidates=candidates), values).fetchall():
+    for reason, count in con.execute(_COUNTED.format(candidates=candidates), values).fetchall():
         ledger.candidates[task] += count
         if reason is not None:
             ledger.dropped[task, reason] += count

@@ -11,11 +11,11 @@ import duckdb
 from folkways.errors import UserError
 from training.corpus.candidates import draw
 
-FAMILIES = """
+_FAMILIES = """
 select family, count(*) from candidates where reason is null group by family
 """
-MARK = "update candidates set split = 'validation' where list_contains(?, family)"
-HELD_OUT = """
+_MARK = "update candidates set split = 'validation' where list_contains(?, family)"
+_HELD_OUT = """
 update candidates set reason = 'held-out-person'
 where split = 'train' and reason is null and number in (
     select number from (
@@ -23,7 +23,7 @@ where split = 'train' and reason is null and number in (
     where person in (select unnest(people) from candidates
                      where split = 'validation' and reason is null))
 """
-LEFT = "select count(*) from candidates where split = 'train' and reason is null"
+_LEFT = "select count(*) from candidates where split = 'train' and reason is null"
 
 
 def hold_out(con: duckdb.DuckDBPyConnection, share: float, seed: int) -> list[str]:
@@ -32,7 +32,7 @@ def hold_out(con: duckdb.DuckDBPyConnection, share: float, seed: int) -> list[st
 
     Raises UserError where nothing would be left to train on.
     """
-    sizes = dict(con.execute(FAMILIES).fetchall())
+    sizes = dict(con.execute(_FAMILIES).fetchall())
     families = choose(sizes, share, seed)
     if not families:
         return []
@@ -41,9 +41,9 @@ def hold_out(con: duckdb.DuckDBPyConnection, share: float, seed: int) -> list[st
             f"a validation share of {share:g} takes all scenarios ({len(sizes)}); lower it, or "
             "export more scenarios"
         )
-    con.execute(MARK, [families])
-    con.execute(HELD_OUT)
-    if not con.execute(LEFT).fetchall()[0][0]:
+    con.execute(_MARK, [families])
+    con.execute(_HELD_OUT)
+    if not con.execute(_LEFT).fetchall()[0][0]:
         raise UserError(
             f"a validation share of {share:g} leaves no row for training: everyone plays in one of "
             f"the held-out scenarios ({', '.join(families[:5])}) too. Lower it, or play with more "

@@ -16,11 +16,11 @@ from training.corpus.row import CorpusRow
 from training.corpus.scene import Label, Person, Scene
 
 PROMPTS = Path(__file__).with_name("prompts")
-Reply = Callable[[Label], str | None]
+_Reply = Callable[[Label], str | None]
 """What the assistant says of a label; None where it says nothing."""
 
 
-class Task(NamedTuple):
+class _Task(NamedTuple):
     """A task of the corpus."""
 
     about: str
@@ -29,15 +29,15 @@ class Task(NamedTuple):
 
 
 TASKS = {
-    "dialogue": Task("what one person perceived, and what that person did", True),
-    "intent": Task("what was done, and the intent behind it", False),
-    "relevance": Task(
+    "dialogue": _Task("what one person perceived, and what that person did", True),
+    "intent": _Task("what was done, and the intent behind it", False),
+    "relevance": _Task(
         "what was done, and whether a cultural expectation is behind it, and which", False
     ),
 }
 
 
-def load_prompt(name: str) -> Template:
+def _load_prompt(name: str) -> Template:
     """Return the template `prompts/NAME.jinja` of this package."""
     return load_template(name, PROMPTS)
 
@@ -53,14 +53,14 @@ def dialogue_row(scene: Scene, person: Person) -> CorpusRow | None:
         (user_message(exchange, names, first=number == 0), exchange.act.line)
         for number, exchange in enumerate(exchanges)
     ]
-    system = load_prompt("dialogue").system(scene.setting, person, others)
+    system = _load_prompt("dialogue").system(scene.setting, person, others)
     turns = tuple(_turn(exchange.act.turn) for exchange in exchanges)
     return CorpusRow("dialogue", chat(system, pairs), turns, scene.origin(person))
 
 
 def intent_row(scene: Scene) -> CorpusRow | None:
     """Return the scene line by line with the intent behind each act; None without any label."""
-    system = load_prompt("intent").intent(scene.setting, scene.people)
+    system = _load_prompt("intent").intent(scene.setting, scene.people)
     return _labelled(scene, "intent", system, lambda label: f"Intent: {label.intent}")
 
 
@@ -68,13 +68,14 @@ def relevance_row(scene: Scene) -> CorpusRow | None:
     """Return the scene line by line with what each act has to do with culture; None without any
     label.
     """
-    system = load_prompt("intent").relevance(scene.setting, scene.people)
+    system = _load_prompt("intent").relevance(scene.setting, scene.people)
     return _labelled(scene, "relevance", system, _relevance)
 
 
 SCENE_ROWS: dict[str, Callable[[Scene], CorpusRow | None]] = {
-    "intent": intent_row, "relevance": relevance_row,
-}  # fmt: skip
+    "intent": intent_row,
+    "relevance": relevance_row,
+}
 """Tasks with one row an episode."""
 
 
@@ -87,7 +88,7 @@ def chat(system: str, pairs: Iterable[tuple[str, str]]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _labelled(scene: Scene, task: str, system: str, reply: Reply) -> CorpusRow | None:
+def _labelled(scene: Scene, task: str, system: str, reply: _Reply) -> CorpusRow | None:
     """Return a row about everyone; the lines of acts without a label run on into the next user
     message.
     """

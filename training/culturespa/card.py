@@ -23,7 +23,7 @@ from training.culturespa.pairs import Pair
 from training.culturespa.select import Selection
 
 FILE = "train.jsonl"
-COUNTED = ("asked", "answered", "different", "selected")
+_COUNTED = ("asked", "answered", "different", "selected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,14 @@ class Contents:
         shared = [found for found in by_question.values() if len(found) > 1]
         tokens = sum(estimated_length(m["content"]) for row in rows for m in row["messages"])
         return cls(
-            short_hash("".join(row["id"] for row in rows)), len(rows), tokens,
+            short_hash("".join(row["id"] for row in rows)),
+            len(rows),
+            tokens,
             dict(Counter(labels).most_common()),
             {name: max(found.values()) / found.total() for name, found in by_culture.items()},
-            len(shared), sum(len(set(found)) == 1 for found in shared),
-        )  # fmt: skip
+            len(shared),
+            sum(len(set(found)) == 1 for found in shared),
+        )
 
     def imbalance(self) -> str:
         """Return how uneven the labels are, in a line."""
@@ -76,13 +79,17 @@ def render_card(
     """Return the card as Markdown with the metadata block of a Hugging Face dataset."""
     template = load_template("card", Path(__file__).with_name("prompts"), folded=False)
     text = template.page(
-        front=_front_matter(selection, contents), contents=contents, selection=selection,
-        run=source.stem, settings=selection.settings,
+        front=_front_matter(selection, contents),
+        contents=contents,
+        selection=selection,
+        run=source.stem,
+        settings=selection.settings,
         command=command(source, overrides, folder, selection),
         cultures=_counts(selection, lambda pair: pair.country, "culture", contents.monotone),
-        topics=_counts(selection, lambda pair: pair.topic, "topic"), labels=_labels(contents),
+        topics=_counts(selection, lambda pair: pair.topic, "topic"),
+        labels=_labels(contents),
         cell=cell,
-    )  # fmt: skip
+    )
     return text.strip() + "\n"
 
 
@@ -90,11 +97,14 @@ def command(source: Path, overrides: Sequence[str], folder: Path, selection: Sel
     """Return the command that makes the same corpus again."""
     settings = selection.settings
     options = {
-        "--method": settings["method"], "--reading": settings["reading"],
-        "--size": settings["size"], "--per-culture": settings["per_culture"],
-        "--cultures": ",".join(settings["cultures"]), "--threshold": settings["threshold"],
+        "--method": settings["method"],
+        "--reading": settings["reading"],
+        "--size": settings["size"],
+        "--per-culture": settings["per_culture"],
+        "--cultures": ",".join(settings["cultures"]),
+        "--threshold": settings["threshold"],
         "--seed": settings["seed"],
-    }  # fmt: skip
+    }
     words = ["folkways", "spa", "select", str(source), str(folder)]
     for name, value in options.items():
         words += [] if value is None else [name, str(value)]
@@ -109,31 +119,44 @@ def _front_matter(selection: Selection, contents: Contents) -> str:
         "task_categories": ["text-generation"],
         "tags": ["synthetic", "folkways", "culturespa"],
         "size_categories": [size_category(contents.rows)],
-        "configs": [{
-            "config_name": "default", "data_files": [{"split": "train", "path": FILE}],
-        }],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": "train", "path": FILE}],
+            }
+        ],
         "folkways": {
-            "hash": contents.hash, "format": "messages", "selection": selection.id,
-            "tasks": {"culturespa": None}, **selection.settings,
-            "rows": {"train": contents.rows}, "tokens": {"train": contents.tokens},
+            "hash": contents.hash,
+            "format": "messages",
+            "selection": selection.id,
+            "tasks": {"culturespa": None},
+            **selection.settings,
+            "rows": {"train": contents.rows},
+            "tokens": {"train": contents.tokens},
         },
-    }  # fmt: skip
+    }
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).strip()
 
 
 def _counts(
-    selection: Selection, kind: Callable[[Pair], str], name: str,
+    selection: Selection,
+    kind: Callable[[Pair], str],
+    name: str,
     monotone: Mapping[str, float] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Return the funnel by kind of pair, as a table."""
     answered = [pair for pair in selection.asked if pair.answered]
-    stages = (selection.asked, answered, [pair for pair in answered if pair.differ],
-              selection.chosen)  # fmt: skip
+    stages = (
+        selection.asked,
+        answered,
+        [pair for pair in answered if pair.differ],
+        selection.chosen,
+    )
     counts = [Counter(map(kind, pairs)) for pairs in stages]
     rows = []
     for one in sorted(counts[0]):
         row: dict[str, Any] = {name: one}
-        row |= zip(COUNTED, (count[one] for count in counts), strict=True)
+        row |= zip(_COUNTED, (count[one] for count in counts), strict=True)
         row["share"] = f"{row['selected'] / len(selection.chosen):.1%}"
         if monotone is not None:
             row["commonest label"] = f"{monotone[one]:.1%}" if one in monotone else None

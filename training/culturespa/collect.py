@@ -23,12 +23,12 @@ from simulation.store.writer import FILE, Store
 from training.culturespa.config import SpaConfig
 from training.culturespa.questions import load_questions, settle_questions
 
-STAGE = "spa-collect"
+_STAGE = "spa-collect"
 SIDES = ("unaware", "culture")
 """How the model is asked: with its own values, and as a person of the culture."""
-TERMS = ("orders", "temperature", "top_p", "max_tokens")
+_TERMS = ("orders", "temperature", "top_p", "max_tokens")
 """Settings of a collection whose answers are kept apart: another value is another condition."""
-ASKED = """
+_ASKED = """
 select item_id, ask, map_from_entries(list((code, label) order by code))
 from survey_items join survey_options using (item_id) group by all
 """
@@ -49,7 +49,7 @@ def collect(config: SpaConfig, *, quiet: bool = False, cluster: Cluster | None =
         questions = chosen_questions(config, store)
         _require_same_words(store, questions)
         planner = make_planner(config, questions)
-        return conduct(planner, store, stage=STAGE, quiet=quiet, cluster=cluster)
+        return conduct(planner, store, stage=_STAGE, quiet=quiet, cluster=cluster)
 
 
 def forecast(config: SpaConfig) -> list[str]:
@@ -101,7 +101,7 @@ def make_planner(config: SpaConfig, questions: Sequence[Item]) -> Planner:
         out=config.out,
     )  # fmt: skip
     survey.require_sampling("collection")
-    terms = tuple((name, getattr(asked, name)) for name in TERMS)
+    terms = tuple((name, getattr(asked, name)) for name in _TERMS)
     return Planner(survey, nobody(config.cultures), questions, terms)
 
 
@@ -116,7 +116,7 @@ def _no_questions(config: SpaConfig) -> UserError:
 def _require_same_words(store: Store, questions: Sequence[Item]) -> None:
     """Raise UserError for a question that was worded otherwise when its answers were collected."""
     with store.reading() as con:
-        asked = {id_: (ask, labels) for id_, ask, labels in con.execute(ASKED).fetchall()}
+        asked = {id_: (ask, labels) for id_, ask, labels in con.execute(_ASKED).fetchall()}
     for question in questions:
         words = (question.ask, question.options)
         if asked.get(question.id, words) != words:

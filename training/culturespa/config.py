@@ -162,9 +162,10 @@ def protocol(config: SpaConfig) -> dict[str, Any]:
     shaping = shaping_options(config.model.options)
     made = config.generation.model_dump(mode="json", exclude={"attempts"}) | {"form": config.form}
     return {
-        "model": {"name": config.model.name, "options": shaping}, "generation": made,
+        "model": {"name": config.model.name, "options": shaping},
+        "generation": made,
         "seed": config.seed,
-    }  # fmt: skip
+    }
 
 
 def protocol_hash(config: SpaConfig) -> str:

@@ -33,10 +33,10 @@ from training.culturespa.pairs import read_answers
 from training.culturespa.questions import as_item
 from training.culturespa.select import SelectConfig, Selection, record, select
 
-TASK = "culturespa"
-LANGUAGE = "en"
+_TASK = "culturespa"
+_LANGUAGE = "en"
 """Language in which questions are written and asked."""
-WORDS = """
+_WORDS = """
 select question_id, topic, ask, options from spa_questions
 where question_id in (select question_id from spa_selections where selection_id = ?)
 """
@@ -137,13 +137,13 @@ def make_selection(config: SpaConfig | None, store: Store, wanted: SelectConfig)
 
 def _items(store: Store, selection: Selection) -> dict[str, Item]:
     with store.reading() as con:
-        found = con.execute(WORDS, [selection.id]).fetchall()
+        found = con.execute(_WORDS, [selection.id]).fetchall()
     return {row[0]: as_item(*row) for row in found}
 
 
 def _rows(selection: Selection, items: Mapping[str, Item]) -> Iterator[Mapping[str, Any]]:
     """Yield the rows as the formats of corpora take them."""
-    voice = load_voice(LANGUAGE)
+    voice = load_voice(_LANGUAGE)
     systems = {
         country: render_system(voice, method(SIDES[1]), country) for country in selection.cultures
     }
@@ -155,10 +155,15 @@ def _rows(selection: Selection, items: Mapping[str, Item]) -> Iterator[Mapping[s
         number = item.scale_codes.index(label) + 1
         prompt.append({"role": "assistant", "content": str(number)})
         yield {
-            "id": short_hash(json.dumps([TASK, prompt], ensure_ascii=False)), "messages": prompt,
+            "id": short_hash(json.dumps([_TASK, prompt], ensure_ascii=False)),
+            "messages": prompt,
             "meta": {
-                "task": TASK, "question_id": item.id, "topic": item.topic,
-                "culture_id": pair.country, "language": LANGUAGE,
-                "model": selection.answers.model, "answer": item.options[label],
+                "task": _TASK,
+                "question_id": item.id,
+                "topic": item.topic,
+                "culture_id": pair.country,
+                "language": _LANGUAGE,
+                "model": selection.answers.model,
+                "answer": item.options[label],
             },
-        }  # fmt: skip
+        }

@@ -28,14 +28,14 @@ from training.culturespa.questions import load_questions, settle_questions
 from training.culturespa.topic import AGAIN, FAILED, Topic
 from training.culturespa.writer import Writer
 
-STAGE = "spa-generate"
-ACCEPTED = "accepted"
-Outcomes = dict[str, Counter[str]]
+_STAGE = "spa-generate"
+_ACCEPTED = "accepted"
+_Outcomes = dict[str, Counter[str]]
 """Tries by topic and what came of them."""
-OUTCOMES = "select outcome, tries from spa_outcomes where topic = ? order by tries desc, outcome"
-FLAGGED = "select count(*) from spa_questions where paraphrases is not null"
-LEFT_OUT = "select count(*) from spa_attempts where question_id is not null and len(left_out) > 0"
-HELD = {False: "and count as any other", True: "and are held out"}
+_OUTCOMES = "select outcome, tries from spa_outcomes where topic = ? order by tries desc, outcome"
+_FLAGGED = "select count(*) from spa_questions where paraphrases is not null"
+_LEFT_OUT = "select count(*) from spa_attempts where question_id is not null and len(left_out) > 0"
+_HELD = {False: "and count as any other", True: "and are held out"}
 
 
 def generate(config: SpaConfig, *, fresh: bool = False, quiet: bool = False) -> str:
@@ -70,7 +70,7 @@ async def _write(config: SpaConfig, store: Store, model: SharedModel, quiet: boo
     todo = [topic for topic in topics if topic.next_tries()]
     if not todo:
         return "done"
-    budget, progress = Budget(config.budget, time.monotonic), Progress(quiet, "topics", STAGE)
+    budget, progress = Budget(config.budget, time.monotonic), Progress(quiet, "topics", _STAGE)
     progress.total, progress.already = len(todo), len(topics) - len(todo)
     writer = Writer(config, model, budget, utc_now, lambda: executor.draining)
     executor = Executor(Opened([model], writer.work), store, budget, progress, config.concurrency)
@@ -79,7 +79,7 @@ async def _write(config: SpaConfig, store: Store, model: SharedModel, quiet: boo
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json")
         store.add(
-            "launches", executor.launch_row(config.name, STAGE, started, utc_now(), reason, told)
+            "launches", executor.launch_row(config.name, _STAGE, started, utc_now(), reason, told)
         )
 
     def missing() -> str | None:
@@ -128,13 +128,13 @@ def summary(config: SpaConfig) -> list[str]:
     topics = _topics(config, store)
     with store.reading() as con:
         outcomes = {
-            topic.name: Counter(dict(con.execute(OUTCOMES, [topic.name]).fetchall()))
+            topic.name: Counter(dict(con.execute(_OUTCOMES, [topic.name]).fetchall()))
             for topic in topics
         }
-        flagged, left_out = (con.execute(sql).fetchall()[0][0] for sql in (FLAGGED, LEFT_OUT))
+        flagged, left_out = (con.execute(sql).fetchall()[0][0] for sql in (_FLAGGED, _LEFT_OUT))
         stored = con.execute("select count(*) from spa_questions").fetchall()[0][0]
     notes = {
-        f"paraphrase survey items, {HELD[config.hold_out_paraphrases]}": flagged,
+        f"paraphrase survey items, {_HELD[config.hold_out_paraphrases]}": flagged,
         "repeat one of another topic word for word, and are not used": stored
         - len(load_questions(store)),
         "have lost options that decline to answer": left_out,
@@ -146,7 +146,7 @@ def summary(config: SpaConfig) -> list[str]:
     ]
 
 
-def _totals(config: SpaConfig, topics: list[Topic], outcomes: Outcomes) -> Iterator[str]:
+def _totals(config: SpaConfig, topics: list[Topic], outcomes: _Outcomes) -> Iterator[str]:
     there, wanted = sum(topic.usable for topic in topics), config.per_topic * len(topics)
     together = sum(outcomes.values(), Counter())
     tries = together.total()
@@ -155,7 +155,7 @@ def _totals(config: SpaConfig, topics: list[Topic], outcomes: Outcomes) -> Itera
         yield f"not accepted: {faults}"
 
 
-def _shortages(topics: list[Topic], outcomes: Outcomes) -> Iterator[str]:
+def _shortages(topics: list[Topic], outcomes: _Outcomes) -> Iterator[str]:
     """Yield a line for each topic without all its questions, and what can be done."""
     short = [topic for topic in topics if topic.missing]
     for topic in short:
@@ -169,4 +169,4 @@ def _shortages(topics: list[Topic], outcomes: Outcomes) -> Iterator[str]:
 
 def _faults(counts: Counter[str]) -> str:
     """Return the outcomes but accepted, the most frequent first."""
-    return ", ".join(f"{n:,} {what}" for what, n in counts.most_common() if what != ACCEPTED)
+    return ", ".join(f"{n:,} {what}" for what, n in counts.most_common() if what != _ACCEPTED)

@@ -36,10 +36,10 @@ from training.culturespa.released import (
     some,
 )
 
-ENGINE = "imported"
+_ENGINE = "imported"
 """What stands for the engine of a model whose answers were given elsewhere."""
-NOT_ASKED = "not asked in this evaluation"
-STORED = """
+_NOT_ASKED = "not asked in this evaluation"
+_STORED = """
 select country, sample, item_id, coalesce(reply, '') from survey_replies where condition_id = ?
 """
 
@@ -58,7 +58,7 @@ class Source:
     def condition(self) -> Condition:
         """What the store calls them."""
         return Condition(
-            ModelRef(name=ENGINE, label=self.label), self.method, None, self.language, "text"
+            ModelRef(name=_ENGINE, label=self.label), self.method, None, self.language, "text"
         )
 
     def homes(self, countries: Sequence[str], files: int) -> list[str]:
@@ -141,9 +141,14 @@ class Imported:
 
 
 def import_sheets(
-    files: Sequence[Path], run: Path, source: Source, countries: Sequence[str] = (), *,
-    add: bool = False, utc: Callable[[], datetime],
-) -> list[Imported]:  # fmt: skip
+    files: Sequence[Path],
+    run: Path,
+    source: Source,
+    countries: Sequence[str] = (),
+    *,
+    add: bool = False,
+    utc: Callable[[], datetime],
+) -> list[Imported]:
     """Store the answers in `files` in an evaluation's folder, which is made if it is missing.
 
     Several sheets of a country are several answers to the same questions. Raises UserError for a
@@ -169,8 +174,8 @@ def import_sheets(
             rows += answers
         add_facts(store, planner)
         told = _launch(run, source, found, started, utc())
-        shared = {"survey_conditions": [source.condition.row() | {"wording": ENGINE}]}
-        store.append([Record({"survey_replies": rows, "launches": [told]}, ENGINE, shared)])
+        shared = {"survey_conditions": [source.condition.row() | {"wording": _ENGINE}]}
+        store.append([Record({"survey_replies": rows, "launches": [told]}, _ENGINE, shared)])
     return found
 
 
@@ -197,15 +202,19 @@ def _planner(store: Store, run: Path, source: Source, homes: Sequence[str]) -> P
 
 
 def _samples(
-    store: Store, source: Source, homes: Sequence[str], sheets: Sequence[ReleasedSheet],
-    planner: Planner, add: bool,
-) -> list[int]:  # fmt: skip
+    store: Store,
+    source: Source,
+    homes: Sequence[str],
+    sheets: Sequence[ReleasedSheet],
+    planner: Planner,
+    add: bool,
+) -> list[int]:
     """Return which answer to each question every sheet is. Raises UserError where it is not to be
     stored."""
     asked = {item.id for item in planner.items}
     known: dict[str, dict[int, dict[str, str]]] = {}
     with store.reading() as con:
-        for home, sample, item, reply in con.execute(STORED, [source.condition.id]).fetchall():
+        for home, sample, item, reply in con.execute(_STORED, [source.condition.id]).fetchall():
             known.setdefault(home, {}).setdefault(sample, {})[item] = reply
     before, samples = set(known), []
     for sheet, home in zip(sheets, homes, strict=True):
@@ -225,9 +234,14 @@ def _samples(
 
 
 def _replies(
-    sheet: ReleasedSheet, source: Source, home: str, sample: int, voice: Voice,
-    asked: Sequence[str], now: datetime,
-) -> list[Row]:  # fmt: skip
+    sheet: ReleasedSheet,
+    source: Source,
+    home: str,
+    sample: int,
+    voice: Voice,
+    asked: Sequence[str],
+    now: datetime,
+) -> list[Row]:
     """Return the rows of the table `survey_replies`."""
     rows = []
     for name in asked:
@@ -254,21 +268,31 @@ def _kept(text: str) -> str:
 
 
 def _imported(
-    sheet: ReleasedSheet, home: str, sample: int, answers: Sequence[Row], asked: Sequence[str],
+    sheet: ReleasedSheet,
+    home: str,
+    sample: int,
+    answers: Sequence[Row],
+    asked: Sequence[str],
     compared: Sequence[str],
-) -> Imported:  # fmt: skip
+) -> Imported:
     codes = {row["item_id"]: published_code(row["reply"]) for row in answers}
     wrong = Counter(row["problem"] for row in answers if row["problem"])
     left_out = dict(sheet.left_out)
     if other := [name for name in sheet.entries if name not in codes]:
-        left_out[NOT_ASKED] = other
+        left_out[_NOT_ASKED] = other
     named = {name for ids in sheet.left_out.values() for name in ids}
     return Imported(
-        sheet, home, sample, sum(row["strict"] is not None for row in answers),
-        sum(row["lenient"] is not None for row in answers), dict(wrong.most_common()),
-        {name: code for name, code in codes.items() if code is not None}, left_out,
-        [name for name in asked if name not in codes and name not in named], compared,
-    )  # fmt: skip
+        sheet,
+        home,
+        sample,
+        sum(row["strict"] is not None for row in answers),
+        sum(row["lenient"] is not None for row in answers),
+        dict(wrong.most_common()),
+        {name: code for name, code in codes.items() if code is not None},
+        left_out,
+        [name for name in asked if name not in codes and name not in named],
+        compared,
+    )
 
 
 def _launch(
@@ -288,7 +312,14 @@ def _launch(
         ],
     }  # fmt: skip
     return {
-        "run_id": run.resolve().name, "stage": "spa-import", "started_at": started,
-        "ended_at": ended, "episodes": len(found), "prompt_tokens": 0, "completion_tokens": 0,
-        "cost": None, "end_reason": "done", "settings": json.dumps(settings),
-    }  # fmt: skip
+        "run_id": run.resolve().name,
+        "stage": "spa-import",
+        "started_at": started,
+        "ended_at": ended,
+        "episodes": len(found),
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "cost": None,
+        "end_reason": "done",
+        "settings": json.dumps(settings),
+    }

@@ -15,14 +15,14 @@ import duckdb
 
 from folkways.errors import UserError, unknown_name
 
-READINGS = {"logprobs": "logprobs", "text-strict": "text", "text-lenient": "text"}
+_READINGS = {"logprobs": "logprobs", "text-strict": "text", "text-lenient": "text"}
 """From how replies are read to the read-out they are of; the first that there is, is the default.
 """
-CONDITIONS = """
+_CONDITIONS = """
 select unaware_id, aware_id, model, engine, readout, options::varchar from spa_conditions
 where aware_id in (select condition_id from survey_replies) order by all
 """
-PAIRS = """
+_PAIRS = """
 select question_id, topic, country, unaware_code, aware_code, answered, coalesce(differ, false), tv,
     noise, paraphrases
 from spa_pairs where aware_id = ? and unaware_id = ? and reading = ? order by question_id, country
@@ -83,16 +83,16 @@ def read_answers(
     Raises UserError for an unknown reading and for one that the run has no answers for, and where
     answers of several kinds were collected and `among` does not tell which are meant.
     """
-    if reading is not None and reading not in READINGS:
-        raise unknown_name("reading", reading, READINGS)
-    found = [_Conditions(*row) for row in con.execute(CONDITIONS).fetchall()]
+    if reading is not None and reading not in _READINGS:
+        raise unknown_name("reading", reading, _READINGS)
+    found = [_Conditions(*row) for row in con.execute(_CONDITIONS).fetchall()]
     found = [one for one in found if among is None or one.aware_id in among]
     readouts = {one.readout for one in found}
     if reading is None:
-        reading = next((name for name, of in READINGS.items() if of in readouts), "logprobs")
-    chosen = [one for one in found if one.readout == READINGS[reading]]
+        reading = next((name for name, of in _READINGS.items() if of in readouts), "logprobs")
+    chosen = [one for one in found if one.readout == _READINGS[reading]]
     if not chosen:
-        there = ", ".join(name for name, of in READINGS.items() if of in readouts)
+        there = ", ".join(name for name, of in _READINGS.items() if of in readouts)
         raise UserError(
             f"there are no answers to be read as '{reading}', only as {there}"
             if there
@@ -106,7 +106,7 @@ def read_answers(
             "of the run to say which are meant"
         )
     one = chosen[0]
-    rows = con.execute(PAIRS, [one.aware_id, one.unaware_id, reading]).fetchall()
+    rows = con.execute(_PAIRS, [one.aware_id, one.unaware_id, reading]).fetchall()
     pairs = tuple(Pair(*row) for row in rows)
     orders = json.loads(one.options)["asked"]["orders"]
     return Answers(one.unaware_id, one.aware_id, one.model, one.engine, orders, reading, pairs)

@@ -19,7 +19,7 @@ from training.culturespa.option import Unfit, declines, phrases, plain_labels
 FEWEST_OPTIONS, MOST_OPTIONS = 2, 11
 FEWEST_WORDS, MOST_WORDS = 3, 60
 """Words of a question."""
-OPTION_WORDS = 30
+_OPTION_WORDS = 30
 """Words of an option, at most."""
 Declining = Literal["drop", "keep", "refuse"]
 """What becomes of options that decline to answer: left out, kept, or a fault of the question."""
@@ -29,13 +29,15 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "question": {"type": "string"},
         "options": {
-            "type": "array", "items": {"type": "string"},
-            "minItems": FEWEST_OPTIONS, "maxItems": MOST_OPTIONS,
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": FEWEST_OPTIONS,
+            "maxItems": MOST_OPTIONS,
         },
     },
     "required": ["question", "options"],
     "additionalProperties": False,
-}  # fmt: skip
+}
 """JSON Schema of a reply."""
 
 _HEADING = re.compile(
@@ -60,10 +62,10 @@ def read_draft(reply: str, declining: Declining = "drop") -> Draft:
         value = read_object(reply, SCHEMA["properties"])
     except Unreadable as error:
         raise Unfit("unreadable") from error
-    return checked_draft(value.get("question"), value.get("options"), declining)
+    return _checked_draft(value.get("question"), value.get("options"), declining)
 
 
-def checked_draft(question: Any, given: Any, declining: Declining = "drop") -> Draft:
+def _checked_draft(question: Any, given: Any, declining: Declining = "drop") -> Draft:
     """Return the question made of a text and a list of options. Raises Unfit for any other value,
     and where a rule is broken.
     """
@@ -106,7 +108,7 @@ def _require_choice(labels: Sequence[str]) -> None:
     """Raise Unfit for labels that nobody could choose between."""
     if not all(words(label) for label in labels):
         raise Unfit("empty-option")
-    if any(len(label.split()) > OPTION_WORDS for label in labels):
+    if any(len(label.split()) > _OPTION_WORDS for label in labels):
         raise Unfit("long-option")
     if len({words(label) for label in labels}) < len(labels):
         raise Unfit("same-options")

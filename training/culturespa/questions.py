@@ -16,15 +16,19 @@ from simulation.run import settle_configuration
 from simulation.store.writer import Store
 from training.culturespa.config import SpaConfig, protocol, protocol_hash
 
-STORED = "select question_id, topic, ask, options, paraphrases from spa_questions"
+_STORED = "select question_id, topic, ask, options, paraphrases from spa_questions"
 
 
 def settle_questions(config: SpaConfig) -> None:
     """Record what all questions of a run have in common; refuse another protocol."""
     settle_configuration(
-        config.run, config.name, protocol(config), protocol_hash(config), "spa",
+        config.run,
+        config.name,
+        protocol(config),
+        protocol_hash(config),
+        "spa",
         ("spa_attempts", "spa_questions"),
-    )  # fmt: skip
+    )
 
 
 def question_id(topic: str, number: int) -> str:
@@ -47,10 +51,14 @@ def question_row(
 ) -> dict[str, Any]:
     """Return the row of the table `spa_questions`."""
     return {
-        "question_id": item.id, "topic": item.topic, "ask": item.ask,
-        "options": json.dumps(item.options), "paraphrases": paraphrases, "likeness": likeness,
+        "question_id": item.id,
+        "topic": item.topic,
+        "ask": item.ask,
+        "options": json.dumps(item.options),
+        "paraphrases": paraphrases,
+        "likeness": likeness,
         "created_at": created_at,
-    }  # fmt: skip
+    }
 
 
 def load_questions(store: Store, *, hold_out: bool = False) -> tuple[Item, ...]:
@@ -60,7 +68,7 @@ def load_questions(store: Store, *, hold_out: bool = False) -> tuple[Item, ...]:
     out what paraphrases a survey item. Raises ValueError for a row that is no question.
     """
     with store.reading() as con:
-        rows = con.execute(STORED).fetchall()
+        rows = con.execute(_STORED).fetchall()
     topics = {item.topic: place for place, item in enumerate(load_items().values())}
     rows.sort(key=lambda row: (topics.get(row[1], len(topics)), row[1], question_number(row[0])))
     found: dict[tuple[str, ...], Item] = {}

@@ -23,7 +23,7 @@ from folkways.errors import UserError
 from folkways.files import read_bytes
 from folkways.provenance import short_hash
 
-UNSCORED = {"Q223", *(f"Q{number}" for number in range(260, 291))}
+_UNSCORED = {"Q223", *(f"Q{number}" for number in range(260, 291))}
 """Items of the questionnaire that are never scored: the party, and demographics."""
 NO_ITEM = "no item of the survey"
 NOT_SCORED = "not scored by anyone (Q223, demographics)"
@@ -31,7 +31,7 @@ NO_OPTIONS = "without options"
 OTHER_OPTIONS = "with other options than the survey's"
 NO_ANSWER = "without an answer"
 NO_TEXT = "whose answer is no text"
-PUBLISHED_MOST = 10
+_PUBLISHED_MOST = 10
 """The largest number that the published evaluation takes for an answer; its selection takes 15."""
 _NUMBERED = re.compile(r"\(?(\d+)\)? ?[.):] ?(?=\S)")
 
@@ -116,7 +116,7 @@ def _entry(name: str, row: Mapping[str, Any]) -> Entry | str:
     """Return an entry, or the reason why it is none."""
     item = load_items().get(name)
     if item is None:
-        return NOT_SCORED if name in UNSCORED else NO_ITEM
+        return NOT_SCORED if name in _UNSCORED else NO_ITEM
     if not row.get("option_lst"):
         return NO_OPTIONS
     labels = _labels(row["option_lst"], item)
@@ -151,7 +151,7 @@ def _labels(options: Any, item: Item) -> tuple[str, ...] | None:
     return tuple(labels)
 
 
-def published_code(text: str, most: int = PUBLISHED_MOST) -> int | None:
+def published_code(text: str, most: int = _PUBLISHED_MOST) -> int | None:
     """Return what the published parser takes for the answer: the first digits of the text, whatever
     they belong to, if no more than `most`, and whether or not the item has such a code."""
     found = re.search(r"[0-9]+", text)

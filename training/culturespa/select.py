@@ -25,30 +25,33 @@ from training.corpus.candidates import draw
 from training.culturespa.pairs import Answers, Pair, of_cultures
 
 
-def crqpc(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
+def _crqpc(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
     """Return the pairs whose answers differ: culture-related questions by prediction change (Xu,
     Leng, Yu and Xiong 2025)."""
     return [pair for pair in pairs if pair.differ]
 
 
-def rds(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
+def _rds(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
     """Return all pairs: a random selection, once it is cut to a size."""
     return list(pairs)
 
 
-def cds(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
+def _cds(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
     """Return the pairs whose answers agree."""
     return [pair for pair in pairs if not pair.differ]
 
 
-def divergence(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
+def _divergence(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
     """Return the pairs whose distributions are further apart than the noise and the threshold
     together, furthest first.
 
     Raises UserError where the noise of no pair is known.
     """
-    beyond = [(pair.tv - pair.noise, pair) for pair in pairs
-              if pair.tv is not None and pair.noise is not None]  # fmt: skip
+    beyond = [
+        (pair.tv - pair.noise, pair)
+        for pair in pairs
+        if pair.tv is not None and pair.noise is not None
+    ]
     if pairs and not beyond:
         raise UserError(
             "divergence takes two replies to a question or more, to tell culture from noise: set "
@@ -59,8 +62,11 @@ def divergence(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
 
 
 METHODS: dict[str, Callable[[Sequence[Pair], float], list[Pair]]] = {
-    "crqpc": crqpc, "rds": rds, "cds": cds, "divergence": divergence,
-}  # fmt: skip
+    "crqpc": _crqpc,
+    "rds": _rds,
+    "cds": _cds,
+    "divergence": _divergence,
+}
 """From pairs that are answered on both sides, in random order, and a threshold to those that a
 method takes, best first."""
 
@@ -79,7 +85,7 @@ class SelectConfig(Settings):
     cultures: tuple[str, ...] = ()
     """ISO 3166 alpha-3 codes; empty: all that were asked."""
     threshold: float = Field(default=0.0, ge=0, lt=1)
-    """Of `divergence`: total variation beyond the noise, at least."""
+    """Of `_divergence`: total variation beyond the noise, at least."""
     paraphrases: bool = True
     """Whether questions that paraphrase a survey item may be selected."""
     seed: int = 0
@@ -111,12 +117,18 @@ class Selection:
         """What it was made with, as plain data."""
         answers, config = self.answers, self.config
         return {
-            "method": config.method, "reading": answers.reading, "size": config.size,
-            "per_culture": config.per_culture, "cultures": self.cultures,
+            "method": config.method,
+            "reading": answers.reading,
+            "size": config.size,
+            "per_culture": config.per_culture,
+            "cultures": self.cultures,
             "threshold": config.threshold if config.method == "divergence" else None,
-            "paraphrases": config.paraphrases, "seed": config.seed, "model": answers.model,
-            "unaware_id": answers.unaware_id, "aware_id": answers.aware_id,
-        }  # fmt: skip
+            "paraphrases": config.paraphrases,
+            "seed": config.seed,
+            "model": answers.model,
+            "unaware_id": answers.unaware_id,
+            "aware_id": answers.aware_id,
+        }
 
     @cached_property
     def cultures(self) -> list[str]:
@@ -154,10 +166,11 @@ def select(
     scope = of_cultures(answers.pairs, config.cultures)
     held_out = 0 if config.paraphrases else sum(bool(pair.paraphrases) for pair in scope)
     asked = tuple(
-        pair for pair in scope
+        pair
+        for pair in scope
         if (config.paraphrases or not pair.paraphrases)
         and (questions is None or pair.question in questions)
-    )  # fmt: skip
+    )
     answered = [pair for pair in asked if pair.answered]
     answered.sort(key=lambda pair: draw(config.seed, f"{pair.question} {pair.country}"))
     found = METHODS[config.method](answered, config.threshold)
@@ -176,15 +189,27 @@ def record(store: Store, selection: Selection, utc: datetime) -> bool:
     if known[0][0]:
         return False
     settings = json.dumps(selection.settings)
-    row = {"selection_id": selection.id, "settings": settings, "hash": selection.hash,
-           "created_at": utc}  # fmt: skip
+    row = {
+        "selection_id": selection.id,
+        "settings": settings,
+        "hash": selection.hash,
+        "created_at": utc,
+    }
     rows = [
-        {"selection_id": selection.id, "method": selection.config.method,
-         "reading": selection.answers.reading, "question_id": pair.question,
-         "country": pair.country, "unaware": pair.unaware, "aware": pair.aware,
-         "divergence": pair.tv, "noise": pair.noise, "rank": rank}
+        {
+            "selection_id": selection.id,
+            "method": selection.config.method,
+            "reading": selection.answers.reading,
+            "question_id": pair.question,
+            "country": pair.country,
+            "unaware": pair.unaware,
+            "aware": pair.aware,
+            "divergence": pair.tv,
+            "noise": pair.noise,
+            "rank": rank,
+        }
         for rank, pair in enumerate(selection.chosen, 1)
-    ]  # fmt: skip
+    ]
     store.append([Record({"spa_selection_sets": [row], "spa_selections": rows}, "selected")])
     return True
 
@@ -193,8 +218,9 @@ def _cut(found: list[Pair], config: SelectConfig, cultures: Sequence[str]) -> li
     """Return the first pairs, as many as are wanted in all or of each culture."""
     if config.per_culture:
         counts = Counter(pair.country for pair in found)
-        short = [f"{name} {counts[name]:,}" for name in cultures
-                 if counts[name] < config.per_culture]  # fmt: skip
+        short = [
+            f"{name} {counts[name]:,}" for name in cultures if counts[name] < config.per_culture
+        ]
         if short:
             raise UserError(
                 f"{config.method} finds fewer than {config.per_culture:,} pairs for some cultures: "

@@ -22,14 +22,14 @@ from training.culturespa.likeness import Nearest, Wordings
 from training.culturespa.question import Draft
 from training.culturespa.questions import as_item, question_id, question_number
 
-ACCEPTED = """
+_ACCEPTED = """
 select q.question_id, q.ask, q.options, q.paraphrases, coalesce(a.number, 0) as number
 from spa_questions q left join spa_attempts a using (question_id)
 where q.topic = ? order by number, q.question_id
 """
 AGAIN = FAULTS
 """Outcomes that count only in the launch in which the call failed."""
-TRIES = """
+_TRIES = """
 with working as (
     select min(asked_at) as since from spa_attempts where not list_contains($1 || $2, outcome)
 )
@@ -85,8 +85,8 @@ class Topic:
     def restore(self, store: Store) -> None:
         """Take up what the store holds. Calls that failed in earlier launches count no more."""
         with store.reading() as con:
-            accepted = con.execute(ACCEPTED, [self.name]).fetchall()
-            tries = con.execute(TRIES, [list(AGAIN), list(DOUBTFUL), self.name]).fetchall()
+            accepted = con.execute(_ACCEPTED, [self.name]).fetchall()
+            tries = con.execute(_TRIES, [list(AGAIN), list(DOUBTFUL), self.name]).fetchall()
         self.tries, self._counted = tries[0]
         for id_, ask, options, paraphrases, number in accepted:
             self._add(number, as_item(id_, self.name, ask, options), paraphrases)

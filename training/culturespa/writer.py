@@ -72,9 +72,13 @@ class Writer:
     """Writes about topics with one model, within a budget."""
 
     def __init__(
-        self, config: SpaConfig, model: Model, budget: Budget, utc: Callable[[], datetime],
+        self,
+        config: SpaConfig,
+        model: Model,
+        budget: Budget,
+        utc: Callable[[], datetime],
         stopping: Callable[[], bool],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config, self.model, self.budget, self.utc = config, model, budget, utc
         self.stopping = stopping
 
@@ -101,17 +105,26 @@ class Writer:
         sampling = config.sampling(derived_seed(config.seed, topic.name, number))
         asked_at = self.utc()
         call = await make_call(
-            self.model, asked, sampling, self.budget, config.timeout_s, purpose="question",
-            template_hash=load_prompt().hash, seen=0,
-        )  # fmt: skip
+            self.model,
+            asked,
+            sampling,
+            self.budget,
+            config.timeout_s,
+            purpose="question",
+            template_hash=load_prompt().hash,
+            seen=0,
+        )
         return _Tried(examples, call, asked_at)
 
     def _judged(self, topic: Topic, number: int, tried: _Tried) -> Record:
         """Return the record of a try, with the question if one is accepted."""
         row: dict[str, Any] = tried.call | {
-            "topic": topic.name, "number": number, "examples": [item.id for item in tried.examples],
-            "left_out": [], "asked_at": tried.asked_at,
-        }  # fmt: skip
+            "topic": topic.name,
+            "number": number,
+            "examples": [item.id for item in tried.examples],
+            "left_out": [],
+            "asked_at": tried.asked_at,
+        }
         rows = {"spa_attempts": [row]}
         draft = self._draft(row)
         if draft is None:

@@ -54,7 +54,7 @@ Adapters = Mapping[tuple[str, str], Path]
 """Folders by arm and culture."""
 
 
-def training_of(config: ExperimentSettings, made: Made) -> TrainConfig:
+def _training_of(config: ExperimentSettings, made: Made) -> TrainConfig:
     """Return the configuration of the training on a corpus."""
     assert made.folder is not None
     joint = "joint" if made.culture == JOINT else "per-culture"
@@ -66,7 +66,7 @@ def training_of(config: ExperimentSettings, made: Made) -> TrainConfig:
 
 def adapter_folder(config: ExperimentSettings, made: Made) -> Path:
     """Return the folder of the adapter that learns from a corpus, whether or not it is trained."""
-    training = training_of(config, made)
+    training = _training_of(config, made)
     return Path(training.out) / training.name / made.culture
 
 
@@ -78,7 +78,7 @@ def train_adapters(config: ExperimentSettings, corpora: Sequence[Made], quiet: b
         if made.folder is None:
             continue
         if not (adapter_folder(config, made) / RESULTS).is_file():
-            outcomes = train(training_of(config, made), quiet=quiet)
+            outcomes = train(_training_of(config, made), quiet=quiet)
             if any(outcome.ending == "interrupted" for outcome in outcomes):
                 return "drained"
         _note(config, made, utc_now())

@@ -55,12 +55,16 @@ SPA_ARMS: dict[str, Arm] = {
     "specific": Arm("the same, one adapter per culture", "selection"),
     "rds": Arm("answers drawn at random", "selection", corpus={"method": "rds"}, joint=True),
     "cds": Arm("answers that agree", "selection", corpus={"method": "cds"}, joint=True),
-    "divergence": Arm("answers whose distributions are furthest apart", "selection",
-                      corpus={"method": "divergence"}, joint=True),
+    "divergence": Arm(
+        "answers whose distributions are furthest apart",
+        "selection",
+        corpus={"method": "divergence"},
+        joint=True,
+    ),
     "half": Arm("half of the rows", "selection", joint=True, share=0.5),
     "quarter": Arm("a quarter of the rows", "selection", joint=True, share=0.25),
     "clca": Arm("simulated scenes, at equal tokens", "scenes", joint=True),
     "answers": Arm("answers that the culture changes, at equal tokens", "answers", joint=True),
     "both": Arm("scenes and answers in equal parts, at equal tokens", "both", joint=True),
-}  # fmt: skip
+}
 """Every arm of a CultureSPA experiment by name, the main one first."""

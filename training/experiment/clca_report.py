@@ -29,11 +29,22 @@ def sections(
 def _played(con: duckdb.DuckDBPyConnection, config: ClcaExperiment) -> list[Table]:
     """Return how many scenes were played and accepted in each culture."""
     fates_of(con, config.corpus.policy)
-    names = ("culture_id", "model", "simulated", "cut_short", "dropped", "unreviewed",
-             "needs_review", "accepted")  # fmt: skip
+    names = (
+        "culture_id",
+        "model",
+        "simulated",
+        "cut_short",
+        "dropped",
+        "unreviewed",
+        "needs_review",
+        "accepted",
+    )
     found = read_rows(con, BY_CULTURE)
-    rows = [TableRow(tuple(str(row[name]) for name in names))
-            for row in found if row["culture_id"] in config.cultures]  # fmt: skip
+    rows = [
+        TableRow(tuple(str(row[name]) for name in names))
+        for row in found
+        if row["culture_id"] in config.cultures
+    ]
     head = ("culture", *(name.replace("_", " ") for name in names[1:]))
     others = sum(row["simulated"] for row in found) - sum(int(row.cells[2]) for row in rows)
     note = (

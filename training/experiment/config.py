@@ -49,8 +49,9 @@ class ClcaExperiment(ExperimentSettings):
 
     known_arms: ClassVar[Mapping[str, Arm]] = ARMS
     own: ClassVar[Mapping[str, Sequence[str]]] = {
-        **ExperimentSettings.own, "simulation": ("name", "cultures", "out"),
-    }  # fmt: skip
+        **ExperimentSettings.own,
+        "simulation": ("name", "cultures", "out"),
+    }
 
     simulation: dict[str, Any] = Field(default_factory=dict)
     """As in the configuration of a run, with `critique` and `label`."""

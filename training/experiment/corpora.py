@@ -21,7 +21,7 @@ from training.experiment.config import ClcaExperiment
 from training.experiment.corpus_folders import CorpusFolders, Made, list_corpora, write_rows
 from training.experiment.plain_text import WRITTEN, text_rows
 
-CONTENTS = """
+_CONTENTS = """
 select (select count(*) from episodes), (select count(*) from verdicts),
     (select count(*) from intents), (select max(started_at) from episodes)
 """
@@ -53,7 +53,7 @@ class _Maker:
     def __init__(self, config: ClcaExperiment) -> None:
         self.config, self.folders = config, CorpusFolders(config)
         with closing(open_reader(config.folder)) as con:
-            self.contents = json.dumps(con.execute(CONTENTS).fetchone(), default=str)
+            self.contents = json.dumps(con.execute(_CONTENTS).fetchone(), default=str)
 
     def make(self, arm: str, culture: str) -> Made:
         """Return the corpus of an arm and a culture, made now if it is missing."""
@@ -83,9 +83,13 @@ class _Maker:
         if arm.preset == "no-filter":
             del given["policy"]
         return make_config(
-            arm.preset, **given, cultures=cultures, tokens=tokens, seed=part.seed,
+            arm.preset,
+            **given,
+            cultures=cultures,
+            tokens=tokens,
+            seed=part.seed,
             tokenizer=self.folders.tokenizer,
-        )  # fmt: skip
+        )
 
     def _of_texts(self, name: str, culture: str, tokens: int | None) -> Made:
         """Make the corpus of plain texts, as large as that of the main arm."""

@@ -23,7 +23,7 @@ from training.finetune.rows import TRAIN
 
 LIST = "corpora.json"
 """File that lists them, in the folder of the experiment."""
-SIZE = "size.json"
+_SIZE = "size.json"
 """File of a corpus that keeps its number of rows and tokens, written last."""
 Row = Mapping[str, Any]
 
@@ -65,13 +65,13 @@ class CorpusFolders:
         """Return the corpus made of something; `make` fills its folder if it is not there."""
         mark = short_hash(json.dumps(made_of, ensure_ascii=False))[:8]
         folder = self.home / CORPORA / f"{arm}-{culture}-{mark}"
-        if not (folder / SIZE).is_file():
+        if not (folder / _SIZE).is_file():
             remove(self.home, folder)  # a launch ended before its size was noted
             make(folder)
             rows = list(read_rows(folder))
             size = {"rows": len(rows), "tokens": sum(map(self.tokens, rows))}
-            write_whole(self.home, folder / SIZE, json.dumps(size))
-        kept = read_json(folder / SIZE, _Size)
+            write_whole(self.home, folder / _SIZE, json.dumps(size))
+        kept = read_json(folder / _SIZE, _Size)
         return Made(arm, culture, str(folder.relative_to(self.home)), kept.rows, kept.tokens)
 
     def tokens(self, row: Row) -> int:

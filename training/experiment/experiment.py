@@ -20,7 +20,7 @@ from training.finetune.config import TrainConfig, parse_train_config
 
 CORPORA, ADAPTERS = "corpora", "adapters"
 """Folders in that of the experiment."""
-ENGINES = ("vllm", "hf")
+_ENGINES = ("vllm", "hf")
 
 
 class ExperimentSettings(Configuration):
@@ -72,8 +72,8 @@ class ExperimentSettings(Configuration):
     @field_validator("engine")
     @classmethod
     def _known_engine(cls, name: str) -> str:
-        if name not in ENGINES:
-            raise unknown_name("engine", name, ENGINES)
+        if name not in _ENGINES:
+            raise unknown_name("engine", name, _ENGINES)
         return name
 
     @property
@@ -98,9 +98,12 @@ class ExperimentSettings(Configuration):
     def train_config(self, name: str, corpus: Path, adapters: str, culture: str) -> TrainConfig:
         """Return the configuration of one adapter's training."""
         given = self.training | {
-            "name": name, "model": self.model, "corpus": str(corpus), "adapters": adapters,
+            "name": name,
+            "model": self.model,
+            "corpus": str(corpus),
+            "adapters": adapters,
             "out": str(self.folder / ADAPTERS),
-        }  # fmt: skip
+        }
         if adapters != "joint":
             given["cultures"] = [culture]
         return parse_train_config(given, f"{self.name}: training")

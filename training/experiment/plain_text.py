@@ -33,21 +33,21 @@ from simulation.store.writer import Store
 from training.corpus.candidates import draw
 from training.experiment.config import ClcaExperiment
 
-STAGE = "texts"
-KEPT = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost", "latency_s")
+_STAGE = "texts"
+_KEPT = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost", "latency_s")
 WRITTEN = "select number, subject, text from control_texts where problem is null order by number"
-AMOUNT = """
+_AMOUNT = """
 select coalesce(max(number), 0), count(*) filter (problem is null),
     coalesce(sum(coalesce(completion_tokens, len(text) // 4)) filter (problem is null), 0)
 from control_texts
 """
-FRUITLESS = 100
+_FRUITLESS = 100
 """Tries without a single text after which no more are made."""
-EXPECTED = 100
+_EXPECTED = 100
 """Completion tokens of a text, before there is one."""
-TASK = "text"
+_TASK = "text"
 """What rows of plain text are called in a corpus."""
-HERE = Path(__file__).parent
+_HERE = Path(__file__).parent
 
 
 def write_texts(config: ClcaExperiment, tokens: int, quiet: bool = False) -> str:
@@ -60,7 +60,7 @@ def write_texts(config: ClcaExperiment, tokens: int, quiet: bool = False) -> str
         return run_to_end(_write_all(config, Store(run), tokens, quiet))
 
 
-def text_messages(subject: str, text: str) -> list[Message]:
+def _text_messages(subject: str, text: str) -> list[Message]:
     """Return a text as a chat to learn from."""
     return [
         {"role": "user", "content": _template().asked(subject)},
@@ -69,12 +69,12 @@ def text_messages(subject: str, text: str) -> list[Message]:
 
 
 def _template() -> Template:
-    return load_template("text", HERE / "prompts")
+    return load_template("text", _HERE / "prompts")
 
 
 @cache
 def _subjects() -> tuple[str, ...]:
-    return tuple(yaml.safe_load((HERE / "subjects.yaml").read_text(encoding="utf-8")))
+    return tuple(yaml.safe_load((_HERE / "subjects.yaml").read_text(encoding="utf-8")))
 
 
 async def _write_all(config: ClcaExperiment, store: Store, tokens: int, quiet: bool) -> str:
@@ -95,10 +95,10 @@ async def _write_all(config: ClcaExperiment, store: Store, tokens: int, quiet: b
 def _open(store: Store, tokens: int) -> range | None:
     """Return the numbers of the texts to be written next, None if there are enough tokens."""
     with store.reading() as con:
-        tried, written, have = con.execute(AMOUNT).fetchall()[0]
-    if have >= tokens or (not written and tried >= FRUITLESS):
+        tried, written, have = con.execute(_AMOUNT).fetchall()[0]
+    if have >= tokens or (not written and tried >= _FRUITLESS):
         return None
-    each = max(have / written, 1) if written else EXPECTED
+    each = max(have / written, 1) if written else _EXPECTED
     return range(tried + 1, tried + 2 + int(1.1 * (tokens - have) / each))
 
 
@@ -110,7 +110,7 @@ async def _write_some(
     numbers: range,
     quiet: bool,
 ) -> str:
-    progress = Progress(quiet, "texts", STAGE)
+    progress = Progress(quiet, "texts", _STAGE)
     progress.total = len(numbers)
     started = utc_now()
     form = default_reply_form(model.name)
@@ -122,9 +122,15 @@ async def _write_some(
         sampling = _sampling(config, form, number)
         with suppress(BudgetSpent):  # the next launch writes it
             call = await make_call(
-                model, asked, sampling, budget, timeout,
-                purpose=STAGE, template_hash=_template().hash, seen=0,
-            )  # fmt: skip
+                model,
+                asked,
+                sampling,
+                budget,
+                timeout,
+                purpose=_STAGE,
+                template_hash=_template().hash,
+                seen=0,
+            )
             row = _row(number, subject, model.name, call)
             templates = {"templates": used((_template(),))}
             emit(Record({"control_texts": [row]}, row["problem"] or "written", templates))
@@ -135,7 +141,7 @@ async def _write_some(
     def ended(reason: str) -> None:
         told = config.texts.model_dump(mode="json")
         store.add(
-            "launches", executor.launch_row(config.name, STAGE, started, utc_now(), reason, told)
+            "launches", executor.launch_row(config.name, _STAGE, started, utc_now(), reason, told)
         )
 
     return await executor.run(iter(numbers), len(numbers), ended)
@@ -151,27 +157,40 @@ def _sampling(config: ClcaExperiment, form: ReplyForm, number: int) -> Sampling:
     texts, seed = config.texts, config.run_config().seed
     stop = ("\n\n\n", "\nHow ", "\nWhy ", "\nWhat ") if form == "script" else ()
     return Sampling(
-        texts.temperature, 1.0, texts.min_p, texts.repetition_penalty, texts.max_tokens, stop,
-        derived_seed(seed, STAGE, number),
-    )  # fmt: skip
+        texts.temperature,
+        1.0,
+        texts.min_p,
+        texts.repetition_penalty,
+        texts.max_tokens,
+        stop,
+        derived_seed(seed, _STAGE, number),
+    )
 
 
 def _row(number: int, subject: str, model: str, call: dict[str, Any]) -> dict[str, Any]:
     text = (call["reply"] or "").strip()
     return {
-        "number": number, "subject": subject, "model": model, "text": text,
+        "number": number,
+        "subject": subject,
+        "model": model,
+        "text": text,
         "problem": call["failure"] or (None if text else "empty"),
-        "template_hash": call["template_hash"], "prompt_hash": call["prompt_hash"],
-        "seed": call["seed"], "asked_at": utc_now(), **{name: call[name] for name in KEPT},
-    }  # fmt: skip
+        "template_hash": call["template_hash"],
+        "prompt_hash": call["prompt_hash"],
+        "seed": call["seed"],
+        "asked_at": utc_now(),
+        **{name: call[name] for name in _KEPT},
+    }
 
 
 def text_rows(written: Sequence[tuple[int, str, str]], culture: str) -> Iterator[dict[str, Any]]:
     """Yield rows of a corpus from number, subject and text; each culture has its own order."""
     for number, subject, text in sorted(written, key=lambda one: draw(0, f"{culture} {one[0]}")):
-        messages = text_messages(subject, text)
+        messages = _text_messages(subject, text)
         yield {
             "messages": messages,
-            "id": short_hash(json.dumps([TASK, messages], ensure_ascii=False)),
-            "task": TASK, "culture_id": culture, "number": number,
-        }  # fmt: skip
+            "id": short_hash(json.dumps([_TASK, messages], ensure_ascii=False)),
+            "task": _TASK,
+            "culture_id": culture,
+            "number": number,
+        }

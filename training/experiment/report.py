@@ -32,7 +32,7 @@ from training.experiment.corpus_folders import read_corpora
 from training.experiment.experiment import ExperimentSettings
 from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
 
-DRAWS = 2000
+_DRAWS = 2000
 """Bootstrap draws."""
 SHOWN = ("js_distance", "tv", "w1")
 """Metrics of the tables of differences."""
@@ -41,14 +41,14 @@ _ABOUT = {
     SHUFFLED: "the adapter of another culture",
     HELD_OUT: "the joint adapter, in a culture it has not seen",
 }
-About = Mapping[str, str]
+_About = Mapping[str, str]
 """What the models are, by name."""
 S = TypeVar("S", bound=ExperimentSettings)
 Sections = Callable[[duckdb.DuckDBPyConnection, S, Results], Iterator[Section]]
 
 
 def write_study(
-    config: S, asked: EvalConfig, made_at: datetime, sections: Sections[S], draws: int = DRAWS
+    config: S, asked: EvalConfig, made_at: datetime, sections: Sections[S], draws: int = _DRAWS
 ) -> list[Path]:
     """Write the report into the folder of the experiment and return its files; `sections` makes
     what comes before the parts of an evaluation."""
@@ -77,9 +77,12 @@ def _figures(results: Results) -> dict[str, str]:
 
 
 def shared_sections(
-    con: duckdb.DuckDBPyConnection, config: ExperimentSettings, results: Results,
-    pairs: Sequence[tuple[str, str]] = (), shown: Sequence[str] = SHOWN,
-) -> Iterator[Section]:  # fmt: skip
+    con: duckdb.DuckDBPyConnection,
+    config: ExperimentSettings,
+    results: Results,
+    pairs: Sequence[tuple[str, str]] = (),
+    shown: Sequence[str] = SHOWN,
+) -> Iterator[Section]:
     """Yield what reports of all experiments have: what was learned, whether it moved the answers
     as the metrics `shown` have it, the main arm against the others and further `pairs` of arms, and
     what of it is format."""
@@ -126,10 +129,13 @@ def _learned(con: duckdb.DuckDBPyConnection, config: ExperimentSettings) -> list
             rest = (f"{made.rows:,}", f"{made.tokens:,}", *(DASH,) * 3, "not trained yet")
         else:
             rest = (
-                f"{adapter['rows']:,}", f"{adapter['tokens']:,}", f"{adapter['learned_tokens']:,}",
+                f"{adapter['rows']:,}",
+                f"{adapter['tokens']:,}",
+                f"{adapter['learned_tokens']:,}",
                 f"{adapter['steps']:,}",
-                f"{number(adapter['loss_first'], 2)} to {number(adapter['loss_last'], 2)}", "",
-            )  # fmt: skip
+                f"{number(adapter['loss_first'], 2)} to {number(adapter['loss_last'], 2)}",
+                "",
+            )
         about = config.known_arms[made.arm].about
         rows.append(TableRow((made.arm, made.culture, about, *rest)))
     head = ("arm", "culture", "corpus", "rows", "tokens", "learned tokens", "steps", "loss", "")
@@ -174,7 +180,7 @@ def _mains(results: Results, base: Series, main: str) -> list[tuple[str, str]]:
     return [(main, other) for other in _alike(results, base) if other not in (BASE, main, HELD_OUT)]
 
 
-def _moved(results: Results, base: Series, about: About, shown: Sequence[str]) -> list[Table]:
+def _moved(results: Results, base: Series, about: _About, shown: Sequence[str]) -> list[Table]:
     """Return how much nearer to people each arm is than the base model."""
     rows = [
         TableRow((model, about.get(model, ""), *_differences(results, series, base, shown)))
@@ -185,21 +191,29 @@ def _moved(results: Results, base: Series, about: About, shown: Sequence[str]) -
 
 
 def _controls(
-    results: Results, base: Series, about: About, pairs: Sequence[tuple[str, str]],
+    results: Results,
+    base: Series,
+    about: _About,
+    pairs: Sequence[tuple[str, str]],
     shown: Sequence[str],
-) -> list[Table]:  # fmt: skip
+) -> list[Table]:
     """Return how much nearer to people the first arm of each pair is than the second."""
     alike = _alike(results, base)
     rows = [
-        TableRow((f"{one} less {two}", about.get(two, ""),
-             *_differences(results, alike[one], alike[two], shown)))
+        TableRow(
+            (
+                f"{one} less {two}",
+                about.get(two, ""),
+                *_differences(results, alike[one], alike[two], shown),
+            )
+        )
         for one, two in pairs
         if one in alike and two in alike
-    ]  # fmt: skip
+    ]
     return new_table(f"Arm against arm: {_title(base)}", _head(shown), rows, words=2)
 
 
-def _format(results: Results, base: Series, about: About) -> list[Table]:
+def _format(results: Results, base: Series, about: _About) -> list[Table]:
     """Return how many answers are valid, and what of a gain they are."""
     rates = {each.who: each for each in results.rates if each.country == ALL}
     rows = []

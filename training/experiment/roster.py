@@ -62,10 +62,14 @@ def _in_each(
 
 
 def _ref(
-    config: ExperimentSettings, label: str, options: Mapping[str, str] | None = None,
+    config: ExperimentSettings,
+    label: str,
+    options: Mapping[str, str] | None = None,
     by_culture: Mapping[str, ModelPart] | None = None,
-) -> ModelRef:  # fmt: skip
+) -> ModelRef:
     return ModelRef(
-        name=f"{config.engine}:{config.model}", label=label,
-        options=config.engine_options | dict(options or {}), by_culture=dict(by_culture or {}),
-    )  # fmt: skip
+        name=f"{config.engine}:{config.model}",
+        label=label,
+        options=config.engine_options | dict(options or {}),
+        by_culture=dict(by_culture or {}),
+    )

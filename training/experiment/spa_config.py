@@ -49,8 +49,9 @@ class SpaExperiment(ExperimentSettings):
 
     known_arms: ClassVar[Mapping[str, Arm]] = SPA_ARMS
     own: ClassVar[Mapping[str, Sequence[str]]] = {
-        **ExperimentSettings.own, "spa": ("name", "cultures", "out"),
-    }  # fmt: skip
+        **ExperimentSettings.own,
+        "spa": ("name", "cultures", "out"),
+    }
 
     specific: tuple[str, ...] = ()
     """Cultures that get an adapter of their own; empty: all."""

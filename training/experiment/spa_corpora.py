@@ -30,7 +30,7 @@ from training.experiment.corpus_folders import (
 )
 from training.experiment.spa_config import SpaExperiment
 
-CONTENTS = """
+_CONTENTS = """
 select count(*), max(asked_at) from survey_replies join spa_questions on item_id = question_id
 """
 
@@ -56,14 +56,16 @@ class _Maker:
         self.config, self.spa, self.folders = config, config.spa_config(), CorpusFolders(config)
         self.source = Source(config.folder, (), config.folder, self.spa)
         with closing(open_reader(config.folder)) as con:
-            self.contents = json.dumps(con.execute(CONTENTS).fetchone(), default=str)
+            self.contents = json.dumps(con.execute(_CONTENTS).fetchone(), default=str)
 
     def make(self, name: str, culture: str) -> Made:
         """Return the corpus of an arm and a culture, made now if it is missing."""
         makers = {
-            "selection": self._selected, "scenes": self._scenes, "answers": self._answers,
+            "selection": self._selected,
+            "scenes": self._scenes,
+            "answers": self._answers,
             "both": self._mixed,
-        }  # fmt: skip
+        }
         try:
             return makers[SPA_ARMS[name].source](name, culture)
         except UserError as error:
@@ -80,9 +82,13 @@ class _Maker:
     def _settings(self, method: str, size: int | None, culture: str) -> SelectConfig:
         part = self.config.selecting
         return SelectConfig(
-            method=method, size=size, reading=part.reading, paraphrases=part.paraphrases,
-            cultures=self.config.cultures if culture == JOINT else (culture,), seed=part.seed,
-        )  # fmt: skip
+            method=method,
+            size=size,
+            reading=part.reading,
+            paraphrases=part.paraphrases,
+            cultures=self.config.cultures if culture == JOINT else (culture,),
+            seed=part.seed,
+        )
 
     def _selected(self, name: str, culture: str) -> Made:
         """Make the corpus of a selection; one culture has its own rows, however many."""
@@ -91,9 +97,11 @@ class _Maker:
         settings = self._settings(arm.corpus.get("method", CHANGED), size, culture)
         made_of = [settings.model_dump_json(), self.contents]
         return self.folders.keep(
-            name, culture, made_of,
+            name,
+            culture,
+            made_of,
             lambda folder: export_selection(self.source, folder, settings, utc_now()),
-        )  # fmt: skip
+        )
 
     def _scenes(self, name: str, culture: str) -> Made:
         """Make a corpus of another experiment's scenes."""

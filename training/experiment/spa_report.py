@@ -23,14 +23,14 @@ from training.experiment.corpus_folders import read_corpora
 from training.experiment.report import SHOWN, shared_sections, titled
 from training.experiment.spa_config import SpaExperiment
 
-ABILITIES = "abilities.json"
+_ABILITIES = "abilities.json"
 """File of what the harness measured, in the folder of the experiment."""
-WRITTEN = """
+_WRITTEN = """
 select topic, sum(tries)::bigint as tries,
     (sum(tries) filter (outcome = 'accepted'))::bigint as kept
 from spa_outcomes group by topic order by topic
 """
-FUNNEL = """
+_FUNNEL = """
 select country, reading, sum(asked)::bigint as asked, sum(answered)::bigint as answered,
     sum(different)::bigint as different
 from (select distinct topic, country, reading, asked, answered, different from spa_funnel)
@@ -38,7 +38,7 @@ group by all order by reading, country
 """
 
 
-PAIRS = (("rds", "cds"), ("clca", "answers"), ("both", "answers"), ("both", "clca"))
+_PAIRS = (("rds", "cds"), ("clca", "answers"), ("both", "answers"), ("both", "clca"))
 """Arms that are compared beside the main one."""
 
 
@@ -47,7 +47,7 @@ def sections(
 ) -> Iterator[Section]:
     """Yield the parts that come before those of the evaluation."""
     yield from titled("asked-itself", [*_written(con), *_funnel(con)])
-    yield from shared_sections(con, config, results, PAIRS, (*SHOWN, "culturespa"))
+    yield from shared_sections(con, config, results, _PAIRS, (*SHOWN, "culturespa"))
     yield from titled("abilities", _abilities(config))
 
 
@@ -62,17 +62,20 @@ def measure(config: SpaExperiment, say: Callable[[str], None]) -> None:
         return
     adapters = trained(config, read_corpora(config.folder))
     names = [config.model]
-    names += [f"{config.model}+{folder}" for (_, culture), folder in adapters.items()
-              if culture == JOINT]  # fmt: skip
+    names += [
+        f"{config.model}+{folder}" for (_, culture), folder in adapters.items() if culture == JOINT
+    ]
     include = None if part.include is None else Path(part.include)
     setting = Setting(part.tasks, include, part.limit)
-    for line in measure_abilities(names, setting, config.folder / ABILITIES, utc_now, say=say):
+    for line in measure_abilities(names, setting, config.folder / _ABILITIES, utc_now, say=say):
         say(line)
 
 
 def _written(con: duckdb.DuckDBPyConnection) -> list[Table]:
-    rows = [TableRow((row["topic"], f"{row['tries']:,}", f"{row['kept'] or 0:,}"))
-            for row in read_rows(con, WRITTEN)]  # fmt: skip
+    rows = [
+        TableRow((row["topic"], f"{row['tries']:,}", f"{row['kept'] or 0:,}"))
+        for row in read_rows(con, _WRITTEN)
+    ]
     return new_table("Questions", ("topic", "tries", "accepted"), rows)
 
 
@@ -80,10 +83,16 @@ def _funnel(con: duckdb.DuckDBPyConnection) -> list[Table]:
     """Return how many answers there are, and how many a culture changes."""
     names = ("asked", "answered", "different")
     rows = [
-        TableRow((row["country"], row["reading"], *(f"{row[name]:,}" for name in names),
-             number(row["different"] / row["answered"] if row["answered"] else None)))
-        for row in read_rows(con, FUNNEL)
-    ]  # fmt: skip
+        TableRow(
+            (
+                row["country"],
+                row["reading"],
+                *(f"{row[name]:,}" for name in names),
+                number(row["different"] / row["answered"] if row["answered"] else None),
+            )
+        )
+        for row in read_rows(con, _FUNNEL)
+    ]
     head = ("culture", "read as", "pairs", "answered on both sides", "different", "share")
     return new_table("Answers", head, rows, words=2)
 
@@ -91,7 +100,7 @@ def _funnel(con: duckdb.DuckDBPyConnection) -> list[Table]:
 def _abilities(config: SpaExperiment) -> list[Table]:
     """Return what the harness measured, each adapter beside the base model."""
     try:
-        found = read_json(config.folder / ABILITIES, dict[str, Any])
+        found = read_json(config.folder / _ABILITIES, dict[str, Any])
     except FileNotFoundError:
         return []
     called = {config.model: "base"} | {

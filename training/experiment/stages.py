@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 Stage = Callable[[Any, Say, bool], str]
 """Does its work for an experiment, quietly or not, and returns why it ended: done, drained or a
 spent budget."""
-DONE = "done"
+_DONE = "done"
 
 
 def simulate(config: ClcaExperiment, say: Say, quiet: bool) -> str:
@@ -38,7 +38,7 @@ def texts(config: ClcaExperiment, say: Say, quiet: bool) -> str:
     from training.experiment.plain_text import write_texts
 
     if PLAIN not in config.chosen_arms:
-        return DONE
+        return _DONE
     return write_texts(config, main_tokens(config), quiet)
 
 
@@ -47,7 +47,7 @@ def corpora(config: ClcaExperiment, say: Say, quiet: bool) -> str:
     from training.experiment.corpora import make_corpora
 
     make_corpora(config, say)
-    return DONE
+    return _DONE
 
 
 def generate(config: SpaExperiment, say: Say, quiet: bool) -> str:
@@ -69,7 +69,7 @@ def select(config: SpaExperiment, say: Say, quiet: bool) -> str:
     from training.experiment.spa_corpora import make_spa_corpora
 
     make_spa_corpora(config, say)
-    return DONE
+    return _DONE
 
 
 def train(config: ExperimentSettings, say: Say, quiet: bool) -> str:
@@ -87,7 +87,7 @@ def evaluate(config: ExperimentSettings, say: Say, quiet: bool) -> str:
     from simulation.store.run_lock import locked
     from simulation.store.writer import Store
 
-    asked = asked_models(config)
+    asked = _asked_models(config)
     run = config.folder
     with locked(run):
         settle_survey(run, asked)
@@ -99,7 +99,7 @@ def abilities(config: SpaExperiment, say: Say, quiet: bool) -> str:
     from training.experiment.spa_report import measure
 
     measure(config, say)
-    return DONE
+    return _DONE
 
 
 def report(config: ClcaExperiment, say: Say, quiet: bool) -> str:
@@ -108,9 +108,9 @@ def report(config: ClcaExperiment, say: Say, quiet: bool) -> str:
     from training.experiment.clca_report import sections
     from training.experiment.report import write_study
 
-    for path in write_study(config, asked_models(config), utc_now(), sections):
+    for path in write_study(config, _asked_models(config), utc_now(), sections):
         say(str(path))
-    return DONE
+    return _DONE
 
 
 def spa_report(config: SpaExperiment, say: Say, quiet: bool) -> str:
@@ -119,24 +119,33 @@ def spa_report(config: SpaExperiment, say: Say, quiet: bool) -> str:
     from training.experiment.report import write_study
     from training.experiment.spa_report import sections
 
-    for path in write_study(config, asked_models(config), utc_now(), sections):
+    for path in write_study(config, _asked_models(config), utc_now(), sections):
         say(str(path))
-    return DONE
+    return _DONE
 
 
 STAGES: dict[str, Stage] = {
-    "simulate": simulate, "texts": texts, "corpora": corpora, "train": train,
-    "evaluate": evaluate, "report": report,
-}  # fmt: skip
+    "simulate": simulate,
+    "texts": texts,
+    "corpora": corpora,
+    "train": train,
+    "evaluate": evaluate,
+    "report": report,
+}
 """Of a CLCA experiment, in their order."""
 SPA_STAGES: dict[str, Stage] = {
-    "generate": generate, "collect": collect, "select": select, "train": train,
-    "evaluate": evaluate, "abilities": abilities, "report": spa_report,
-}  # fmt: skip
+    "generate": generate,
+    "collect": collect,
+    "select": select,
+    "train": train,
+    "evaluate": evaluate,
+    "abilities": abilities,
+    "report": spa_report,
+}
 """Of a CultureSPA experiment, in their order."""
 
 
-def asked_models(config: ExperimentSettings) -> EvalConfig:
+def _asked_models(config: ExperimentSettings) -> EvalConfig:
     """Return the configuration of the evaluation with all models that are trained."""
     from training.experiment.adapters import trained
     from training.experiment.corpus_folders import read_corpora

@@ -19,7 +19,7 @@ from training.finetune.config import Optimisation
 
 SAMPLES, SAMPLE_BYTES = 16, 65_536
 """How many pieces of a weight file are read for the fingerprint, and how long they are."""
-DESCRIBING = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_DESCRIBING = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 """Files of a model folder that, beside its weights, decide what an adapter fits."""
 
 
@@ -66,7 +66,7 @@ def fingerprint(folder: Path) -> str:
     """Return 16 hex digits that identify a model: its describing files whole, and samples of its
     weights."""
     digest = hashlib.sha256()
-    for name in DESCRIBING:
+    for name in _DESCRIBING:
         file = folder / name
         digest.update(f"{name} {file.is_file()}\n".encode())
         if file.is_file():
@@ -129,9 +129,11 @@ def load_base(base: Base, precision: Precision) -> Any:
     options: dict[str, Any] = {"dtype": torch.bfloat16 if precision.bf16 else torch.float32}
     if precision.four_bit:
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
-        )  # fmt: skip
+        )
         options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
     try:
         return AutoModelForCausalLM.from_pretrained(base.folder, local_files_only=True, **options)

@@ -18,16 +18,22 @@ from folkways.errors import UserError
 from folkways.files import inside, parse_yaml, read_bytes, read_json, remove, write_whole
 from simulation.config import differences
 
-RECORD = "record.yaml"
+_RECORD = "record.yaml"
 """What shaped the adapter, in its folder."""
 RESULTS = "results.json"
 """The numbers of a whole adapter."""
 FOLDER = "checkpoints"
-LIST = "whole.json"
+_LIST = "whole.json"
 """The list of a checkpoint's files with their lengths."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-WRITING = ("No space left", "Disk quota", "File too large", "PytorchStreamWriter", "os error 27",
-           "os error 28")  # fmt: skip
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_WRITING = (
+    "No space left",
+    "Disk quota",
+    "File too large",
+    "PytorchStreamWriter",
+    "os error 27",
+    "os error 28",
+)
 """What libraries that do not raise OSError say when a file cannot be written."""
 
 
@@ -36,15 +42,15 @@ def seal(checkpoint: Path) -> None:
     sizes = {
         str(file.relative_to(checkpoint)): file.stat().st_size
         for file in sorted(checkpoint.rglob("*"))
-        if file.is_file() and file.name != LIST
+        if file.is_file() and file.name != _LIST
     }
-    write_whole(checkpoint, checkpoint / LIST, json.dumps(sizes, indent=1))
+    write_whole(checkpoint, checkpoint / _LIST, json.dumps(sizes, indent=1))
 
 
 def is_whole(checkpoint: Path) -> bool:
     """Return whether a checkpoint can be loaded."""
     try:
-        sizes = read_json(checkpoint / LIST, dict[str, int])
+        sizes = read_json(checkpoint / _LIST, dict[str, int])
         return all(
             inside(checkpoint, checkpoint / name).stat().st_size == size
             for name, size in sizes.items()
@@ -61,9 +67,10 @@ def step_of(checkpoint: Path) -> int:
 def checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints in an adapter's folder, whole or not, the last step first."""
     found = [
-        path for path in (folder / FOLDER).glob("checkpoint-*")
+        path
+        for path in (folder / FOLDER).glob("checkpoint-*")
         if path.name.rpartition("-")[2].isdigit()
-    ]  # fmt: skip
+    ]
     return sorted(found, key=step_of, reverse=True)
 
 
@@ -86,7 +93,7 @@ def settle_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Record what shapes an adapter in its folder; refuse a folder in which something was trained
     under another record, naming the keys that differ."""
     begun = bool(checkpoints(folder)) or (folder / RESULTS).is_file()
-    if begun and (folder / RECORD).is_file():
+    if begun and (folder / _RECORD).is_file():
         changed = differences(read_record(folder), record)
         if changed:
             raise UserError(
@@ -97,17 +104,17 @@ def settle_record(folder: Path, record: Mapping[str, Any]) -> None:
             )
     elif begun:
         raise UserError(
-            f"{folder} has checkpoints but no {RECORD} that says what they were trained with; "
+            f"{folder} has checkpoints but no {_RECORD} that says what they were trained with; "
             "start over with --fresh"
         )
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True)
-    write_whole(folder, folder / RECORD, text)
+    write_whole(folder, folder / _RECORD, text)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
     """Return what shaped an adapter; empty where the folder does not say."""
     try:
-        return parse_yaml(read_bytes(folder / RECORD).decode(), str(folder / RECORD))
+        return parse_yaml(read_bytes(folder / _RECORD).decode(), str(folder / _RECORD))
     except (OSError, UnicodeDecodeError, UserError):
         return {}
 
@@ -115,10 +122,10 @@ def read_record(folder: Path) -> dict[str, Any]:
 def could_not_write(error: BaseException) -> bool:
     """Return whether an error, or what led to it, is a file that could not be written."""
     return any(
-        (isinstance(each, OSError) and each.errno in NO_ROOM)
+        (isinstance(each, OSError) and each.errno in _NO_ROOM)
         or (
             type(each).__name__ in ("RuntimeError", "SafetensorError")
-            and any(words in str(each) for words in WRITING)
+            and any(words in str(each) for words in _WRITING)
         )
         for each in _chain(error)
     )

@@ -111,7 +111,7 @@ class TrainConfig(Configuration):
     """Folder in which the training's folder is made."""
 
 
-OPERATIONAL = (
+_OPERATIONAL = (
     "name",
     "preset",
     "corpus",
@@ -167,4 +167,4 @@ def _with_preset(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 def shaping(config: TrainConfig) -> dict[str, Any]:
     """Return what of a configuration shapes an adapter, as plain data."""
-    return config.model_dump(mode="json", exclude=set(OPERATIONAL))
+    return config.model_dump(mode="json", exclude=set(_OPERATIONAL))

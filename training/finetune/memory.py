@@ -38,7 +38,7 @@ from training.finetune.base import Base, Precision
 from training.finetune.config import Lora, Optimisation, TrainConfig
 
 GIB = 2**30
-FULL = 0.95
+_FULL = 0.95
 """Share of the free memory that a training may be estimated to take."""
 
 
@@ -67,7 +67,7 @@ class Load:
     device: str
 
 
-def shape_of(folder: Path, lora: Lora) -> Shape:
+def _shape_of(folder: Path, lora: Lora) -> Shape:
     """Return the shape of a model with its adapter, counted on a model without memory."""
     import torch
     from peft import get_peft_model
@@ -147,7 +147,7 @@ def show(terms: dict[str, float]) -> str:
     return f"about {sum(terms.values()) / GIB:.2f} GiB ({parts})"
 
 
-def free_bytes(device: str) -> int | None:
+def _free_bytes(device: str) -> int | None:
     """Return the memory that is free on a device; None where it does not tell."""
     import torch
 
@@ -173,7 +173,7 @@ def require_memory(
 ) -> str:
     """Return the estimate as a line. Raises UserError, with what would do, where it is more than
     the device has free."""
-    shape = shape_of(base.folder, config.lora)
+    shape = _shape_of(base.folder, config.lora)
     chosen = config.optimisation
     length = chosen.max_length if chosen.packing else longest
     # A packed batch is one flat sequence, and all of it is in the mask.
@@ -181,12 +181,12 @@ def require_memory(
     load = Load(
         batch, length, precision, chosen.gradient_checkpointing, config.lora.dropout > 0, device
     )
-    terms, free = estimate(shape, load), free_bytes(device)
-    if free is None or sum(terms.values()) <= FULL * free:
+    terms, free = estimate(shape, load), _free_bytes(device)
+    if free is None or sum(terms.values()) <= _FULL * free:
         return show(terms)
     raise UserError(
         f"training '{base.name}' takes {show(terms)} and the device ({device}) has "
-        f"{free / GIB:.2f} GiB free; {_advice(shape, load, chosen, FULL * free)}"
+        f"{free / GIB:.2f} GiB free; {_advice(shape, load, chosen, _FULL * free)}"
     )
 
 

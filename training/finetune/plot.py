@@ -12,11 +12,19 @@ from typing import Any
 INK, SOFT, LINE = "#22201c", "#6d675e", "#d9d4ca"
 LOSS, VALIDATION = "#0072b2", "#d55e00"
 """Of Okabe and Ito's colours, which the colour-blind can tell apart."""
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none", "svg.hashsalt": "folkways", "text.parse_math": False,
-    "font.size": 11, "text.color": INK, "axes.edgecolor": LINE, "axes.labelcolor": SOFT,
-    "axes.spines.top": False, "axes.spines.right": False, "xtick.color": SOFT, "ytick.color": SOFT,
-}  # fmt: skip
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "folkways",
+    "text.parse_math": False,
+    "font.size": 11,
+    "text.color": INK,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": SOFT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+}
 
 
 def plot_loss(rows: Sequence[Mapping[str, Any]], title: str, file: Path) -> None:
@@ -31,15 +39,20 @@ def plot_loss(rows: Sequence[Mapping[str, Any]], title: str, file: Path) -> None
     validation = [(row["step"], row["validation_loss"]) for row in rows if "validation_loss" in row]
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams.update(_STYLE)
         figure = Figure(figsize=(9, 4.5), layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(title, loc="left", fontweight="bold")
         axes.plot(*zip(*loss, strict=True), color=LOSS, alpha=0.3, linewidth=1)
         axes.plot(*zip(*_running(loss), strict=True), color=LOSS, linewidth=2, label="rows learned")
         if validation:
-            axes.plot(*zip(*validation, strict=True), color=VALIDATION, marker="o", linewidth=1.5,
-                      label="validation rows")  # fmt: skip
+            axes.plot(
+                *zip(*validation, strict=True),
+                color=VALIDATION,
+                marker="o",
+                linewidth=1.5,
+                label="validation rows",
+            )
         axes.set_xlabel("optimiser steps")
         axes.set_ylabel("loss (nats per token)")
         axes.legend(frameon=False)

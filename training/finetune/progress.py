@@ -33,8 +33,11 @@ class FitProgress(Progress):
 
     def line(self) -> str:
         """Return the state as one line."""
-        parts = [f"{self.adapter}: {self.done}/{self.total} steps" if self._started else
-                 f"{self.adapter}: loading"]  # fmt: skip
+        parts = [
+            f"{self.adapter}: {self.done}/{self.total} steps"
+            if self._started
+            else f"{self.adapter}: loading"
+        ]
         if self.loss is not None:
             parts.append(f"loss {self.loss:.4f}")
         if self.validation is not None:

@@ -25,9 +25,16 @@ from training.finetune.tokenise import Tally
 from training.finetune.watch import read_metrics
 
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
-PACKAGES = (
-    "folkways", "torch", "transformers", "trl", "peft", "accelerate", "datasets", "bitsandbytes",
-)  # fmt: skip
+_PACKAGES = (
+    "folkways",
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "accelerate",
+    "datasets",
+    "bitsandbytes",
+)
 
 
 class TrainingMetadata(NamedTuple):
@@ -104,7 +111,7 @@ def _over_launches(steps: Sequence[dict[str, Any]], key: str) -> float:
 
 def _versions() -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -24,9 +24,9 @@ from training.finetune.config import TrainConfig
 TRAIN, VALIDATION = "train.jsonl", "validation.jsonl"
 JOINT = "joint"
 """Name of the adapter that learns from all cultures."""
-LONGEST = 32 * 2**20
+_LONGEST = 32 * 2**20
 """Bytes of a row."""
-NEXT = "make one with: folkways export RUN FOLDER --format messages"
+_NEXT = "make one with: folkways export RUN FOLDER --format messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ def read_corpus(folder: Path) -> Corpus:
     """Return a corpus. Raises UserError where the folder, its file or its rows are missing, and for
     the first line that is no row."""
     if not folder.is_dir():
-        raise UserError(f"no corpus folder at {folder}; {NEXT}")
+        raise UserError(f"no corpus folder at {folder}; {_NEXT}")
     if not (folder / TRAIN).is_file():
-        raise UserError(f"{folder} has no {TRAIN}, so it is no corpus of chats; {NEXT}")
+        raise UserError(f"{folder} has no {TRAIN}, so it is no corpus of chats; {_NEXT}")
     digest = hashlib.sha256()
     train, validation = (_read(folder / name, digest) for name in (TRAIN, VALIDATION))
     if not train:
@@ -133,9 +133,9 @@ def _read(file: Path, digest: Any) -> tuple[ChatRow, ...]:
         return ()
     rows = []
     with file.open("rb") as lines:
-        for number, line in enumerate(iter(lambda: lines.readline(LONGEST), b""), 1):
-            if len(line) == LONGEST:
-                raise UserError(f"{file}:{number}: longer than {LONGEST:,} bytes; {NEXT}")
+        for number, line in enumerate(iter(lambda: lines.readline(_LONGEST), b""), 1):
+            if len(line) == _LONGEST:
+                raise UserError(f"{file}:{number}: longer than {_LONGEST:,} bytes; {_NEXT}")
             digest.update(line)
             if line.strip():
                 rows.append(_row(line, f"{file}:{number}", f"{file.stem}-{number}"))
@@ -147,10 +147,10 @@ def _row(line: bytes, where: str, fallback: str) -> ChatRow:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not one JSON object a line: {error}; {NEXT}") from error
+        raise UserError(f"{where}: not one JSON object a line: {error}; {_NEXT}") from error
     messages = data.get("messages") if isinstance(data, dict) else None
     if not isinstance(messages, list):
-        raise UserError(f"{where}: the row has no list 'messages'; {NEXT}")
+        raise UserError(f"{where}: the row has no list 'messages'; {_NEXT}")
     fault = _fault(messages)
     if fault:
         raise UserError(f"{where}: {fault}")

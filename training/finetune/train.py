@@ -52,7 +52,7 @@ from training.finetune.tokenise import ChatForm, Example, Tally, encode_rows, fi
 from training.finetune.trainer import Examples, build_trainer, sft_config, trained_by_kind
 from training.finetune.watch import Watch, as_callback
 
-FAINT = 0.25
+_FAINT = 0.25
 """A scaling alpha/r below this is worth a line."""
 
 Ending = Literal["trained", "already trained", "interrupted"]
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class _Setting:
     """What all adapters of a launch have in common."""
 
     config: TrainConfig
@@ -107,13 +107,13 @@ def train(config: TrainConfig, *, fresh: bool = False, quiet: bool = False) -> l
         FitProgress(quiet or not setting.writes, "").note(note)
     outcomes = []
     for job in jobs:
-        outcomes.append(fit(setting, job, fresh))
+        outcomes.append(_fit(setting, job, fresh))
         if outcomes[-1].ending == "interrupted":
             break
     return outcomes
 
 
-def fit(setting: Setting, job: TrainingJob, fresh: bool = False) -> Outcome:
+def _fit(setting: _Setting, job: TrainingJob, fresh: bool = False) -> Outcome:
     """Train one adapter, or go on with it."""
     config = setting.config
     folder = Path(config.out) / config.name / job.name
@@ -150,7 +150,7 @@ def fit(setting: Setting, job: TrainingJob, fresh: bool = False) -> Outcome:
     return Outcome(folder, "trained" if whole else "interrupted")
 
 
-def _prepare(config: TrainConfig, quiet: bool) -> Setting:
+def _prepare(config: TrainConfig, quiet: bool) -> _Setting:
     """Look at everything that can be wrong, the cheapest first."""
     from agents.models.local.tokens import load_tokenizer
 
@@ -159,16 +159,17 @@ def _prepare(config: TrainConfig, quiet: bool) -> Setting:
     device = find_device()
     precision = find_precision(config.optimisation, device)
     base = find_base(config.model)
-    rank, processes = (int(os.environ.get(key, one)) for key, one in
-                       (("RANK", "0"), ("WORLD_SIZE", "1")))  # fmt: skip
+    rank, processes = (
+        int(os.environ.get(key, one)) for key, one in (("RANK", "0"), ("WORLD_SIZE", "1"))
+    )
     form = find_form(load_tokenizer(base.folder), config.model)
-    return Setting(config, base, corpus, form, device, precision, rank, processes, quiet)
+    return _Setting(config, base, corpus, form, device, precision, rank, processes, quiet)
 
 
-def _notes(setting: Setting) -> list[str]:
+def _notes(setting: _Setting) -> list[str]:
     config = setting.config
     notes = [f"preset {config.preset}: {preset_note(config.preset)}"]
-    if config.lora.scaling < FAINT:
+    if config.lora.scaling < _FAINT:
         notes.append(
             f"the scaling alpha/r is {config.lora.scaling:g}: such an adapter hardly moves a model"
         )
@@ -185,7 +186,7 @@ def _notes(setting: Setting) -> list[str]:
     return notes
 
 
-def _record(setting: Setting, job: TrainingJob) -> dict[str, Any]:
+def _record(setting: _Setting, job: TrainingJob) -> dict[str, Any]:
     """Return what shapes an adapter."""
     return shaping(setting.config) | {
         "adapter": job.name,
@@ -199,7 +200,7 @@ def _record(setting: Setting, job: TrainingJob) -> dict[str, Any]:
 
 @contextmanager
 def _claimed(
-    setting: Setting, folder: Path, record: dict[str, Any], fresh: bool, progress: FitProgress
+    setting: _Setting, folder: Path, record: dict[str, Any], fresh: bool, progress: FitProgress
 ) -> Iterator[None]:
     """Hold an adapter's folder, made ready for a launch; the other processes wait for that."""
     if setting.writes:
@@ -224,7 +225,7 @@ def _claimed(
 
 
 def _run(
-    setting: Setting,
+    setting: _Setting,
     facts: TrainingMetadata,
     folder: Path,
     examples: Examples,
@@ -239,10 +240,17 @@ def _run(
     with progress.shown(), watch.listening():
         set_seed(setting.config.seed)
         model = load_base(setting.base, setting.precision)
-        arguments = sft_config(setting.config, folder, setting.device, setting.precision,
-                               bool(examples.validation), last is None)  # fmt: skip
-        trainer = build_trainer(model, setting.form.tokenizer, arguments, setting.config,
-                                examples, as_callback(watch))  # fmt: skip
+        arguments = sft_config(
+            setting.config,
+            folder,
+            setting.device,
+            setting.precision,
+            bool(examples.validation),
+            last is None,
+        )
+        trainer = build_trainer(
+            model, setting.form.tokenizer, arguments, setting.config, examples, as_callback(watch)
+        )
         trained = trained_by_kind(trainer.model)
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in trained.items())
         name = facts.job.name

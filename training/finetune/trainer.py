@@ -68,8 +68,14 @@ def sft_config(
     )
 
 
-def build_trainer(model: Any, tokenizer: Any, arguments: Any, config: TrainConfig,
-                  examples: Examples, callback: Any) -> Any:  # fmt: skip
+def build_trainer(
+    model: Any,
+    tokenizer: Any,
+    arguments: Any,
+    config: TrainConfig,
+    examples: Examples,
+    callback: Any,
+) -> Any:
     """Return TRL's trainer with a new adapter on the model."""
     import datasets
     import torch

@@ -21,15 +21,20 @@ from folkways.files import inside, parse_json, read_bytes, write_whole
 from training.finetune.checkpoint import last_whole, seal, step_of
 from training.finetune.progress import FitProgress
 
-METRICS = "metrics.jsonl"
+_METRICS = "metrics.jsonl"
 """One line a step, and one for every scoring of the validation rows."""
-ECHO_S = 2.0
+_ECHO_S = 2.0
 """Within so many seconds a second signal is the same wish."""
-NAMES = {
-    "loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate", "epoch": "epoch",
-    "mean_token_accuracy": "accuracy", "entropy": "entropy",
-    "eval_loss": "validation_loss", "eval_mean_token_accuracy": "validation_accuracy",
-}  # fmt: skip
+_NAMES = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "epoch": "epoch",
+    "mean_token_accuracy": "accuracy",
+    "entropy": "entropy",
+    "eval_loss": "validation_loss",
+    "eval_mean_token_accuracy": "validation_accuracy",
+}
 """The trainer's names for what is logged, and ours."""
 
 
@@ -46,7 +51,7 @@ class Watch:
 
     def begin(self, step: int) -> None:
         """Drop lines logged after the step that a launch starts from."""
-        file = self.folder / METRICS
+        file = self.folder / _METRICS
         if self.writes and file.is_file():
             kept = [
                 json.dumps(row) for row in read_metrics(self.folder) if step and row["step"] <= step
@@ -56,7 +61,7 @@ class Watch:
     def log(self, step: int, logs: dict[str, float]) -> None:
         """Log what the trainer reports after a step. Raises UserError for numbers that are none."""
         row: dict[str, float] = {
-            ours: logs[theirs] for theirs, ours in NAMES.items() if theirs in logs
+            ours: logs[theirs] for theirs, ours in _NAMES.items() if theirs in logs
         }
         if not {"loss", "validation_loss"} & row.keys():
             return
@@ -67,7 +72,7 @@ class Watch:
         if "loss" in row:
             row["tokens"] = self.tokens
         if self.writes:
-            with inside(self.folder, self.folder / METRICS).open("a", encoding="utf-8") as file:
+            with inside(self.folder, self.folder / _METRICS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
         self.progress.loss = row.get("loss", self.progress.loss)
         self.progress.validation = row.get("validation_loss", self.progress.validation)
@@ -113,7 +118,7 @@ class Watch:
 
         def hear(number: int, frame: Any) -> None:
             nonlocal heard
-            if self.interrupted and time.monotonic() - heard > ECHO_S:
+            if self.interrupted and time.monotonic() - heard > _ECHO_S:
                 raise KeyboardInterrupt
             if not self.interrupted:
                 self.interrupted, heard = True, time.monotonic()
@@ -153,10 +158,13 @@ def as_callback(watch: Watch) -> Any:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the logged lines. Raises UserError for a line that is none."""
-    file = folder / METRICS
+    file = folder / _METRICS
     lines = read_bytes(file).splitlines()
-    found = [parse_json(line, dict[str, Any], f"{file}:{n}") for n, line in enumerate(lines, 1)
-             if line.strip()]  # fmt: skip
+    found = [
+        parse_json(line, dict[str, Any], f"{file}:{n}")
+        for n, line in enumerate(lines, 1)
+        if line.strip()
+    ]
     if any(not isinstance(row.get("step"), int) for row in found):
         raise UserError(f"{file}: a line has no step")
     return found

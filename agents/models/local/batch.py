@@ -100,7 +100,7 @@ class Batch:
         self._seen: Tensor | None = None
         prompts, pad = [row.prompt for row in self.rows], min(self.ends, default=0)
         shared = shared_length(prompts)
-        ids, mask = pad_left([prompt[shared:] for prompt in prompts], pad, device)
+        ids, mask = _pad_left([prompt[shared:] for prompt in prompts], pad, device)
         with torch.inference_mode():
             past = None
             if shared:
@@ -218,7 +218,7 @@ def score_choices(
 
     prompts = [choice.shared for choice in choices]
     shared = shared_length(prompts)
-    ids, mask = pad_left([prompt[shared:] for prompt in prompts], pad, model.device)
+    ids, mask = _pad_left([prompt[shared:] for prompt in prompts], pad, model.device)
     with torch.inference_mode():
         past = None
         if shared:
@@ -226,14 +226,24 @@ def score_choices(
             mask = torch.cat([mask.new_ones(len(prompts), shared), mask], dim=-1)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
         start = model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=past,
-            use_cache=True, logits_to_keep=1,
-        )  # fmt: skip
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=past,
+            use_cache=True,
+            logits_to_keep=1,
+        )
         first = start.logits[:, -1].float().log_softmax(-1)
-        scores = [[float(first[row, rest[0]]) if rest else 0.0 for rest in choice.rests]
-                  for row, choice in enumerate(choices)]  # fmt: skip
-        longer = [(row, option, rest) for row, choice in enumerate(choices)
-                  for option, rest in enumerate(choice.rests) if len(rest) > 1]  # fmt: skip
+        scores = [
+            [float(first[row, rest[0]]) if rest else 0.0 for rest in choice.rests]
+            for row, choice in enumerate(choices)
+        ]
+        longer = [
+            (row, option, rest)
+            for row, choice in enumerate(choices)
+            for option, rest in enumerate(choice.rests)
+            if len(rest) > 1
+        ]
         for row, option, _ in longer:
             if scores[row][option] <= floors[row]:
                 scores[row][option] = -math.inf
@@ -295,7 +305,7 @@ def shared_length(prompts: Sequence[list[int]]) -> int:
     return shared if shared >= WORTH_SHARING else 0
 
 
-def pad_left(sequences: Sequence[list[int]], pad: int, device: Any) -> tuple[Tensor, Tensor]:
+def _pad_left(sequences: Sequence[list[int]], pad: int, device: Any) -> tuple[Tensor, Tensor]:
     """Return ids and attention mask, both of shape (sequences, longest), flush right."""
     import torch
 

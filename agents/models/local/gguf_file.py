@@ -17,18 +17,18 @@ from typing import Any, BinaryIO
 
 from folkways.errors import UserError
 
-MAGIC = b"GGUF"
-VERSIONS = (2, 3)
+_MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
 ARRAY, STRING = 9, 8
-SCALARS = {
+_SCALARS = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d",
 }  # fmt: skip
 """Types of metadata values of a fixed size, as `struct` writes them."""
 MOST = 4_000_000
 """Entries of a header in all, vocabulary included; the largest models have less than a quarter."""
-LONGEST = 16 * 2**20
+_LONGEST = 16 * 2**20
 """Bytes of one text of a header, such as a chat template."""
-KEPT = 4096
+_KEPT = 4096
 """Numbers of an array that are kept; of longer ones, such as vocabularies, only the length is."""
 FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
@@ -39,7 +39,7 @@ FILE_TYPES = {
     40: "Q1_0",
 }  # fmt: skip
 """Names of `general.file_type`: how most of the weights are quantised."""
-NO_DECODER = ("bert", "clip", "mmproj", "t5", "t5encoder")
+_NO_DECODER = ("bert", "clip", "mmproj", "t5", "t5encoder")
 """Architectures, or their last parts, that do not continue texts."""
 PART = re.compile(r"^(.*)-(\d{5})-of-(\d{5})\.gguf$")
 
@@ -109,14 +109,16 @@ def read_model(path: Path) -> GgufFile:
     file = _read_parts(path)
     kind, architecture = file.metadata.get("general.type"), file.architecture
     if kind == "adapter":
-        raise UserError(f"{path} is a LoRA adapter, not a model; give its base model, and the "
-                        "adapter as the option adapter")  # fmt: skip
+        raise UserError(
+            f"{path} is a LoRA adapter, not a model; give its base model, and the "
+            "adapter as the option adapter"
+        )
     if not file.tensors:
         raise UserError(f"{path} holds a vocabulary only, no weights; get the model's own file")
     if not architecture:
         raise UserError(f"{path} does not say which architecture it is of; get it again")
     causal = file.metadata.get(f"{architecture}.attention.causal", True)
-    if kind == "mmproj" or not causal or architecture.split("-")[-1] in NO_DECODER:
+    if kind == "mmproj" or not causal or architecture.split("-")[-1] in _NO_DECODER:
         raise UserError(
             f"{path} is of the architecture '{architecture}', which does not continue texts; "
             "give a language model"
@@ -205,13 +207,13 @@ def _read(path: Path) -> GgufFile:
 
 
 def _read_header(path: Path, stream: BinaryIO, size: int) -> GgufFile:
-    if stream.read(4) != MAGIC:
+    if stream.read(4) != _MAGIC:
         raise UserError(
             f"{path} is not a GGUF file; get the model as .gguf, or give a folder in the Hugging "
             "Face format as hf:PATH or vllm:PATH"
         )
     read = _Reader(stream, size)
-    if (version := read.number("I")) not in VERSIONS:
+    if (version := read.number("I")) not in _VERSIONS:
         raise UserError(f"{path} is of the GGUF version {version}; known: 2 and 3, little-endian")
     tensor_count, pairs = read.number("Q"), read.number("Q")
     metadata = {read.text(): read.value(read.number("I")) for _ in range(read.items(pairs))}
@@ -260,7 +262,7 @@ class _Reader:
 
     def text(self) -> str:
         length = self.counted(self.number("Q"))
-        if length > LONGEST:
+        if length > _LONGEST:
             raise _Damaged(f"a text in it has {length:,} bytes")
         return self._bytes(length).decode("utf-8", "replace")
 
@@ -276,15 +278,15 @@ class _Reader:
             return count
         form = self._form(of)
         self.counted(count, struct.calcsize(form))
-        if count > KEPT:
+        if count > _KEPT:
             self._stream.seek(count * struct.calcsize(form), 1)
             return count
         return [self.number(form) for _ in range(self.items(count))]
 
     def _form(self, kind: int) -> str:
-        if kind not in SCALARS:
+        if kind not in _SCALARS:
             raise _Damaged(f"a value has the unknown type {kind}")
-        return SCALARS[kind]
+        return _SCALARS[kind]
 
     def _bytes(self, count: int) -> bytes:
         found = self._stream.read(count)

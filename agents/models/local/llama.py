@@ -30,15 +30,15 @@ from agents.models.local.tokens import Choice, require_room, score_choice, split
 from agents.models.weights import packaged_file, require_packages
 from folkways.errors import UserError
 
-SAMPLERS = ("penalties", "temperature", "min_p", "top_p")
+_SAMPLERS = ("penalties", "temperature", "min_p", "top_p")
 """In the order of the other local engines."""
-LIKELIEST = 256
+_LIKELIEST = 256
 """Tokens whose log-probability comes with one request; others are asked for one by one."""
-IMPOSSIBLE = -1e30
+_IMPOSSIBLE = -1e30
 """llama.cpp writes a number below this for the log-probability of zero."""
-CERTAIN = 1e9
+_CERTAIN = 1e9
 """Added to a token's logit so that it is drawn."""
-SEEDS = 2**32 - 1
+_SEEDS = 2**32 - 1
 """llama.cpp's seeds lie below; this one it takes for none."""
 
 
@@ -71,9 +71,11 @@ class LlamaModel:
         a LoRA adapter as GGUF; with `debug` llama.cpp writes its log to standard error.
         """
         for option, value, least in (
-            ("slots", slots, 1), ("context", context, 1), ("threads", threads, 1),
+            ("slots", slots, 1),
+            ("context", context, 1),
+            ("threads", threads, 1),
             ("gpu_layers", gpu_layers, 0),
-        ):  # fmt: skip
+        ):
             if value is not None and (type(value) is not int or value < least):
                 raise UserError(f"{option} is {value!r}; it must be a whole number from {least}")
         self.name = name
@@ -112,11 +114,11 @@ class LlamaModel:
             "top_k": 0,
             "repeat_penalty": sampling.repetition_penalty,
             "repeat_last_n": self._context,
-            "samplers": SAMPLERS,
+            "samplers": _SAMPLERS,
             "stop": sampling.stop,
         }
         if sampling.seed is not None:
-            asked["seed"] = sampling.seed % SEEDS
+            asked["seed"] = sampling.seed % _SEEDS
         if schema is not None:  # white space is fixed, otherwise it may never end
             asked["json_schema"] = {**schema, "x-guidance": {"whitespace_flexible": False}}
         given = await self._post("/completion", asked)
@@ -221,13 +223,15 @@ class LlamaModel:
         for token in tokens:
             if token not in found:
                 found[token] = (await self._draw(ids, token))["logprob"]
-        return {token: found[token] if found[token] > IMPOSSIBLE else -math.inf for token in tokens}
+        return {
+            token: found[token] if found[token] > _IMPOSSIBLE else -math.inf for token in tokens
+        }
 
     async def _draw(self, ids: list[int], token: int | None = None) -> dict[str, Any]:
         """Return what llama.cpp tells of the likeliest next token, or of the one that is given."""
-        asked = {"prompt": ids, "n_predict": 1, "temperature": 0, "n_probs": LIKELIEST}
+        asked = {"prompt": ids, "n_predict": 1, "temperature": 0, "n_probs": _LIKELIEST}
         if token is not None:
-            asked |= {"n_probs": 1, "logit_bias": [[token, CERTAIN]]}
+            asked |= {"n_probs": 1, "logit_bias": [[token, _CERTAIN]]}
         given = await self._post("/completion", asked)
         told: dict[str, Any] = given["completion_probabilities"][0]
         if token is not None and told["id"] != token:

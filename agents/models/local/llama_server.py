@@ -18,19 +18,19 @@ from agents.models.base import ModelUnavailable
 from agents.models.local.gguf_file import GgufFile
 from folkways.errors import UserError
 
-PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+_PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Set before llama.cpp is imported, unless the user has set it: threads that sleep while they wait.
 Threads that spin for cores that others use made a prompt of seconds take minutes."""
-KEPT_PROMPTS_MIB = 1024
+_KEPT_PROMPTS_MIB = 1024
 """Memory for prompts that have left their slots and may come back."""
-SAME_PROMPT = 0.75
+_SAME_PROMPT = 0.75
 """Share of a prompt that a slot has to hold to be given it. Prompts of two roles of a scene begin
 alike; below this the second would take the slot of the first, which would be computed anew."""
 SPARE_CONNECTIONS = 4
 """Requests beyond the slots' that the server is given; it counts and templates beside computing."""
 SILENT, ERRORS, INFORMATION = -1, 1, 3
 """Levels of llama.cpp's log."""
-REASON_S = 60.0
+_REASON_S = 60.0
 """How long llama.cpp may take to say why it cannot load a file, in seconds."""
 
 
@@ -63,7 +63,7 @@ def launch(settings: ServerSettings, key: str) -> Any:
     """Return a server that is ready; raise UserError where the model does not fit into memory and
     ModelUnavailable where llama.cpp cannot load it.
     """
-    for name, value in PATIENT_THREADS.items():
+    for name, value in _PATIENT_THREADS.items():
         os.environ.setdefault(name, value)
     import xllamacpp
 
@@ -87,9 +87,10 @@ def require_memory(settings: ServerSettings, memory: int) -> None:
     if weights + contexts <= memory:
         return
     advice = (
-        "take a smaller model or quantisation" if weights > memory
+        "take a smaller model or quantisation"
+        if weights > memory
         else "set the options slots or context lower"
-    )  # fmt: skip
+    )
     raise UserError(
         f"{settings.file.path} takes {_gib(weights)} for weights and {_gib(contexts)} for "
         f"{settings.slots} contexts of {settings.context} tokens, and this machine has "
@@ -116,8 +117,8 @@ def _parameters(settings: ServerSettings, key: str, has_gpu: bool) -> Any:
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.context
     params.kv_unified = False
-    params.cache_ram_mib = KEPT_PROMPTS_MIB
-    params.slot_prompt_similarity = SAME_PROMPT
+    params.cache_ram_mib = _KEPT_PROMPTS_MIB
+    params.slot_prompt_similarity = _SAME_PROMPT
     params.warmup = False
     params.fit_params = has_gpu and settings.gpu_layers is None
     if settings.gpu_layers is not None:
@@ -147,8 +148,12 @@ def _reason(settings: ServerSettings) -> str:
     try:
         asked = subprocess.run(
             [sys.executable, "-c", code, str(settings.file.path), str(settings.adapter or "")],
-            capture_output=True, text=True, timeout=REASON_S, errors="replace", check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=_REASON_S,
+            errors="replace",
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     said = re.findall(r"error loading model: (.+)|failed to .*?: (.+)", asked.stderr)

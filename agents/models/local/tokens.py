@@ -123,13 +123,15 @@ def _next_longer(place: int, keys: Sequence[tuple[Any, ...]]) -> list[int]:
     """Return the options that go on from one, without those that go on from another such."""
     key = keys[place]
     longer = {
-        other: at for at, other in enumerate(keys)
+        other: at
+        for at, other in enumerate(keys)
         if len(other) > len(key) and other[: len(key)] == key
-    }  # fmt: skip
+    }
     return [
-        at for other, at in longer.items()
+        at
+        for other, at in longer.items()
         if not any(other[: len(one)] == one for one in longer if len(one) < len(other))
-    ]  # fmt: skip
+    ]
 
 
 def _log_difference(whole: float, parts: Sequence[float]) -> float:

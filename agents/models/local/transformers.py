@@ -34,10 +34,10 @@ from agents.models.local.tokens import (
 from agents.models.weights import model_folder, require_packages
 from folkways.errors import UserError
 
-DTYPES = ("bfloat16", "float16", "float32")
-MAX_BATCH_TOKENS = 65_536
+_DTYPES = ("bfloat16", "float16", "float32")
+_MAX_BATCH_TOKENS = 65_536
 """Prompt and completion tokens of a batch, padding included: what bounds its memory."""
-QUIET_S = 0.01
+_QUIET_S = 0.01
 """A batch starts once no request has come for so long: those answered together ask together."""
 
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class _Request:
     """What was asked of the model, and where the answer goes."""
 
     prompt: Prompt
@@ -112,8 +112,8 @@ class TransformersModel:
         """
         if max_batch < 1:
             raise UserError(f"max_batch is {max_batch}; it must be at least 1")
-        if dtype not in DTYPES:
-            raise UserError(f"unknown dtype '{dtype}'; known: {', '.join(DTYPES)}")
+        if dtype not in _DTYPES:
+            raise UserError(f"unknown dtype '{dtype}'; known: {', '.join(_DTYPES)}")
         for key, value in PATIENT_THREADS.items():
             os.environ.setdefault(key, value)
         self.name = name
@@ -123,7 +123,7 @@ class TransformersModel:
         self.device = device
         self.adapter = adapter
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transformers")
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[_Request] = deque()
         self._model: Any = None
 
     async def start(self) -> None:
@@ -134,7 +134,7 @@ class TransformersModel:
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion:
         """Continue or answer `prompt`, constrained to `schema` where one is given."""
-        result: Completion = await self._ask(Request(prompt, Future(), sampling, schema))
+        result: Completion = await self._ask(_Request(prompt, Future(), sampling, schema))
         return result
 
     async def score(
@@ -144,7 +144,7 @@ class TransformersModel:
         if not options:
             return []
         scores: list[float] = await self._ask(
-            Request(prompt, Future(), options=options, floor=floor)
+            _Request(prompt, Future(), options=options, floor=floor)
         )
         return scores
 
@@ -155,7 +155,7 @@ class TransformersModel:
         await asyncio.to_thread(self._thread.shutdown)
         self._model = None
 
-    async def _ask(self, request: Request) -> Any:
+    async def _ask(self, request: _Request) -> Any:
         self._waiting.append(request)
         self._thread.submit(self._serve)
         return await asyncio.wrap_future(request.future)
@@ -205,7 +205,7 @@ class TransformersModel:
                 if not request.future.done():
                     request.fail(CallFailed("server-error", first_line(error)))
 
-    def _complete(self, requests: list[Request]) -> None:
+    def _complete(self, requests: list[_Request]) -> None:
         rows = [request.job for request in requests if isinstance(request.job, BatchRow)]
 
         def answer(index: int) -> None:
@@ -213,28 +213,28 @@ class TransformersModel:
 
         Batch(self._model, self._tokenizer, self._ends, rows).run(answer)
 
-    def _score(self, requests: list[Request]) -> None:
+    def _score(self, requests: list[_Request]) -> None:
         choices = [request.job for request in requests if isinstance(request.job, Choice)]
         floors = [request.floor for request in requests]
         scores = score_choices(self._model, choices, min(self._ends, default=0), floors)
         for request, score in zip(requests, scores, strict=True):
             request.succeed(score)
 
-    def _gather(self) -> list[Request]:
+    def _gather(self) -> list[_Request]:
         """Take the oldest requests of the oldest one's kind that fit into one batch."""
         self._let_more_come()
-        batch: list[Request] = []
+        batch: list[_Request] = []
         rows = width = 0
         for request in self._next_ones():
             more, tokens = request.size()
             rows, width = rows + more, max(width, tokens)
-            if batch and (rows > self.max_batch or rows * width > MAX_BATCH_TOKENS):
+            if batch and (rows > self.max_batch or rows * width > _MAX_BATCH_TOKENS):
                 break
             batch.append(request)
             self._waiting.remove(request)
         return batch
 
-    def _next_ones(self) -> list[Request]:
+    def _next_ones(self) -> list[_Request]:
         """Return the waiting requests of the oldest one's kind, in the order in which to take them.
 
         Those whose prompts begin like the oldest one's come alone, if there are several: what they
@@ -256,9 +256,9 @@ class TransformersModel:
         before = 0
         while before < len(self._waiting) < self.max_batch:
             before = len(self._waiting)
-            time.sleep(QUIET_S)
+            time.sleep(_QUIET_S)
 
-    def _prepare(self, request: Request) -> bool:
+    def _prepare(self, request: _Request) -> bool:
         """Turn a request into tokens; if that fails it has its error and is out."""
         if request.future.cancelled():
             return False
@@ -270,7 +270,7 @@ class TransformersModel:
             request.fail(error)
         return request.job is not None
 
-    def _row(self, request: Request) -> BatchRow:
+    def _row(self, request: _Request) -> BatchRow:
         ids = encode_prompt(self._tokenizer, request.prompt)
         require_room(len(ids), self._context)
         return BatchRow(
@@ -281,7 +281,7 @@ class TransformersModel:
             wanted=lambda: not request.future.cancelled(),
         )
 
-    def _choice(self, request: Request) -> Choice:
+    def _choice(self, request: _Request) -> Choice:
         choice = encode_choice(self._tokenizer, request.prompt, request.options or [])
         require_room(len(choice.shared) + max(map(len, choice.rests)) - 1, self._context)
         return choice

@@ -32,7 +32,7 @@ from agents.models.local.tokens import (
 from agents.models.weights import model_folder, require_packages
 from folkways.errors import UserError
 
-ENVIRONMENT = {
+_ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_HOST_IP": "127.0.0.1",
     "HF_HUB_OFFLINE": "1",
@@ -40,11 +40,11 @@ ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore::FutureWarning",
 }
 """What vLLM and its processes read as they start, unless the user has set it."""
-IDS_PER_REQUEST = 128
+_IDS_PER_REQUEST = 128
 """Tokens whose log-probability vLLM gives with one request, at most."""
-MOST_ADAPTERS = 8
+_MOST_ADAPTERS = 8
 """Adapters computed in one batch; more wait for each other."""
-END_S = 10.0
+_END_S = 10.0
 """How long vLLM's processes have to end by themselves, in seconds."""
 
 
@@ -185,7 +185,7 @@ class VllmModel:
             await asyncio.sleep(0.01)
         if engine.output_handler is not None:  # it would take the end for a crash
             engine.output_handler.cancel()
-        await asyncio.to_thread(engine.shutdown, END_S)
+        await asyncio.to_thread(engine.shutdown, _END_S)
 
     def _load(self) -> None:
         folder = model_folder(self.path)
@@ -196,7 +196,7 @@ class VllmModel:
             config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
             longest = int(getattr(config, "max_position_embeddings", 0) or self._max_model_len)
             self._context = min(self._max_model_len, longest)
-            with _environment(ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": str(self._kv_cache_gib)}):
+            with _environment(_ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": str(self._kv_cache_gib)}):
                 self._engine = self._launch(folder)
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise ModelUnavailable(f"vLLM cannot load {folder}: {first_line(error)}") from error
@@ -234,9 +234,11 @@ class VllmModel:
         if not folders:
             return {}
         return {
-            "enable_lora": True, "max_lora_rank": max(map(lora_rank, folders)),
-            "max_loras": min(len(folders), MOST_ADAPTERS), "max_cpu_loras": len(folders),
-        }  # fmt: skip
+            "enable_lora": True,
+            "max_lora_rank": max(map(lora_rank, folders)),
+            "max_loras": min(len(folders), _MOST_ADAPTERS),
+            "max_cpu_loras": len(folders),
+        }
 
     async def _next(self, ids: list[int], tokens: list[int]) -> dict[int, float]:
         """Return the log-probability of each of `tokens` right after `ids`."""
@@ -248,8 +250,8 @@ class VllmModel:
             given = output.outputs[0].logprobs[0]
             return {token: given[token].logprob for token in some}
 
-        pieces = range(0, len(tokens), IDS_PER_REQUEST)
-        found = await asyncio.gather(*(ask(tokens[at : at + IDS_PER_REQUEST]) for at in pieces))
+        pieces = range(0, len(tokens), _IDS_PER_REQUEST)
+        found = await asyncio.gather(*(ask(tokens[at : at + _IDS_PER_REQUEST]) for at in pieces))
         return {token: value for answer in found for token, value in answer.items()}
 
     async def _request(self, ids: list[int], params: Any) -> Any:

@@ -19,8 +19,8 @@ from agents.models.openai.route import Route
 MOST_BYTES = 16 * 2**20
 """Bytes of an answer, decompressed; a longer one is given up there. A thousand echoed tokens with
 their log-probabilities take about 100 kB."""
-REDIRECTS = 5
-ACCEPTED = {"Accept-Encoding": "gzip"}
+_REDIRECTS = 5
+_ACCEPTED = {"Accept-Encoding": "gzip"}
 """The only compression that is asked for and read: its output is bounded."""
 _TRANSFER = ("content-encoding", "content-length", "transfer-encoding")
 
@@ -46,14 +46,18 @@ class Connection(DefaultAsyncHttpxClient):
 
     def __init__(self, route: Route, limits: httpx2.Limits) -> None:
         super().__init__(
-            limits=limits, headers=ACCEPTED, trust_env=False, proxy=route.proxy, verify=route.verify
+            limits=limits,
+            headers=_ACCEPTED,
+            trust_env=False,
+            proxy=route.proxy,
+            verify=route.verify,
         )
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Return the whole answer. Raises BadAnswer for one that is too large or compressed in an
         unknown way, and RedirectedAway."""
         options |= {"stream": True, "follow_redirects": False}
-        for _ in range(REDIRECTS + 1):
+        for _ in range(_REDIRECTS + 1):
             response = await super().send(request, **options)
             try:
                 content = await _read(response)
@@ -62,7 +66,7 @@ class Connection(DefaultAsyncHttpxClient):
             if not response.has_redirect_location:
                 return _whole(response, content)
             request = _redirected(response)
-        raise BadAnswer(f"it redirects more than {REDIRECTS} times", request)
+        raise BadAnswer(f"it redirects more than {_REDIRECTS} times", request)
 
 
 async def _read(response: httpx2.Response) -> bytes:

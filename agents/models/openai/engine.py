@@ -49,18 +49,18 @@ from folkways.errors import UserError
 
 log = logging.getLogger(__name__)
 
-OPENAI_HOST = "api.openai.com"
-OPENAI_URL = f"https://{OPENAI_HOST}/v1"
+_OPENAI_HOST = "api.openai.com"
+OPENAI_URL = f"https://{_OPENAI_HOST}/v1"
 CHAT, TEXT = PATHS
-CONNECT_S = 10.0
-LISTING_S = 10.0
+_CONNECT_S = 10.0
+_LISTING_S = 10.0
 """Seconds that the list of models may take."""
-RETRIED = (408, 409, 429)
+_RETRIED = (408, 409, 429)
 """HTTP status, besides 500 and more, of a request that the client sends again."""
-WAITED_FOR = "1"
+_WAITED_FOR = "1"
 """Milliseconds that the client pauses where the limiter waits in its place: the time of a call and
 the wall time of a run are bounds on a limiter's line, and not on the client's sleep."""
-Read = TypeVar("Read")
+_Read = TypeVar("_Read")
 
 
 def from_spec(spec: str, *, environ: Mapping[str, str] = os.environ, **options: Any) -> OpenAIModel:
@@ -91,7 +91,7 @@ def from_spec(spec: str, *, environ: Mapping[str, str] = os.environ, **options: 
         shorter = re.sub(r"/(chat/)?completions/?$", "", url)
         raise UserError(f"{where}: the address ends before /completions; write {model}@{shorter}")
     key = environ.get("OPENAI_API_KEY")
-    if not key and host.endswith(OPENAI_HOST):
+    if not key and host.endswith(_OPENAI_HOST):
         raise UserError(
             f"openai model {model!r} at {host} needs a key: set OPENAI_API_KEY, "
             "or name a server of your own as NAME@http://HOST:PORT/v1"
@@ -166,11 +166,11 @@ class OpenAIModel:
             api_key=key,
             base_url=base_url,
             max_retries=max_retries,
-            timeout=Timeout(timeout_s, connect=min(CONNECT_S, timeout_s), pool=None),
+            timeout=Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s), pool=None),
             http_client=_TimedClient(timeout_s, limits, route, self.limiter),
         )
         self.base_url = str(self._client.base_url).rstrip("/")
-        self._is_openai = self._client.base_url.host.endswith(OPENAI_HOST)
+        self._is_openai = self._client.base_url.host.endswith(_OPENAI_HOST)
         self.failures = Failures(self.base_url, model, key, timeout_s, route)
 
     async def start(self) -> None:
@@ -211,7 +211,7 @@ class OpenAIModel:
         """Return the models that the endpoint lists, none where it has no list."""
         client = self._client.with_options(max_retries=0)
         try:
-            async with asyncio.timeout(LISTING_S):
+            async with asyncio.timeout(_LISTING_S):
                 response = await client.get("/models", cast_to=httpx2.Response)
             return read_model_ids(response.content)
         except (OpenAIError, TimeoutError):
@@ -232,18 +232,21 @@ class OpenAIModel:
             path = CHAT
             body["messages"] = list(prompt)
         made = await self._answered(
-            path, body, prompt,
+            path,
+            body,
+            prompt,
             lambda content, attempts: read_completion(
                 content, sampling.stop, attempts, self._prices, sampling.max_tokens
             ),
-        )  # fmt: skip
+        )
         if self._watch.is_cut(prompt, made.prompt_tokens, made.cached_tokens):
             log.warning(
                 "%s counts %d tokens of prompts that grow: it seems to cut them to its context "
                 "without a word, so that what was said first is lost. Raise its context "
                 "(Ollama: num_ctx or OLLAMA_CONTEXT_LENGTH; others: context length)",
-                self.base_url, made.prompt_tokens,
-            )  # fmt: skip
+                self.base_url,
+                made.prompt_tokens,
+            )
         return made
 
     async def score(
@@ -260,16 +263,24 @@ class OpenAIModel:
         if isinstance(prompt, str):
             asked = [prompt, *(prompt + option for option in options)]
             body = {
-                "model": self.model, "prompt": asked, "echo": True, "logprobs": 1, "max_tokens": 0,
+                "model": self.model,
+                "prompt": asked,
+                "echo": True,
+                "logprobs": 1,
+                "max_tokens": 0,
                 "temperature": 0,
-            }  # fmt: skip
+            }
             return await self._answered(
                 TEXT, body, prompt, lambda content, _: read_scores(content, asked)
             )
         body = {
-            "model": self.model, "messages": list(prompt), "logprobs": True,
-            "top_logprobs": LIKELIEST, "max_tokens": 1, "temperature": 1.0,
-        }  # fmt: skip
+            "model": self.model,
+            "messages": list(prompt),
+            "logprobs": True,
+            "top_logprobs": LIKELIEST,
+            "max_tokens": 1,
+            "temperature": 1.0,
+        }
         return await self._answered(
             CHAT,
             body,
@@ -301,8 +312,12 @@ class OpenAIModel:
         return parameters
 
     async def _answered(
-        self, path: str, body: Mapping[str, Any], prompt: Prompt, read: Callable[[bytes, int], Read]
-    ) -> Read:
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        prompt: Prompt,
+        read: Callable[[bytes, int], _Read],
+    ) -> _Read:
         """Return what `read` makes of the answer's body and the attempts it took."""
         terms, length = self._terms[path], prompt_length(prompt)
         answer = await self._send(path, body)
@@ -406,9 +421,9 @@ class _TimedClient(Connection):
         if response.is_success:
             self._limiter.answered(time.monotonic() - began)
             return response
-        again = response.status_code >= 500 or response.status_code in RETRIED
+        again = response.status_code >= 500 or response.status_code in _RETRIED
         if again and self._limiter.hold(retry_after(response.headers)):
-            response.headers["retry-after-ms"] = WAITED_FOR
+            response.headers["retry-after-ms"] = _WAITED_FOR
         if response.status_code in OVERLOADED:
             self._limiter.refused()
         else:

@@ -47,7 +47,7 @@ class Fault:
     @property
     def is_final(self) -> bool:
         """Whether the same request can only be refused again, whatever its status says."""
-        named = self.status >= 500 and PHRASING.search(self.words) is not None
+        named = self.status >= 500 and _PHRASING.search(self.words) is not None
         final = ("key", "quota", "access", "too-long", "filtered", "no-model")
         return self.kind in final or named or self.status == 501
 
@@ -65,7 +65,7 @@ UNSUPPORTED = re.compile(
     re.IGNORECASE,
 )
 """That a parameter, or the value it has, is not taken at all."""
-PHRASING = re.compile(
+_PHRASING = re.compile(
     r"system (role|message|prompt)|roles? .{0,40}alternat|jinja|template|raise_exception"
     r"|grammar|json.?schema|response_format|guided|top_logprobs",
     re.IGNORECASE,
@@ -76,7 +76,7 @@ _BOUND = (
     r"(too (long|large|many|big)|exceed|longer than|larger than|greater than|more than"
     r"|less than|at most|fewer than|beyond|must be <=?|must have less|maximum of|limit of|overflow)"
 )
-TOO_LONG = re.compile(
+_TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size|limit|overflow)|maximum (model|input|prompt|sequence) length"
     rf"|\b{_SIZE}s?\b.{{0,80}}{_BOUND}|{_BOUND}.{{0,60}}\b{_SIZE}s?\b"
     r"|reduce (the|your) (length|size|number of tokens|prompt|input)|max_seq_len|max_model_len"
@@ -95,15 +95,28 @@ _OF_PROMPT = re.compile(
 )
 _EXCEEDS = re.compile(r"(\d{3,9})\D{1,60}?(\d{3,9})")
 _TOO_LONG_CODES = {
-    "context_length_exceeded", "exceed_context_size_error", "context_window_exceeded",
-    "string_above_max_length", "request_too_large", "contextwindowexceedederror",
-    "prompt_too_long", "input_too_long", "model_max_prompt_tokens_exceeded",
-}  # fmt: skip
+    "context_length_exceeded",
+    "exceed_context_size_error",
+    "context_window_exceeded",
+    "string_above_max_length",
+    "request_too_large",
+    "contextwindowexceedederror",
+    "prompt_too_long",
+    "input_too_long",
+    "model_max_prompt_tokens_exceeded",
+}
 _QUOTA_CODES = {
-    "insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded",
-    "insufficient_balance", "insufficient_credits", "billing_error", "arrearage",
-    "access_terminated", "account_deactivated",
-}  # fmt: skip
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "quota_exceeded",
+    "insufficient_balance",
+    "insufficient_credits",
+    "billing_error",
+    "arrearage",
+    "access_terminated",
+    "account_deactivated",
+}
 _QUOTA = re.compile(
     r"insufficient (quota|balance|credit|funds)|(credit|account) balance|out of credits"
     r"|exceeded your (current|monthly|daily) (quota|spend|budget|usage)|not enough (credit|balance)"
@@ -117,9 +130,15 @@ _KEY = re.compile(
     re.IGNORECASE,
 )
 _FILTER_CODES = {
-    "content_filter", "content_policy_violation", "data_inspection_failed", "datainspectionfailed",
-    "responsibleaipolicyviolation", "sensitive", "content_filtered", "moderation_blocked",
-}  # fmt: skip
+    "content_filter",
+    "content_policy_violation",
+    "data_inspection_failed",
+    "datainspectionfailed",
+    "responsibleaipolicyviolation",
+    "sensitive",
+    "content_filtered",
+    "moderation_blocked",
+}
 _FILTERED = re.compile(
     r"content (management|filter(ing)?|moderation|usage) policy|was flagged|flagged for"
     r"|content.?(filter|policy)|prohibited content|blocked by (our |the )?(safety|content|moderat)"
@@ -127,9 +146,12 @@ _FILTERED = re.compile(
     re.IGNORECASE,
 )
 _NO_MODEL_CODES = {
-    "model_not_found", "deploymentnotfound", "model_not_available", "no_such_model",
+    "model_not_found",
+    "deploymentnotfound",
+    "model_not_available",
+    "no_such_model",
     "not_found_error",
-}  # fmt: skip
+}
 _NO_MODEL = re.compile(
     r"(invalid|unknown|no such|not a valid) model|\b(model|deployment|engine)\b.{0,120}\bnot "
     r"(exist|found|available|a valid|loaded|supported)|model does not exist|no models? loaded"
@@ -199,7 +221,7 @@ def status_within(content: bytes) -> int | None:
         return 429
     if named := [one for one in HTTPStatus if one >= 400 and one.phrase.lower() == words.lower()]:
         return named[0].value
-    return 404 if _NO_MODEL.search(words) else 400 if TOO_LONG.search(words) else 500
+    return 404 if _NO_MODEL.search(words) else 400 if _TOO_LONG.search(words) else 500
 
 
 def _of_choice(body: dict[str, Any]) -> dict[str, Any]:
@@ -220,13 +242,17 @@ def _is_told(error: Any) -> bool:
 def _is_error(body: Mapping[str, Any]) -> bool:
     refused = body.get("base_resp")
     return bool(
-        body.get("error") or body.get("error_code") or body.get("object") == "error"
-        or body.get("type") == "error" or body.get("detail") or body.get("errors")
+        body.get("error")
+        or body.get("error_code")
+        or body.get("object") == "error"
+        or body.get("type") == "error"
+        or body.get("detail")
+        or body.get("errors")
         or (isinstance(refused, dict) and refused.get("status_code"))
         or (body.get("code") and any(isinstance(body.get(key), str) for key in ("message", "msg")))
         or (body.get("success") is False or body.get("status") in ("error", "failed"))
         or re.match("[45]", str(body.get("status_code") or body.get("statusCode") or ""))
-    )  # fmt: skip
+    )
 
 
 def _decoded(content: bytes) -> Any:
@@ -319,7 +345,7 @@ def _kind(fault: Fault) -> Kind:
         return "key"
     if codes & _FILTER_CODES or (status in (400, 403, 422, 451) and _FILTERED.search(words)):
         return "filtered"
-    if is_too_long(fault):
+    if _is_too_long(fault):
         return "too-long"
     if status == 402 or codes & _QUOTA_CODES:
         return "quota"
@@ -335,7 +361,7 @@ def _kind(fault: Fault) -> Kind:
     return "busy" if status in (408, 409, 425, 429, 503, 529) else "other"
 
 
-def is_too_long(fault: Fault) -> bool:
+def _is_too_long(fault: Fault) -> bool:
     """Return whether the prompt does not fit: by code, by words, or by two numbers of tokens."""
     status, words = fault.status, fault.words
     if fault.codes & _TOO_LONG_CODES or status == 413:
@@ -348,7 +374,7 @@ def is_too_long(fault: Fault) -> bool:
     words = re.sub(r"\bInput should\b|'input':", "", words)  # pydantic's words, of any value
     if _OWN_LIMIT.search(f"{fault.param} {words}") and not _OF_PROMPT.search(words):
         return False
-    if TOO_LONG.search(words):
+    if _TOO_LONG.search(words):
         return True
     found = _EXCEEDS.search(words)
     return bool(found and "token" in words.lower() and int(found[1]) > int(found[2]) >= 128)

@@ -25,14 +25,14 @@ from folkways.errors import FolkwaysError
 
 FIRST = 4
 """Requests that an unknown endpoint is given at once."""
-RISE = 0.2
+_RISE = 0.2
 """By how much an answer raises the bound once it has been found."""
-SOON = 0.25
+_SOON = 0.25
 """Share of the time limit that an answer may take and still raise the bound."""
-UNANSWERED = 6
+_UNANSWERED = 6
 """Requests in a row, the last ones alone at the endpoint, after which it is taken to be dead: one
 at a time goes on trying, and the others fail at once."""
-EPOCH_S = 1e9
+_EPOCH_S = 1e9
 """Numbers of seconds from here on are points of time."""
 OVERLOADED = (429, 503, 529)
 """HTTP status of a request that is one too many."""
@@ -91,9 +91,9 @@ class Limiter:
         """Take note of an answer that took so long."""
         self._unanswered = 0
         self._soonest = min(self._soonest, seconds)
-        soon = seconds < max(SOON * self._timeout_s, 2 * self._soonest)
+        soon = seconds < max(_SOON * self._timeout_s, 2 * self._soonest)
         if soon and 2 * self._in_flight >= self.bound:  # what is not used is not tried either
-            self._bound = min(self._most, self._bound + (RISE if self._is_found else 1))
+            self._bound = min(self._most, self._bound + (_RISE if self._is_found else 1))
         self.left()
 
     def hold(self, wait_s: float | None) -> bool:
@@ -127,7 +127,7 @@ class Limiter:
 
     @property
     def _is_dead(self) -> bool:
-        return self._unanswered >= UNANSWERED and self.bound == 1
+        return self._unanswered >= _UNANSWERED and self.bound == 1
 
     def _dead(self) -> Unanswered:
         return Unanswered(f"the last {self._unanswered} requests had no answer")
@@ -174,6 +174,6 @@ def _reset_after(headers: Mapping[str, str]) -> float | None:
         at = float(headers["x-ratelimit-reset"])
     except (KeyError, ValueError):
         return None
-    if at < EPOCH_S:
+    if at < _EPOCH_S:
         return at
-    return (at / 1000 if at > 1000 * EPOCH_S else at) - time.time()
+    return (at / 1000 if at > 1000 * _EPOCH_S else at) - time.time()

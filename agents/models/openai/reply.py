@@ -21,16 +21,16 @@ from folkways.errors import FolkwaysError
 
 LIKELIEST = 20
 """First tokens of an answer whose log-probability an endpoint gives, at most."""
-UNSEEN = 0.05
+_UNSEEN = 0.05
 """Share of the options' probability that those may have which an endpoint does not tell."""
-REFUSED = frozenset({
+_REFUSED = frozenset({
     "content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii",
     "sensitive", "guardrail_intervened",
 })  # fmt: skip
 """Finish reasons, in lower case, of a reply that the endpoint does not want to give."""
-BROKEN = frozenset({"abort", "error", "network_error", "insufficient_system_resource", UNFINISHED})
+_BROKEN = frozenset({"abort", "error", "network_error", "insufficient_system_resource", UNFINISHED})
 """Finish reasons of a reply that the endpoint could not end."""
-CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 """Finish reasons of a reply that was cut; with any other one it is whole."""
 _OF_REASONING = re.compile(
     r"((reasoning|thinking|thoughts?|think|cot)(_(content|text|details|blocks|summary|steps))?"
@@ -112,9 +112,12 @@ class NoEcho(FolkwaysError):
 
 
 def read_completion(
-    content: bytes, stop: Sequence[str], attempts: int, prices: Prices | None,
+    content: bytes,
+    stop: Sequence[str],
+    attempts: int,
+    prices: Prices | None,
     limit: int | None = None,
-) -> Completion:  # fmt: skip
+) -> Completion:
     """Return what the body of a completion or chat completion says.
 
     The text is cut before the first of `stop`, for endpoints that include or ignore these strings.
@@ -193,7 +196,7 @@ def read_first_token(content: bytes, options: Sequence[str], asked: int = LIKELI
     if asked < LIKELIEST and unseen:
         told = [math.exp(one.logprob) for one in given[0].top_logprobs]
         mass = math.fsum(math.exp(known[one]) for one in set(options) if one in known)
-        if min(len(unseen) * min(told), 1 - math.fsum(told)) > UNSEEN * mass:
+        if min(len(unseen) * min(told), 1 - math.fsum(told)) > _UNSEEN * mass:
             raise CallFailed(
                 "bad-response",
                 f"the endpoint tells the {asked} likeliest first tokens at most, and that is too "
@@ -221,7 +224,7 @@ def read_model_ids(content: bytes) -> set[str]:
     found = (
         one.get("id") or one.get("name") or one.get("model") if isinstance(one, dict) else one
         for one in entries
-    )  # fmt: skip
+    )
     ids = {one for one in found if isinstance(one, str)}
     return ids | {id_.removeprefix("models/").removesuffix(":latest") for id_ in ids}
 
@@ -259,12 +262,14 @@ def _answer(choice: _Choice) -> tuple[str, str | None, Literal["stop", "length"]
     said = str(choice.finish_reason or "").lower()
     text, thoughts = _parts(message.content)
     reasoning = thoughts or _apart(message.model_extra or {})
-    if message.refusal or said in REFUSED:
+    if message.refusal or said in _REFUSED:
         words = message.refusal if isinstance(message.refusal, str) else text
         raise CallFailed("refusal", words or f"the endpoint stopped the reply ({said})")
-    if said in BROKEN:
+    if said in _BROKEN:
         raise CallFailed("server-error", f"the endpoint broke its reply off ({said})")
-    reason: Literal["stop", "length"] | None = "length" if said in CUT else "stop" if said else None
+    reason: Literal["stop", "length"] | None = (
+        "length" if said in _CUT else "stop" if said else None
+    )
     if text is None and (reasoning or reason == "length"):
         text = ""  # it was cut before it came to an answer
     if text is None:

@@ -18,9 +18,9 @@ import httpx2
 
 from folkways.errors import UserError
 
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables that name the certificates to trust; the first that is set counts."""
-SCHEMES = ("http", "https", "socks5", "socks5h")
+_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def find_route(base_url: str) -> Route:
     remedy = f"correct {variable}, unset it, or put {url.host} into NO_PROXY"
     try:
         parts = httpx2.URL(address)
-        sound = parts.scheme in SCHEMES and parts.host and 0 < (parts.port or 80) < 65536
+        sound = parts.scheme in _SCHEMES and parts.host and 0 < (parts.port or 80) < 65536
         sound = sound and parts.path in ("", "/")
     except httpx2.InvalidURL:
         sound = False
@@ -103,7 +103,7 @@ def _is_spared(url: httpx2.URL, listed: str) -> bool:
 
 def _certificates() -> ssl.SSLContext | bool:
     """Return the certificates that the environment names; True for the system's own."""
-    variable = next((name for name in CERTIFICATES if os.environ.get(name)), None)
+    variable = next((name for name in _CERTIFICATES if os.environ.get(name)), None)
     if variable is None:
         return True
     path = Path(os.environ[variable])

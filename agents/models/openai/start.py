@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 PATHS = ("/chat/completions", "/completions")
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 """Seconds between two looks at an endpoint that is loading."""
-NOT_READY = (502, 503, 504, 529)
+_NOT_READY = (502, 503, 504, 529)
 """What servers and gateways answer while there is nothing behind them yet, or too much."""
-NOTICE_S = 15.0
+_NOTICE_S = 15.0
 """Seconds of silence after which it is said what is being waited for."""
 _NO_ROOM = re.compile(
     r"(higher|larger|increase|minimum|at least|below).{0,60}(max|token)"
@@ -54,7 +54,7 @@ async def check_start(endpoint: Startable) -> None:
     """Have the endpoint answer once. Raises ModelUnavailable where no call can succeed."""
     told = endpoint.failures
     notice = asyncio.get_running_loop().call_later(
-        NOTICE_S, log.warning, "waiting for the first answer of %s", told.base_url
+        _NOTICE_S, log.warning, "waiting for the first answer of %s", told.base_url
     )
     try:
         refusal = await _loaded(endpoint)
@@ -70,8 +70,12 @@ async def check_start(endpoint: Startable) -> None:
         if unlisted:
             log.warning(
                 "%s answers as '%s' but does not list it (%s%s); check that it is the model you "
-                "mean", told.base_url, told.model, names, more,
-            )  # fmt: skip
+                "mean",
+                told.base_url,
+                told.model,
+                names,
+                more,
+            )
         return
     is_missing = refusal.fault is not None and (
         refusal.fault.kind == "no-model" or refusal.fault.status in (404, 405)
@@ -129,7 +133,7 @@ def _patience(refusal: Refusal | None, endpoint: Startable) -> float:
     if refusal is None:
         return 0.0
     if refusal.fault is not None:
-        waits = refusal.fault.kind == "loading" or refusal.fault.status in NOT_READY
+        waits = refusal.fault.kind == "loading" or refusal.fault.status in _NOT_READY
         return endpoint.loading_s if waits else 0.0
     is_closed = isinstance(refusal.error.__cause__, httpx2.ConnectError)
     return endpoint.startup_s if is_closed else 0.0

@@ -18,11 +18,11 @@ from agents.models.openai.error import UNSUPPORTED, Fault
 
 EXTENSIONS = ("min_p", "repetition_penalty")
 """Sampling parameters outside OpenAI's interface."""
-LEVELS = (10, 5, 3, 2, 1)
+_LEVELS = (10, 5, 3, 2, 1)
 """Likeliest tokens to ask for where more are refused."""
-FRUITLESS = 3
+_FRUITLESS = 3
 """Requests that failed however little they asked for, after which no more are tried blindly."""
-LONGER = 1.05
+_LONGER = 1.05
 """A prompt that is refused in unknown words is too long where it has so many times the characters
 of the longest one that was taken."""
 _NAMES = {
@@ -77,7 +77,7 @@ class Terms:
     def may_be_too_long(self, fault: Fault, length: int) -> bool:
         """Return whether a refusal in unknown words is one of the prompt's length, if the endpoint
         still takes short ones."""
-        return fault.is_of_request and self.taken >= 2 and length > LONGER * self.longest
+        return fault.is_of_request and self.taken >= 2 and length > _LONGER * self.longest
 
 
 class Trial:
@@ -125,7 +125,7 @@ class Trial:
         unproven = fault.status in (404, 405, 500, 501) and not terms.proven
         broken = fault.status == 500 and terms.taken > 0
         scoreless = "logprobs" in sent and re.search("log.?prob", fault.words, re.IGNORECASE)
-        told = terms.fruitless >= FRUITLESS or fault.param is not None
+        told = terms.fruitless >= _FRUITLESS or fault.param is not None
         return unproven or broken or told or "echo" in sent or bool(scoreless)
 
 
@@ -176,7 +176,7 @@ def _lower_level(sent: Mapping[str, Any], fault: Fault) -> int | None:
     if below:
         return max(below)
     refused = UNSUPPORTED.search(fault.words) and re.search(_NAMES["top_logprobs"], fault.words)
-    return None if refused else next((level for level in LEVELS if level < now), None)
+    return None if refused else next((level for level in _LEVELS if level < now), None)
 
 
 def _names(fault: Fault, change: str) -> bool:

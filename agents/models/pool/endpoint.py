@@ -40,9 +40,12 @@ class Endpoint:
     """A model with its limits, counts and health."""
 
     def __init__(
-        self, config: EndpointConfig, model: Model, health: HealthConfig,
+        self,
+        config: EndpointConfig,
+        model: Model,
+        health: HealthConfig,
         clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name, self.model, self.weight = config.name, model, config.weight
         self.is_remote = config.model.startswith("openai:")
         """Whether starting it again is a mere look at whether it is there."""
@@ -71,9 +74,15 @@ class Endpoint:
         up: Literal["ok", "trial"] = "trial" if self._on_trial else "ok"
         down: Literal["draining", "sick"] = "draining" if self._in_flight else "sick"
         return EndpointState(
-            self.name, self._config.model, up if self.is_up else down, self.reason,
-            self._in_flight, self._served, self._failed, self._used,
-        )  # fmt: skip
+            self.name,
+            self._config.model,
+            up if self.is_up else down,
+            self.reason,
+            self._in_flight,
+            self._served,
+            self._failed,
+            self._used,
+        )
 
     @property
     def _on_trial(self) -> bool:

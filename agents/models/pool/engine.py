@@ -34,12 +34,12 @@ from folkways.text import printable
 
 log = logging.getLogger(__name__)
 
-CHARACTERS_PER_TOKEN = 3
+_CHARACTERS_PER_TOKEN = 3
 """A cautious guess for reserving tokens before an endpoint has counted."""
-PROBE_S = 30.0
+_PROBE_S = 30.0
 """Seconds that an endpoint has to show that it is back."""
 
-Ask = Callable[[Model], Awaitable[Any]]
+_Ask = Callable[[Model], Awaitable[Any]]
 
 
 def from_spec(spec: str) -> PoolModel:
@@ -59,10 +59,14 @@ class PoolModel:
     """Several endpoints that serve the same model, used as one."""
 
     def __init__(
-        self, name: str, config: PoolConfig, models: Sequence[Model], *,
+        self,
+        name: str,
+        config: PoolConfig,
+        models: Sequence[Model],
+        *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`clock` and `sleep` (seconds) are those of the limits per minute and of the pauses."""
         self.name, self._config, self._sleep = name, config, sleep
         self._endpoints = [
@@ -137,7 +141,7 @@ class PoolModel:
             if error is not None:
                 raise error
 
-    async def _serve(self, call: Call, ask: Ask) -> _Served:
+    async def _serve(self, call: Call, ask: _Ask) -> _Served:
         """Ask one endpoint after the other until one serves the call or it fails for good."""
         give_up = asyncio.get_running_loop().time() + self._config.wait_s
         try:
@@ -148,7 +152,7 @@ class PoolModel:
         finally:
             self._line.move_up()
 
-    async def _ask(self, call: Call, endpoint: Endpoint, ask: Ask) -> Any:
+    async def _ask(self, call: Call, endpoint: Endpoint, ask: _Ask) -> Any:
         """Return what the endpoint answers, or None where the call is to be moved."""
         used, attempts = 0, 1  # unless somebody tells
         try:
@@ -212,12 +216,12 @@ class PoolModel:
             await self._sleep(endpoint.pause())
             try:
                 if endpoint.is_remote:
-                    async with asyncio.timeout(PROBE_S):
+                    async with asyncio.timeout(_PROBE_S):
                         await endpoint.model.start()
             except UserError as error:
                 endpoint.drain(str(error), is_usable=False)
             except TimeoutError:
-                endpoint.drain(f"no answer within {PROBE_S:g} s")
+                endpoint.drain(f"no answer within {_PROBE_S:g} s")
             else:
                 endpoint.bring_back()
         self._line.move_up()
@@ -236,7 +240,7 @@ class PoolModel:
 
 
 def _tokens(characters: int) -> int:
-    return characters // CHARACTERS_PER_TOKEN
+    return characters // _CHARACTERS_PER_TOKEN
 
 
 def _usage(result: Any, reserved: int) -> tuple[int, int, int]:

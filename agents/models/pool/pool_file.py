@@ -20,13 +20,13 @@ from scenarios.parsing.problem import Finding, SourceError
 from scenarios.parsing.validation import load_model
 from scenarios.parsing.yaml_file import Source
 
-RESERVED = (CACHED, "parent")
+_RESERVED = (CACHED, "parent")
 """What the log calls replies that came from no endpoint: from the cache, and from the episode that
 a branch left."""
-RETRIES = 2
+_RETRIES = 2
 """Retries of the client within an endpoint where its options do not say; fewer than outside a pool,
 because another endpoint may do better."""
-LOADING_S = 30.0
+_LOADING_S = 30.0
 """Seconds that an endpoint which is loading is waited for, where its options do not say; fewer than
 outside a pool, because the others can begin without it."""
 KEY = "OPENAI_API_KEY"
@@ -93,7 +93,7 @@ def read_pool(
     taken = [
         Finding(("endpoints", at, "name"), "this name is taken; choose another", repr(name))
         for at, name in enumerate(names)
-        if name in names[:at] or name in RESERVED
+        if name in names[:at] or name in _RESERVED
     ]
     if taken:
         raise SourceError(source.name, map(source.place, taken))
@@ -122,6 +122,8 @@ def _open(config: EndpointConfig, environ: Mapping[str, str]) -> Model:
     if config.api_key_env != KEY and not keys[KEY]:
         raise UserError(f"its key is not set: there is no {config.api_key_env} in the environment")
     options = {
-        "max_retries": RETRIES, "concurrency": config.concurrency, "loading_s": LOADING_S,
-    } | config.options  # fmt: skip
+        "max_retries": _RETRIES,
+        "concurrency": config.concurrency,
+        "loading_s": _LOADING_S,
+    } | config.options
     return open_model(config.model, options | {"environ": {**environ, **keys}})

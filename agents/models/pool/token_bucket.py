@@ -11,7 +11,7 @@ from collections.abc import Callable
 BURST = 0.1
 """Share of a minute's worth that may go out at once; the rest of it flows back evenly, so that even
 the minute after a pause keeps the bound."""
-NEARLY = 1e-9
+_NEARLY = 1e-9
 """Units that may be wanting, so that rounding makes nobody wait twice."""
 
 
@@ -33,7 +33,7 @@ class TokenBucket:
         if not self._bounded:
             return 0.0
         missing = min(units, self._room) - self._filled()
-        return 0.0 if missing <= NEARLY else missing / self._rate
+        return 0.0 if missing <= _NEARLY else missing / self._rate
 
     def take(self, units: float) -> None:
         """Take units out; a negative number gives back."""
