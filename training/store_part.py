@@ -4,4 +4,4 @@ from pathlib import Path
 
 from simulation.store.part import Part
 
-_PART = Part(Path(__file__).with_name("sql"), counted={"spa_questions": "questions"})
+PART = Part(Path(__file__).with_name("sql"), counted={"spa_questions": "questions"})

@@ -50,7 +50,7 @@ def _opens(stage: SceneState, role: str) -> Choice:
     return Choice([role], "opens the phase" if stage.turns else "opens the scene")
 
 
-async def _round_robin(
+async def round_robin(
     stage: SceneState, ask: Asking, rng: random.Random, options: Options
 ) -> Choice:
     """In the order of the scenario file; the role that opens begins each phase."""
@@ -64,7 +64,7 @@ async def _round_robin(
     return Choice([role], f"comes after {stage.names[order[last]]}")
 
 
-async def _at_random(
+async def at_random(
     stage: SceneState, ask: Asking, rng: random.Random, options: Options
 ) -> Choice:
     """Anyone but the last to act, with equal chances."""
@@ -74,7 +74,7 @@ async def _at_random(
     return Choice([rng.choice(others)], f"drawn from {len(others)}")
 
 
-async def _addressed(
+async def addressed(
     stage: SceneState, ask: Asking, rng: random.Random, options: Options
 ) -> Choice:
     """Whoever was spoken to last, else the longest silent."""
@@ -93,7 +93,7 @@ async def _addressed(
     return Choice([role], "has not acted yet" if not stage.last_act[role] else "longest silent")
 
 
-async def _bidding(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def bidding(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """All bid at once, 0 to 10, and the highest acts; ties go to the longest silent."""
     candidates = stage.candidates()
     bids = await ask.bids(candidates)
@@ -126,7 +126,7 @@ async def moderator(stage: SceneState, ask: Asking, rng: random.Random, options:
     return Choice([role], f"called on by {stage.names[leader] if leader else 'the moderator'}")
 
 
-async def _network(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
+async def network(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """The longest silent neighbour, in the relationship graph, of the last to act."""
     candidates = stage.candidates()
     if first := stage.opener():

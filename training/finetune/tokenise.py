@@ -24,7 +24,7 @@ from training.finetune.rows import ChatRow
 
 IGNORED = -100
 """The label of a token without loss."""
-_PROBE: tuple[Message, ...] = (
+PROBE: tuple[Message, ...] = (
     {"role": "system", "content": "Where and who."},
     {"role": "user", "content": "First question."},
     {"role": "assistant", "content": "First answer."},
@@ -178,7 +178,7 @@ def _fitting(tokenizer: Any) -> tuple[ChatForm | None, str]:
         try:
             bare = ChatForm(tokenizer, folds)
             form = ChatForm(tokenizer, folds, *_turn(bare))
-            chat = form.arrange(_PROBE)
+            chat = form.arrange(PROBE)
             text, _ = form.spans(chat)
             if all(message["content"] in text for message in chat):
                 return form, ""
