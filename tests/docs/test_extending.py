@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +20,8 @@ from commands import command
 import folkways as fw
 from folkways import registry
 
-PAGE = (Path(__file__).parents[2] / "docs/extending.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"^(?:# |\{#- )([\w-]+\.\w+)(?: -#\})?\n")
 SECTIONS = dict(
@@ -110,6 +115,56 @@ def test_a_metric() -> None:
     mode = {"who": "national-mode", "metric": "same_favourite", "country": "all"}
     assert [one["value"] for one in results["baselines"] if mode.items() <= one.items()] == [1.0]
     assert "| Same favourite ↑ |" in (folder / "results.md").read_text(encoding="utf-8")
+
+
+def test_what_an_installed_package_offers_is_used(tmp_path: Path) -> None:
+    """A package is what lies on the path with its metadata beside it."""
+    (text,) = [text for language, text in BLOCK.findall(PAGE) if language == "toml"]
+    tree = ast.parse(
+        "\n".join(text for language, text in BLOCK.findall(PAGE) if language == "python")
+    )
+    parts = [one for one in tree.body if not isinstance(one, ast.Assign | ast.Expr)]
+    site, facts = tmp_path / "site", tmp_path / "site/own-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (site / "own.py").write_text(ast.unparse(ast.Module(parts, [])), encoding="utf-8")
+    groups = tomllib.loads(text)["project"]["entry-points"]
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(
+        "".join(
+            f"[{group}]\n" + "".join(f"{name} = {path}\n" for name, path in names.items())
+            for group, names in groups.items()
+        )
+    )
+    for section in ("Turn policy", "Stop rule", "Critic"):
+        _write(*next(part for part in BLOCK.findall(SECTIONS[section]) if part[0] != "python"))
+    model = {"name": "terse:fake"}
+    settings = {"name": "offered", "scenarios": ["talk.yaml"], "cultures": ["JPN"], "model": model}
+    Path("offered.yaml").write_text(json.dumps(settings))
+    env = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{ROOT}"}
+    for words in (
+        ["run", "offered.yaml", "--quiet"],
+        ["critique", "runs/offered", "--model", "fake", "-o", "critics=[warmth]", "--quiet"],
+        [
+            "export",
+            "runs/offered",
+            "corpus",
+            "--format",
+            "plain",
+            "--preset",
+            "dialogue-only",
+            "--policy",
+            "none",
+        ],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "folkways", *words], env=env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    run = fw.open("runs/offered")
+    assert {*run.sql("select distinct policy from turn_choices")} == {("shy",)}
+    assert [*run.sql("select exit_reason, model from episodes")] == [("all-spoke", "terse:fake")]
+    assert [*run.sql("select distinct critic from verdicts")] == [("warmth",)]
+    assert json.loads(Path("corpus/train.jsonl").read_text().splitlines()[0])["text"]
 
 
 def test_every_group_of_entry_points_is_shown() -> None:
