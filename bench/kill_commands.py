@@ -207,7 +207,9 @@ def main() -> None:
     print("| command | kills | ends | whole already | refused | unlike | seconds undisturbed |")
     print("|---|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        ground = make_inputs(Path(name) / "inputs", wanted, start)
+        befores = [case.after for case in CASES if case.name in wanted]
+        heavy = any(name in HEAVY for name in wanted)
+        ground = make_inputs(Path(name) / "inputs", befores, start, heavy=heavy)
         for case in CASES:
             if case.name not in wanted:
                 continue

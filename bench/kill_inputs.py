@@ -92,10 +92,15 @@ CASES = (
 
 
 def make_inputs(
-    ground: Path, wanted: Collection[str], start: Callable[[Case, Path], subprocess.Popen[bytes]]
+    ground: Path,
+    wanted: Collection[str],
+    start: Callable[[Case, Path], subprocess.Popen[bytes]],
+    *,
+    heavy: bool,
 ) -> Path:
-    """Make what the wanted commands are given, a folder each under `ground`, and return that."""
-    _make_fresh(ground / "fresh", heavy=any(name in HEAVY for name in wanted))
+    """Make what is there after the wanted commands (or `fresh`), a folder each under `ground`, and
+    return that; a model and a corpus to train on if `heavy`."""
+    _make_fresh(ground / "fresh", heavy)
     by_name = {case.name: case for case in CASES}
 
     def make(name: str) -> None:
@@ -110,7 +115,7 @@ def make_inputs(
             raise SystemExit(f"{name}: {errors.decode(errors='replace')}")
 
     for name in wanted:
-        make(by_name[name].after)
+        make(name)
     return ground
 
 

@@ -69,6 +69,9 @@ def from_spec(spec: str, *, environ: Mapping[str, str] = os.environ, **options: 
     The key is OPENAI_API_KEY's value; a server of one's own may do without. `options` are those
     of `OpenAIModel`. Raises UserError for a spec or an address that cannot be right.
     """
+    if "base_url" in options:
+        address = f"{spec.partition('@')[0]}@{options['base_url']}"
+        raise UserError(f"openai model {spec!r}: the address is part of the name; write {address}")
     match = re.fullmatch(r"(?s)(.*?)@(https?://.*)", spec)
     if match:
         model, url = match.groups()
