@@ -467,3 +467,8 @@ def test_a_malformed_spec_is_refused(spec: str, environ: dict[str, str], words: 
     refused = failure(lambda: from_spec(spec, environ=environ))
     assert isinstance(refused, UserError)
     assert words in str(refused)
+
+
+def test_an_address_among_the_options_is_not_left_out() -> None:
+    refused = failure(lambda: from_spec("m", base_url="http://127.0.0.1:1/v1"))
+    assert "write m@http://127.0.0.1:1/v1" in str(refused)
