@@ -36,7 +36,8 @@ test: $(VENV)/.dev
 
 # Without models, training, clusters and kills, in random order.
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile -m 'not slow and not model and not vllm'
+	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile -p randomly \
+		-m 'not slow and not model and not vllm'
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
