@@ -23,7 +23,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from eval.item import preset
-from eval.respondents.column import country_numbers, load_columns
+from eval.respondents.column import load_columns
+from eval.respondents.country import load_countries
 from eval.respondents.national import national_answers
 from eval.respondents.respondent import draw_respondents
 from eval.respondents.survey import load_survey
@@ -39,7 +40,7 @@ def write_file(path: Path, respondents: int) -> None:
     items = [item.id for item in preset("culturespa-259")]
     names = [*ADMIN, *load_columns().demographics, *items]
     names += [f"EXTRA_{number}" for number in range(COLUMNS - len(names))]
-    rng, countries = Random(0), list(country_numbers().values())[:COUNTRIES]
+    rng, countries = Random(0), list(load_countries())[:COUNTRIES]
     codes = [str(code) for code in range(-2, 6)]
     rows = [",".join(rng.choices(codes, k=COLUMNS - len(ADMIN))) for _ in range(BLOCK)]
     with path.open("w", encoding="utf-8") as file:

@@ -7,6 +7,7 @@ on the same respondents, items and orders.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -91,6 +92,8 @@ class EvalConfig(Configuration):
     people: str = "marginals"
     """Whom models are compared with: marginals, the shipped national shares; synthetic, the same
     with respondents made up from them; or a path of a file that `folkways eval wvs load` made."""
+    absent_items: Literal["refuse", "skip"] = "refuse"
+    """Items that the people's file lacks: refuse the evaluation, or skip them and say so."""
     respondents: int = Field(default=200, ge=1)
     """Respondents per culture for methods that describe one."""
     weights: Literal["national", "pooled", "population", "none"] = "national"
@@ -156,7 +159,23 @@ class EvalConfig(Configuration):
             )
 
     def chosen_items(self) -> tuple[Item, ...]:
-        """Return the items. Raises UserError for an unknown preset or item."""
+        """Return the items, without those to be skipped. Raises UserError for an unknown preset or
+        item, and where none is left."""
+        named, skipped = self._named_items(), self.skipped_items()
+        if left := tuple(item for item in named if item.id not in skipped):
+            return left
+        raise UserError(f"{self.people} has none of the {len(named)} items; choose others")
+
+    def skipped_items(self) -> dict[str, str]:
+        """Return the items that the people's file lacks and that are skipped, with the reason."""
+        if self.absent_items == "refuse" or self.people in ("marginals", "synthetic"):
+            return {}
+        from eval.respondents.database import absent_items, open_respondents
+
+        with contextlib.closing(open_respondents(Path(self.people))) as con:
+            return absent_items(con, [item.id for item in self._named_items()])
+
+    def _named_items(self) -> tuple[Item, ...]:
         if isinstance(self.items, str):
             return preset(self.items)
         known = load_items()
@@ -186,7 +205,10 @@ PROTOCOL = (
 
 def protocol(config: EvalConfig) -> dict[str, Any]:
     """Return what all answers of an evaluation have in common, as plain data."""
-    return config.model_dump(mode="json", include=set(PROTOCOL))
+    skipped = sorted(config.skipped_items())
+    return config.model_dump(mode="json", include=set(PROTOCOL)) | (
+        {"skipped_items": skipped} if skipped else {}
+    )
 
 
 def described(config: EvalConfig) -> dict[str, Any]:

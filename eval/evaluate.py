@@ -121,8 +121,10 @@ def forecast(config: EvalConfig) -> list[str]:
     """
     with TemporaryDirectory() as folder:
         people = find_people(config, Path(folder))
+    skipped = config.skipped_items()
     return [
         f"{len(config.chosen_items())} items, compared with {people.about}",
+        *(f"skipped, not in your file: {item} ({why})" for item, why in skipped.items()),
         *(f"no answers of people for {country}: asked, not scored" for country in people.without),
         *count_questions(Planner(config, people)),
     ]

@@ -96,6 +96,8 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
         "select country, item_id, point, share, valid, missing from survey_people"
     ).fetchall()
     for country, item, point, share, count, absent in rows:
+        if item not in places:
+            continue  # an index of several answers: see `joint_means`
         row, column = countries.index(country), places[item][0]
         if np.isnan(valid[row, column]):
             shares[row, column] = 0

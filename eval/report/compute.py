@@ -15,7 +15,7 @@ import numpy as np
 from eval.metrics import baseline
 from eval.metrics.bootstrap import Interval, compare, interval_by_country, tabulate, with_mean
 from eval.metrics.grid import Floats, Grid
-from eval.metrics.inglehart_welzel import expected_indices, fourteen_items, place
+from eval.metrics.inglehart_welzel import fourteen_items
 from eval.metrics.metric import METRICS, Answers, measure, own_metrics
 from eval.metrics.sampling import (
     FLOORS,
@@ -34,7 +34,8 @@ from eval.report.culturespa import (
     spa_scores,
 )
 from eval.report.individuals import guesses, individuals
-from eval.report.results import ALL, NoiseFloor, PairedDifference, Point, Rates, Results, Score
+from eval.report.points import map_points
+from eval.report.results import ALL, NoiseFloor, PairedDifference, Rates, Results, Score
 
 COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
 """Metrics of paired differences."""
@@ -96,7 +97,7 @@ def compute(
     for one, two in _pairs(all_given):
         results.gaps += _gap(one, two, grid, own, rng, results.draws)
     if set(fourteen_items()) <= set(grid.scales.items):
-        results.points = list(_points(all_given, grid))
+        results.points = list(map_points(con, all_given, grid))
     published = results.protocol["people"] in ("marginals", "synthetic")
     people = coded_grid(grid, items, published)
     sheets = [(given, modal_sheet(con, given, people, published)) for given in all_given]
@@ -281,15 +282,3 @@ def _paired(
         rows=True, items=True, names=names, draws=draws,
     )  # fmt: skip
     return [[float(value[0]) for value in found[name]] for name in names]
-
-
-def _points(all_given: list[SeriesAnswers], grid: Grid) -> Iterator[Point]:
-    people = place(expected_indices(grid.shares, grid.scales))
-    for country, (x, y) in zip(grid.countries, people, strict=True):
-        if not np.isnan(x):
-            yield Point("people", country, float(x), float(y))
-    for given in all_given:
-        places = place(expected_indices(given.pooled.model, grid.scales))
-        for country, (x, y) in zip(grid.countries, places, strict=True):
-            if not np.isnan(x):
-                yield Point(given.series.id, country, float(x), float(y))

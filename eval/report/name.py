@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from eval.metrics.inglehart_welzel import load_centroids
 from eval.report.measure import baseline_name
 from eval.report.results import ALL, Results, Series
+from eval.respondents.country import load_countries
 from eval.survey.voice import load_voice
 
 PEOPLE = "people"
@@ -21,7 +21,7 @@ def country_name(code: str) -> str:
         return "all countries"
     if code in (known := load_voice("en").words.countries):
         return known[code].name
-    return next((each.name for each in load_centroids() if each.country == code), code)
+    return load_countries()[code].name if code in load_countries() else code
 
 
 def names(results: Results) -> dict[str, str]:

@@ -13,7 +13,7 @@ from eval.item import Item
 from eval.respondents.column import load_columns
 from eval.respondents.database import Note
 from eval.respondents.intake import ADMIN, Wanted
-from eval.respondents.stat_file import UNREADABLE
+from eval.respondents.stat_file import UNREADABLE, UNWEIGHTED
 
 STRAY_SHARE = 0.01
 """Share of answers outside the wave-7 options from which on a time-series column counts as coded
@@ -71,7 +71,11 @@ def audit(
         *_weights(con, "W_WEIGHT" in there, total[0]),
         *(Note(name, None, "not in the file", total[0], None) for name in absent),
         *_demographics(con, there),
-        *_items(con, [item.id for item in items]),
+        *(
+            note
+            for note in _items(con, [item.id for item in items])
+            if note.problem != "not a number" or note.subject not in noted
+        ),
     ]
 
 
@@ -83,8 +87,10 @@ def _weights(con: duckdb.DuckDBPyConnection, there: bool, total: int) -> list[No
         "missing": ("W_WEIGHT is null", "left out of weighted figures"),
         "text": (f"W_WEIGHT = {UNREADABLE}", "left out of weighted figures"),
         "negative": (
-            f"W_WEIGHT < 0 and W_WEIGHT <> {UNREADABLE}", "left out of weighted figures",
+            f"W_WEIGHT < 0 and W_WEIGHT not in ({UNREADABLE}, {UNWEIGHTED})",
+            "left out of weighted figures",
         ),
+        "without weighting": (f"W_WEIGHT = {UNWEIGHTED}", "read as weight 1"),
         "zero": ("W_WEIGHT = 0", "count for nothing in weighted figures"),
     }  # fmt: skip
     notes = []

@@ -33,6 +33,10 @@ class Column(BaseModel):
     """The column of the time-series file that holds the same in the same codes."""
     type: Literal["smallint", "integer", "bigint"] = "smallint"
     """Type in the database."""
+    of: tuple[str, ...] = ()
+    """Items of which an index can be computed where a file has no column of it."""
+    rule: str = ""
+    """SQL expression over these items that does it."""
 
 
 class Columns(BaseModel):
@@ -50,10 +54,3 @@ class Columns(BaseModel):
 def load_columns() -> Columns:
     """Return the columns of `columns.yaml`."""
     return Columns.model_validate(read_table("columns.yaml"))
-
-
-@cache
-def country_numbers() -> dict[int, str]:
-    """Return the three-letter codes of countries by their numbers in ISO 3166-1."""
-    numbers = read_table("country_numbers.yaml")["numbers"]
-    return {int(number): str(letters) for letters, number in numbers.items()}

@@ -7,15 +7,15 @@ which of the two it is; a file that could not be finished is not there.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
-from eval.item import MISSING, Item
+from eval.item import MISSING, Item, load_items
 from eval.respondents.column import Column, load_columns
-from folkways.errors import UserError
+from folkways.errors import UserError, unknown_name
 from simulation.store.locked import connect
 
 FORMAT = "1"
@@ -150,6 +150,32 @@ def open_respondents(path: Path) -> duckdb.DuckDBPyConnection:
             "again"
         )
     return con
+
+
+def absent_items(con: duckdb.DuckDBPyConnection, items: Iterable[str]) -> dict[str, str]:
+    """Return the items that a file of respondents lacks, each with what its notes say of it."""
+    there = {row[0] for row in con.execute("select item from items").fetchall()}
+    notes = con.execute(
+        "select subject, concat_ws(': ', problem, detail) from notes where country is null"
+    ).fetchall()
+    told = dict(notes)
+    return {item: told.get(item, "not in the file") for item in items if item not in there}
+
+
+def require_items(con: duckdb.DuckDBPyConnection, path: Path, items: Iterable[str]) -> None:
+    """Raise UserError for items that a file lacks, with what can be done, and for unknown ones."""
+    absent = absent_items(con, items)
+    for item in absent:
+        if item not in load_items():
+            known = con.execute("select item from items order by rowid").fetchall()
+            raise unknown_name("item", item, [row[0] for row in known])
+    if absent:
+        shown = ", ".join(f"{item} ({why})" for item, why in list(absent.items())[:5])
+        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+        raise UserError(
+            f"not in your file {path}: {shown}{more}; choose other items, or go without these: "
+            "absent_items: skip"
+        )
 
 
 def create_tables(

@@ -30,6 +30,8 @@ LABELLED_SHARE = 0.25
 """Share of cells that are no numbers from which on a file counts as one of labels."""
 _CODE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)")
 _KNOWN = re.compile(r"Q\d+\w*|V\d+\w*|[A-I]\d{3}\w*|[SXY]\d{3}\w*|[A-Z]_\w+|VERSION|DOI|CNTRY\w*")
+_ITEM = re.compile(r"Q\d{1,3}|[A-I]\d{3}\w*")
+"""Columns of items, in wave 7 and in the time series."""
 _MAGIC = (
     (b"\xd0\xcf\x11\xe0", "an old Excel file"),
     (b"\x1f\x8b", "an R file (.rds, .RData) or compressed"),
@@ -203,7 +205,7 @@ def _study(path: Path, codes: Sequence[str]) -> Study:
 
 
 def _labelled(codes: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    items = [place for place, code in enumerate(codes) if re.fullmatch(r"Q\d{1,3}", code)]
+    items = [place for place, code in enumerate(codes) if _ITEM.fullmatch(code)]
     cells = [row[place].strip() for row in rows for place in items if place < len(row)]
     filled = [cell for cell in cells if cell]
     words = sum(not re.fullmatch(r"[-+]?\d+([.,]\d*)?|NA|nan|\.", cell) for cell in filled)

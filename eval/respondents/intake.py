@@ -13,10 +13,12 @@ import duckdb
 from numpy.typing import NDArray
 
 from eval.item import Item
-from eval.respondents.column import country_numbers, load_columns
+from eval.respondents.column import load_columns
+from eval.respondents.country import country_forms
 from eval.respondents.database import Note
 from eval.respondents.dialect import Dialect
-from eval.respondents.stat_file import UNREADABLE
+from eval.respondents.label import patterns
+from eval.respondents.stat_file import UNREADABLE, UNWEIGHTED
 
 Kind = str
 """Type of a column of `incoming`: varchar, double, smallint, integer or bigint."""
@@ -43,6 +45,8 @@ MACROS = f"""
         when x is null then if(blank, null, {UNREADABLE:.0f})
         when isnan(x) then null
         else x end;
+    create temp macro weighed(text, x) as
+        if(regexp_full_match(lower(text), getvariable('unweighted')), {UNWEIGHTED:.0f}, x);
 """
 
 
@@ -80,6 +84,7 @@ def plan(dialect: Dialect, items: Sequence[Item]) -> list[Wanted]:
 
 def create_incoming(con: duckdb.DuckDBPyConnection, wanted: Sequence[Wanted]) -> None:
     """Make the empty temporary table, and the macros that read its cells."""
+    con.execute("set variable unweighted = ?", [patterns().unweighted])
     con.execute(MACROS)
     columns = ", ".join(f'"{column.target}" {column.kind}' for column in wanted)
     con.execute(f"create temp table incoming ({columns})")
@@ -95,8 +100,11 @@ def insert_csv(con: duckdb.DuckDBPyConnection, dialect: Dialect, wanted: Sequenc
         text = f"trim(c{dialect.columns[column.source]})"
         if column.kind == "varchar":
             return f"nullif({text}, '')"
-        number = f"replace({text}, ',', '.')" if comma else text
-        return _read(f"try_cast({number} as double)", f"{text} in ('', '.', 'NA')", column.kind)
+        digits = f"replace({text}, ',', '.')" if comma else text
+        number = f"try_cast({digits} as double)"
+        if column.target == "W_WEIGHT":
+            number = f"weighed({text}, {number})"
+        return _read(number, f"{text} in ('', '.', 'NA')", column.kind)
 
     cells = ", ".join(f'{cell(column)} as "{column.target}"' for column in wanted)
     names = ", ".join(f"c{place}: 'varchar'" for place in range(len(dialect.header)))
@@ -178,17 +186,19 @@ def select_respondents(
 
 def _arrive(con: duckdb.DuckDBPyConnection, dialect: Dialect) -> None:
     """Make the temporary table `arrived`: country, wave and interview of every row of the file."""
-    numbers = country_numbers()
-    con.execute("create temp table numbered (number integer, code varchar)")
+    forms = country_forms()
+    con.execute("create temp table forms (form varchar, code varchar)")
     con.execute(
-        "insert into numbered select unnest(?), unnest(?)", [list(numbers), list(numbers.values())]
+        "insert into forms select unnest(?), unnest(?)", [list(forms), list(forms.values())]
     )
     unnamed = 7 if dialect.study == "wave-7" else 0
     con.execute(f"""
         create temp table arrived as
         select incoming.rowid as place, interview, if(wave > 0, wave, {unnamed}) as wave,
-            if(letters similar to '[A-Za-z]{{3}}', upper(letters), code) as country
-        from incoming left join numbered using (number)""")
+            coalesce(named.code, if(letters similar to '[A-Za-z]{{3}}', upper(letters), null),
+                numbered.code) as country
+        from incoming left join forms named on named.form = lower(letters)
+        left join forms numbered on numbered.form = number::varchar""")
 
 
 def _count(con: duckdb.DuckDBPyConnection, where: str, problem: str, detail: str) -> Note:
@@ -198,9 +208,13 @@ def _count(con: duckdb.DuckDBPyConnection, where: str, problem: str, detail: str
 
 
 def fill_respondents(
-    con: duckdb.DuckDBPyConnection, items: Sequence[Item], scores: Mapping[str, str]
+    con: duckdb.DuckDBPyConnection,
+    items: Sequence[Item],
+    scores: Mapping[str, str],
+    computed: Collection[str],
 ) -> None:
-    """Fill `respondents` from `incoming` and `chosen`; `scores` are expressions for some items."""
+    """Fill `respondents` from `incoming` and `chosen`; `scores` are expressions for some items,
+    `computed` indices that are made up of others."""
     known = load_columns()
     cells = {
         "respondent_id": """chosen.country || '-' || case
@@ -213,7 +227,8 @@ def fill_respondents(
         "D_INTERVIEW": "chosen.interview",
     }
     for weight, column in (("weight", "W_WEIGHT"), ("S018", "S018"), ("PWGHT", "PWGHT")):
-        cells[weight] = f"if({column} >= 0, {column}, null)"
+        unweighted = f"{column} = {UNWEIGHTED:.0f}"
+        cells[weight] = f"case when {unweighted} then 1 when {column} >= 0 then {column} end"
     for name, demographic in known.demographics.items():
         low, high = demographic.range
         cells[name] = f'if("{name}" between {low} and {high}, "{name}", null)'
@@ -224,6 +239,8 @@ def fill_respondents(
         f"insert into respondents ({names}) select {', '.join(cells.values())} "
         "from incoming join chosen on incoming.rowid = chosen.place"
     )
+    for name in computed:
+        con.execute(f'update respondents set "{name}" = {known.indices[name].rule}')
     _pool(con)
 
 

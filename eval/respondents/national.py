@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 
 from eval.metrics.grid import Grid, Scales
-from eval.respondents.database import WEIGHTS, open_respondents
+from eval.respondents.database import WEIGHTS, open_respondents, require_items
 from folkways.errors import UserError, unknown_name
 
 ASKED = ("valid", "other", "don't know", "no answer")
@@ -71,9 +71,7 @@ def national_answers(
     with contextlib.closing(open_respondents(path)) as con:
         listed = con.execute("select item from items where scale <> 'index' order by rowid")
         known = [row[0] for row in listed.fetchall()]
-        indices = con.execute("select item from items where scale = 'index'").fetchall()
-        for item in set(items or ()) - {*known, *(row[0] for row in indices)}:
-            raise unknown_name("item", item, known)
+        require_items(con, path, items or ())
         homes = _homes(con, countries, weights, wave)
         chosen = list(items or known)
         return {

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 
 from eval.respondents.column import load_columns
-from eval.respondents.database import open_respondents
+from eval.respondents.database import open_respondents, require_items
 from folkways.errors import UserError, unknown_name
 
 CLCA_FIELDS = (
@@ -56,9 +56,7 @@ def draw_respondents(
     file does not have, and where it has fewer people than that.
     """
     with contextlib.closing(open_respondents(path)) as con:
-        known = [row[0] for row in con.execute("select item from items order by rowid").fetchall()]
-        for item in set(items) - set(known):
-            raise unknown_name("item", item, known)
+        require_items(con, path, items)
         for field in set(fields) - set(load_columns().demographics):
             raise unknown_name("demographic", field, load_columns().demographics)
         rows = con.execute("select respondent_id, country, wave from respondents").fetchall()

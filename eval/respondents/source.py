@@ -6,6 +6,7 @@ same for the same source, seed and number, whichever model is asked.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from eval.item import Item
 from eval.metrics.grid import Grid, Scales
+from eval.respondents.database import absent_items, open_respondents
 from eval.respondents.marginals import load_marginals
 from eval.respondents.national import national_answers, national_grid
 from eval.respondents.respondent import Respondent, draw_respondents
@@ -22,6 +24,8 @@ from eval.respondents.synthetic import shares_of_sample, synthesise
 from folkways.errors import UserError
 
 MARGINALS, SYNTHETIC = "marginals", "synthetic"
+JOINT = ("Y002", "Y003")
+"""Indices of the map that are made of several answers of each person."""
 SYNTHETIC_FILE = "respondents.duckdb"
 """Name of the made-up sample in an evaluation's folder."""
 
@@ -38,12 +42,15 @@ class People:
     """Countries without answers: models are asked, but not compared there."""
     respondents: dict[str, list[Respondent]]
     """By country; empty where no method needs them."""
+    joint: Grid | None = None
+    """National answers of the indices that rest on several answers of each person, which cannot be
+    told from the answers item by item; None without respondents."""
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return them as rows of the store's tables."""
         members = [person for people in self.respondents.values() for person in people]
         return {
-            "survey_people": list(_cells(self.grid)),
+            "survey_people": [*_cells(self.grid), *(_cells(self.joint) if self.joint else ())],
             "survey_respondents": [
                 {
                     "respondent_id": person.id, "country": person.country,
@@ -107,7 +114,8 @@ def gather_people(
         nominal = [item.id for item in items if item.scale == "nominal"]
         drawn = _draw(path, ids, countries, count, seed)
         about = f"respondents of {path.name}, weights {weights}"
-        return People(about, national_grid(cells, nominal=nominal), (), drawn)
+        joint = _joint(path, countries, weights)
+        return People(about, national_grid(cells, nominal=nominal), (), drawn, joint)
     marginals = load_marginals()
     known = [country for country in countries if country in marginals.countries]
     if not known:
@@ -132,6 +140,16 @@ def gather_people(
     synthesise(path, shares, items, countries, count, seed=seed, replace=True)
     about = f"SYNTHETIC respondents drawn from {about}"
     return People(about, grid, without, _draw(path, ids, countries, count, seed))
+
+
+def _joint(path: Path, countries: Sequence[str], weights: str) -> Grid | None:
+    """Return the national answers of the indices that a file has of `JOINT`."""
+    with contextlib.closing(open_respondents(path)) as con:
+        absent = absent_items(con, JOINT)
+    there = [name for name in JOINT if name not in absent]
+    if not there:
+        return None
+    return national_grid(national_answers(path, there, countries, weights=weights), nominal=())
 
 
 def _draw(

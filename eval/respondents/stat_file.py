@@ -6,7 +6,8 @@ empty cell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,10 @@ TAGGED = {"a": -1.0, "b": -2.0, "c": -3.0, "d": -4.0, "e": -5.0}
 """Stata's extended missing values .a to .e, in the order of the survey's missing codes."""
 UNREADABLE = -99.0
 """Stands for a cell that is neither a number nor empty."""
+UNWEIGHTED = -98.0
+"""Stands for a weight that says that there is none, which is weight 1."""
+Reader = Callable[[str, str], float | None]
+"""From a target and a cell of text to its number, None where it has none."""
 
 
 def read_header(path: Path, form: Form) -> tuple[str, ...]:
@@ -43,12 +48,13 @@ def read_labels(path: Path, form: Form) -> dict[str, dict[str, int]]:
 
 
 def read_chunks(
-    path: Path, form: Form, columns: Mapping[str, str], texts: Sequence[str]
+    path: Path, form: Form, columns: Mapping[str, str], texts: Sequence[str], reader: Reader
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """Yield rows as arrays by target; `columns` maps targets to columns of the file.
 
-    Targets in `texts` come as text, all others as numbers with NaN for empty cells. Raises
-    UserError for a file that ends before the rows it announces.
+    Targets in `texts` come as text, all others as numbers with NaN for empty cells; what is text
+    among them is read by `reader`. Raises UserError for a file that ends before the rows it
+    announces.
     """
     announced, seen = _metadata(path, form).number_rows, 0
     wanted = list(dict.fromkeys(columns.values()))
@@ -57,7 +63,9 @@ def read_chunks(
         rows = len(data[wanted[0]]) if data else 0
         if rows:
             yield {
-                target: _texts(data[name]) if target in texts else _numbers(data[name])
+                target: _texts(data[name])
+                if target in texts
+                else _numbers(data[name], partial(reader, target))
                 for target, name in columns.items()
             }
         seen += rows
@@ -95,14 +103,14 @@ def _read(path: Path, form: Form, **options: Any) -> tuple[Any, Any]:
     return data, metadata
 
 
-def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
+def _numbers(values: Sequence[Any], reader: Callable[[str], float | None]) -> NDArray[np.float64]:
     try:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
-        return np.array([_number(value) for value in values], dtype=np.float64)
+        return np.array([_number(value, reader) for value in values], dtype=np.float64)
 
 
-def _number(value: object) -> float:
+def _number(value: object, reader: Callable[[str], float | None] = lambda text: None) -> float:
     """Return a cell as a number: NaN for an empty one, a missing code for a tagged one."""
     if value is None or value == "":
         return np.nan
@@ -111,7 +119,8 @@ def _number(value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return UNREADABLE
+        number = reader(value) if isinstance(value, str) else None
+        return UNREADABLE if number is None else number
 
 
 def _texts(values: Sequence[Any]) -> NDArray[Any]:

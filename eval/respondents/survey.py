@@ -9,29 +9,29 @@ too. Haerpfer et al. 2022, World Values Survey: Round Seven, doi:10.14281/18241.
 
 from __future__ import annotations
 
-import re
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
 from eval.item import Item
 from eval.respondents.audit import audit, series_scores
-from eval.respondents.database import Note, add_notes, create_tables, list_items, new_database
-from eval.respondents.dialect import Dialect, recognise
-from eval.respondents.intake import (
-    ADMIN,
-    Wanted,
-    create_incoming,
-    fill_respondents,
-    insert_chunks,
-    insert_csv,
-    plan,
-    select_respondents,
+from eval.respondents.column import load_columns
+from eval.respondents.database import (
+    Note,
+    add_notes,
+    create_tables,
+    list_items,
+    new_database,
+    open_respondents,
 )
-from eval.respondents.label_csv import interpret, label_chunks
+from eval.respondents.dialect import Dialect, recognise
+from eval.respondents.incoming import fill_incoming
+from eval.respondents.intake import Wanted, fill_respondents, plan, select_respondents
 from eval.respondents.load_report import CITATION, LoadReport
-from eval.respondents.stat_file import read_chunks
+from eval.respondents.merge import merge
 from folkways.errors import UserError
 
 WAVES = (7,)
@@ -47,29 +47,35 @@ def load_survey(
     countries: Collection[str] | None = None,
     labels: Path | None = None,
     replace: bool = False,
+    all_countries: bool = True,
 ) -> LoadReport:
     """Load a downloaded file into a new DuckDB file, and return what was found.
 
     `waves` matters for the time series, None is all of them; `countries` are ISO 3166 alpha-3
-    codes, None for all; `labels` is a .sav or .dta file of the survey whose value labels turn a
-    file of labels into numbers. Raises UserError for a file that cannot be read, that holds none of
-    the items, or that has nobody from a country asked for.
+    codes, None for all; `labels` is a .sav or .dta file of the survey, or a codebook, whose value
+    labels turn a file of labels into numbers. Raises UserError for a file that cannot be read, that
+    holds none of the items, or that has nobody from a country asked for; with `all_countries` off
+    one of the countries is enough.
     """
     dialect = recognise(path)
     items = list({item.id: item for item in items}.values())
     with new_database(database, replace) as con:
-        wanted, notes = _read(con, dialect, plan(dialect, items), labels)
+        wanted, notes = fill_incoming(con, dialect, plan(dialect, items), items, labels)
         notes += select_respondents(con, dialect, waves, countries)
-        homes = _homes(con, path, waves, countries)
+        homes = _homes(con, path, waves, countries, all_countries)
         loaded, scores, found = _settle(con, dialect, items, wanted)
         notes += found
+        sources = {column.target: column.source for column in wanted}
+        computed = _computed(loaded, sources)
+        people = sum(homes.values())
+        notes += [Note(name, None, "computed", people, f"of {of}") for name, of in computed.items()]
         if items and not loaded:
             raise UserError(f"{path}, {dialect.name}: {_reason(dialect, len(items), notes)}")
         release = _release(con)
         con.execute("begin")
         create_tables(con, loaded, _meta(dialect, release))
-        list_items(con, loaded, {column.target: column.source for column in wanted})
-        fill_respondents(con, loaded, scores)
+        list_items(con, loaded, sources | computed)
+        fill_respondents(con, loaded, scores, computed)
         notes += audit(con, wanted, loaded, {note.subject for note in notes})
         add_notes(con, notes)
         con.execute("commit")
@@ -77,61 +83,53 @@ def load_survey(
     return LoadReport(database, dialect.name, release, homes, names, tuple(notes))
 
 
-def _read(
-    con: duckdb.DuckDBPyConnection, dialect: Dialect, wanted: list[Wanted], labels: Path | None
-) -> tuple[list[Wanted], list[Note]]:
-    """Fill the table `incoming`; return its columns as they could be filled, with notes."""
-    create_incoming(con, wanted)
-    unread: dict[str, Sequence[str]] = {}
-    columns = {column.target: column.source for column in wanted if column.source}
-    texts = [column.target for column in wanted if column.kind == "varchar"]
-    if dialect.form != "csv":
-        names = {name: dialect.header[dialect.columns[code]] for name, code in columns.items()}
-        insert_chunks(con, read_chunks(dialect.path, dialect.form, names, texts), wanted)
-    elif dialect.labelled:
-        coded = [code for target, code in columns.items() if target not in texts]
-        readings = interpret(dialect, coded, labels)
-        for place, column in enumerate(wanted):
-            unknown = readings.unknown.get(column.source or "")
-            if unknown and column.target not in ADMIN:
-                wanted[place] = column._replace(source=None)
-                unread[column.target] = unknown
-        insert_chunks(con, label_chunks(dialect, columns, texts, readings), wanted)
-    else:
-        try:
-            insert_csv(con, dialect, wanted)
-        except duckdb.InvalidInputException as error:
-            raise UserError(_broken(dialect.path, str(error))) from error
-    return wanted, _reading_notes(con, dialect, unread)
+def load_surveys(
+    paths: Sequence[Path],
+    database: Path,
+    items: Sequence[Item],
+    *,
+    countries: Collection[str] | None = None,
+    labels: Path | None = None,
+    replace: bool = False,
+    append: bool = False,
+) -> list[LoadReport]:
+    """Load several downloaded files into one DuckDB file, and return what was found in each.
 
-
-def _reading_notes(
-    con: duckdb.DuckDBPyConnection, dialect: Dialect, unread: Mapping[str, Sequence[str]]
-) -> list[Note]:
-    row = con.execute("select count(*) from incoming").fetchone()
-    assert row is not None
-    notes = []
-    if dialect.encoding == "latin-1":
-        notes.append(
-            Note("respondents", None, "in text that is not UTF-8", row[0], "read as Latin-1")
+    With `append` the respondents of a file that is there already stay in it. Raises UserError as
+    `load_survey` does, and where two files hold the same respondents; nothing is changed then.
+    """
+    if database.suffix in (".csv", ".sav", ".dta"):
+        raise UserError(
+            f"{database} stands where the DuckDB file to make belongs; name that one last, such as "
+            "people.duckdb"
         )
-    for name, labels in unread.items():
-        shown = ", ".join(f"'{label}'" for label in labels[:4])
-        notes.append(Note(name, None, "labels without a number", row[0], f"left out; {shown}"))
-    return notes
-
-
-def _broken(path: Path, message: str) -> str:
-    """Return what DuckDB found wrong with a CSV file, in one line."""
-    line = re.search(r"Line: (\d+)", message)
-    where = f", line {line[1]}" if line else ""
-    if columns := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
-        what = f"{columns[2]} of {columns[1]} columns"
-    elif "unterminated quote" in message:
-        what = "a quoted cell without an end"
-    else:
-        what = message.splitlines()[0].removeprefix("Invalid Input Error: ")
-    return f"{path}{where}: {what}; the file is cut off or was edited; download it again"
+    if append and replace:
+        raise UserError("--append keeps what is there and --replace does not; choose one")
+    if database.exists():
+        if not (append or replace):
+            raise UserError(
+                f"{database} is there already; name another file, --append to it, or --replace it"
+            )
+        open_respondents(database).close()
+    parts = [database] if append and database.exists() else []
+    database.parent.mkdir(parents=True, exist_ok=True)
+    reports = []
+    with TemporaryDirectory(dir=database.parent) as folder:
+        for number, path in enumerate(paths):
+            part = Path(folder) / f"{number}.duckdb"
+            report = load_survey(
+                path, part, items, countries=countries, labels=labels, all_countries=False
+            )
+            reports.append(dataclasses.replace(report, database=database))
+            parts.append(part)
+        found = {country for report in reports for country in report.countries}
+        if absent := sorted(set(countries or ()) - found):
+            raise UserError(f"none of the files has respondents from {', '.join(absent)}")
+        if len(parts) == 1:
+            parts[0].replace(database)
+        else:
+            merge(parts, database, items, replace=True)
+    return reports
 
 
 def _homes(
@@ -139,12 +137,13 @@ def _homes(
     path: Path,
     waves: Collection[int] | None,
     countries: Collection[str] | None,
+    all_countries: bool,
 ) -> dict[str, int]:
     """Return respondents by country; raise UserError where there are none."""
     query = "select country, count(*) from {} where country is not null group by all order by all"
     homes: dict[str, int] = dict(con.execute(query.format("chosen")).fetchall())
     absent = sorted(set(countries or ()) - set(homes))
-    if homes and not absent:
+    if homes and not (absent and all_countries):
         return homes
     there = ", ".join(row[0] for row in con.execute(query.format("arrived")).fetchall())
     of_waves = f" in wave {', '.join(map(str, sorted(waves)))}" if waves else ""
@@ -167,11 +166,21 @@ def _settle(
     return [item for item in present if scores.get(item.id) != "null"], scores, notes
 
 
+def _computed(items: Sequence[Item], sources: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the indices that the file lacks and that its items make up, with these items."""
+    there = {item.id for item in items}
+    return {
+        name: " ".join(column.of)
+        for name, column in load_columns().indices.items()
+        if column.of and not sources.get(name) and there.issuperset(column.of)
+    }
+
+
 def _reason(dialect: Dialect, count: int, notes: Sequence[Note]) -> str:
     if dialect.labelled and any(note.problem == "labels without a number" for note in notes):
         return (
             f"none of the {count} items has labels that folkways knows; give the survey's .sav or "
-            ".dta file as labels, or load that file instead"
+            ".dta file or its codebook as --labels, or load the .sav or .dta file instead"
         )
     return f"it has none of the {count} items that are asked for"
 

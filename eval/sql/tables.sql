@@ -26,7 +26,7 @@ create table survey_people (
 );
 comment on table survey_people is 'Answers of people that models are compared with, one row per country, item and point; no row where an item was not asked.';
 comment on column survey_people.country is 'ISO 3166 alpha-3.';
-comment on column survey_people.item_id is 'The item.';
+comment on column survey_people.item_id is 'The item; with respondents also Y002 and Y003, indices of several answers of each person.';
 comment on column survey_people.point is 'Point of the scale.';
 comment on column survey_people.share is 'Share of valid answers.';
 comment on column survey_people.valid is 'Number of valid answers in the cell.';

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.template import fold
 from eval.item import Item
+from eval.respondents.country import load_countries
 from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
 from scenarios.culture import load_cultures
@@ -124,8 +125,8 @@ class Voice:
         return self._template.render(part=part, **values).strip()
 
     def country(self, country: str) -> str:
-        """Return a country's name, in English also that of a culture of the user's own. Raises
-        UserError for one that the language's file lacks."""
+        """Return a country's name, in English that of any country and of a culture of the user's
+        own. Raises UserError for one that the language's file lacks."""
         return self._place(country).name
 
     def place(self, country: str) -> str:
@@ -177,9 +178,10 @@ class Voice:
 
     def _place(self, country: str) -> Place:
         if country not in self.words.countries:
-            own = load_cultures().get(country) if self.language == "en" else None
-            if own is not None:
-                return Place(name=own.name)
+            if self.language == "en" and country in load_cultures():
+                return Place(name=load_cultures()[country].name)
+            if self.language == "en" and country in (known := load_countries()):
+                return Place(name=known[country].name, place=known[country].place)
             raise UserError(
                 f"voices/{self.language}.yaml has no name for the country '{country}'; it has "
                 f"{', '.join(self.words.countries)}"

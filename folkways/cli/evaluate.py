@@ -131,26 +131,35 @@ def items(
 
 @_wvs_app.command()
 def load(
-    file: Annotated[Path, typer.Argument(help="Downloaded file: CSV, .sav or .dta.")],
-    database: Annotated[Path, typer.Argument(help="DuckDB file to make.")],
+    files: Annotated[list[Path], typer.Argument(help="Downloaded files: CSV, .sav or .dta.")],
+    database: Annotated[Path, typer.Argument(help="DuckDB file to make, or to append to.")],
     countries: Annotated[
         str | None, typer.Option(help="Countries to keep, such as DEU,MEX; all by default.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help=".sav or .dta whose labels explain a file of labels.")
+        Path | None,
+        typer.Option(help=".sav, .dta or codebook whose labels explain a file of labels."),
     ] = None,
+    append: Annotated[bool, typer.Option(help="Keep the respondents that are there.")] = False,
     replace: Annotated[bool, typer.Option(help="Replace a DuckDB file of respondents.")] = False,
 ) -> None:
-    """Load a file of the World Values Survey, and report what was left out."""
+    """Load files of the World Values Survey into one, and report what was left out."""
     from eval.item import load_items
-    from eval.respondents.survey import TERMS, load_survey
+    from eval.respondents.survey import TERMS, load_surveys
 
     kept = countries.split(",") if countries else None
-    report = load_survey(
-        file, database, list(load_items().values()), countries=kept, labels=labels, replace=replace
+    reports = load_surveys(
+        files,
+        database,
+        list(load_items().values()),
+        countries=kept,
+        labels=labels,
+        append=append,
+        replace=replace,
     )
-    for line in report.lines():
-        typer.echo(printable(line))
+    for report in reports:
+        for line in report.lines():
+            typer.echo(printable(line))
     typer.echo(TERMS)
 
 

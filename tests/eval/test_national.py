@@ -89,7 +89,7 @@ def test_respondents_who_weigh_nothing_do_not_count(tmp_path):
 def test_what_is_not_there_is_an_error(tmp_path):
     database = loaded(tmp_path, "Q1", PWGHT=[""] * 6)
     for options, words in (
-        ({"items": ["Q2"]}, "unknown item 'Q2'"),
+        ({"items": ["Q2"]}, "not in your file .*: Q2"),
         ({"countries": ["FRA"]}, "no respondents from 'FRA'; there are from DEU"),
         ({"weights": "best"}, "unknown weights 'best'"),
         ({"weights": "population"}, "nobody from DEU has a weight for 'population'"),

@@ -9,7 +9,7 @@ from survey_files import people, write_csv, write_dta, write_sav
 
 from eval.item import load_items
 from eval.respondents.database import open_respondents
-from eval.respondents.label_csv import plain, read_label
+from eval.respondents.label import plain, read_label
 from eval.respondents.load_report import LoadReport
 from eval.respondents.national import national_answers
 from eval.respondents.respondent import draw_respondents
@@ -30,7 +30,8 @@ LABELS = {
            "Not at all important", "No answer"],
     "Q7": ["Important", "Not mentioned", "Important", "Not mentioned", "Missing", "Important"],
     "Q57": ["Not asked"] * 4 + ["Most people can be trusted", "Need to be very careful"],
-    "Q119": ["Hard to say", "Disagree", "Agree", "Strongly agree", "Disagree", "Not applicable"],
+    "Q119": ["Hard to say", "Disagree", "Strongly disagree", "Strongly agree", "Agree",
+             "Not applicable"],
     "Q254": ["Very proud", "I am not of this nationality", "Not at all proud", "Quite proud",
              "Not very proud", "Don't know"],
     "Y003": ["-2", "-1", "0", "2", "Missing", "1"],
@@ -63,21 +64,30 @@ def test_labels_become_the_same_numbers_as_in_the_file_of_numbers(tmp_path):
     report = load(labelled(tmp_path))
     plain_file = write_csv(tmp_path / "plain.csv", people())
     load_survey(plain_file, tmp_path / "plain.duckdb", ITEMS)
-    assert report.items == ("Q1", "Q7", "Q57", "Q254")
+    assert report.items == ("Q1", "Q7", "Q57", "Q119", "Q254")
     columns = 'respondent_id, year, "Q260", "X003R", "Q274", "H_URBRURAL", "Y003"'
-    query = f"select {columns}, columns('Q(1|7|57|254)$') from respondents order by respondent_id"
+    query = f"select {columns}, columns('Q(1|7|57|119|254)$') from respondents order by all"
     with open_respondents(tmp_path / "plain.duckdb") as con:
         assert read(report, query) == con.execute(query).fetchall()
 
 
+UNKNOWN = ["Well", "Nay", "Yea", "Sure", "Nay", "Not applicable"]
+"""Labels that no pattern of Q119 fits."""
+
+
 def test_columns_with_unknown_labels_are_left_out_and_named(tmp_path):
+    report = load(labelled(tmp_path, Q119=UNKNOWN))
+    assert noted(report, "labels without a number") == {
+        "Q119": "left out; 'Well', 'Nay', 'Yea', 'Sure'"
+    }
+    assert any("labels without a number: Q119" in line for line in report.lines())
+
+
+def test_unknown_labels_of_a_demographic_lose_their_own_cells(tmp_path):
     report = load(labelled(tmp_path))
-    found = noted(report, "labels without a number")
-    assert set(found) == {"Q119", "Q275"}
-    assert found["Q275"] == "left out; 'x', 'y'"
-    assert "'Hard to say'" in found["Q119"]
-    assert read(report, 'select distinct "Q275" from respondents') == [(None,)]
-    assert any("labels without a number: Q275" in line for line in report.lines())
+    assert noted(report, "stray labels") == {"Q275": "no answer; 'x', 'y'"}
+    found = read(report, 'select "Q275" from respondents order by respondent_id')
+    assert found == [(None,), (None,), (0,), (3,), (8,), (None,)]
 
 
 def test_weights_that_are_text_are_counted(tmp_path):
@@ -88,28 +98,26 @@ def test_weights_that_are_text_are_counted(tmp_path):
 
 
 def test_value_labels_of_the_surveys_own_file_fill_what_patterns_do_not_know(tmp_path):
-    labels = {"Q119": {0: "Hard to say", 1: "Strongly agree", 2: "Agree", 3: "Disagree",
-                       4: "Strongly disagree", -3: "Not applicable"}}  # fmt: skip
+    labels = {"Q119": {0: "Well", 1: "Sure", 2: "Yea", 3: "Nay", 4: "Never", -3: "No use"}}
     companion = write_sav(tmp_path / "wvs.sav", people(), labels=labels)
-    report = load(labelled(tmp_path), labels=companion)
+    report = load(labelled(tmp_path, Q119=UNKNOWN), labels=companion)
     assert "Q119" in report.items
     found = read(report, "select raw from answers where item = 'Q119' order by respondent_id")
     assert found == [(3,), (-3,), (0,), (3,), (2,), (1,)]
-    with pytest.raises(UserError, match=r"\.sav or \.dta"):
+    with pytest.raises(UserError, match="variable, code, label"):
         load(labelled(tmp_path), labels=tmp_path / "text.csv", replace=True)
 
 
 def test_two_labels_for_one_number_are_not_believed(tmp_path):
-    report = load(labelled(tmp_path, Q1=["Very important"] * 5 + ["Strongly important"]))
-    assert "Q1" not in report.items
-    mentioned = ["Important", "Mentioned", "Not mentioned", "Important", "Important", "Important"]
-    report = load(labelled(tmp_path, Q7=mentioned), replace=True)
+    mentioned = ["Important", "Mentioned", "Not mentioned", "Important", "Mentioned", "Important"]
+    report = load(labelled(tmp_path, Q7=mentioned))
     assert "Q7" not in report.items
+    assert noted(report, "labels without a number") == {"Q7": "left out; 'Mentioned'"}
 
 
 def test_a_file_of_labels_without_any_known_item_says_what_to_do(tmp_path):
-    with pytest.raises(UserError, match=r"give the survey's \.sav or \.dta file as labels"):
-        load(labelled(tmp_path), items=[load_items()["Q119"]])
+    with pytest.raises(UserError, match=r"give the survey's \.sav or \.dta file or its codebook"):
+        load(labelled(tmp_path, Q119=UNKNOWN), items=[load_items()["Q119"]])
     assert not (tmp_path / "people.duckdb").exists()
 
 
