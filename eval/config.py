@@ -7,7 +7,6 @@ on the same respondents, items and orders.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from agents.models.base import Sampling
-from eval.item import Item, load_items, preset, preset_names
+from eval.item import Item, load_items, preset_names
+from eval.own_items import named_items
+from eval.respondents.column_map import RespondentsFile
 from eval.survey.method import METHODS, Method, method
 from eval.survey.order import Orders
 from eval.survey.voice import languages
@@ -77,7 +78,7 @@ class EvalConfig(Configuration):
     """Name of the evaluation and of its folder."""
     models: tuple[ModelRef, ...] = (ModelRef(name="embedded"),)
     items: str | tuple[str, ...] = "clca-44"
-    """A preset, a topic, or ids of items."""
+    """A preset, a topic, ids of items, or a file of a survey of your own (docs/evaluation.md)."""
     cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")
     """ISO 3166 alpha-3 codes."""
     methods: tuple[str, ...] = ("unaware", "culture")
@@ -89,9 +90,11 @@ class EvalConfig(Configuration):
     """Languages of the prompts; native: each culture's own."""
     readouts: tuple[Readout, ...] = ("logprobs", "text")
     """Log-probabilities of the options' numbers, generated text, or both."""
-    people: str = "marginals"
+    people: str | RespondentsFile = "marginals"
     """Whom models are compared with: marginals, the shipped national shares; synthetic, the same
-    with respondents made up from them; or a path of a file that `folkways eval wvs load` made."""
+    with respondents made up from them; the path of a file that `folkways eval wvs load` made; or of
+    a survey of your own a national table (.csv with country, item, code, share and n), a file of
+    questions with shares (.json), or a file of respondents with a map of its columns."""
     absent_items: Literal["refuse", "skip"] = "refuse"
     """Items that the people's file lacks: refuse the evaluation, or skip them and say so."""
     respondents: int = Field(default=200, ge=1)
@@ -164,20 +167,19 @@ class EvalConfig(Configuration):
         named, skipped = self._named_items(), self.skipped_items()
         if left := tuple(item for item in named if item.id not in skipped):
             return left
-        raise UserError(f"{self.people} has none of the {len(named)} items; choose others")
+        raise UserError(f"the people's file has none of the {len(named)} items; choose others")
 
     def skipped_items(self) -> dict[str, str]:
         """Return the items that the people's file lacks and that are skipped, with the reason."""
-        if self.absent_items == "refuse" or self.people in ("marginals", "synthetic"):
+        if self.absent_items == "refuse":
             return {}
-        from eval.respondents.database import absent_items, open_respondents
+        from eval.respondents.source import absent_from
 
-        with contextlib.closing(open_respondents(Path(self.people))) as con:
-            return absent_items(con, [item.id for item in self._named_items()])
+        return absent_from(self.people, self._named_items())
 
     def _named_items(self) -> tuple[Item, ...]:
         if isinstance(self.items, str):
-            return preset(self.items)
+            return named_items(self.items)
         known = load_items()
         for name in self.items:
             if name not in known:

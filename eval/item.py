@@ -56,14 +56,14 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str = Field(pattern=r"^(Q[1-9][0-9]*[A-Z]?|[a-z]+(-[a-z]+)*:[0-9]{4,})$")
-    """Column name in the wave-7 file; or, of a question that a model wrote, topic and number, such
-    as corruption:0007."""
-    topic: str
+    id: str = Field(pattern=r"^([A-Za-z][A-Za-z0-9_.-]{0,79}|[a-z]+(-[a-z]+)*:[0-9]{4,})$")
+    """Column name in the wave-7 file, or any name of an item of one's own; or, of a question that a
+    model wrote, topic and number, such as corruption:0007."""
+    topic: str = ""
     """Stem of the file it stands in."""
     ask: str = Field(min_length=1)
-    """A complete question, or a statement to be judged; at most 30 words, 60 where a model wrote
-    it."""
+    """A complete question, or a statement to be judged; at most 30 words in the registry, 60 where
+    a model wrote it, 300 in a survey of one's own."""
     scale: Scale
     options: dict[int, str] = Field(min_length=2)
     """From code, as in the file, to label, in code order. Where only the ends of a scale have
@@ -86,7 +86,8 @@ class Item(BaseModel):
     def _check(self) -> Item:
         codes = list(self.options)
         labels = list(self.options.values())
-        longest = 60 if self.generated else 30
+        registry = re.fullmatch(r"Q[1-9][0-9]*[A-Z]?", self.id)
+        longest = 60 if self.generated else 30 if registry else 300
         problems = {
             f"more than {longest} words": len(self.ask.split()) > longest,
             "options are not in code order": codes != sorted(codes),

@@ -81,9 +81,7 @@ class SeriesAnswers:
 
 def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
     """Return people's answers over all countries and items of an evaluation, and the items."""
-    known = load_items()
-    asked = {row[0] for row in con.execute("select item_id from survey_items").fetchall()}
-    items = tuple(item for name, item in known.items() if name in asked)
+    items = _items(con)
     countries = _countries(con)
     scales = Scales.padded(
         {item.id: item.points for item in items}, [item.scale != "nominal" for item in items]
@@ -99,7 +97,7 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
         if item not in places:
             continue  # an index of several answers: see `joint_means`
         row, column = countries.index(country), places[item][0]
-        if np.isnan(valid[row, column]):
+        if np.isnan(shares[row, column, 0]):
             shares[row, column] = 0
         shares[row, column, places[item][1][point]] = share
         valid[row, column], missing[row, column] = count, absent
@@ -107,8 +105,29 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
     codes = np.broadcast_to(scales.codes, shape)
     mode = np.take_along_axis(codes, best[..., None], axis=2)[..., 0]
     return Grid(
-        countries, scales, shares, valid, missing, np.where(np.isnan(valid), np.nan, mode)
+        countries, scales, shares, valid, missing, np.where(np.isnan(missing), np.nan, mode)
     ), items
+
+
+def _items(con: duckdb.DuckDBPyConnection) -> tuple[Item, ...]:
+    """Return the items that are asked: those of the registry in its order, then one's own. Of
+    questions that a model wrote people gave no answers."""
+    rows = con.execute(
+        "select item_id, topic, ask, scale, higher from survey_items order by rowid"
+    ).fetchall()
+    asked, known = {row[0] for row in rows}, load_items()
+    items = [item for name, item in known.items() if name in asked]
+    for name, topic, ask, scale, higher in rows:
+        if name not in known and ":" not in name:
+            codes = con.execute(
+                "select code, label, point from survey_options where item_id = ? order by code",
+                [name],
+            ).fetchall()
+            told = {"id": name, "topic": topic, "ask": ask, "scale": scale, "higher": higher}
+            told["options"] = {code: label for code, label, _ in codes}
+            told["recode"] = {code: point for code, _, point in codes if code != point}
+            items.append(Item.model_validate(told))
+    return tuple(items)
 
 
 def load_given(

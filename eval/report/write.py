@@ -11,9 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import duckdb
 
+from eval.own_items import QUESTION_FILES
 from eval.report.compute import compute
 from eval.report.results import Results
 from eval.report.table import Section
@@ -98,7 +100,7 @@ def load_results(
         made_at=made_at.isoformat(timespec="seconds"),
         protocol=protocol,
         items=count[0],
-        people=PEOPLE.get(protocol["people"], "{people}, weights {weights}".format(**protocol)),
+        people=_people(protocol),
         synthetic=protocol["people"] == SYNTHETIC or bool(made_up),
         countries=tuple(sorted(people)),
         without=tuple(row[0] for row in asked if row[0] not in people),
@@ -107,3 +109,13 @@ def load_results(
     )  # fmt: skip
     compute(con, results, protocol["seed"], only)
     return results
+
+
+def _people(protocol: Mapping[str, Any]) -> str:
+    """Return what people of an evaluation are called."""
+    told, weights = protocol["people"], protocol["weights"]
+    if isinstance(told, Mapping):
+        return f"respondents of {told['file']}, weights {weights}"
+    if told in PEOPLE:
+        return PEOPLE[told]
+    return told if Path(told).suffix in QUESTION_FILES else f"{told}, weights {weights}"

@@ -7,6 +7,7 @@ which of the two it is; a file that could not be finished is not there.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -166,16 +167,21 @@ def require_items(con: duckdb.DuckDBPyConnection, path: Path, items: Iterable[st
     """Raise UserError for items that a file lacks, with what can be done, and for unknown ones."""
     absent = absent_items(con, items)
     for item in absent:
-        if item not in load_items():
+        if re.fullmatch(r"Q\d+", item) and item not in load_items():
             known = con.execute("select item from items order by rowid").fetchall()
             raise unknown_name("item", item, [row[0] for row in known])
     if absent:
-        shown = ", ".join(f"{item} ({why})" for item, why in list(absent.items())[:5])
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        raise UserError(
-            f"not in your file {path}: {shown}{more}; choose other items, or go without these: "
-            "absent_items: skip"
-        )
+        raise not_in_file(path, absent)
+
+
+def not_in_file(path: Path, absent: Mapping[str, str]) -> UserError:
+    """Return the error about items that a file of people lacks."""
+    shown = ", ".join(f"{item} ({why})" for item, why in list(absent.items())[:5])
+    more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+    return UserError(
+        f"not in your file {path}: {shown}{more}; choose other items, or go without these: "
+        "absent_items: skip"
+    )
 
 
 def create_tables(

@@ -19,10 +19,17 @@ from folkways.errors import UserError
 from scenarios.sheet import find_encoding
 
 Form = Literal["csv", "sav", "dta"]
-Study = Literal["wave-7", "time-series"]
+Study = Literal["wave-7", "time-series", "joint", "own"]
+STUDIES: dict[Study, str] = {
+    "wave-7": "WVS wave 7",
+    "time-series": "WVS time series",
+    "joint": "joint EVS/WVS 2017-2022",
+    "own": "a survey of your own",
+}
+"""What can be read, in words."""
 READABLE = (
-    "folkways reads WVS wave 7 as CSV, SPSS (.sav) or Stata (.dta), pooled or of one country, and "
-    "the WVS time series"
+    "folkways reads WVS wave 7 as CSV, SPSS (.sav) or Stata (.dta), pooled or of one country, the "
+    "WVS time series and the joint EVS/WVS file; for another survey see docs/evaluation.md"
 )
 SAMPLED_ROWS = 200
 """Rows that decide whether cells hold numbers or labels."""
@@ -42,8 +49,6 @@ _MAGIC = (
 )
 _FOREIGN: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"S002EVS"}), "the European Values Study trend file"),
-    (frozenset({"CNTRY_AN"}), "the joint EVS/WVS file"),
-    (frozenset({"CNTRY", "STUDY"}), "the joint EVS/WVS file"),
 )
 
 
@@ -69,8 +74,7 @@ class Dialect:
     def name(self) -> str:
         """What the file is, in words."""
         cells = "answers as labels, " if self.labelled else ""
-        study = "WVS wave 7" if self.study == "wave-7" else "WVS time series"
-        return f"{study} ({cells}{self.form})"
+        return f"{STUDIES[self.study]} ({cells}{self.form})"
 
 
 def recognise(path: Path) -> Dialect:
@@ -90,6 +94,26 @@ def recognise(path: Path) -> Dialect:
         path, "csv", study, tuple(rows[0]), _positions(path, codes), separator, encoding,
         labelled=_labelled(codes, rows[1:]),
     )  # fmt: skip
+
+
+def recognise_table(path: Path) -> Dialect:
+    """Return a file of another survey, whose columns have names of its own; cells of a CSV file are
+    texts. Raises UserError for a file that is no table."""
+    form = _form(path)
+    if form != "csv":
+        header = read_header(path, form)
+        places = {name.strip().upper(): place for place, name in enumerate(header)}
+        return Dialect(path, form, "own", header, places)
+    encoding = find_encoding(path)
+    separators = {",": 0, ";": 0, "\t": 0}
+    for separator in separators:
+        separators[separator] = len(next(_rows(path, encoding, separator), []))
+    separator = max(separators, key=lambda one: separators[one])
+    header = tuple(next(_rows(path, encoding, separator)))
+    places = {name.strip().upper(): place for place, name in enumerate(header)}
+    if len(places) < len(header):
+        raise UserError(f"{path} has two columns of one name; name each differently")
+    return Dialect(path, "csv", "own", header, places, separator, encoding, labelled=True)
 
 
 def read_rows(dialect: Dialect) -> Iterator[list[str]]:
@@ -190,6 +214,8 @@ def _study(path: Path, codes: Sequence[str]) -> Study:
         return "wave-7"
     if "S002VS" in names and names & {"COUNTRY_ALPHA", "S003"}:
         return "time-series"
+    if "CNTRY_AN" in names or {"CNTRY", "STUDY"} <= names:
+        return "joint"
     for marks, kind in _FOREIGN:
         if marks <= names:
             raise UserError(f"{path} is {kind}; {READABLE}")

@@ -20,7 +20,7 @@ from eval.item import Item
 from eval.respondents.database import Note
 from eval.respondents.dialect import Dialect
 from eval.respondents.intake import ADMIN, Wanted, create_incoming, insert_chunks, insert_csv
-from eval.respondents.label import Codebook, read_codebook, read_label, recoding
+from eval.respondents.label import Codebook, read_label, recoding
 from eval.respondents.label_csv import interpret, label_chunks
 from eval.respondents.stat_file import read_chunks, read_labels
 from folkways.errors import UserError
@@ -31,20 +31,24 @@ def fill_incoming(
     dialect: Dialect,
     wanted: list[Wanted],
     items: Sequence[Item],
-    labels: Path | None,
+    book: Codebook,
+    codes: Mapping[str, Mapping[int, int]] | None = None,
 ) -> tuple[list[Wanted], list[Note]]:
-    """Fill the table `incoming`; return its columns as they could be filled, with notes."""
+    """Fill the table `incoming`; return its columns as they could be filled, with notes.
+
+    `book` has value labels by target; `codes`, from a number of a .sav or .dta file to the one it
+    stands for, are taken from the file's own labels where they are not given.
+    """
     create_incoming(con, wanted)
     columns = {column.target: column.source for column in wanted if column.source}
     texts = [column.target for column in wanted if column.kind == "varchar"]
     notes: list[Note] = []
     lost: set[str] = set()
-    book = read_codebook(labels)
     if dialect.form != "csv":
-        codes = _recodings(dialect, columns, items)
-        insert_chunks(con, _chunks(dialect, columns, texts, codes, book), wanted)
-        notes += _recoding_notes(codes, _rows(con))
-        lost = {name for name, numbers in codes.items() if not numbers}
+        found = _recodings(dialect, columns, items) if codes is None else {}
+        insert_chunks(con, _chunks(dialect, columns, texts, codes or found, book), wanted)
+        notes += _recoding_notes(found, _rows(con))
+        lost = {name for name, numbers in found.items() if not numbers}
     elif dialect.labelled:
         coded = {target: code for target, code in columns.items() if target not in texts}
         readings = interpret(dialect, coded, {item.id: item for item in items}, book)
@@ -99,7 +103,7 @@ def _chunks(
     names = {target: dialect.header[dialect.columns[code]] for target, code in columns.items()}
 
     def reader(target: str, text: str) -> float | None:
-        return read_label(target, text, book.get(columns[target], {}))
+        return read_label(target, text, book.get(target, {}))
 
     for chunk in read_chunks(dialect.path, dialect.form, names, texts, reader):
         for name, numbers in codes.items():

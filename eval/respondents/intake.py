@@ -24,16 +24,17 @@ Kind = str
 """Type of a column of `incoming`: varchar, double, smallint, integer or bigint."""
 ADMIN: dict[str, tuple[Kind, str, tuple[str, ...]]] = {
     "version": ("varchar", "VERSION", ("VERSION",)),
-    "letters": ("varchar", "B_COUNTRY_ALPHA", ("COUNTRY_ALPHA",)),
-    "number": ("integer", "B_COUNTRY", ("S003",)),
+    "letters": ("varchar", "B_COUNTRY_ALPHA", ("COUNTRY_ALPHA", "CNTRY_AN")),
+    "number": ("integer", "B_COUNTRY", ("S003", "CNTRY")),
     "wave": ("smallint", "A_WAVE", ("S002VS",)),
-    "year": ("smallint", "A_YEAR", ("S020",)),
-    "interview": ("varchar", "D_INTERVIEW", ("S007", "D_INTERVIEW")),
-    "W_WEIGHT": ("double", "W_WEIGHT", ("S017",)),
-    "S018": ("double", "S018", ("S018",)),
+    "year": ("smallint", "A_YEAR", ("S020", "YEAR")),
+    "interview": ("varchar", "D_INTERVIEW", ("S007", "D_INTERVIEW", "UNIQID")),
+    "W_WEIGHT": ("double", "W_WEIGHT", ("S017", "GWGHT")),
+    "S018": ("double", "S018", ("S018", "WGHT_EQ1000")),
     "PWGHT": ("double", "PWGHT", ("PWGHT",)),
 }
-"""Columns of `incoming` before the demographics: type, column in wave 7, columns in time series."""
+"""Columns of `incoming` before the demographics: type, column in wave 7, columns in the time series
+and in the joint file of the European and World Values Surveys."""
 LARGEST = {"smallint": 32_767, "integer": 2_147_483_647, "bigint": 10**15}
 MACROS = f"""
     create temp macro whole(x, blank, largest) as case
@@ -61,7 +62,7 @@ class Wanted(NamedTuple):
 
 def plan(dialect: Dialect, items: Sequence[Item]) -> list[Wanted]:
     """Return the columns of `incoming` with the columns of the file that fill them."""
-    series = dialect.study == "time-series"
+    series = dialect.study != "wave-7"
 
     def place(*names: str | None) -> str | None:
         return next(
@@ -191,7 +192,7 @@ def _arrive(con: duckdb.DuckDBPyConnection, dialect: Dialect) -> None:
     con.execute(
         "insert into forms select unnest(?), unnest(?)", [list(forms), list(forms.values())]
     )
-    unnamed = 7 if dialect.study == "wave-7" else 0
+    unnamed = 7 if dialect.study in ("wave-7", "joint") else 0
     con.execute(f"""
         create temp table arrived as
         select incoming.rowid as place, interview, if(wave > 0, wave, {unnamed}) as wave,

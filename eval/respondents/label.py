@@ -23,7 +23,7 @@ from eval.respondents.stat_file import UNWEIGHTED, read_labels
 from folkways.errors import UserError
 
 Codebook = Mapping[str, Mapping[str, int]]
-"""By upper-case column and plain label: the number."""
+"""By column and plain label: the number."""
 WEIGHT = "W_WEIGHT"
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00b4": "'", "`": "'", "\u0092": "'"})
@@ -143,7 +143,8 @@ def _by_pattern(column: str, text: str) -> int | None:
 
 
 def read_codebook(path: Path | None) -> Codebook:
-    """Return the value labels of a .sav or .dta file or of a codebook; nothing without a path.
+    """Return the value labels of a .sav or .dta file or of a codebook, by upper-case column;
+    nothing without a path.
 
     A codebook is a .json file (column: {code: label}, also under `choices`), a .csv file with the
     columns variable, code and label, or a .txt file with a line for each column and each code.

@@ -56,7 +56,7 @@ def interpret(
     stray: dict[str, Counter[str]] = {}
     unread: dict[str, Counter[str]] = {}
     for target, seen in labels.items():
-        known, item = book.get(columns[target], {}), items.get(target)
+        known, item = book.get(target, {}), items.get(target)
         seen = Counter({text: often for text, often in seen.items() if text.strip()})
         found = {text: read_label(target, text, known) for text in seen}
         numbers = {text: number for text, number in found.items() if number is not None}

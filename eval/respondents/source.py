@@ -14,16 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from eval.item import Item
+from eval.item import Item, load_items
 from eval.metrics.grid import Grid, Scales
-from eval.respondents.database import absent_items, open_respondents
+from eval.own_items import QUESTION_FILES
+from eval.respondents.column_map import RespondentsFile
+from eval.respondents.database import absent_items, not_in_file, open_respondents
 from eval.respondents.marginals import load_marginals
 from eval.respondents.national import national_answers, national_grid
+from eval.respondents.own_survey import columns_of, load_respondents
 from eval.respondents.respondent import Respondent, draw_respondents
 from eval.respondents.synthetic import shares_of_sample, synthesise
+from eval.respondents.table import items_of, read_national
 from folkways.errors import UserError
 
 MARGINALS, SYNTHETIC = "marginals", "synthetic"
+Source = str | RespondentsFile
+"""marginals, synthetic, the path of a file, or a file of respondents with a map of its columns."""
+RESPONDENTS_FILE = "people.duckdb"
+"""Name of what a map of columns was loaded into, in an evaluation's folder."""
 JOINT = ("Y002", "Y003")
 """Indices of the map that are made of several answers of each person."""
 SYNTHETIC_FILE = "respondents.duckdb"
@@ -92,7 +100,7 @@ def nobody(countries: Sequence[str]) -> People:
 
 
 def gather_people(
-    source: str,
+    source: Source,
     items: Sequence[Item],
     countries: Sequence[str],
     folder: Path,
@@ -101,21 +109,29 @@ def gather_people(
     weights: str,
     seed: int,
 ) -> People:
-    """Return the people that `source` names: marginals, synthetic, or a file's path.
+    """Return the people that `source` names: marginals, synthetic, or a file.
 
-    `count` respondents of each country are drawn, None for none; a synthetic sample is written into
-    `folder`. Raises UserError where a file lacks a country or has too few respondents, and where
-    none of the countries has answers.
+    `count` respondents of each country are drawn, None for none; a synthetic sample, and one that
+    is loaded by a map of columns, is written into `folder`. Raises UserError where a file lacks a
+    country or has too few respondents, and where none of the countries has answers.
     """
     ids = [item.id for item in items]
+    if isinstance(source, RespondentsFile):
+        path = folder / RESPONDENTS_FILE
+        load_respondents(source, path, items)
+        about = f"respondents of {Path(source.file).name}, weights {weights}"
+        return _of_file(path, about, items, countries, count=count, weights=weights, seed=seed)
     if source not in (MARGINALS, SYNTHETIC):
         path = Path(source)
-        cells = national_answers(path, ids, countries, weights=weights)
-        nominal = [item.id for item in items if item.scale == "nominal"]
-        drawn = _draw(path, ids, countries, count, seed)
+        if path.suffix in QUESTION_FILES:
+            return _of_table(path, items, countries, count)
         about = f"respondents of {path.name}, weights {weights}"
-        joint = _joint(path, countries, weights)
-        return People(about, national_grid(cells, nominal=nominal), (), drawn, joint)
+        return _of_file(path, about, items, countries, count=count, weights=weights, seed=seed)
+    if not {*ids} & {*load_items()}:
+        raise UserError(
+            f"people: {source} answered the World Values Survey, not these items; name the people "
+            "of your survey: a national table, or a file of respondents (docs/evaluation.md)"
+        )
     marginals = load_marginals()
     known = [country for country in countries if country in marginals.countries]
     if not known:
@@ -140,6 +156,55 @@ def gather_people(
     synthesise(path, shares, items, countries, count, seed=seed, replace=True)
     about = f"SYNTHETIC respondents drawn from {about}"
     return People(about, grid, without, _draw(path, ids, countries, count, seed))
+
+
+def absent_from(source: Source, items: Sequence[Item]) -> dict[str, str]:
+    """Return the items that a file of people lacks, with the reason; none for shipped people."""
+    ids = [item.id for item in items]
+    if isinstance(source, RespondentsFile):
+        there = columns_of(source, items)
+    elif source in (MARGINALS, SYNTHETIC):
+        return {}
+    elif Path(source).suffix in QUESTION_FILES:
+        there = items_of(Path(source), items)
+    else:
+        with contextlib.closing(open_respondents(Path(source))) as con:
+            return absent_items(con, ids)
+    return {item: "not in the file" for item in ids if item not in there}
+
+
+def _of_file(
+    path: Path,
+    about: str,
+    items: Sequence[Item],
+    countries: Sequence[str],
+    *,
+    count: int | None,
+    weights: str,
+    seed: int,
+) -> People:
+    ids = [item.id for item in items]
+    cells = national_answers(path, ids, countries, weights=weights)
+    nominal = [item.id for item in items if item.scale == "nominal"]
+    drawn = _draw(path, ids, countries, count, seed)
+    joint = _joint(path, countries, weights)
+    return People(about, national_grid(cells, nominal=nominal), (), drawn, joint)
+
+
+def _of_table(
+    path: Path, items: Sequence[Item], countries: Sequence[str], count: int | None
+) -> People:
+    if count is not None:
+        raise UserError(
+            f"methods that describe a respondent need respondents, and {path.name} has national "
+            "answers; choose other methods, or name a file of respondents as people"
+        )
+    absent = absent_from(str(path), items)
+    if absent:
+        raise not_in_file(path, absent)
+    grid = read_national(path, items, countries)
+    without = tuple(country for country in countries if country not in grid.countries)
+    return People(f"national answers of {path.name}", grid, without, {})
 
 
 def _joint(path: Path, countries: Sequence[str], weights: str) -> Grid | None:

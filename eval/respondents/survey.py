@@ -30,6 +30,7 @@ from eval.respondents.database import (
 from eval.respondents.dialect import Dialect, recognise
 from eval.respondents.incoming import fill_incoming
 from eval.respondents.intake import Wanted, fill_respondents, plan, select_respondents
+from eval.respondents.label import read_codebook
 from eval.respondents.load_report import CITATION, LoadReport
 from eval.respondents.merge import merge
 from folkways.errors import UserError
@@ -60,7 +61,10 @@ def load_survey(
     dialect = recognise(path)
     items = list({item.id: item for item in items}.values())
     with new_database(database, replace) as con:
-        wanted, notes = fill_incoming(con, dialect, plan(dialect, items), items, labels)
+        wanted = plan(dialect, items)
+        book = read_codebook(labels)
+        known = {column.target: book.get(column.source or "", {}) for column in wanted}
+        wanted, notes = fill_incoming(con, dialect, wanted, items, known)
         notes += select_respondents(con, dialect, waves, countries)
         homes = _homes(con, path, waves, countries, all_countries)
         loaded, scores, found = _settle(con, dialect, items, wanted)
@@ -161,7 +165,7 @@ def _settle(
     present = [item for item in items if item.id in there]
     scores: dict[str, str] = {}
     notes: list[Note] = []
-    if dialect.study == "time-series":
+    if dialect.study != "wave-7":
         scores, notes = series_scores(con, present)
     return [item for item in present if scores.get(item.id) != "null"], scores, notes
 

@@ -115,16 +115,16 @@ def methods() -> None:
 
 @_wvs_app.command()
 def items(
-    preset: Annotated[str, typer.Argument(help="A preset or a topic.")] = "clca-44",
+    preset: Annotated[str, typer.Argument(help="A preset, a topic, or a file.")] = "clca-44",
     language: Annotated[str, typer.Option(help="Language of the wording.")] = "en",
 ) -> None:
     """Print items as models see them."""
-    from eval.item import preset as chosen
+    from eval.own_items import named_items
     from eval.survey.prompt import render_item
     from eval.survey.voice import load_voice
 
     voice = load_voice(language)
-    for item in chosen(preset):
+    for item in named_items(preset):
         about = f"{item.id}, {item.topic}, {item.scale}"
         typer.echo(printable(f"[{about}]\n{render_item(voice, item, item.scale_codes)}\n"))
 

@@ -75,12 +75,16 @@ def test_a_time_series_is_recognised(tmp_path):
     assert recognise(write_csv(tmp_path / "series.csv", cells)).study == "time-series"
 
 
+def test_the_joint_file_is_recognised(tmp_path):
+    cells = header("study", "cntry", "cntry_AN", "gwght", "A001", "X001")
+    assert recognise(write_csv(tmp_path / "joint.csv", cells)).study == "joint"
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
         (["B_COUNTRY_ALPHA", "Q1P", "Q2", "Q57P"], "inverted file (Q1P, Q57P"),
         (["B_COUNTRY_ALPHA", "V1", *(f"V{n}" for n in range(2, 60))], "wave 6 or an earlier one"),
-        (["cntry_AN", "A001", "F063"], "the joint EVS/WVS file"),
         (["S002EVS", "S003", "A001"], "the European Values Study trend file"),
         (["Q1", "Q2"], "no column B_COUNTRY_ALPHA or B_COUNTRY"),
         (["B_COUNTRY_ALPHA", "D_INTERVIEW"], "none of the survey's columns"),

@@ -124,7 +124,7 @@ def test_draws_are_paired_by_seed_and_without_replacement(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             draw_respondents(database, *arguments)
-    with pytest.raises(UserError, match="not in your file .*: Q2"):
+    with pytest.raises(UserError, match=r"not in your file .*: Q2"):
         draw_respondents(database, "URY", 5, items=["Q2"])
     with pytest.raises(UserError, match="unknown demographic 'Q1'"):
         draw_respondents(database, "URY", 5, fields=["Q1"])
