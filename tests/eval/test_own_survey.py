@@ -134,7 +134,7 @@ def test_a_national_table_is_what_models_are_compared_with(tmp_path):
         results = load_results(con, tmp_path / "trial", utc_now(), 100)
     assert counts == [("news_1", 250, 0.5), ("safe_1", 400, 0)]
     assert 0 in {score.value for score in results.baselines if score.metric == "tv"}
-    assert {score.count for score in results.scores if score.metric == "w1"} == {1}
+    assert {score.items for score in results.scores if score.metric == "w1"} == {1}
 
 
 def test_questions_with_shares_by_country_are_items_and_people_at_once(tmp_path):
@@ -341,3 +341,18 @@ def test_a_question_that_cannot_be_read_is_named(tmp_path, entry, words):
     with pytest.raises(UserError) as caught:
         named_items(str(path))
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["panel.yaml", "shares.csv", "opinions.json"])
+def test_the_examples_run(tmp_path, source):
+    folder = Path(__file__).parents[2] / "examples/survey"
+    told = yaml.safe_load((folder / "panel.yaml").read_text())
+    told |= {"items": str(folder / "items.yaml"), "models": [{"name": "fake"}]}
+    told |= {"out": str(tmp_path), "name": "trial", "respondents": 5}
+    told["people"]["file"] = str(folder / "panel.csv")
+    if source != "panel.yaml":
+        told |= {"people": str(folder / source), "methods": ["culture"]}
+        told |= {"items": str(folder / source)} if source == "opinions.json" else {}
+    (tmp_path / "trial.yaml").write_text(yaml.safe_dump(told))
+    assert command("eval", "wvs", "run", tmp_path / "trial.yaml", "--quiet") == 0
+    assert len(people(tmp_path)) == 2
