@@ -105,7 +105,9 @@ def test_another_sampling_or_engine_asks_anew_and_a_faster_one_does_not(tmp_path
         assert found == ({None} if asks else {"response-cache"})
 
 
-def test_critics_and_labels_are_asked_for_once(tmp_path: Path) -> None:
+def test_critics_and_labels_are_asked_for_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """By the commands, with the file beside the runs."""
     stages = [
         ["critique", "--model", "cached_models:counted", "-o", "critics=[quality, meta]"],
@@ -121,7 +123,7 @@ def test_critics_and_labels_are_asked_for_once(tmp_path: Path) -> None:
                          "-o", f"cache.path={tmp_path / 'a/responses.sqlite'}"]  # fmt: skip
             with pytest.raises(SystemExit) as ended:
                 main([stage, str(out / "trial"), "--quiet", *options, *cache])
-            assert not ended.value.code
+            assert not ended.value.code, capsys.readouterr().err
         assert (COUNTS["complete"] > 3) == (out.name == "a")
     kept = "select * exclude (latency_s, cost, endpoint) from calls order by call"
     assert rows(tmp_path / "a", kept) == rows(tmp_path / "b", kept)
