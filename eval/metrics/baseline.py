@@ -121,15 +121,17 @@ def mean_of_modes_sheet(grid: Grid) -> Floats:
         return as_floats(np.where(known > 0, total / known, np.nan))
 
 
-def sample(shares: Floats, n: int, rng: np.random.Generator) -> Floats:
-    """Return the counts (..., K) of n answers drawn from each distribution; NaN where it is NaN.
+def sample(shares: Floats, n: int | Floats, rng: np.random.Generator) -> Floats:
+    """Return the counts (..., K) of n answers, or n (...) of them, drawn from each distribution;
+    NaN where it is NaN.
 
     With people's own shares this is the perfect sampler: no model that gives n answers to each item
     can be expected to do better.
     """
     known = ~np.isnan(shares[..., 0])
     counts = np.full(shares.shape, np.nan)
-    counts[known] = rng.multinomial(n, shares[known])
+    numbers = np.broadcast_to(n, known.shape)[known].astype(np.int64)
+    counts[known] = rng.multinomial(numbers, shares[known])
     return counts
 
 

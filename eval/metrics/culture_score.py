@@ -37,8 +37,7 @@ def culturespa(answers: Floats, target: Floats, scales: Scales) -> Floats:
 def expected_culturespa(model: Floats, target: Floats, scales: Scales) -> Floats:
     """Return the score with the expected squared error of somebody who draws from `model`
     (..., I, K); for a sharp distribution the same as `culturespa`."""
-    squares = (scales.codes - target[..., None]) ** 2
-    return _from_squares(as_floats((squares * model).sum(axis=-1)), scales)
+    return _from_squares(expected_squares(model, target, scales)[0], scales)
 
 
 def penalised_culturespa(answers: Floats, target: Floats, scales: Scales) -> Floats:
@@ -52,7 +51,17 @@ def penalised_culturespa(answers: Floats, target: Floats, scales: Scales) -> Flo
 def squares(answers: Floats, target: Floats, scales: Scales) -> tuple[Floats, Floats]:
     """Return by item the squared error and the squared length that a score is made of, both NaN
     without an answer: 100 (1 - sqrt(sum of the first / sum of the second)). For resampling."""
-    errors = (answers - target) ** 2
+    return _with_lengths((answers - target) ** 2, scales)
+
+
+def expected_squares(model: Floats, target: Floats, scales: Scales) -> tuple[Floats, Floats]:
+    """Return the same of an answer drawn from `model` (..., I, K), such as one of equally likely
+    codes: the mean of their squared errors."""
+    errors = (scales.codes - target[..., None]) ** 2
+    return _with_lengths(as_floats((errors * model).sum(axis=-1)), scales)
+
+
+def _with_lengths(errors: Floats, scales: Scales) -> tuple[Floats, Floats]:
     return errors, np.where(np.isnan(errors), np.nan, (scales.lengths - 1) ** 2)
 
 

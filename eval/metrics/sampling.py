@@ -9,7 +9,7 @@ distance of a perfect sampler, stands beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ Weighted = tuple[Floats, Floats]
 def noise_floor(
     human: Floats,
     scales: Scales,
-    n_model: int | None,
+    n_model: int | Floats | None,
     n_human: Floats | None,
     rng: np.random.Generator,
     *,
@@ -50,40 +50,74 @@ def noise_floor(
     """Return by metric the distances (draws, ...) of a model that *is* the population, item means.
 
     `human` (..., I, K) is taken for the population, of which people are a fresh sample of `n_human`
-    (..., I) and the model one of `n_model` answers to each item. None is a sample without end: for
-    the model a read-out of probabilities, for people a population that is known. Compare runs only
-    at the same `n_model`.
+    (..., I) and the model one of `n_model` answers to each item, or (..., I) of them. None is a
+    sample without end: for the model a read-out of probabilities, for people a population that is
+    known. Compare runs only at the same `n_model`.
     """
     names = tuple(names)
     floors: dict[str, list[Floats]] = {name: [] for name in names}
-    for _ in range(draws):
-        seen = human if n_human is None else _shares(_sample_each(human, n_human, rng))
-        counts = human * 1e9 if n_model is None else sample(human, n_model, rng)
-        given = Answers(counts, np.zeros(counts.shape[:-1]))
-        for name, cells in measure(seen, given, scales, names).items():
+    for size in _blocks(human.size, draws):
+        many = np.broadcast_to(human, (size, *human.shape))
+        seen = many if n_human is None else _shares(sample(many, n_human, rng))
+        counts = many * 1e9 if n_model is None else sample(many, n_model, rng)
+        for name, cells in measure(seen, _valid(counts), scales, names).items():
             floors[name].append(_mean(cells))
-    return {name: np.stack(values) for name, values in floors.items()}
+    return {name: np.concatenate(values) for name, values in floors.items()}
 
 
-def _sample_each(shares: Floats, numbers: Floats, rng: np.random.Generator) -> Floats:
-    known = ~np.isnan(shares[..., 0])
-    counts = np.full(shares.shape, np.nan)
-    counts[known] = rng.multinomial(numbers[known].astype(np.int64), shares[known])
-    return counts
+def expected_distances(
+    human: Floats,
+    model: Floats,
+    scales: Scales,
+    n: Floats,
+    rng: np.random.Generator | None,
+    *,
+    draws: int = FLOOR_DRAWS,
+    names: Iterable[str] = FLOORS,
+) -> dict[str, Floats]:
+    """Return by metric the distances (..., I) to be expected of whoever draws `n` (..., I) answers
+    to each item from `model` (..., I, K): the mean of so many tries.
+
+    Without a generator nothing is drawn, as from probabilities; `n` then only smooths KL.
+    """
+    names = tuple(names)
+    sharp = bool(np.isin(model, (0, 1)).all(where=~np.isnan(model)))
+    if rng is None or sharp:
+        return measure(human, _valid(model * n[..., None]), scales, names)
+    sums = {name: np.zeros(n.shape) for name in names}
+    known = np.where(np.isnan(n)[..., None], np.nan, model)
+    for size in _blocks(human.size, draws):
+        counts = sample(np.broadcast_to(known, (size, *known.shape)), n, rng)
+        for name, cells in measure(human, _valid(counts), scales, names).items():
+            sums[name] += cells.sum(axis=0)
+    return {name: total / draws for name, total in sums.items()}
+
+
+def _blocks(cells: int, draws: int) -> Iterator[int]:
+    """Yield how many draws of so many numbers are made at once."""
+    size = max(1, BLOCK // cells)
+    for start in range(0, draws, size):
+        yield min(size, draws - start)
+
+
+def _valid(counts: Floats) -> Answers:
+    """Return answers of which all are valid."""
+    return Answers(counts, np.zeros(counts.shape[:-1]))
 
 
 def _shares(counts: Floats) -> Floats:
     return as_floats(counts / counts.sum(axis=-1, keepdims=True))
 
 
-def pool(answers: Floats, group: NDArray[np.intp]) -> Answers:
-    """Return the answers (C, I) of countries, of respondents' answers (R, I, K).
+def pool(answers: Floats, group: NDArray[np.intp], weights: Floats | None = None) -> Answers:
+    """Return the answers (C, I) of countries, of respondents' answers (R, I, K), who count the same
+    or by `weights` (R,).
 
     Each row is one-hot or a distribution over the codes, all zero for an invalid answer and NaN for
     an item that the respondent was not asked; `group` (R,) is the row's country, from 0 without a
     gap.
     """
-    by_row = np.eye(int(group.max()) + 1)[group].T
+    by_row = np.eye(int(group.max()) + 1)[group].T * (1 if weights is None else weights)
     counts = np.einsum("cr,rik->cik", by_row, np.nan_to_num(answers))
     asked = by_row @ ~np.isnan(answers[..., 0])
     return Answers(counts, np.maximum(asked - counts.sum(axis=-1), 0))
@@ -98,19 +132,29 @@ def resample_distances(
     *,
     rows: bool,
     items: bool,
+    weights: Floats | None = None,
     names: Iterable[str] = tuple(METRICS),
     draws: int = DRAWS,
 ) -> dict[str, Floats]:
     """Return by metric the distances (draws, models), means over items and then countries.
 
     Each of `models` is (R, I, K) as in `pool`, all of the same respondents, which are drawn with
-    replacement within their country; `human` (C, I, K) is held fixed. All models see the same
-    draws. A cell without a valid answer is in no plain distance: show the penalised ones as well.
-    Where there are several models a cell counts in which all gave a valid answer. Raises ValueError
-    where a country has no respondents.
+    replacement within their country and count by `weights` (R,); `human` (C, I, K) is held fixed.
+    All models see the same draws. A cell without a valid answer is in no plain distance: show the
+    penalised ones as well. Where there are several models a cell counts in which all gave a valid
+    answer. Raises ValueError where a country has no respondents.
     """
     drawn = resample_by_country(
-        models, human, scales, group, rng, rows=rows, items=items, names=names, draws=draws
+        models,
+        human,
+        scales,
+        group,
+        rng,
+        rows=rows,
+        items=items,
+        weights=weights,
+        names=names,
+        draws=draws,
     )
     return {name: _mean(values) for name, values in drawn.items()}
 
@@ -124,6 +168,7 @@ def resample_by_country(
     *,
     rows: bool,
     items: bool,
+    weights: Floats | None = None,
     names: Iterable[str] = tuple(METRICS),
     draws: int = DRAWS,
 ) -> dict[str, Floats]:
@@ -131,12 +176,13 @@ def resample_by_country(
     which is the mean of them. The items drawn are the same in all countries."""
     if not np.array_equal(np.unique(group), np.arange(len(human))):
         raise ValueError("every country needs respondents, and every respondent a country")
+    heavy = np.ones(len(group)) if weights is None else weights
 
     def draw(country: int, size: int) -> list[Weighted]:
         members = group == country
         n = int(members.sum())
         by_row = draw_weights(n, size, rng) if rows else np.ones((1, n))
-        return [(model[members], by_row) for model in models]
+        return [(model[members], by_row * heavy[members]) for model in models]
 
     return _gather(draw, human, scales, rng if items else None, tuple(names), draws, len(group))
 
@@ -151,6 +197,7 @@ def compare_distances(
     *,
     rows: bool,
     items: bool,
+    weights: Floats | None = None,
     names: Iterable[str] = tuple(METRICS),
     draws: int = DRAWS,
     level: float = LEVEL,
@@ -162,10 +209,20 @@ def compare_distances(
     """
     names = tuple(names)
     drawn = resample_distances(
-        [one, two], human, scales, group, rng, rows=rows, items=items, names=names, draws=draws
+        [one, two],
+        human,
+        scales,
+        group,
+        rng,
+        rows=rows,
+        items=items,
+        weights=weights,
+        names=names,
+        draws=draws,
     )
-    cells = [measure(human, pool(model, group), scales, names) for model in (one, two)]
-    exchanged = _exchange(one, two, human, scales, group, rng, names, draws) if rows else {}
+    heavy = np.ones(len(group)) if weights is None else weights
+    cells = [measure(human, pool(model, group, heavy), scales, names) for model in (one, two)]
+    exchanged = _exchange(one, two, human, scales, group, rng, heavy, names, draws) if rows else {}
     results = {}
     for name in names:
         known = ~np.isnan(cells[0][name] + cells[1][name])
@@ -190,6 +247,7 @@ def _exchange(
     scales: Scales,
     group: NDArray[np.intp],
     rng: np.random.Generator,
+    weights: Floats,
     names: tuple[str, ...],
     draws: int,
 ) -> dict[str, Floats]:
@@ -200,7 +258,8 @@ def _exchange(
         both = np.concatenate([one[members], two[members]])
         kept = rng.integers(0, 2, (size, int(members.sum()))).astype(np.float64)
         forth, back = np.hstack([kept, 1 - kept]), np.hstack([1 - kept, kept])
-        return [(both, forth), (both, back)]
+        heavy = np.tile(weights[members], 2)
+        return [(both, forth * heavy), (both, back * heavy)]
 
     drawn = _gather(draw, human, scales, None, names, draws, 2 * len(group))
     means = {name: _mean(values) for name, values in drawn.items()}

@@ -6,15 +6,16 @@ has NaN in the grid, a question that was not answered validly has zeros in a ser
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.item import Item, load_items
-from eval.metrics.grid import Floats, Grid, Scales
+from eval.metrics.grid import Floats, Grid, Scales, as_floats
 from eval.metrics.metric import Answers
 from eval.report.results import Series
 
@@ -22,7 +23,7 @@ CERTAIN = 1000
 """Answers that a read-out of probabilities for a culture counts as, where a metric smooths."""
 SERIES = """
 select c.condition_id, reading, c.model, c.method, c.leaks, c.style, c.language,
-    bool_or(respondent_id is not null), max(sample) + 1
+    bool_or(respondent_id is not null)
 from survey_readings join survey_conditions c using (condition_id)
 group by all order by min(c.rowid), reading
 """
@@ -31,6 +32,14 @@ select country, respondent_id, item_id, point, round(weight, 12) from survey_ans
 where condition_id = ? and reading = ? order by respondent_id
 """
 """Rounded, for the last digit of a sum hangs on the order in which DuckDB adds."""
+TIMES = """
+select country, item_id, count(distinct (arrangement, sample)) from survey_readings
+where condition_id = ? and reading = ? group by all
+"""
+"""How often a culture was asked an item: option orders and samples."""
+WEIGHTS = "select respondent_id, weight from survey_respondents"
+UNWEIGHTED = ("marginals", "synthetic")
+"""People whose respondents all count the same."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,36 +56,57 @@ class SeriesAnswers:
     """(R,): ids, None where no respondent was described."""
     countries: tuple[str, ...]
     """Those of the grid, C of them."""
-    samples: int
-    """Generated answers to each question."""
+    weights: Floats
+    """(R,): national weights of respondents; ones where they or the people have none."""
+    times: Floats
+    """(R, I): how many answers a cell is the mean of. A respondent is one, however often asked, for
+    answers of the same one are not independent; a culture's probabilities are `CERTAIN`."""
 
     @property
     def pooled(self) -> Answers:
-        """(C, I): answers by country, in the order of the grid; NaN where nothing was asked."""
+        """(C, I): answers by country, in the order of the grid; NaN where nothing was asked.
+
+        Shares are weighted as people's are, and the number of answers is Kish's effective one,
+        (sum of w t)^2 / sum of w^2 t.
+        """
         home = np.equal.outer(np.arange(len(self.countries)), self.group).astype(np.float64)
-        flat = np.nan_to_num(self.answers).reshape(len(self.answers), -1)
-        counts = self.scale * (home @ flat).reshape(-1, *self.answers.shape[1:])
-        asked = self.scale * (home @ ~np.isnan(self.answers[..., 0]))
-        nothing = asked == 0
-        counts[nothing] = np.nan
+        asked = ~np.isnan(self.answers[..., 0])
+        heavy = self.weights[:, None] * np.where(asked, self.times, 0)
+        total, squared = home @ heavy, home @ (heavy * self.weights[:, None])
+        nothing = total == 0
+        with np.errstate(invalid="ignore"):
+            effective = np.where(nothing, np.nan, total**2 / squared)
+            factor = effective / total
+        weighted = np.nan_to_num(self.answers) * heavy[..., None]
+        sums = (home @ weighted.reshape(len(weighted), -1)).reshape(-1, *self.answers.shape[1:])
+        counts = factor[..., None] * sums
         # What rounding leaves of a sum of probabilities is no invalid answer.
-        invalid = np.maximum(np.round(asked - counts.sum(axis=-1), 6), 0)
-        return Answers(counts, np.where(nothing, np.nan, invalid))
+        return Answers(counts, np.maximum(np.round(effective - counts.sum(axis=-1), 6), 0))
 
     @property
-    def scale(self) -> int:
-        """How many answers a row counts as: a respondent is one, however often asked."""
-        if self.series.by_respondent:
-            return 1
-        return CERTAIN if self.series.reading == "logprobs" else self.samples
+    def exact(self) -> bool:
+        """Whether answers are probabilities, of which nothing was drawn."""
+        return self.series.reading == "logprobs"
+
+    @property
+    def row_weights(self) -> Floats:
+        """(R,): what a row counts for, in answers of its country; for resampling respondents."""
+        sums = np.bincount(self.group, self.weights)
+        squares = np.bincount(self.group, self.weights**2)
+        with np.errstate(invalid="ignore"):
+            return as_floats(self.weights * (sums / squares)[self.group])
 
     def pick(self, people: Collection[str | None]) -> SeriesAnswers:
         """Return the answers for some respondents."""
         rows = [row for row, person in enumerate(self.respondents) if person in people]
         return replace(
-            self, answers=self.answers[rows], group=self.group[rows],
+            self,
+            answers=self.answers[rows],
+            group=self.group[rows],
             respondents=tuple(self.respondents[row] for row in rows),
-        )  # fmt: skip
+            weights=self.weights[rows],
+            times=self.times[rows],
+        )
 
 
 def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
@@ -131,18 +161,22 @@ def _items(con: duckdb.DuckDBPyConnection) -> tuple[Item, ...]:
 
 
 def load_given(
-    con: duckdb.DuckDBPyConnection, grid: Grid, items: tuple[Item, ...],
+    con: duckdb.DuckDBPyConnection,
+    grid: Grid,
+    items: tuple[Item, ...],
+    protocol: Mapping[str, Any],
     only: Collection[str] | None = None,
-) -> Iterator[SeriesAnswers]:  # fmt: skip
+) -> Iterator[SeriesAnswers]:
     """Yield the answers of every series, or `only` of some conditions, in the order in which
     conditions were first asked."""
+    weights = _weights(con, protocol)
+    places = _places(items)
     for row in con.execute(SERIES).fetchall():
-        condition, reading, model, method, leaks, style, language, described, samples = row
+        condition, reading, model, method, leaks, style, language, described = row
         if only is not None and condition not in only:
             continue
         cells = con.execute(CELLS, [condition, reading]).fetchall()
         homes = _rows(cells, grid.countries)
-        places = _places(items)
         answers = np.full((len(homes), len(items), grid.scales.codes.shape[1]), np.nan)
         at: dict[tuple[str, str | None], list[int]] = {}
         for number, (_, asked, respondent) in enumerate(homes):
@@ -154,14 +188,43 @@ def load_given(
                     answers[number, column] = 0
                 if point is not None:
                     answers[number, column, scale[point]] += weight
+        times = np.ones(answers.shape[:2])
+        if not described and reading == "logprobs":
+            times[:] = CERTAIN
+        elif not described:
+            for asked, item, often in con.execute(TIMES, [condition, reading]).fetchall():
+                times[at[asked, None], places[item][0]] = often
         group = np.array([grid.countries.index(country) for country, _, _ in homes])
-        each = int(np.bincount(group).max()) if described else samples
+        people = tuple(respondent for _, _, respondent in homes)
         series = Series(
             f"{condition}:{reading}", condition, reading, model, method, leaks, style, language,
-            described, each,
+            described, _answers(times[~np.isnan(answers[..., 0])], group, described, reading),
         )  # fmt: skip
-        people = tuple(respondent for _, _, respondent in homes)
-        yield SeriesAnswers(series, answers, group, people, grid.countries, samples)
+        heavy = as_floats([weights.get(person, 1.0) for person in people])
+        yield SeriesAnswers(series, answers, group, people, grid.countries, heavy, times)
+
+
+def _answers(times: Floats, group: NDArray[np.intp], described: bool, reading: str) -> int | None:
+    """Return how many answers there are to most items; None for a culture's probabilities."""
+    if described:
+        return int(np.bincount(group).max())
+    if reading == "logprobs":
+        return None
+    numbers, often = np.unique(times, return_counts=True)
+    return int(numbers[often.argmax()])
+
+
+def _weights(
+    con: duckdb.DuckDBPyConnection, protocol: Mapping[str, Any]
+) -> Mapping[str | None, float]:
+    """Return the weight of each respondent; nothing where people are not weighted either. Who has
+    none beside others who have one counts as little with people: not at all."""
+    if protocol["people"] in UNWEIGHTED or protocol["weights"] == "none":
+        return {}
+    found = dict(con.execute(WEIGHTS).fetchall())
+    if all(weight is None for weight in found.values()):
+        return {}
+    return {person: weight or 0.0 for person, weight in found.items()}
 
 
 def load_truths(

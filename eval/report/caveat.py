@@ -35,8 +35,8 @@ def caveats(results: Results) -> list[Caveat]:
     kinds = {
         "These are shown people's answers to the evaluated items, so their scores are no evidence "
         "of what the model knows:": _gold,
-        "No better than guessing uniformly:": _guessing,
-        "Not surely better than guessing uniformly:": _perhaps_guessing,
+        "No better than guessing uniformly as often in the same cells:": _guessing,
+        "Not surely better than guessing uniformly as often:": _perhaps_guessing,
         f"Fewer than {VALID:.0%} valid answers; distances are of those only:": _few_valid,
         f"The options get less than {MASS:.0%} of the probability; left to itself the model would "
         "mostly say something else:": _little_mass,
@@ -115,17 +115,13 @@ def _perhaps_guessing(results: Results, series: Series) -> str | None:
 
 
 def _guessed(results: Results, series: Series) -> Iterator[tuple[Score, float]]:
-    """Yield the headline scores of a series with what the uniform guesser gets."""
-    guesses = {
-        score.metric: score.value for score in results.baselines
-        if score.who == "uniform" and score.country == ALL
-    }  # fmt: skip
+    """Yield the headline scores of a series with what the uniform guesser gets, who gives as many
+    valid answers in the same cells."""
     for score in results.scores:
         if (score.who, score.country) != (series.id, ALL) or score.metric not in HEADLINE:
             continue
-        guess = guesses.get(score.metric)
-        if score.value is not None and guess is not None and known(score.value + guess):
-            yield score, guess
+        if score.value is not None and score.guess is not None and known(score.value + score.guess):
+            yield score, score.guess
 
 
 def _against(score: Score, guess: float) -> str:

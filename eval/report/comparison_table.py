@@ -9,10 +9,9 @@ import math
 from collections.abc import Iterator
 
 from eval.report.measure import by_group, measure
-from eval.report.name import PEOPLE, country_name, names, pair_name, who_name
+from eval.report.name import PEOPLE, country_name, names, pair_name, panel_name, who_name
 from eval.report.number import chance, interval, known, number
 from eval.report.results import ALL, PairedDifference, Results
-from eval.report.score_table import sampler_name
 from eval.report.table import Table, TableRow, new_table
 
 MOST_PAIRS = 60
@@ -44,18 +43,17 @@ def gap_tables(results: Results) -> Iterator[Table]:
 
 def floor_tables(results: Results) -> Iterator[Table]:
     """Yield the table of the noise floor."""
-    found = {(floor.answers, floor.metric): floor for floor in results.floors}
+    found = {(floor.panel, floor.metric): floor for floor in results.floors}
     metrics = [name for _, group in by_group(f.metric for f in results.floors) for name in group]
     rows = []
-    for answers in dict.fromkeys(floor.answers for floor in results.floors):
+    for panel in results.panels:
         cells = []
         for metric in metrics:
-            floor, decimals = found.get((answers, metric)), measure(metric).decimals
+            floor, decimals = found.get((panel.id, metric)), measure(metric).decimals
             mean = number(floor.mean if floor else None, decimals)
             high = number(floor.high if floor else None, decimals)
             cells.append(f"{mean} (95 %: {high})" if floor else mean)
-        name = "read out of probabilities" if answers is None else sampler_name(answers)
-        rows.append(TableRow((name, *cells)))
+        rows.append(TableRow((panel_name(results, panel), *cells)))
     note = "Mean, and in brackets what 95 of 100 such models stay below."
     yield from new_table("", ("", *(measure(name).title for name in metrics)), rows, note)
 

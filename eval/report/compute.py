@@ -12,19 +12,12 @@ from itertools import combinations
 import duckdb
 import numpy as np
 
-from eval.metrics import baseline
 from eval.metrics.bootstrap import Interval, compare, interval_by_country, tabulate, with_mean
 from eval.metrics.grid import Floats, Grid
 from eval.metrics.inglehart_welzel import fourteen_items
-from eval.metrics.metric import METRICS, Answers, measure, own_metrics
-from eval.metrics.sampling import (
-    FLOORS,
-    basic_interval,
-    compare_distances,
-    noise_floor,
-    resample_by_country,
-)
-from eval.report.answers import CERTAIN, SeriesAnswers, load_given, load_grid, load_truths
+from eval.metrics.metric import METRICS, measure, own_metrics
+from eval.metrics.sampling import basic_interval, compare_distances, resample_by_country
+from eval.report.answers import SeriesAnswers, load_given, load_grid, load_truths
 from eval.report.culturespa import (
     coded_grid,
     matrices,
@@ -35,13 +28,11 @@ from eval.report.culturespa import (
 )
 from eval.report.individuals import guesses, individuals
 from eval.report.points import map_points
-from eval.report.results import ALL, NoiseFloor, PairedDifference, Rates, Results, Score
+from eval.report.results import ALL, PairedDifference, Rates, Results, Score
+from eval.report.yardstick import Yardsticks, baselines, enough, floors, panels
 
 COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
 """Metrics of paired differences."""
-FEW = 10
-"""Fewer answers to an item than this have no KL: the half answer that is added to each option would
-be most of it."""
 FAILURES = ("timeout", "server-error", "bad-response", "prompt-too-long")
 RATES = """
 with replies as (
@@ -80,10 +71,12 @@ def compute(
     """Fill in everything that the answers in a store say, in all conditions or `only` in some."""
     grid, items = load_grid(con)
     rng, own = np.random.default_rng(seed), own_metrics(results.protocol.get("metrics"))
-    all_given = list(load_given(con, grid, items, only))
+    all_given = list(load_given(con, grid, items, results.protocol, only))
     results.series = [given.series for given in all_given]
+    made = Yardsticks(grid, own, rng)
     for given in all_given:
-        results.scores += _scores(given, grid, own, rng, results.draws)
+        scores = list(_scores(given, grid, own, rng, results.draws))
+        results.scores += made.beside(scores, given)
         results.rates += _rates(con, given)
     described = [given for given in all_given if given.series.by_respondent]
     for given in described:
@@ -92,8 +85,11 @@ def compute(
     if described:
         most = max(described, key=lambda given: len(given.respondents))
         results.individuals += guesses(most, load_truths(con, most, items), grid, rng)
-    results.baselines = list(_baselines(grid, own))
-    results.floors = list(_floors(all_given, grid, own, rng))
+    ranked = panels(all_given, grid)
+    results.panels = [panel for panel, _ in ranked]
+    for panel, n in ranked:
+        results.baselines += baselines(panel, n, made)
+        results.floors += floors(panel, n, made)
     for one, two in _pairs(all_given):
         results.gaps += _gap(one, two, grid, own, rng, results.draws)
     if set(fourteen_items()) <= set(grid.scales.items):
@@ -106,7 +102,8 @@ def compute(
     for one, two in _pairs(all_given):
         left, right = modal[one.series.id], modal[two.series.id]
         results.gaps += spa_gap(left, right, people, rng, results.draws)
-    results.baselines += spa_baselines(people)
+    for panel, n in ranked:
+        results.baselines += spa_baselines(panel, n, grid, people)
     results.matrices = matrices(sheets, people)
 
 
@@ -115,7 +112,7 @@ def _scores(
 ) -> Iterator[Score]:
     """Yield every metric of a series, country by country and over all."""
     cells = measure(grid.shares, given.pooled, grid.scales, (*METRICS, *own))
-    if given.scale * np.bincount(given.group).max() < FEW:
+    if not enough(given.pooled.valid + given.pooled.invalid):
         del cells["kl"]
     names = tuple(cells)
     stacked = np.stack([cells[name] for name in names], axis=-1)
@@ -144,7 +141,7 @@ def _intervals(
     group = np.searchsorted(np.array(rows), given.group[members])
     resampled = resample_by_country(
         [given.answers[members]], grid.shares[list(rows)], grid.scales, group, rng,
-        rows=True, items=True, names=names, draws=draws,
+        rows=True, items=True, weights=given.row_weights[members], names=names, draws=draws,
     )  # fmt: skip
     drawn = with_mean(np.stack([resampled[name][:, 0] for name in names], axis=-1))
     observed = interval_by_country(table, rng, rows=False, items=False, draws=1).estimate
@@ -167,60 +164,6 @@ def _rates(con: duckdb.DuckDBPyConnection, given: SeriesAnswers) -> Iterator[Rat
 def _rounded(share: float | None) -> float | None:
     """Return a mean without the digits that hang on the order in which DuckDB adds."""
     return None if share is None else round(share, 12)
-
-
-def _baselines(grid: Grid, own: tuple[str, ...]) -> Iterator[Score]:
-    """Yield every metric of what costs nothing, each as if it had answered `CERTAIN` times."""
-    metrics = (*METRICS, *own)
-    sheets = {name: make(grid) for name, make in baseline.DISTRIBUTIONS.items()}
-    for name, shares in sheets.items():
-        cells = measure(grid.shares, _certain(shares), grid.scales, metrics)
-        yield from _plain_scores(name, cells, grid)
-    others = []
-    for country in grid.countries:
-        sheet = np.array(baseline.other_country(grid, country))
-        sheet[grid.countries.index(country)] = np.nan
-        others.append(measure(grid.shares, _certain(sheet), grid.scales, metrics))
-    if len(others) > 1:
-        cells = {name: _nan_mean([other[name] for other in others]) for name in metrics}
-        yield from _plain_scores("other countries' mode", cells, grid)
-
-
-def _plain_scores(who: str, cells: dict[str, Floats], grid: Grid) -> Iterator[Score]:
-    for name, values in cells.items():
-        by_country = [float(np.nanmean(row)) if (~np.isnan(row)).any() else np.nan
-                      for row in values]  # fmt: skip
-        count = int((~np.isnan(values)).any(axis=0).sum())
-        known = [value for value in by_country if not np.isnan(value)]
-        yield Score(who, ALL, name, float(np.mean(known)) if known else None, None, None, count)
-        for country, value, row in zip(grid.countries, by_country, values, strict=True):
-            if not np.isnan(value):
-                yield Score(who, country, name, value, None, None, int((~np.isnan(row)).sum()))
-
-
-def _certain(shares: Floats) -> Answers:
-    counts = shares * CERTAIN
-    return Answers(counts, np.where(np.isnan(shares[..., 0]), np.nan, 0.0))
-
-
-def _nan_mean(arrays: list[Floats]) -> Floats:
-    stacked = np.stack(arrays)
-    known = (~np.isnan(stacked)).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nansum(stacked, axis=0) / known)
-
-
-def _floors(
-    all_given: list[SeriesAnswers], grid: Grid, own: tuple[str, ...], rng: np.random.Generator
-) -> Iterator[NoiseFloor]:
-    """Yield what sampling makes of a model that is the population, for every number of answers."""
-    numbers = {g.series.answers for g in all_given if g.series.by_respondent}
-    numbers |= {g.series.answers for g in all_given if g.series.reading != "logprobs"}
-    for number in sorted(numbers):
-        drawn = noise_floor(grid.shares, grid.scales, number, None, rng, names=(*FLOORS, *own))
-        for name, values in drawn.items():
-            means = _nan_mean([*values.T])
-            yield NoiseFloor(number, name, float(means.mean()), float(np.quantile(means, 0.95)))
 
 
 def _pairs(all_given: list[SeriesAnswers]) -> Iterator[tuple[SeriesAnswers, SeriesAnswers]]:
@@ -249,7 +192,7 @@ def _gap(
         shared = {*one.respondents} & {*two.respondents}
         one, two = one.pick(shared), two.pick(shared)
     # Its smoothing depends on the number of answers.
-    fit = (name for name in COMPARED if name != "kl" or one.scale == two.scale)
+    fit = (name for name in COMPARED if name != "kl" or one.series.answers == two.series.answers)
     names = (*fit, *own)
     cells = [measure(grid.shares, each.pooled, grid.scales, names) for each in (one, two)]
     tables = [np.stack([each[name] for name in names], axis=-1) for each in cells]
@@ -279,6 +222,6 @@ def _paired(
     found = compare_distances(
         one.answers[members], two.answers[members], grid.shares[list(rows)], grid.scales,
         np.searchsorted(np.array(rows), one.group[members]), rng,
-        rows=True, items=True, names=names, draws=draws,
+        rows=True, items=True, weights=one.row_weights[members], names=names, draws=draws,
     )  # fmt: skip
     return [[float(value[0]) for value in found[name]] for name in names]

@@ -16,7 +16,7 @@ from eval.metrics import baseline, culture_score
 from eval.metrics.bootstrap import compare, culturespa, interval_by_country, tabulate
 from eval.metrics.grid import Bools, Floats, Grid, as_floats
 from eval.report.answers import SeriesAnswers
-from eval.report.results import ALL, Matrix, PairedDifference, Score
+from eval.report.results import ALL, Matrix, PairedDifference, Panel, Score
 from eval.respondents.marginals import load_marginals
 
 GOLD: tuple[culture_score.Gold, ...] = ("mode", "mean", "median")
@@ -33,7 +33,7 @@ where condition_id = ? and reading = ? and point is not null group by all order 
 """The weight of each answer, on the codes of the file or on the recoded scales. It is rounded, so
 that a tie does not hang on the order in which weights were added."""
 Sheets = Sequence[tuple[SeriesAnswers, Floats]]
-"""Series with their likeliest codes (C, I)."""
+"""Series with their likeliest codes as shares (C, I, K)."""
 
 
 def coded_grid(grid: Grid, items: Sequence[Item], published: bool) -> Grid:
@@ -58,34 +58,37 @@ def coded_grid(grid: Grid, items: Sequence[Item], published: bool) -> Grid:
 def modal_sheet(
     con: duckdb.DuckDBPyConnection, given: SeriesAnswers, people: Grid, published: bool
 ) -> Floats:
-    """Return the likeliest code (C, I) of a series; of equally likely ones the first, NaN without
-    a valid answer."""
-    sheet = np.full(people.mode.shape, np.nan)
-    most = np.zeros(sheet.shape)
+    """Return the likeliest code of a series as shares (C, I, K): of T equally likely ones each has
+    1 / T, so that no place on a scale is favoured. NaN without a valid answer."""
+    weights = np.zeros(people.shares.shape)
     columns = {item: column for column, item in enumerate(people.scales.items)}
     homes = {country: [row] for row, country in enumerate(people.countries)}
     homes["*"] = [*range(len(people.countries))]
     key = [given.series.condition, given.series.reading]
     for country, item, code, weight in con.execute(SHEETS[published], key).fetchall():
         column = columns[item]
-        for row in homes[country]:
-            if weight > most[row, column]:
-                most[row, column], sheet[row, column] = weight, code
-    return sheet
+        place = int(np.argmax(people.scales.codes[column] == code))
+        weights[homes[country], column, place] = weight
+    most = weights.max(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        tied = np.where(most > 0, weights == most, np.nan)
+        return as_floats(tied / tied.sum(axis=-1, keepdims=True))
 
 
 def spa_scores(sheets: Sheets, people: Grid, rng: np.random.Generator, draws: int) -> list[Score]:
     """Return CultureSPA's score against the modes, means and medians of people, with intervals over
-    items; invalid answers are left out, and in `culturespa_penalised` as wrong as can be."""
+    items; invalid answers are left out, and in `culturespa_penalised` as wrong as can be. Where
+    several codes are likeliest the squared error is their mean."""
     scores = []
     for given, sheet in sheets:
         who, scales = given.series.id, people.scales
         for kind in GOLD:
             target = culture_score.gold(people, kind)
-            errors, lengths = culture_score.squares(sheet, target, scales)
+            errors, lengths = culture_score.expected_squares(sheet, target, scales)
             scores += _scored(who, _name(kind), errors, lengths, people, rng, draws)
         far = np.maximum(people.mode - scales.codes[:, 0], scales.codes[:, -1] - people.mode)
-        errors = np.where(np.isnan(sheet), far, sheet - people.mode) ** 2
+        errors = culture_score.expected_squares(sheet, people.mode, scales)[0]
+        errors = np.where(np.isnan(sheet[..., 0]), far**2, errors)
         errors[~_asked(given, people)] = np.nan
         lengths = np.where(np.isnan(errors), np.nan, (scales.lengths - 1) ** 2)
         scores += _scored(who, "culturespa_penalised", errors, lengths, people, rng, draws)
@@ -102,7 +105,9 @@ def spa_gap(
     """Yield the paired difference of two series' scores against the modes of people, for the cells
     that both answered validly, with its interval over items."""
     target = culture_score.gold(people, "mode")
-    found = [culture_score.squares(sheet, target, people.scales) for _, sheet in (one, two)]
+    found = [
+        culture_score.expected_squares(sheet, target, people.scales) for _, sheet in (one, two)
+    ]
     both = ~np.isnan(found[0][0]) & ~np.isnan(found[1][0])
     rows = [row for row in range(len(both)) if both[row].any()]
     if not rows:
@@ -152,10 +157,11 @@ def _count(errors: Floats) -> int:
     return int((~np.isnan(errors)).any(axis=0).sum())
 
 
-def spa_baselines(people: Grid) -> list[Score]:
-    """Return the same scores of what costs nothing; of uniform guessing with the expected squared
-    error."""
-    scales = people.scales
+def spa_baselines(panel: Panel, n: Floats, grid: Grid, people: Grid) -> list[Score]:
+    """Return the same scores of what costs nothing, in the cells of a panel, which have n (C, I)
+    answers by `grid`; of uniform guessing with the expected squared error."""
+    scales, order = people.scales, [grid.countries.index(home) for home in people.countries]
+    outside = np.isnan(n[order])
     sheets = {
         "first": np.broadcast_to(scales.codes[:, 0], people.mode.shape),
         "last": np.broadcast_to(scales.codes[:, -1], people.mode.shape),
@@ -166,28 +172,39 @@ def spa_baselines(people: Grid) -> list[Score]:
     }
     scores = []
     for kind in GOLD:
-        target = culture_score.gold(people, kind)
+        target = np.where(outside, np.nan, culture_score.gold(people, kind))
         guessed = culture_score.expected_culturespa(baseline.uniform(people), target, scales)
-        scores += _plain("uniform", kind, guessed, target, people)
+        scores += _plain("uniform", kind, guessed, target, people, panel)
         for who, sheet in sheets.items():
             values = culture_score.culturespa(sheet, target, scales)
-            scores += _plain(who, kind, values, sheet + target, people)
-        if len(people.countries) > 1:
+            scores += _plain(who, kind, values, sheet + target, people, panel)
+        if len(panel.countries) > 1:
             each = culture_score.culturespa(people.mode[:, None], target, scales)
             np.fill_diagonal(each, np.nan)
-            scores += _plain("other countries' mode", kind, _mean(each), target, people)
+            within = [people.countries.index(home) for home in panel.countries]
+            scores += _plain(
+                "other countries' mode", kind, _mean(each[within]), target, people, panel
+            )
     return scores
 
 
 def _plain(
-    who: str, kind: culture_score.Gold, values: Floats, scored: Floats, people: Grid
+    who: str,
+    kind: culture_score.Gold,
+    values: Floats,
+    scored: Floats,
+    people: Grid,
+    panel: Panel,
 ) -> list[Score]:
     """Return the scores (C,) of a baseline and their mean; `scored` (C, I) is NaN for items that
     are not."""
     known = [row for row in range(len(values)) if not np.isnan(values[row])]
     homes = [(ALL, known), *((people.countries[row], [row]) for row in known)]
+    name = _name(kind)
     return [
-        Score(who, home, _name(kind), float(values[rows].mean()), None, None, _count(scored[rows]))
+        Score(
+            who, home, name, float(values[rows].mean()), None, None, _count(scored[rows]), panel.id
+        )
         for home, rows in homes
         if rows
     ]
@@ -203,7 +220,8 @@ def _mean(values: Floats) -> Floats:
 def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     """Return the scores of countries' sheets against each other, of people and of every series that
     was asked by culture; nothing with fewer than three countries. Where a country's people were not
-    asked an item, the series are not compared on it either."""
+    asked an item, the series are not compared on it either. Of several likeliest codes the mean
+    stands for the country, so that equal answers are alike."""
     human = culture_score.score_matrix(people.mode, people.scales)
     if (~np.isnan(np.diag(human))).sum() < 3:
         return []
@@ -211,7 +229,8 @@ def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     alike = people.asked | ~people.asked.any(axis=1, keepdims=True)
     for given, sheet in sheets:
         if given.series.method != "unaware" or given.series.language == "native":
-            shared = np.where(alike, sheet, np.nan)
+            codes = as_floats((sheet * people.scales.codes).sum(axis=-1))
+            shared = np.where(alike, codes, np.nan)
             model = culture_score.score_matrix(shared, people.scales)
             found.append(_matrix(given.series.id, model, people.countries, human))
     return found

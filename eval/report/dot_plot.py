@@ -24,9 +24,9 @@ from eval.report.figure import (
     plain,
 )
 from eval.report.measure import Measure, baseline_name, by_group, measure
-from eval.report.name import country_name, names, pair_name
+from eval.report.name import country_name, names, pair_name, panel_name, sampler_name
 from eval.report.number import chance, interval, known
-from eval.report.results import ALL, PairedDifference, Results, Score
+from eval.report.results import ALL, PairedDifference, Panel, Results, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,31 +60,61 @@ class _Dot:
 
 @drawn
 def draw_scores(results: Results, metric: str, country: str = ALL) -> Canvas | None:
-    """Draw a metric of every series with its interval, best first, and the baselines below.
+    """Draw a metric of every series with its interval, panel by panel, best first, and below each
+    panel what costs nothing with as many answers.
 
-    The uniform guesser's value runs through all rows as a line. None where no series has a value.
+    The uniform guesser's value runs through the rows of a panel as a line. None where no series has
+    a value.
     """
     about = measure(metric)
-    series = _best_first(_series_dots(results, metric, country), about)
-    apart = _best_first(_baseline_dots(results, metric, country), about)
-    uniform = [dot.value for dot in apart if dot.name == baseline_name("uniform")]
-    if not series:
+    blocks = []
+    for panel in results.panels:
+        series = _best_first(_series_dots(results, panel, metric, country), about)
+        apart = _best_first(_baseline_dots(results, panel, metric, country), about)
+        if series:
+            blocks.append((panel, series, apart))
+    if not blocks:
         return None
-    between = STEP * len(series) + (28 if apart else 0)
-    height = between + LOW_STEP * len(apart)
+    head = 30 * (len(blocks) > 1)
     unit = about.unit + (f"; {about.better} is better" if about.better else "")
-    sheet, top = new_sheet(
+    lines = any(_uniform(apart) for _, _, apart in blocks)
+    sheet, y = new_sheet(
         f"{about.title}, {_where(results, country)}", unit[:1].upper() + unit[1:],
-        _score_caption(results, series, bool(uniform)), 8 + height + AXIS,
+        _score_caption(results, [dot for _, series, _ in blocks for dot in series], lines),
+        8 + sum(head + _height(series, apart) + AXIS for _, series, apart in blocks),
     )  # fmt: skip
+    drawn_axes = []
+    for panel, series, apart in blocks:
+        if head:
+            sheet.write(10, y + 20, panel_name(results, panel), weight="bold")
+        drawn_axes.append(_draw_panel(sheet, y + 8 + head, series, apart))
+        y += head + _height(series, apart) + AXIS
+    low, high = zip(*(axes.get_xlim() for axes in drawn_axes), strict=True)
+    for axes in drawn_axes:
+        axes.set_xlim(min(low), max(high))
+    return sheet
+
+
+def _height(series: Sequence[_Dot], apart: Sequence[_Dot]) -> int:
+    return STEP * len(series) + (28 + LOW_STEP * len(apart) if apart else 0)
+
+
+def _uniform(apart: Sequence[_Dot]) -> list[float]:
+    return [dot.value for dot in apart if dot.name == baseline_name("uniform")]
+
+
+def _draw_panel(sheet: Canvas, top: float, series: Sequence[_Dot], apart: Sequence[_Dot]) -> Axes:
+    between = STEP * len(series) + (28 if apart else 0)
     places = [STEP * (place + 0.5) for place in range(len(series))]
     places += [between + LOW_STEP * (place + 0.5) for place in range(len(apart))]
-    axes = _rows(sheet, top + 8, [*series, *apart], places, height)
+    axes = _rows(sheet, top, [*series, *apart], places, _height(series, apart))
     if apart:
-        sheet.write(10, top + between, "For comparison", fontsize=SMALL, color=SOFT, style="italic")
-    for value in uniform:
+        sheet.write(
+            10, top + between - 8, "For comparison", fontsize=SMALL, color=SOFT, style="italic"
+        )
+    for value in _uniform(apart):
         axes.axvline(value, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    return sheet
+    return axes
 
 
 @drawn
@@ -126,30 +156,28 @@ def draw_gaps(
     return sheet
 
 
-def _series_dots(results: Results, metric: str, country: str) -> Iterable[_Dot]:
+def _series_dots(results: Results, panel: Panel, metric: str, country: str) -> Iterable[_Dot]:
     called = names(results)
     looks = {series.id: look(place) for place, series in enumerate(results.series)}
     for score in _of(results.scores, metric, country):
-        if score.who in called:
+        if score.who in panel.series:
             also = tuple(
                 each.value for each in results.scores
                 if each.who == score.who and each.metric == metric and each.country != ALL
-                and country == ALL and len(results.countries) > 1
+                and country == ALL and len(panel.countries) > 1
                 and each.value is not None and known(each.value)
             )  # fmt: skip
             yield _dot(called[score.who], score, *looks[score.who], also=also)
 
 
-def _baseline_dots(results: Results, metric: str, country: str) -> Iterable[_Dot]:
+def _baseline_dots(results: Results, panel: Panel, metric: str, country: str) -> Iterable[_Dot]:
     for score in _of(results.baselines, metric, country):
-        yield _dot(baseline_name(score.who), score, SOFT, "D", hollow=True)
-    if country == ALL:
-        decimals = measure(metric).decimals
-        for floor in results.floors:
-            if floor.metric == metric and floor.answers is not None and known(floor.mean):
-                name = f"perfect sampler, {floor.answers} answer{'s' * (floor.answers > 1)}"
-                beside = interval(floor.mean, None, None, decimals)
-                yield _Dot(name, floor.mean, None, None, SOFT, "D", beside, hollow=True)
+        if score.panel == panel.id:
+            yield _dot(baseline_name(score.who), score, SOFT, "D", hollow=True)
+    for floor in results.floors:
+        if (floor.panel, floor.metric) == (panel.id, metric) and country == ALL:
+            beside = interval(floor.mean, None, None, measure(metric).decimals)
+            yield _Dot(sampler_name(panel), floor.mean, None, None, SOFT, "D", beside, hollow=True)
 
 
 def _of(scores: Iterable[Score], metric: str, country: str) -> Iterable[Score]:

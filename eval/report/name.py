@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from eval.report.measure import baseline_name
-from eval.report.results import ALL, Results, Series
+from eval.report.results import ALL, Panel, Results, Series
 from eval.respondents.country import load_countries
 from eval.survey.voice import load_voice
 
@@ -36,6 +36,27 @@ def names(results: Results) -> dict[str, str]:
 def who_name(results: Results, who: str) -> str:
     """Return what people, a series or a baseline are called."""
     return PEOPLE if who == PEOPLE else names(results).get(who) or baseline_name(who)
+
+
+def panel_name(results: Results, panel: Panel) -> str:
+    """Return what the series of a panel have in common: how often they answered, and where."""
+    many = f"{panel.answers:,} " if panel.answers else ""
+    if results.one(panel.series[0]).by_respondent:
+        asked = f"{many}respondents{', probabilities' * panel.exact}"
+    elif panel.exact:
+        asked = "probabilities"
+    else:
+        asked = f"{many}answer{'s' * (panel.answers != 1)} to each item"
+    homes = panel.countries
+    where = country_name(homes[0]) if len(homes) == 1 else f"{len(homes)} countries"
+    return f"{asked}, {where}, {len(panel.items)} item{'s' * (len(panel.items) > 1)}"
+
+
+def sampler_name(panel: Panel) -> str:
+    """Return what the model is called that draws as many answers from people's own shares."""
+    if panel.answers is None:
+        return "perfect read-out, people asked again"
+    return f"perfect sampler, {panel.answers:,} answer{'s' * (panel.answers > 1)}"
 
 
 def pair_name(results: Results, one: str, two: str) -> str:

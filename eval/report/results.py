@@ -33,8 +33,9 @@ class Series:
     style: str | None
     language: str
     by_respondent: bool
-    answers: int
-    """Answers to each item and country: respondents, or samples for a culture."""
+    answers: int | None
+    """Answers to each item and country, option orders and samples included; of respondents their
+    number, and null for the probabilities of a culture."""
 
     @property
     def label(self) -> str:
@@ -58,6 +59,29 @@ class Score:
     high: float | None
     items: int
     """Items scored."""
+    panel: str | None = None
+    """Id of the panel in which a baseline stands; null for series."""
+    guess: float | None = None
+    """What a uniform guesser gets with as many valid answers in the same cells; of distances."""
+    floor: float | None = None
+    """What a perfect sampler gets with as many valid answers in the same cells; of distances."""
+    floor_high: float | None = None
+    """What 95 of 100 such samplers stay below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Series that can be ranked: asked in the same cells, as often, and read in the same way."""
+
+    id: str
+    exact: bool
+    """Whether answers are probabilities, of which nothing is drawn."""
+    answers: int | None
+    """As of its series."""
+    countries: tuple[str, ...]
+    items: tuple[str, ...]
+    """Those asked in any of the countries."""
+    series: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +122,12 @@ class PairedDifference:
 
 @dataclass(frozen=True, slots=True)
 class NoiseFloor:
-    """What sampling alone makes of a metric, where the model is the population itself."""
+    """What sampling alone makes of a metric, where the model is the population itself and people
+    are a sample of it, as many as were asked."""
 
+    panel: str
     answers: int | None
-    """Answers to each item; null for a read-out of probabilities."""
+    """Answers to each item; null for the probabilities of a culture."""
     metric: str
     mean: float
     high: float
@@ -165,6 +191,7 @@ class Results:
     versions: dict[str, str]
     draws: int
     series: list[Series] = field(default_factory=list)
+    panels: list[Panel] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     baselines: list[Score] = field(default_factory=list)
     rates: list[Rates] = field(default_factory=list)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from eval.report.measure import Measure, baseline_name, by_group, measure
-from eval.report.name import country_name, names, who_name
+from eval.report.measure import Group, baseline_name, by_group, measure
+from eval.report.name import country_name, names, panel_name, sampler_name, who_name
 from eval.report.number import DASH, interval, known, number
-from eval.report.results import ALL, Individual, Rates, Results, Score
+from eval.report.results import ALL, Individual, Panel, Rates, Results, Score
 from eval.report.table import Table, TableRow, new_table
 
 BY_COUNTRY = ("js_distance", "tv", "w1")
@@ -21,39 +21,49 @@ Found = dict[str, dict[str, Score]]
 
 
 def score_tables(results: Results) -> Iterator[Table]:
-    """Yield a table for every group of metrics: series best first, baselines below."""
-    series = _by_who(results.scores, ALL)
-    baselines = _by_who(results.baselines, ALL)
-    for group, metrics in by_group(metric for scores in series.values() for metric in scores):
-        about = [measure(metric) for metric in metrics]
-        rows = [
-            TableRow(
-                (
-                    who_name(results, who),
-                    *_cells(series[who], metrics),
-                    _items(series[who], metrics),
-                )
-            )
-            for who in _best_first(series, metrics[0])
-            if any(metric in series[who] for metric in metrics)
-        ]
-        for who, scores in baselines.items():
-            if any(metric in scores and known(scores[metric].value) for metric in metrics):
-                cells = (*_cells(scores, metrics), _items(scores, metrics))
-                rows.append(TableRow((baseline_name(who), *cells), apart=True))
-        rows += _sampler_rows(results, metrics, about)
-        units = "; ".join(f"{each.title}: {each.unit}" for each in about if each.unit)
-        note = f"{group.reading} {units}." if group and units else group.reading if group else units
-        title = group.title if group else "Other metrics"
-        yield from new_table(title, ("", *(each.head for each in about), "items"), rows, note)
+    """Yield a table for every group of metrics and every panel: series best first, and below what
+    costs nothing with as many answers in the same cells."""
+    scores = _by_who(results.scores, ALL)
+    for group, metrics in by_group(metric for found in scores.values() for metric in found):
+        for panel in results.panels:
+            yield from _panel_table(results, panel, group, metrics, scores)
+
+
+def _panel_table(
+    results: Results, panel: Panel, group: Group | None, metrics: Sequence[str], scores: Found
+) -> list[Table]:
+    about = [measure(metric) for metric in metrics]
+    series = {who: scores[who] for who in panel.series if who in scores}
+    rows = [
+        TableRow(
+            (who_name(results, who), *_cells(series[who], metrics), _items(series[who], metrics))
+        )
+        for who in _best_first(series, metrics[0])
+        if any(metric in series[who] for metric in metrics)
+    ]
+    if not rows:
+        return []
+    apart = [score for score in results.baselines if score.panel == panel.id]
+    for who, found in _by_who(apart, ALL).items():
+        if any(metric in found and known(found[metric].value) for metric in metrics):
+            cells = (*_cells(found, metrics), _items(found, metrics))
+            rows.append(TableRow((baseline_name(who), *cells), apart=True))
+    floors = {floor.metric: floor.mean for floor in results.floors if floor.panel == panel.id}
+    if any(known(floors.get(metric)) for metric in metrics):
+        values = [number(floors.get(name), measure(name).decimals) for name in metrics]
+        rows.append(TableRow((sampler_name(panel), *values, DASH), apart=True))
+    title = group.title if group else "Other metrics"
+    if len(results.panels) > 1:
+        title += f": {panel_name(results, panel)}"
+    units = "; ".join(f"{each.title}: {each.unit}" for each in about if each.unit)
+    homes = ", ".join(country_name(home) for home in panel.countries)
+    note = [group.reading if group else "", f"{units}." if units else "", f"Covers {homes}."]
+    head = ("", *(each.head for each in about), "items")
+    return new_table(title, head, rows, " ".join(part for part in note if part))
 
 
 def country_tables(results: Results) -> Iterator[Table]:
-    """Yield for each series a table of countries, with the uniform guesser in the same country."""
-    uniform = {
-        score.country: score for score in results.baselines
-        if score.who == "uniform" and score.metric == BY_COUNTRY[0]
-    }  # fmt: skip
+    """Yield for each series a table of countries, with the uniform guesser in the same cells."""
     valid = {(rates.who, rates.country): rates.valid for rates in results.rates}
     about = [measure(metric) for metric in BY_COUNTRY]
     head = ("", *(each.head for each in about), f"uniform, {about[0].title}", "valid", "items")
@@ -63,9 +73,10 @@ def country_tables(results: Results) -> Iterator[Table]:
             found = _by_who(results.scores, country).get(series.id, {})
             if not any(metric in found for metric in BY_COUNTRY):
                 continue
-            guess = uniform[country].value if country in uniform else None
+            first = found.get(BY_COUNTRY[0])
             share = valid.get((series.id, country), valid.get((series.id, "*")))
-            cells = (*_cells(found, BY_COUNTRY), number(guess), number(share))
+            guess = number(first.guess if first else None)
+            cells = (*_cells(found, BY_COUNTRY), guess, number(share))
             rows.append(TableRow((country_name(country), *cells, _items(found, BY_COUNTRY))))
         yield from new_table(names(results)[series.id], head, rows)
 
@@ -149,23 +160,6 @@ def _best_first(found: Found, metric: str) -> list[str]:
         return (False, sign * value) if value is not None and known(value) else (True, 0.0)
 
     return sorted(found, key=rank)
-
-
-def _sampler_rows(
-    results: Results, metrics: Sequence[str], about: Sequence[Measure]
-) -> Iterator[TableRow]:
-    """Yield a perfect sampler for every number of answers that a series gave."""
-    floors = {(floor.answers, floor.metric): floor.mean for floor in results.floors}
-    for answers in dict.fromkeys(floor.answers for floor in results.floors):
-        values = [floors.get((answers, metric)) for metric in metrics]
-        if answers is not None and any(known(value) for value in values):
-            cells = [number(v, each.decimals) for v, each in zip(values, about, strict=True)]
-            yield TableRow((sampler_name(answers), *cells, DASH), apart=True)
-
-
-def sampler_name(answers: int) -> str:
-    """Return what the model is called that draws so many answers from people's own shares."""
-    return f"perfect sampler, {answers} answer{'s' * (answers > 1)}"
 
 
 def _rates(rates: Rates) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import yaml
 
 from eval.report.comparison_table import floor_tables, gap_tables, matrix_tables, point_tables
 from eval.report.name import country_name, names
+from eval.report.number import DASH
 from eval.report.results import Results
 from eval.report.score_table import (
     country_tables,
@@ -57,7 +58,14 @@ def asked_tables(results: Results) -> Iterator[Table]:
     yield from new_table("The evaluation", ("", ""), rows, words=2)
     called = names(results)
     rows = [
-        TableRow((called[each.id], each.language, each.reading, f"{each.answers:,}"))
+        TableRow(
+            (
+                called[each.id],
+                each.language,
+                each.reading,
+                DASH if each.answers is None else f"{each.answers:,}",
+            )
+        )
         for each in results.series
     ]
     head = ("", "language", "read as", "answers to each item")

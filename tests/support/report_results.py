@@ -9,6 +9,7 @@ from eval.report.results import (
     Matrix,
     NoiseFloor,
     PairedDifference,
+    Panel,
     Point,
     Rates,
     Results,
@@ -23,7 +24,9 @@ BASELINES = {"uniform": 0.4, "first": 0.6, "last": 0.6, "middle": 0.5, "world-mo
 
 def series(place: int, model: str = "tiny", method: str = "culture") -> Series:
     """Make a series."""
-    return Series(f"s{place}", f"s{place}", "logprobs", model, method, False, None, "en", False, 1)
+    return Series(
+        f"s{place}", f"s{place}", "logprobs", model, method, False, None, "en", False, None
+    )
 
 
 def made(models: list[str], countries: tuple[str, ...], **changed: object) -> Results:
@@ -40,7 +43,18 @@ def made(models: list[str], countries: tuple[str, ...], **changed: object) -> Re
             for metric, start in METRICS.items():
                 value = start / worse if metric == "culturespa" else start * worse
                 results.scores.append(
-                    Score(one.id, where, metric, value, value - 0.02, value + 0.02, 44)
+                    Score(
+                        one.id,
+                        where,
+                        metric,
+                        value,
+                        value - 0.02,
+                        value + 0.02,
+                        44,
+                        guess=0.4,
+                        floor=0.04,
+                        floor_high=0.05,
+                    )
                 )
             results.rates.append(Rates(one.id, where, 0.95, 0.02, 0.03, 0.0, 0.8, 0.1))
         for step, where in enumerate(countries):
@@ -51,14 +65,19 @@ def made(models: list[str], countries: tuple[str, ...], **changed: object) -> Re
             for other in results.series[place + 1 :]
         ]
     results.baselines = [
-        Score(who, where, metric, value * (100 if metric == "culturespa" else 1), None, None, 44)
+        Score(
+            who, where, metric, value * (100 if metric == "culturespa" else 1), None, None, 44, "1"
+        )
         for who, value in BASELINES.items()
         for where in (ALL, *countries)
         for metric in METRICS
     ]
     results.points += [Point("people", where, 0.1, 0.1 * n) for n, where in enumerate(countries)]
     results.matrices.append(_matrix("people", countries, None))
-    results.floors = [NoiseFloor(200, "js_distance", 0.04, 0.05)]
+    results.floors = [NoiseFloor("1", 200, "js_distance", 0.04, 0.05)]
+    items = tuple(f"Q{number}" for number in range(1, 45))
+    called = tuple(one.id for one in results.series)
+    results.panels = [Panel("1", False, 200, countries, items, called)] if called else []
     results.individuals = [Individual("s0", ALL, "hard", 0.4, 0.3, 0.5, 8800)]
     return replace(results, **changed)  # type: ignore[arg-type]
 

@@ -1,0 +1,217 @@
+"""What scores are held against: guessers, perfect samplers and sheets that cost nothing, with as
+many answers in the same cells, and the panels of series that can be ranked.
+
+Invariant: like is compared with like. A distance of few answers is larger whatever they say, so a
+guesser and a sampler draw as many as the series gave; of probabilities nothing is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from eval.metrics import baseline
+from eval.metrics.grid import Floats, Grid
+from eval.metrics.metric import METRICS
+from eval.metrics.sampling import FLOORS, expected_distances, noise_floor
+from eval.report.answers import SeriesAnswers
+from eval.report.results import ALL, NoiseFloor, Panel, Score
+
+FEW = 10
+"""Fewer answers to an item than this have no KL: the half answer that is added to each option would
+be most of it."""
+CELLS = 400_000
+"""Cells that are drawn for an expectation, all tries together."""
+MOST_DRAWS, LEAST_DRAWS = 400, 50
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """The distances by metric of whoever draws so many answers: expected, and below which 95 of 100
+    stay; means over items, of all countries (0) and of each (1 + C,)."""
+
+    mean: dict[str, Floats]
+    high: dict[str, Floats]
+
+
+@dataclass(slots=True)
+class Yardsticks:
+    """Makes guessers and perfect samplers, each once."""
+
+    grid: Grid
+    own: tuple[str, ...]
+    """Metrics of one's own."""
+    rng: np.random.Generator
+    _made: dict[tuple[str, bool, bytes], Yardstick] = field(default_factory=dict)
+
+    def guesser(self, n: Floats, exact: bool) -> Yardstick:
+        """Return a uniform guesser with n answers (C, I), NaN in cells that do not count."""
+        key = ("guess", exact, n.tobytes())
+        if key not in self._made:
+            model = _within(baseline.uniform(self.grid), n)
+            cells = expected_distances(
+                _within(self.grid.shares, n),
+                model,
+                self.grid.scales,
+                n,
+                None if exact else self.rng,
+                draws=_draws(n),
+                names=self.names(n),
+            )
+            mean = {name: _with_all(_means(each)) for name, each in cells.items()}
+            self._made[key] = Yardstick(mean, mean)
+        return self._made[key]
+
+    def sampler(self, n: Floats, exact: bool) -> Yardstick:
+        """Return a perfect sampler with n answers (C, I): people are a fresh sample, too."""
+        key = ("sampler", exact, n.tobytes())
+        if key not in self._made:
+            drawn = noise_floor(
+                _within(self.grid.shares, n),
+                self.grid.scales,
+                None if exact else n,
+                self.grid.valid,
+                self.rng,
+                draws=_draws(n),
+                names=self.names(n),
+            )
+            whole = {name: _with_all(each) for name, each in drawn.items()}
+            self._made[key] = Yardstick(
+                {name: each.mean(axis=0) for name, each in whole.items()},
+                {name: np.quantile(each, 0.95, axis=0) for name, each in whole.items()},
+            )
+        return self._made[key]
+
+    def names(self, n: Floats) -> tuple[str, ...]:
+        """Return the metrics that have a floor, with so many answers."""
+        names = (*FLOORS, *self.own)
+        return tuple(name for name in names if name != "kl" or enough(n))
+
+    def beside(self, scores: Sequence[Score], given: SeriesAnswers) -> Iterator[Score]:
+        """Yield scores of a series with what a guesser and a perfect sampler get, who give as many
+        valid answers in the same cells."""
+        valid = np.rint(given.pooled.valid)
+        n = np.where((valid > 0) & self.grid.asked, valid, np.nan)
+        sampled = given.exact and not given.series.by_respondent  # respondents are a sample
+        guess, floor = self.guesser(n, given.exact), self.sampler(n, sampled)
+        rows = {country: row + 1 for row, country in enumerate(self.grid.countries)} | {ALL: 0}
+        for score in scores:
+            name, row = score.metric, rows[score.country]
+            if name in guess.mean:
+                score = replace(
+                    score,
+                    guess=float(guess.mean[name][row]),
+                    floor=float(floor.mean[name][row]),
+                    floor_high=float(floor.high[name][row]),
+                )
+            yield score
+
+
+def enough(n: Floats) -> bool:
+    """Return whether there are enough answers to every item that was asked (C, I) for KL."""
+    return bool(np.nanmin(n, initial=np.inf) >= FEW)
+
+
+def panels(all_given: Sequence[SeriesAnswers], grid: Grid) -> list[tuple[Panel, Floats]]:
+    """Return which series can be ranked together, with the answers to each cell (C, I)."""
+    found: dict[tuple[bool, bytes], tuple[Floats, list[SeriesAnswers]]] = {}
+    for given in all_given:
+        pooled = given.pooled
+        n = np.where(grid.asked, np.rint(pooled.valid + pooled.invalid), np.nan)
+        if not np.isnan(n).all():
+            found.setdefault((given.exact, n.tobytes()), (n, []))[1].append(given)
+    return [
+        (_panel(str(number), n, members, grid), n)
+        for number, (n, members) in enumerate(found.values(), 1)
+    ]
+
+
+def _panel(name: str, n: Floats, members: Sequence[SeriesAnswers], grid: Grid) -> Panel:
+    rows, columns = np.nonzero(~np.isnan(n))
+    return Panel(
+        id=name,
+        exact=members[0].exact,
+        answers=members[0].series.answers,
+        countries=tuple(grid.countries[row] for row in np.unique(rows)),
+        items=tuple(grid.scales.items[column] for column in np.unique(columns)),
+        series=tuple(given.series.id for given in members),
+    )
+
+
+def baselines(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[Score]:
+    """Yield every metric of what costs nothing, with as many answers in the cells of a panel.
+
+    Of the people themselves only probabilities are of use: drawn, they are the perfect sampler.
+    """
+    grid, human = made.grid, _within(made.grid.shares, n)
+    names = tuple(name for name in (*METRICS, *made.own) if name != "kl" or enough(n))
+
+    def cells(shares: Floats) -> dict[str, Floats]:
+        rng = None if panel.exact else made.rng
+        shares = _within(shares, n)
+        return expected_distances(human, shares, grid.scales, n, rng, draws=_draws(n), names=names)
+
+    for name, make in baseline.DISTRIBUTIONS.items():
+        if name != "people" or panel.exact:
+            yield from plain_scores(name, cells(make(grid)), grid, panel)
+    others = []
+    for country in panel.countries:
+        sheet = np.array(baseline.other_country(grid, country))
+        sheet[grid.countries.index(country)] = np.nan
+        others.append(cells(sheet))
+    if len(others) > 1:
+        means = {name: _nan_mean([other[name] for other in others]) for name in names}
+        yield from plain_scores("other countries' mode", means, grid, panel)
+
+
+def plain_scores(who: str, cells: dict[str, Floats], grid: Grid, panel: Panel) -> Iterator[Score]:
+    """Yield the means of cells (C, I) by metric, over all countries and of each."""
+    for name, values in cells.items():
+        counts = (~np.isnan(values)).sum(axis=1)
+        whole = int((~np.isnan(values)).any(axis=0).sum())
+        means = _with_all(_means(values))
+        yield Score(who, ALL, name, _known(means[0]), None, None, whole, panel.id)
+        for country, value, count in zip(grid.countries, means[1:], counts, strict=True):
+            if count:
+                yield Score(who, country, name, float(value), None, None, int(count), panel.id)
+
+
+def floors(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[NoiseFloor]:
+    """Yield what sampling makes of a model that is the population, with as many answers."""
+    exact = panel.exact and panel.answers is None
+    found = made.sampler(n, exact)
+    for name in found.mean:
+        mean, high = float(found.mean[name][0]), float(found.high[name][0])
+        yield NoiseFloor(panel.id, panel.answers, name, mean, high)
+
+
+def _draws(n: Floats) -> int:
+    cells = max(1, int((~np.isnan(n)).sum()))
+    return int(np.clip(CELLS // cells, LEAST_DRAWS, MOST_DRAWS))
+
+
+def _within(shares: Floats, n: Floats) -> Floats:
+    """Return shares (C, I, K), NaN in cells without an answer."""
+    return np.where(np.isnan(n)[..., None], np.nan, shares)
+
+
+def _means(cells: Floats) -> Floats:
+    """Return means (...) over items (..., I)."""
+    known = (~np.isnan(cells)).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.nansum(cells, axis=-1) / known)
+
+
+def _with_all(by_country: Floats) -> Floats:
+    """Return means (..., C) of countries with their own mean before them (..., 1 + C)."""
+    return np.concatenate([_means(by_country)[..., None], by_country], axis=-1)
+
+
+def _nan_mean(arrays: list[Floats]) -> Floats:
+    return _means(np.stack(arrays, axis=-1))
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
