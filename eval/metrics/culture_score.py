@@ -37,7 +37,8 @@ def culturespa(answers: Floats, target: Floats, scales: Scales) -> Floats:
 def expected_culturespa(model: Floats, target: Floats, scales: Scales) -> Floats:
     """Return the score with the expected squared error of somebody who draws from `model`
     (..., I, K); for a sharp distribution the same as `culturespa`."""
-    return _from_squares(expected_squares(model, target, scales)[0], scales)
+    squares = (scales.codes - target[..., None]) ** 2
+    return _from_squares(as_floats((squares * model).sum(axis=-1)), scales)
 
 
 def penalised_culturespa(answers: Floats, target: Floats, scales: Scales) -> Floats:
@@ -54,11 +55,16 @@ def squares(answers: Floats, target: Floats, scales: Scales) -> tuple[Floats, Fl
     return _with_lengths((answers - target) ** 2, scales)
 
 
-def expected_squares(model: Floats, target: Floats, scales: Scales) -> tuple[Floats, Floats]:
-    """Return the same of an answer drawn from `model` (..., I, K), such as one of equally likely
-    codes: the mean of their squared errors."""
-    errors = (scales.codes - target[..., None]) ** 2
-    return _with_lengths(as_floats((errors * model).sum(axis=-1)), scales)
+def tied_squares(codes: Floats, target: Floats, scales: Scales) -> tuple[Floats, Floats]:
+    """Return the same of sheets with several codes to an item (..., I, T), equally likely, padded
+    with NaN: the mean of their squared errors."""
+    return _with_lengths(mean_of_ties((codes - target[..., None]) ** 2), scales)
+
+
+def mean_of_ties(values: Floats) -> Floats:
+    """Return means (...) over the last axis of what is not NaN."""
+    with np.errstate(invalid="ignore"):
+        return as_floats(np.nansum(values, axis=-1) / (~np.isnan(values)).sum(axis=-1))
 
 
 def _with_lengths(errors: Floats, scales: Scales) -> tuple[Floats, Floats]:

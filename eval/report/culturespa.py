@@ -33,7 +33,7 @@ where condition_id = ? and reading = ? and point is not null group by all order 
 """The weight of each answer, on the codes of the file or on the recoded scales. It is rounded, so
 that a tie does not hang on the order in which weights were added."""
 Sheets = Sequence[tuple[SeriesAnswers, Floats]]
-"""Series with their likeliest codes as shares (C, I, K)."""
+"""Series with their likeliest codes (C, I, T)."""
 
 
 def coded_grid(grid: Grid, items: Sequence[Item], published: bool) -> Grid:
@@ -58,21 +58,24 @@ def coded_grid(grid: Grid, items: Sequence[Item], published: bool) -> Grid:
 def modal_sheet(
     con: duckdb.DuckDBPyConnection, given: SeriesAnswers, people: Grid, published: bool
 ) -> Floats:
-    """Return the likeliest code of a series as shares (C, I, K): of T equally likely ones each has
-    1 / T, so that no place on a scale is favoured. NaN without a valid answer."""
-    weights = np.zeros(people.shares.shape)
+    """Return the likeliest codes of a series (C, I, T): all that are equally likely, so that no
+    place on a scale is favoured, then NaN; nothing but NaN without a valid answer."""
+    likeliest: dict[tuple[str, str], tuple[float, list[int]]] = {}
+    key = [given.series.condition, given.series.reading]
+    for country, item, code, weight in con.execute(SHEETS[published], key).fetchall():
+        most, codes = likeliest.get((country, item), (0.0, []))
+        if weight > most:
+            likeliest[country, item] = weight, [code]
+        elif weight == most:
+            codes.append(code)
+    ties = max((len(codes) for _, codes in likeliest.values()), default=1)
+    sheet = np.full((*people.mode.shape, ties), np.nan)
     columns = {item: column for column, item in enumerate(people.scales.items)}
     homes = {country: [row] for row, country in enumerate(people.countries)}
     homes["*"] = [*range(len(people.countries))]
-    key = [given.series.condition, given.series.reading]
-    for country, item, code, weight in con.execute(SHEETS[published], key).fetchall():
-        column = columns[item]
-        place = int(np.argmax(people.scales.codes[column] == code))
-        weights[homes[country], column, place] = weight
-    most = weights.max(axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        tied = np.where(most > 0, weights == most, np.nan)
-        return as_floats(tied / tied.sum(axis=-1, keepdims=True))
+    for (country, item), (_, codes) in likeliest.items():
+        sheet[homes[country], columns[item], : len(codes)] = codes
+    return sheet
 
 
 def spa_scores(sheets: Sheets, people: Grid, rng: np.random.Generator, draws: int) -> list[Score]:
@@ -84,10 +87,10 @@ def spa_scores(sheets: Sheets, people: Grid, rng: np.random.Generator, draws: in
         who, scales = given.series.id, people.scales
         for kind in GOLD:
             target = culture_score.gold(people, kind)
-            errors, lengths = culture_score.expected_squares(sheet, target, scales)
+            errors, lengths = culture_score.tied_squares(sheet, target, scales)
             scores += _scored(who, _name(kind), errors, lengths, people, rng, draws)
         far = np.maximum(people.mode - scales.codes[:, 0], scales.codes[:, -1] - people.mode)
-        errors = culture_score.expected_squares(sheet, people.mode, scales)[0]
+        errors = culture_score.tied_squares(sheet, people.mode, scales)[0]
         errors = np.where(np.isnan(sheet[..., 0]), far**2, errors)
         errors[~_asked(given, people)] = np.nan
         lengths = np.where(np.isnan(errors), np.nan, (scales.lengths - 1) ** 2)
@@ -105,9 +108,7 @@ def spa_gap(
     """Yield the paired difference of two series' scores against the modes of people, for the cells
     that both answered validly, with its interval over items."""
     target = culture_score.gold(people, "mode")
-    found = [
-        culture_score.expected_squares(sheet, target, people.scales) for _, sheet in (one, two)
-    ]
+    found = [culture_score.tied_squares(sheet, target, people.scales) for _, sheet in (one, two)]
     both = ~np.isnan(found[0][0]) & ~np.isnan(found[1][0])
     rows = [row for row in range(len(both)) if both[row].any()]
     if not rows:
@@ -229,8 +230,7 @@ def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     alike = people.asked | ~people.asked.any(axis=1, keepdims=True)
     for given, sheet in sheets:
         if given.series.method != "unaware" or given.series.language == "native":
-            codes = as_floats((sheet * people.scales.codes).sum(axis=-1))
-            shared = np.where(alike, codes, np.nan)
+            shared = np.where(alike, culture_score.mean_of_ties(sheet), np.nan)
             model = culture_score.score_matrix(shared, people.scales)
             found.append(_matrix(given.series.id, model, people.countries, human))
     return found

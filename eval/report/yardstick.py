@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from eval.metrics import baseline
-from eval.metrics.grid import Floats, Grid
+from eval.metrics.grid import Bools, Floats, Grid
 from eval.metrics.metric import METRICS
 from eval.metrics.sampling import FLOORS, expected_distances, noise_floor
 from eval.report.answers import SeriesAnswers
@@ -22,9 +22,12 @@ from eval.report.results import ALL, NoiseFloor, Panel, Score
 FEW = 10
 """Fewer answers to an item than this have no KL: the half answer that is added to each option would
 be most of it."""
-CELLS = 400_000
+CELLS = 150_000
 """Cells that are drawn for an expectation, all tries together."""
-MOST_DRAWS, LEAST_DRAWS = 400, 50
+MOST_DRAWS, LEAST_DRAWS = 400, 30
+Z95 = 1.645
+"""Standard deviations above the mean below which 95 of 100 lie: of means over many cells, where few
+draws give no quantile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,7 @@ class Yardsticks:
         """Return a uniform guesser with n answers (C, I), NaN in cells that do not count."""
         key = ("guess", exact, n.tobytes())
         if key not in self._made:
-            model = _within(baseline.uniform(self.grid), n)
-            cells = expected_distances(
-                _within(self.grid.shares, n),
-                model,
-                self.grid.scales,
-                n,
-                None if exact else self.rng,
-                draws=_draws(n),
-                names=self.names(n),
-            )
+            cells = self.cells(baseline.uniform(self.grid), n, exact, self.names(n))
             mean = {name: _with_all(_means(each)) for name, each in cells.items()}
             self._made[key] = Yardstick(mean, mean)
         return self._made[key]
@@ -68,21 +62,38 @@ class Yardsticks:
         """Return a perfect sampler with n answers (C, I): people are a fresh sample, too."""
         key = ("sampler", exact, n.tobytes())
         if key not in self._made:
+            rows = _rows(n)
             drawn = noise_floor(
-                _within(self.grid.shares, n),
+                _within(self.grid.shares, n)[rows],
                 self.grid.scales,
-                None if exact else n,
-                self.grid.valid,
+                None if exact else n[rows],
+                self.grid.valid[rows],
                 self.rng,
                 draws=_draws(n),
                 names=self.names(n),
             )
-            whole = {name: _with_all(each) for name, each in drawn.items()}
+            whole = {name: _with_all(_spread(each, rows)) for name, each in drawn.items()}
             self._made[key] = Yardstick(
                 {name: each.mean(axis=0) for name, each in whole.items()},
-                {name: np.quantile(each, 0.95, axis=0) for name, each in whole.items()},
+                {name: _high(each) for name, each in whole.items()},
             )
         return self._made[key]
+
+    def cells(
+        self, model: Floats, n: Floats, exact: bool, names: tuple[str, ...]
+    ) -> dict[str, Floats]:
+        """Return the distances (C, I) to be expected of whoever draws n answers from `model`."""
+        rows = _rows(n)
+        found = expected_distances(
+            _within(self.grid.shares, n)[rows],
+            _within(model, n)[rows],
+            self.grid.scales,
+            n[rows],
+            None if exact else self.rng,
+            draws=_draws(n),
+            names=names,
+        )
+        return {name: _spread(each.T, rows).T for name, each in found.items()}
 
     def names(self, n: Floats) -> tuple[str, ...]:
         """Return the metrics that have a floor, with so many answers."""
@@ -145,13 +156,11 @@ def baselines(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[Score]:
 
     Of the people themselves only probabilities are of use: drawn, they are the perfect sampler.
     """
-    grid, human = made.grid, _within(made.grid.shares, n)
+    grid = made.grid
     names = tuple(name for name in (*METRICS, *made.own) if name != "kl" or enough(n))
 
     def cells(shares: Floats) -> dict[str, Floats]:
-        rng = None if panel.exact else made.rng
-        shares = _within(shares, n)
-        return expected_distances(human, shares, grid.scales, n, rng, draws=_draws(n), names=names)
+        return made.cells(shares, n, panel.exact, names)
 
     for name, make in baseline.DISTRIBUTIONS.items():
         if name != "people" or panel.exact:
@@ -190,6 +199,24 @@ def floors(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[NoiseFloor]:
 def _draws(n: Floats) -> int:
     cells = max(1, int((~np.isnan(n)).sum()))
     return int(np.clip(CELLS // cells, LEAST_DRAWS, MOST_DRAWS))
+
+
+def _high(drawn: Floats) -> Floats:
+    if len(drawn) == MOST_DRAWS:
+        return np.asarray(np.quantile(drawn, 0.95, axis=0))
+    return np.asarray(drawn.mean(axis=0) + Z95 * drawn.std(axis=0, ddof=1))
+
+
+def _rows(n: Floats) -> Bools:
+    """Return which countries (C,) have any answer."""
+    return np.asarray(~np.isnan(n).all(axis=1))
+
+
+def _spread(values: Floats, rows: Bools) -> Floats:
+    """Return values (..., c) of some countries as those of all (..., C), NaN for the others."""
+    out = np.full((*values.shape[:-1], len(rows)), np.nan)
+    out[..., rows] = values
+    return out
 
 
 def _within(shares: Floats, n: Floats) -> Floats:

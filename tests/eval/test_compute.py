@@ -16,15 +16,19 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import yaml
+from survey_files import write_csv
 
 from eval.config import EvalConfig, ModelRef, protocol
 from eval.evaluate import evaluate, find_people
 from eval.item import Item, load_items, preset
 from eval.metrics.inglehart_welzel import fourteen_items
+from eval.report.answers import load_given, load_grid
 from eval.report.results import ALL, Results
+from eval.report.score_table import score_tables
 from eval.report.write import load_results
-from eval.report.yardstick import Yardsticks
+from eval.report.yardstick import Yardsticks, panels
 from eval.respondents.marginals import load_marginals
+from eval.respondents.survey import load_survey
 from eval.respondents.synthetic import shares_of_sample, synthesise
 from eval.survey.condition import Condition
 from eval.survey.method import METHODS
@@ -142,6 +146,14 @@ def _reply(order: tuple[int, ...], said) -> dict:
 def score(run: Path, draws: int = 100) -> Results:
     with closing(open_reader(run)) as con:
         return load_results(con, run, THEN, draws)
+
+
+def panels_of(run: Path):
+    """Return panels with the number of answers that counts in each cell."""
+    with closing(open_reader(run)) as con:
+        grid, items = load_grid(con)
+        protocol_ = yaml.safe_load(con.execute("select config from runs").fetchone()[0])
+        return panels(list(load_given(con, grid, items, protocol_)), grid)
 
 
 def value(
@@ -287,6 +299,50 @@ def test_likeness_of_countries_is_that_of_culturespa(tmp_path):
     assert people.mean == pytest.approx(61.88, abs=0.006) and people.correlation is None
     assert model.correlation == pytest.approx(1) and model.mean == pytest.approx(people.mean)
     assert value(results, "culturespa") == 100
+
+
+def test_ties_favour_no_place_on_a_scale(tmp_path):
+    """An engine that takes whatever stands first takes both ends of a scale, half of the time each,
+    and so does one that takes what stands last; a flat read-out ties all codes."""
+    run = trial(tmp_path, "culturespa-259", load_marginals().culturespa)
+    give(run, "unaware", lambda asked: asked.order[0], model="first", readout="text")
+    give(run, "unaware", lambda asked: asked.order[-1], model="last", readout="text")
+    give(run, "unaware", uniform, model="flat")
+    results = score(run)
+    found = {
+        series.model: value(results, "culturespa", ALL, series.id) for series in results.series
+    }
+    assert found["first"] == pytest.approx(found["last"])  # a rotation puts each option first once
+    assert found["first"] == pytest.approx(34.87, abs=0.006)
+    assert found["flat"] == pytest.approx(46.35, abs=0.006)  # of the options that are shown
+
+
+def test_series_of_other_countries_are_not_ranked_together(tmp_path):
+    run = trial(tmp_path, MIXED)
+    give(run, "culture", drawn(1, any_probabilities), model="everywhere")
+    give(run, "culture", drawn(1, any_probabilities), model="also")
+    give(run, "culture", as_people, model="somewhere", countries=("DEU",))
+    results = score(run)
+    by_model = {series.model: series.id for series in results.series}
+    whole, part = results.panels
+    assert whole.series == (by_model["everywhere"], by_model["also"])
+    assert (part.series, part.countries) == ((by_model["somewhere"],), ("DEU",))
+    assert whole.countries == CLCA and whole.items == MIXED
+    tables = [table for table in score_tables(results) if "Distance from people" in table.title]
+    assert [len([row for row in table.rows if not row.apart]) for table in tables] == [2, 1]
+    assert "4 countries, 8 items" in tables[0].title and "Germany, 8 items" in tables[1].title
+    assert "Covers Germany." in tables[1].note
+    for who in ("uniform", "first"):
+        one = value(results, "tv", ALL, who, part.id)
+        assert one == value(results, "tv", "DEU", who, whole.id)
+        assert one != value(results, "tv", ALL, who, whole.id)
+    # Against each other they are compared on what both have.
+    (gap,) = [
+        gap for gap in results.gaps
+        if gap.metric == "tv" and {gap.one, gap.two} == {by_model["everywhere"], part.series[0]}
+    ]  # fmt: skip
+    there = value(results, "tv", "DEU", by_model["everywhere"])
+    assert abs(gap.value) == pytest.approx(there)
 
 
 # A model that is the people
@@ -984,6 +1040,33 @@ def test_people_from_a_file_are_compared_on_the_recoded_scales(tmp_path):
     for country in ("DEU", "GBR", "MEX", ALL):
         assert value(results, "culturespa", country) == 100
     assert results.matrices[1].correlation == pytest.approx(1)
+
+
+@pytest.mark.parametrize("weights", ["national", "none"])
+def test_respondents_count_as_the_people_they_are_compared_with_do(tmp_path, weights):
+    """All respondents of a country, copied, are its people, however these are weighted."""
+    rng, homes = random.Random(3), ["USA", "CHN"] * 150
+    cells = {
+        "version": ["6-0-0 (made up)"] * 300, "A_WAVE": [7] * 300, "A_YEAR": [2020] * 300,
+        "B_COUNTRY": [840 if home == "USA" else 156 for home in homes],
+        "B_COUNTRY_ALPHA": homes, "D_INTERVIEW": [*range(1, 301)],
+        "W_WEIGHT": [round(rng.uniform(0.2, 3), 3) for _ in homes],
+    }  # fmt: skip
+    cells |= {name: rng.choices((1, 2, 3, 4), (8, 4, 2, 1), k=300) for name in ("Q1", "Q2", "Q3")}
+    file = tmp_path / "people.duckdb"
+    load_survey(write_csv(tmp_path / "wvs.csv", cells), file, [ITEMS[f"Q{n}"] for n in (1, 2, 3)])
+    run = trial(
+        tmp_path, ("Q1", "Q2", "Q3"), ("CHN", "USA"), respondents=150, people=str(file),
+        weights=weights,
+    )  # fmt: skip
+    own = truths(run)
+    give(run, "respondent", lambda asked: own[asked.person, asked.item.id], readout="text")
+    results = score(run)
+    for country in ("CHN", "USA", ALL):
+        for metric in ("tv", "js_distance", "w1", "clca_compat_js"):
+            assert value(results, metric, country) == pytest.approx(0, abs=1e-6), (metric, country)
+    effective = [n for _, n in panels_of(run)]
+    assert (effective[0] < 150).all() == (weights == "national")  # Kish's
 
 
 def test_made_up_respondents_of_a_file_are_called_so(tmp_path):
