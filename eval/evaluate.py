@@ -40,7 +40,7 @@ from simulation.store.record import Record
 from simulation.store.run_lock import locked
 from simulation.store.writer import FILE, Store
 
-LOCAL = ("embedded", "fake", "hf", "llama", "vllm")
+LOCAL = ("control", "embedded", "fake", "hf", "llama", "vllm")
 """Engines that are known to give log-probabilities."""
 
 

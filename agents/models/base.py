@@ -182,6 +182,7 @@ class CallFailed(FolkwaysError):
 
 
 ENGINES = {
+    "control": "eval.control:from_spec",
     "embedded": "agents.models.local.llama:from_spec",
     "fake": "agents.models.fake:from_spec",
     "hf": "agents.models.local.transformers:from_spec",

@@ -89,6 +89,11 @@ class SeriesAnswers:
         return self.series.reading == "logprobs"
 
     @property
+    def names_culture(self) -> bool:
+        """Whether answers may differ from country to country."""
+        return self.series.method != "unaware" or self.series.language == "native"
+
+    @property
     def row_weights(self) -> Floats:
         """(R,): what a row counts for, in answers of its country; for resampling respondents."""
         sums = np.bincount(self.group, self.weights)

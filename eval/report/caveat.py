@@ -13,6 +13,7 @@ from eval.report.measure import measure
 from eval.report.name import country_name, names
 from eval.report.number import known, number
 from eval.report.results import ALL, Results, Score, Series
+from eval.report.verdict import order_dependent
 
 VALID, MASS = 0.9, 0.5
 """Least share of valid answers, and least probability of the options, that go without a word."""
@@ -40,6 +41,7 @@ def caveats(results: Results) -> list[Caveat]:
         f"Fewer than {VALID:.0%} valid answers; distances are of those only:": _few_valid,
         f"The options get less than {MASS:.0%} of the probability; left to itself the model would "
         "mostly say something else:": _little_mass,
+        "Answers depend on the order of the options by more than chance:": _order,
         "Calls failed:": _failed,
     }
     found = list(_of_people(results))
@@ -52,6 +54,12 @@ def caveats(results: Results) -> list[Caveat]:
 
 
 def _of_people(results: Results) -> Iterator[Caveat]:
+    if results.recoded:
+        yield Caveat(
+            f"CultureSPA's score is taken on recoded scales: of {len(results.recoded)} items "
+            f"({', '.join(results.recoded)}) these are longer or shorter than as published, which "
+            "moves the score of a country by up to 0.75."
+        )
     if results.synthetic:
         yield Caveat(
             f"The respondents are made up ({results.people}). Individual accuracy and whatever "
@@ -85,6 +93,16 @@ def _low(results: Results, series: Series, rate: str, least: float) -> str | Non
     least_of_all = sorted(low, key=lambda where: low[where])[:3]
     said = ", ".join(f"{number(low[where])} in {country_name(where)}" for where in least_of_all)
     return f": {said}" + (f", low in {len(low)} countries" if len(low) > 3 else "")
+
+
+def _order(results: Results, series: Series) -> str | None:
+    for rates in results.rates:
+        if (rates.who, rates.country) == (series.id, ALL) and order_dependent(rates):
+            beside = (
+                "" if series.reading == "logprobs" else f", by chance {number(rates.order_floor)}"
+            )
+            return f": gap {number(rates.order_gap)}{beside}"
+    return None
 
 
 def _failed(results: Results, series: Series) -> str | None:

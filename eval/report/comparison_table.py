@@ -6,13 +6,15 @@ Invariant: a table that was cut says of how many rows it is a part; results.json
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from eval.report.measure import by_group, measure
 from eval.report.name import PEOPLE, country_name, names, pair_name, panel_name, who_name
-from eval.report.number import chance, interval, known, number
-from eval.report.results import ALL, PairedDifference, Results
+from eval.report.nearness import NO_CULTURE
+from eval.report.number import DASH, chance, interval, known, number
+from eval.report.results import ALL, Nearness, PairedDifference, Results
 from eval.report.table import Table, TableRow, new_table
+from eval.report.verdict import verdict
 
 MOST_PAIRS = 60
 """Rows of one metric's differences; of more, the largest."""
@@ -39,6 +41,66 @@ def gap_tables(results: Results) -> Iterator[Table]:
             title = about.title + (f", {about.better} is better" if about.better else "")
             head = ("first vs second", "difference", "p", "items")
             yield from new_table(title, head, rows, note if len(shown) < len(chosen) else "")
+
+
+def verdict_tables(results: Results) -> Iterator[Table]:
+    """Yield the table of what the figures of each series come to."""
+    rows = []
+    for series in results.series:
+        found = verdict(results, series)
+        own, asked = found.own
+        whose = DASH if found.whose is None else country_name(found.whose)
+        rows.append(TableRow((
+            names(results)[series.id],
+            _word(found.at_floor, "as a perfect sampler", "farther"),
+            _word(found.guesser, "not surely better", "better"),
+            _word(found.order, "depends on it", "no more than by chance"),
+            whose + (f" (own people: {own} of {asked} cultures)" if asked else ""),
+        )))  # fmt: skip
+    head = ("", "distance from people", "than guessing", "order of options", "nearest people")
+    yield from new_table("", head, rows, words=5)
+
+
+def _word(holds: bool | None, yes: str, no: str) -> str:
+    return DASH if holds is None else yes if holds else no
+
+
+def nearness_tables(results: Results) -> Iterator[Table]:
+    """Yield for each series whose people its answers are nearest to, culture by culture; of answers
+    that name no culture, their distance from every country's people."""
+    for series in results.series:
+        by_culture: dict[str, list[Nearness]] = {}
+        for each in sorted(results.nearness, key=lambda each: each.value):
+            if each.who == series.id:
+                by_culture.setdefault(each.culture, []).append(each)
+        title = names(results)[series.id]
+        if everywhere := by_culture.pop(NO_CULTURE, []):
+            rows = [
+                TableRow((country_name(each.country), *_near(each), str(each.items)))
+                for each in everywhere
+            ]
+            head = ("people of", "distance", "farther than the nearest", "items")
+            yield from new_table(title, head, rows)
+        named = [_nearest_row(culture, by_culture[culture]) for culture in sorted(by_culture)]
+        columns = ("asked for", "nearest people", "distance", "own people", "farther", "rank")
+        yield from new_table(title, (*columns, "items"), named, words=2)
+
+
+def _nearest_row(culture: str, ranked: Sequence[Nearness]) -> TableRow:
+    """Return whose people are nearest, beside the culture's own."""
+    first = ranked[0]
+    own = next((each for each in ranked if each.country == culture), None)
+    rank = DASH if own is None else f"{ranked.index(own) + 1} of {len(ranked)}"
+    cells = (*((DASH, DASH) if own is None else _near(own)), rank)
+    distance = _near(first)[0]
+    names_ = (country_name(culture), country_name(first.country))
+    return TableRow((*names_, distance, *cells, str(first.items)))
+
+
+def _near(each: Nearness) -> tuple[str, str]:
+    return interval(each.value, each.low, each.high), interval(
+        each.gap, each.gap_low, each.gap_high
+    )
 
 
 def floor_tables(results: Results) -> Iterator[Table]:

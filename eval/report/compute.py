@@ -27,6 +27,8 @@ from eval.report.culturespa import (
     spa_scores,
 )
 from eval.report.individuals import guesses, individuals
+from eval.report.nearness import nearness
+from eval.report.order_effect import chance_gaps
 from eval.report.points import map_points
 from eval.report.results import ALL, PairedDifference, Rates, Results, Score
 from eval.report.yardstick import Yardsticks, baselines, enough, floors, panels
@@ -77,7 +79,7 @@ def compute(
     for given in all_given:
         scores = list(_scores(given, grid, own, rng, results.draws))
         results.scores += made.beside(scores, given)
-        results.rates += _rates(con, given)
+        results.rates += _rates(con, given, rng)
     described = [given for given in all_given if given.series.by_respondent]
     for given in described:
         truths = load_truths(con, given, items)
@@ -92,10 +94,13 @@ def compute(
         results.floors += floors(panel, n, made)
     for one, two in _pairs(all_given):
         results.gaps += _gap(one, two, grid, own, rng, results.draws)
+    results.nearness = list(nearness(all_given, grid, rng, results.draws))
     if set(fourteen_items()) <= set(grid.scales.items):
         results.points = list(map_points(con, all_given, grid))
     published = results.protocol["people"] in ("marginals", "synthetic")
     people = coded_grid(grid, items, published)
+    if not published:
+        results.recoded = tuple(i.id for i in items if len(i.points) != len(i.options))
     sheets = [(given, modal_sheet(con, given, people, published)) for given in all_given]
     results.scores += spa_scores(sheets, people, rng, results.draws)
     modal = {given.series.id: (given, sheet) for given, sheet in sheets}
@@ -149,8 +154,10 @@ def _intervals(
     return Interval(*(part.reshape(observed.shape) for part in flat))
 
 
-def _rates(con: duckdb.DuckDBPyConnection, given: SeriesAnswers) -> Iterator[Rates]:
-    series = given.series
+def _rates(
+    con: duckdb.DuckDBPyConnection, given: SeriesAnswers, rng: np.random.Generator
+) -> Iterator[Rates]:
+    series, by_chance = given.series, chance_gaps(con, given.series, rng)
     gaps = dict(con.execute(ORDER_GAPS, [series.condition, series.reading, ALL]).fetchall())
     for row in con.execute(RATES, [series.condition, list(FAILURES), ALL]).fetchall():
         country, invalid, refused, unsure, failed, mass, not_strict = row
@@ -158,6 +165,7 @@ def _rates(con: duckdb.DuckDBPyConnection, given: SeriesAnswers) -> Iterator[Rat
         yield Rates(
             series.id, country, *(round(part, 12) for part in (1 - wrong, refused, unsure, failed)),
             *(_rounded(part) for part in (mass, gaps.get(country))),
+            *by_chance.get(country, (None, None)),
         )  # fmt: skip
 
 

@@ -229,7 +229,7 @@ def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     found = [_matrix("people", human, people.countries, None)]
     alike = people.asked | ~people.asked.any(axis=1, keepdims=True)
     for given, sheet in sheets:
-        if given.series.method != "unaware" or given.series.language == "native":
+        if given.names_culture:
             shared = np.where(alike, culture_score.mean_of_ties(sheet), np.nan)
             model = culture_score.score_matrix(shared, people.scales)
             found.append(_matrix(given.series.id, model, people.countries, human))

@@ -27,7 +27,7 @@ from eval.respondents.load_report import CITATION
 from folkways.html import render
 
 PAGE = Path(__file__).with_name("page.html.jinja")
-FOLDED = frozenset({"countries", "map", "gaps"})
+FOLDED = frozenset({"countries", "map", "gaps", "nearness"})
 """Parts whose tables are shut until asked for, being long."""
 Items = Mapping[tuple[str, str], Sequence[ItemRow]]
 """Rows by id of a series and country."""

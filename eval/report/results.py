@@ -102,6 +102,11 @@ class Rates:
     """Mean probability that the model names an option at all; null for text."""
     order_gap: float | None
     """Mean total variation between option orders; null with one order."""
+    order_floor: float | None = None
+    """The gap of somebody whose answers do not depend on the order, and who gives as many; 0 for
+    probabilities."""
+    order_high: float | None = None
+    """What 95 of 100 such gaps stay below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,26 @@ class NoiseFloor:
     mean: float
     high: float
     """95th percentile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How far a series is, asked for one culture, from the people of a country."""
+
+    who: str
+    culture: str
+    """For which it answers; * where the prompt names none."""
+    country: str
+    """Whose people it is compared with."""
+    value: float
+    """JS distance, the mean over items that all countries were asked."""
+    low: float
+    high: float
+    gap: float
+    """How much farther than the nearest people; 0 for these."""
+    gap_low: float
+    gap_high: float
+    items: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +215,9 @@ class Results:
     """Those that were asked for without any answers of people to compare with."""
     versions: dict[str, str]
     draws: int
+    recoded: tuple[str, ...] = ()
+    """Items whose scale is longer or shorter than CultureSPA's, where people are not the shipped
+    ones."""
     series: list[Series] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
@@ -198,6 +226,7 @@ class Results:
     floors: list[NoiseFloor] = field(default_factory=list)
     gaps: list[PairedDifference] = field(default_factory=list)
     individuals: list[Individual] = field(default_factory=list)
+    nearness: list[Nearness] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     matrices: list[Matrix] = field(default_factory=list)
 

@@ -89,11 +89,12 @@ def rate_tables(results: Results) -> Iterator[Table]:
         for series in results.series
         if series.id in found
     ]
-    head = ("", "valid", "refused", "unsure", "failed", "mass", "order gap")
+    head = ("", "valid", "refused", "unsure", "failed", "mass", "order gap", "by chance")
     note = (
         "Shares of all answers; failed are calls. Mass is the mean probability that the model "
         "names an option at all, and is not known of generated text. The order gap is the mean "
-        "total variation between answers to the same item under different orders of its options."
+        "total variation between answers to the same item under different orders of its options; "
+        "by chance is the gap of somebody who gives as many answers whatever the order."
     )
     yield from new_table("Over all countries", head, rows, note)
 
@@ -163,5 +164,6 @@ def _best_first(found: Found, metric: str) -> list[str]:
 
 
 def _rates(rates: Rates) -> tuple[str, ...]:
-    shares = (rates.valid, rates.refused, rates.unsure, rates.failed, rates.mass, rates.order_gap)
-    return tuple(number(share) for share in shares)
+    shares = (rates.valid, rates.refused, rates.unsure, rates.failed, rates.mass)
+    gaps = (rates.order_gap, rates.order_floor)
+    return tuple(number(share) for share in (*shares, *gaps))

@@ -12,7 +12,14 @@ from typing import Any
 
 import yaml
 
-from eval.report.comparison_table import floor_tables, gap_tables, matrix_tables, point_tables
+from eval.report.comparison_table import (
+    floor_tables,
+    gap_tables,
+    matrix_tables,
+    nearness_tables,
+    point_tables,
+    verdict_tables,
+)
 from eval.report.name import country_name, names
 from eval.report.number import DASH
 from eval.report.results import Results
@@ -78,10 +85,12 @@ def _no_tables(results: Results) -> Iterator[Table]:
 
 TABLES: dict[str, Callable[[Results], Iterator[Table]]] = {
     "asked": asked_tables,
+    "verdicts": verdict_tables,
     "scores": score_tables,
     "gaps": gap_tables,
     "individuals": individual_tables,
     "countries": country_tables,
+    "nearness": nearness_tables,
     "items": _no_tables,
     "map": point_tables,
     "matrices": matrix_tables,

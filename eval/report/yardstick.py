@@ -105,6 +105,9 @@ class Yardsticks:
         valid answers in the same cells."""
         valid = np.rint(given.pooled.valid)
         n = np.where((valid > 0) & self.grid.asked, valid, np.nan)
+        if np.isnan(n).all():
+            yield from scores
+            return
         sampled = given.exact and not given.series.by_respondent  # respondents are a sample
         guess, floor = self.guesser(n, given.exact), self.sampler(n, sampled)
         rows = {country: row + 1 for row, country in enumerate(self.grid.countries)} | {ALL: 0}

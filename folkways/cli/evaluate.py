@@ -73,6 +73,36 @@ def abilities(
     typer.echo(printable(str(out)))
 
 
+@_eval_app.command()
+def controls(
+    run: Annotated[Path, typer.Argument(help="Folder to make.")] = Path("runs/controls"),
+    preset: Annotated[str, typer.Option(help="Items: a preset or a topic.")] = "clca-44",
+    countries: Annotated[
+        str, typer.Option(help="Cultures that they are asked for.")
+    ] = "CHN,DEU,KEN,MEX,USA",
+    samples: Annotated[int, typer.Option(min=1, help="Draws of text in each order.")] = 20,
+    quiet: Quiet = False,
+) -> None:
+    """Ask models whose answers are known, and see whether the report says what is true of each."""
+    from eval.control_trial import try_controls
+    from folkways.clock import utc_now
+
+    found = try_controls(
+        run,
+        utc_now(),
+        items=preset,
+        cultures=[name.strip() for name in countries.split(",")],
+        samples=samples,
+        quiet=quiet,
+    )
+    for outcome in found:
+        mark = "wrong" if outcome.wrong else "ok"
+        typer.echo(printable("; ".join((f"{mark:<6}{outcome.line}", *outcome.wrong))))
+    typer.echo(printable(str(run / "report.html")))
+    if any(outcome.wrong for outcome in found):
+        raise typer.Exit(1)
+
+
 @_wvs_app.command(cls=OnCluster)
 def run(
     config: Annotated[Path, typer.Argument(help="Configuration of the evaluation, YAML.")],
