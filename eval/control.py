@@ -13,15 +13,14 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from agents.models.base import CallFailed, Completion, Prompt, Sampling, prompt_length
-from agents.models.fake import CHARACTERS_PER_TOKEN
+from agents.models.base import CallFailed, Completion, Prompt, Sampling
 from eval.item import Item, load_items
 from eval.respondents.marginals import load_marginals
 from eval.survey.prompt import render_item, shown_labels
 from eval.survey.voice import Voice, languages, load_voice
 from folkways.errors import UserError
 
-CONTROLS = {
+_CONTROLS = {
     "people": "answers as the country's people do; where a prompt names none, as all countries' do",
     "people-of:COUNTRY": "answers as the people of that country, whoever is asked for",
     "first-option": "always takes the option that is shown first",
@@ -41,7 +40,7 @@ class _Shown(NamedTuple):
     """Of the options, in the order shown."""
 
 
-class Control:
+class _Control:
     """Answers numbered options from a distribution that its name says."""
 
     def __init__(self, kind: str, country: str | None = None, bias: float = 0.0) -> None:
@@ -61,8 +60,7 @@ class Control:
         chances = self._chances(prompt)
         numbers = range(1, len(chances) + 1)
         (number,) = random.Random(f"{self.name} {sampling.seed}").choices(numbers, chances)
-        tokens = prompt_length(prompt) // CHARACTERS_PER_TOKEN
-        return Completion(str(number), "stop", prompt_tokens=tokens, completion_tokens=1)
+        return Completion(str(number), "stop", prompt_tokens=None, completion_tokens=None)
 
     async def score(
         self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
@@ -92,17 +90,17 @@ class Control:
         ]
 
 
-def from_spec(spec: str) -> Control:
+def from_spec(spec: str) -> _Control:
     """Return a control by what follows `control:`. Raises UserError for an unknown one."""
     kind, _, value = spec.partition(":")
     if spec in ("people", "first-option", "uniform"):
-        return Control(spec)
+        return _Control(spec)
     if kind == "people-of" and value in load_marginals().countries:
-        return Control(spec, country=value)
+        return _Control(spec, country=value)
     if kind == "order-biased" and (share := _share(value)) is not None:
-        return Control(spec, bias=share)
+        return _Control(spec, bias=share)
     raise UserError(
-        f"unknown control '{spec}'; there are {', '.join(CONTROLS)}, where COUNTRY is one of "
+        f"unknown control '{spec}'; there are {', '.join(_CONTROLS)}, where COUNTRY is one of "
         f"{', '.join(load_marginals().countries)} and SHARE from 0 to 1"
     )
 

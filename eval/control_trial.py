@@ -21,10 +21,10 @@ from eval.report.write import load_results, write_files
 from folkways.errors import UserError
 from simulation.store.reader import open_reader
 
-SHORT = "control:"
-FOREIGN = "CHN"
+_SHORT = "control:"
+_FOREIGN = "CHN"
 """Whose people one control answers as."""
-DRAWS = 1000
+_DRAWS = 1000
 """Bootstrap draws."""
 
 
@@ -40,7 +40,7 @@ class Expected(NamedTuple):
 
 TRUE = {
     "people": Expected(at_floor=True, guesser=False, order=False, nearest="own"),
-    f"people-of:{FOREIGN}": Expected(order=False, nearest=FOREIGN),
+    f"people-of:{_FOREIGN}": Expected(order=False, nearest=_FOREIGN),
     "first-option": Expected(at_floor=False, guesser=True, order=True),
     "uniform": Expected(at_floor=False, guesser=True, order=False),
     "order-biased:0.3": Expected(at_floor=False, guesser=False, order=True),
@@ -65,12 +65,12 @@ def try_controls(
 
     Raises UserError where the folder holds something else.
     """
-    if FOREIGN not in cultures or len(cultures) < 3:
-        raise UserError(f"name three cultures or more, {FOREIGN} among them")
+    if _FOREIGN not in cultures or len(cultures) < 3:
+        raise UserError(f"name three cultures or more, {_FOREIGN} among them")
     config = _config(run, items, cultures, samples)
     evaluate(config, quiet=quiet)
     with closing(open_reader(run)) as con:
-        results = load_results(con, run, utc, DRAWS)
+        results = load_results(con, run, utc, _DRAWS)
         write_files(con, results, run)
     return list(outcomes(results))
 
@@ -80,7 +80,7 @@ def _config(run: Path, items: str, cultures: Sequence[str], samples: int) -> Eva
         {
             "name": run.name,
             "out": str(run.parent),
-            "models": [{"name": SHORT + name} for name in TRUE],
+            "models": [{"name": _SHORT + name} for name in TRUE],
             "items": items,
             "cultures": list(cultures),
             "methods": ["culture"],
@@ -94,7 +94,7 @@ def _config(run: Path, items: str, cultures: Sequence[str], samples: int) -> Eva
 def outcomes(results: Results) -> Iterator[Outcome]:
     """Yield what results say of every control; the two readings of its text are alike."""
     for series in results.series:
-        expected = TRUE.get(series.model.removeprefix(SHORT))
+        expected = TRUE.get(series.model.removeprefix(_SHORT))
         if expected is not None and series.reading != "text-lenient":
             found = verdict(results, series)
             wrong = tuple(_wrong(found, expected))

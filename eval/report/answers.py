@@ -32,13 +32,13 @@ select country, respondent_id, item_id, point, round(weight, 12) from survey_ans
 where condition_id = ? and reading = ? order by respondent_id
 """
 """Rounded, for the last digit of a sum hangs on the order in which DuckDB adds."""
-TIMES = """
+_TIMES = """
 select country, item_id, count(distinct (arrangement, sample)) from survey_readings
 where condition_id = ? and reading = ? group by all
 """
 """How often a culture was asked an item: option orders and samples."""
-WEIGHTS = "select respondent_id, weight from survey_respondents"
-UNWEIGHTED = ("marginals", "synthetic")
+_WEIGHTS = "select respondent_id, weight from survey_respondents"
+_UNWEIGHTED = ("marginals", "synthetic")
 """People whose respondents all count the same."""
 
 
@@ -197,7 +197,7 @@ def load_given(
         if not described and reading == "logprobs":
             times[:] = CERTAIN
         elif not described:
-            for asked, item, often in con.execute(TIMES, [condition, reading]).fetchall():
+            for asked, item, often in con.execute(_TIMES, [condition, reading]).fetchall():
                 times[at[asked, None], places[item][0]] = often
         group = np.array([grid.countries.index(country) for country, _, _ in homes])
         people = tuple(respondent for _, _, respondent in homes)
@@ -224,9 +224,9 @@ def _weights(
 ) -> Mapping[str | None, float]:
     """Return the weight of each respondent; nothing where people are not weighted either. Who has
     none beside others who have one counts as little with people: not at all."""
-    if protocol["people"] in UNWEIGHTED or protocol["weights"] == "none":
+    if protocol["people"] in _UNWEIGHTED or protocol["weights"] == "none":
         return {}
-    found = dict(con.execute(WEIGHTS).fetchall())
+    found = dict(con.execute(_WEIGHTS).fetchall())
     if all(weight is None for weight in found.values()):
         return {}
     return {person: weight or 0.0 for person, weight in found.items()}

@@ -15,16 +15,16 @@ import numpy as np
 from eval.metrics.grid import Floats, as_floats
 from eval.report.results import ALL, Series
 
-CELLS = 100_000
+_CELLS = 100_000
 """Cells that are drawn, all tries together."""
-ANSWERS = """
+_ANSWERS = """
 select r.country, r.item_id, r.arrangement, o.point, round(sum(r.weight), 9) as weight
 from survey_readings r join survey_options o on o.item_id = r.item_id and o.code = r.code
 where r.condition_id = ? and r.reading = ? group by all order by all
 """
 
 
-class Chance(NamedTuple):
+class _Chance(NamedTuple):
     """The gap between orders that is to be expected by chance."""
 
     mean: float
@@ -34,12 +34,12 @@ class Chance(NamedTuple):
 
 def chance_gaps(
     con: duckdb.DuckDBPyConnection, series: Series, rng: np.random.Generator
-) -> dict[str, Chance]:
+) -> dict[str, _Chance]:
     """Return by country, and over all, the order gap of whoever draws as many answers in each order
     from the same shares; 0 where the answers are probabilities."""
     found: dict[tuple[str, str], dict[int, dict[int, float]]] = defaultdict(dict)
     for country, item, arrangement, point, weight in con.execute(
-        ANSWERS, [series.condition, series.reading]
+        _ANSWERS, [series.condition, series.reading]
     ).fetchall():
         found[country, item].setdefault(arrangement, {})[point] = weight
     cells = {key: orders for key, orders in found.items() if len(orders) > 1}
@@ -47,14 +47,14 @@ def chance_gaps(
         return {}
     countries = list(dict.fromkeys(country for country, _ in cells))
     if series.reading == "logprobs":
-        return dict.fromkeys((*countries, ALL), Chance(0.0, 0.0))
-    draws = int(np.clip(CELLS // len(cells), 30, 400))
+        return dict.fromkeys((*countries, ALL), _Chance(0.0, 0.0))
+    draws = int(np.clip(_CELLS // len(cells), 30, 400))
     by_country: dict[str, list[Floats]] = {country: [] for country in countries}
     for (country, _), orders in cells.items():
         by_country[country].append(_drawn_gaps(_counts(orders), draws, rng))
     means = np.stack([np.mean(by_country[country], axis=0) for country in countries])
     return {
-        country: Chance(float(each.mean()), float(each.mean() + 1.645 * each.std(ddof=1)))
+        country: _Chance(float(each.mean()), float(each.mean() + 1.645 * each.std(ddof=1)))
         for country, each in zip((*countries, ALL), (*means, means.mean(axis=0)), strict=True)
     }
 

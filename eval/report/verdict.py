@@ -15,7 +15,7 @@ from eval.report.results import ALL, Nearness, Rates, Results, Series
 
 METRIC = "js_distance"
 """The distance that verdicts rest on."""
-ORDER = 0.05
+_ORDER = 0.05
 """A gap between orders that exceeds an unbiased sampler's by less goes without a word."""
 
 
@@ -70,4 +70,4 @@ def order_dependent(rates: Rates) -> bool | None:
     """Return whether answers depend on the order of the options by more than chance."""
     if rates.order_gap is None or rates.order_high is None:
         return None
-    return rates.order_gap > rates.order_high + ORDER
+    return rates.order_gap > rates.order_high + _ORDER

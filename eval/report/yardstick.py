@@ -19,13 +19,13 @@ from eval.metrics.sampling import FLOORS, expected_distances, noise_floor
 from eval.report.answers import SeriesAnswers
 from eval.report.results import ALL, NoiseFloor, Panel, Score
 
-FEW = 10
+_FEW = 10
 """Fewer answers to an item than this have no KL: the half answer that is added to each option would
 be most of it."""
-CELLS = 150_000
+_CELLS = 150_000
 """Cells that are drawn for an expectation, all tries together."""
-MOST_DRAWS, LEAST_DRAWS = 400, 30
-Z95 = 1.645
+_MOST_DRAWS, _LEAST_DRAWS = 400, 30
+_Z95 = 1.645
 """Standard deviations above the mean below which 95 of 100 lie: of means over many cells, where few
 draws give no quantile."""
 
@@ -125,7 +125,7 @@ class Yardsticks:
 
 def enough(n: Floats) -> bool:
     """Return whether there are enough answers to every item that was asked (C, I) for KL."""
-    return bool(np.nanmin(n, initial=np.inf) >= FEW)
+    return bool(np.nanmin(n, initial=np.inf) >= _FEW)
 
 
 def panels(all_given: Sequence[SeriesAnswers], grid: Grid) -> list[tuple[Panel, Floats]]:
@@ -201,13 +201,13 @@ def floors(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[NoiseFloor]:
 
 def _draws(n: Floats) -> int:
     cells = max(1, int((~np.isnan(n)).sum()))
-    return int(np.clip(CELLS // cells, LEAST_DRAWS, MOST_DRAWS))
+    return int(np.clip(_CELLS // cells, _LEAST_DRAWS, _MOST_DRAWS))
 
 
 def _high(drawn: Floats) -> Floats:
-    if len(drawn) == MOST_DRAWS:
+    if len(drawn) == _MOST_DRAWS:
         return np.asarray(np.quantile(drawn, 0.95, axis=0))
-    return np.asarray(drawn.mean(axis=0) + Z95 * drawn.std(axis=0, ddof=1))
+    return np.asarray(drawn.mean(axis=0) + _Z95 * drawn.std(axis=0, ddof=1))
 
 
 def _rows(n: Floats) -> Bools:

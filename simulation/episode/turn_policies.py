@@ -64,9 +64,7 @@ async def round_robin(
     return Choice([role], f"comes after {stage.names[order[last]]}")
 
 
-async def at_random(
-    stage: SceneState, ask: Asking, rng: random.Random, options: Options
-) -> Choice:
+async def at_random(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """Anyone but the last to act, with equal chances."""
     candidates = stage.candidates()
     last = stage.turns[-1]["speaker"] if stage.turns else None
@@ -74,9 +72,7 @@ async def at_random(
     return Choice([rng.choice(others)], f"drawn from {len(others)}")
 
 
-async def addressed(
-    stage: SceneState, ask: Asking, rng: random.Random, options: Options
-) -> Choice:
+async def addressed(stage: SceneState, ask: Asking, rng: random.Random, options: Options) -> Choice:
     """Whoever was spoken to last, else the longest silent."""
     candidates = stage.candidates()
     if first := stage.opener():
