@@ -99,6 +99,10 @@ class EvalConfig(Configuration):
     """Items that the people's file lacks: refuse the evaluation, or skip them and say so."""
     respondents: int = Field(default=200, ge=1)
     """Respondents per culture for methods that describe one."""
+    participants: str | None = None
+    """A file of ids of respondents who are asked instead of a draw, and of the items each of them
+    is asked if it says so, such as WorldValuesBench's samples.tsv; cultures are then theirs by
+    default."""
     weights: Literal["national", "pooled", "population", "none"] = "national"
     """Weights of people in a file; shipped shares are unweighted."""
     orders: Orders = "balanced"
@@ -177,6 +181,23 @@ class EvalConfig(Configuration):
 
         return absent_from(self.people, self._named_items())
 
+    def homes(self) -> tuple[str, ...]:
+        """Return the countries of the participants, where a file names them. Raises UserError where
+        the people's file has none of them."""
+        from eval.respondents.participants import read_participants
+        from eval.respondents.source import homes_of
+
+        assert self.participants is not None
+        if not isinstance(self.people, str) or Path(self.people).suffix != ".duckdb":
+            raise UserError(
+                "participants are respondents of a file: load the survey's own with `folkways eval "
+                "wvs load`, and name the .duckdb file as people"
+            )
+        homes = homes_of(Path(self.people), read_participants(Path(self.participants)))
+        if not homes:
+            raise UserError(f"{self.people} has none of the participants in {self.participants}")
+        return tuple(homes)
+
     def _named_items(self) -> tuple[Item, ...]:
         if isinstance(self.items, str):
             return named_items(self.items)
@@ -207,10 +228,12 @@ PROTOCOL = (
 
 def protocol(config: EvalConfig) -> dict[str, Any]:
     """Return what all answers of an evaluation have in common, as plain data."""
-    skipped = sorted(config.skipped_items())
-    return config.model_dump(mode="json", include=set(PROTOCOL)) | (
-        {"skipped_items": skipped} if skipped else {}
-    )
+    told = config.model_dump(mode="json", include=set(PROTOCOL))
+    if config.participants is not None:
+        told["participants"] = config.participants
+    if skipped := sorted(config.skipped_items()):
+        told["skipped_items"] = skipped
+    return told
 
 
 def described(config: EvalConfig) -> dict[str, Any]:
@@ -238,6 +261,8 @@ def parse_eval_config(data: dict[str, Any], where: str) -> EvalConfig:
     config = validated(EvalConfig, data, where)
     config.require_sampling(where)
     config.chosen_items()
+    if config.participants is not None and "cultures" not in config.model_fields_set:
+        config = config.model_copy(update={"cultures": config.homes()})
     if config.metrics:
         from eval.metrics.metric import load_metric
 

@@ -20,7 +20,8 @@ import yaml
 from agents.models.base import CallFailed, Model, ScoresUnavailable
 from agents.models.local.vllm import PrefixCache
 from eval.config import EvalConfig, described, protocol_hash
-from eval.respondents.source import People, gather_people
+from eval.respondents.participants import read_participants
+from eval.respondents.source import People, choose_participants, gather_people
 from eval.survey.condition import Condition, Planner
 from eval.survey.remaining import open_sheets, unanswered_questions, with_tries
 from eval.survey.seat import Seat, open_engine, seats_by_engine
@@ -108,10 +109,21 @@ def conduct(
 def find_people(config: EvalConfig, run: Path) -> People:
     """Return the people of an evaluation; a synthetic sample is made in its folder."""
     described = any(chosen.by_respondent for chosen in config.chosen_methods().values())
-    return gather_people(
-        config.people, config.chosen_items(), config.cultures, run,
-        count=config.respondents if described else None, weights=config.weights, seed=config.seed,
-    )  # fmt: skip
+    items, drawn = config.chosen_items(), described and config.participants is None
+    people = gather_people(
+        config.people,
+        items,
+        config.cultures,
+        run,
+        count=config.respondents if drawn else None,
+        weights=config.weights,
+        seed=config.seed,
+    )
+    if not described or config.participants is None:
+        return people
+    participants = read_participants(Path(config.participants))
+    skip, path = config.absent_items == "skip", Path(str(config.people))
+    return choose_participants(people, path, participants, items, skip=skip)
 
 
 def forecast(config: EvalConfig) -> list[str]:
@@ -138,11 +150,17 @@ def count_questions(planner: Planner) -> list[str]:
             for _ in islice(planner.sheets(condition), len(config.cultures)):
                 pass
             sheets, questions = planner.count(condition), planner.questions(condition)
-            total += sheets * questions
+            each = f"{questions:,}"
+            if condition.method.by_respondent and planner.people.asked:
+                sums = [len(sheet.questions) for sheet in planner.sheets(condition)]
+                total += sum(sums)
+                each = f"{min(sums):,} to {max(sums):,}"
+            else:
+                total += sheets * questions
             style = f", {condition.style}" if condition.style else ""
             lines.append(
                 f"{ref.called}, {condition.method_name}{style}, {condition.language}, "
-                f"{condition.readout}: {sheets:,} sheets of {questions:,} questions"
+                f"{condition.readout}: {sheets:,} sheets of {each} questions"
             )
     return [*lines, f"{total:,} questions in all"]
 

@@ -192,13 +192,16 @@ def _numbered(*numbers: int) -> tuple[str, ...]:
     return tuple(f"Q{number}" for number in numbers)
 
 
+_THREES = (1, 46, 57, 106, 112, 121, 131, 158, 164, 176, 199, 235)
+"""The first of three items of each topic that WorldValuesBench's probe set takes."""
 SETS: dict[str, tuple[str, ...]] = {
     "clca-44": _numbered(*range(1, 42), 43, 44, 45),
     "inglehart-welzel-10": _numbered(8, 14, 15, 17, 45, 46, 57, 154, 155, 164, 182, 184, 209, 254),
+    "worldvaluesbench-36": _numbered(*(first + place for first in _THREES for place in range(3))),
 }
-"""Item sets by name. `clca-44` is that of Liu, Korhonen and Gurevych (2025). The ten
-indicators of the Inglehart-Welzel map need 14 items: autonomy (Y003) is made of Q8, Q14, Q15 and
-Q17, post-materialism (Y002) of Q154 and Q155."""
+"""Item sets by name. `clca-44` is that of Liu, Korhonen and Gurevych (2025), `worldvaluesbench-36`
+the probe set of Zhao et al. (2024). The ten indicators of the Inglehart-Welzel map need 14 items:
+autonomy (Y003) is made of Q8, Q14, Q15 and Q17, post-materialism (Y002) of Q154 and Q155."""
 
 
 def preset(name: str) -> tuple[Item, ...]:

@@ -57,9 +57,33 @@ def named_items(name: str) -> tuple[Item, ...]:
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         return _read_items(path)
+    if path.suffix == ".txt" or (path.suffix == ".json" and _is_mapping(path)):
+        return _registered(path)
     if path.suffix in QUESTION_FILES:
         return tuple(opinion.item for opinion in read_opinions(path))
     return preset(name)
+
+
+def _is_mapping(path: Path) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8-sig").lstrip().startswith("{")
+
+
+def _registered(path: Path) -> tuple[Item, ...]:
+    """Return the items of the registry that a file names: an id a line, or the keys of a mapping,
+    as in WorldValuesBench's value_questions.json; an entry `data` holds questions instead."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; name a file with ids of items")
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        ids = list(json.loads(text)) if path.suffix == ".json" else text.split()
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from error
+    if ids == ["data"]:
+        return tuple(opinion.item for opinion in read_opinions(path))
+    for name in ids:
+        if name not in load_items():
+            raise UserError(f"{path}: '{name}' is no item; items are Q1 to Q259")
+    return tuple(item for name, item in load_items().items() if name in ids)
 
 
 def _read_items(path: Path) -> tuple[Item, ...]:

@@ -75,6 +75,26 @@ def draw_respondents(
         return _read(con, ids[:count], list(items), list(fields))
 
 
+def named_respondents(
+    path: Path,
+    interviews: Collection[str],
+    *,
+    items: Collection[str] = (),
+    fields: Sequence[str] = CLCA_FIELDS,
+) -> dict[str, Respondent]:
+    """Return the people with these ids of interviews (D_INTERVIEW), by the id; where two have one,
+    as 858069901 does, the first of them."""
+    with contextlib.closing(open_respondents(path)) as con:
+        require_items(con, path, items)
+        rows = con.execute(
+            "select D_INTERVIEW, min(respondent_id) from respondents "
+            "where D_INTERVIEW in (select unnest(?)) group by all order by all",
+            [list(interviews)],
+        ).fetchall()
+        people = _read(con, [person for _, person in rows], list(items), list(fields))
+    return {interview: person for (interview, _), person in zip(rows, people, strict=True)}
+
+
 def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names)) or "nowhere"
 

@@ -7,8 +7,8 @@ same for the same source, seed and number, whichever model is asked.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from eval.respondents.database import absent_items, not_in_file, open_respondent
 from eval.respondents.marginals import load_marginals
 from eval.respondents.national import national_answers, national_grid
 from eval.respondents.own_survey import columns_of, load_respondents
-from eval.respondents.respondent import Respondent, draw_respondents
+from eval.respondents.participants import Participants
+from eval.respondents.respondent import Respondent, draw_respondents, named_respondents
 from eval.respondents.synthetic import shares_of_sample, synthesise
 from eval.respondents.table import items_of, read_national
 from folkways.errors import UserError
@@ -53,6 +54,8 @@ class People:
     joint: Grid | None = None
     """National answers of the indices that rest on several answers of each person, which cannot be
     told from the answers item by item; None without respondents."""
+    asked: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Items by respondent, of those who are not asked all of them."""
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return them as rows of the store's tables."""
@@ -156,6 +159,44 @@ def gather_people(
     synthesise(path, shares, items, countries, count, seed=seed, replace=True)
     about = f"SYNTHETIC respondents drawn from {about}"
     return People(about, grid, without, _draw(path, ids, countries, count, seed))
+
+
+def choose_participants(
+    people: People, path: Path, participants: Participants, items: Sequence[Item], *, skip: bool
+) -> People:
+    """Return people whose respondents are those that a file of participants names.
+
+    `path` is the file of respondents. Raises UserError for participants that it does not have,
+    unless they are to be skipped, and where nobody is left.
+    """
+    ids = [item.id for item in items]
+    found = named_respondents(path, participants, items=ids)
+    absent = [interview for interview in participants if interview not in found]
+    if absent and not skip:
+        raise UserError(
+            f"not in your file {path}: {len(absent):,} of {len(participants):,} participants "
+            f"({', '.join(absent[:3])}, ...); go without them: absent_items: skip"
+        )
+    chosen: dict[str, list[Respondent]] = {country: [] for country in people.grid.countries}
+    asked: dict[str, Collection[str]] = {}
+    for interview, person in found.items():
+        only = participants[interview]
+        if person.country in chosen and (only is None or not only.isdisjoint(ids)):
+            chosen[person.country].append(person)
+            if only is not None:
+                asked[person.id] = only
+    if not any(chosen.values()):
+        raise UserError("none of the participants is from these cultures and asked these items")
+    without = f", {len(absent):,} not in the file" if absent else ""
+    count = sum(map(len, chosen.values()))
+    about = f"{people.about}; {count:,} participants named{without}"
+    return replace(people, about=about, respondents=chosen, asked=asked)
+
+
+def homes_of(path: Path, participants: Participants) -> list[str]:
+    """Return the countries of the participants that a file of respondents has."""
+    found = named_respondents(path, participants, fields=())
+    return sorted({person.country for person in found.values()})
 
 
 def absent_from(source: Source, items: Sequence[Item]) -> dict[str, str]:

@@ -174,17 +174,20 @@ class Planner:
             for country in cultures:
                 yield self._sheet(condition, country, None)
         else:
-            for turn in range(self.config.respondents):
-                for country in cultures:
-                    yield self._sheet(condition, country, self.people.respondents[country][turn])
+            members = [(country, self.people.respondents[country]) for country in cultures]
+            for turn in range(max((len(people) for _, people in members), default=0)):
+                for country, people in members:
+                    if turn < len(people):
+                        yield self._sheet(condition, country, people[turn])
 
     def count(self, condition: Condition) -> int:
         """Return how many sheets a condition has."""
         chosen = condition.method
         if not chosen.by_culture and condition.language != "native":
             return 1
-        each = self.config.respondents if chosen.by_respondent else 1
-        return each * len(self.cultures(condition))
+        if not chosen.by_respondent:
+            return len(self.cultures(condition))
+        return sum(len(self.people.respondents[country]) for country in self.cultures(condition))
 
     def cultures(self, condition: Condition) -> tuple[str, ...]:
         """Return the cultures that a condition's model is asked for."""
@@ -209,7 +212,7 @@ class Planner:
         return short_hash("".join(parts))
 
     def questions(self, condition: Condition) -> int:
-        """Return how many questions a sheet has."""
+        """Return how many questions a sheet has that has all of them."""
         return self.samples(condition) * sum(len(orders) for orders in self._orders.values())
 
     def samples(self, condition: Condition) -> int:
@@ -231,6 +234,9 @@ class Planner:
             similar=similar, different=different,
         )  # fmt: skip
         questions = self._questions(condition, voice, country)
+        if respondent is not None and respondent.id in self.people.asked:
+            only = self.people.asked[respondent.id]
+            questions = [question for question in questions if question.item.id in only]
         return Questionnaire(condition, country or NOBODY, respondent, voice, system, questions)
 
     def _questions(self, condition: Condition, voice: Voice, country: str | None) -> list[Question]:

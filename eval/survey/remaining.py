@@ -87,11 +87,10 @@ def _open(
             told = {"samples": planner.samples(condition), "items": items}
             rows = con.execute(COUNTS, _about(condition.id) | told).fetchall()
             answered = {(country, respondent): n for country, respondent, n in rows}
-            wanted = planner.questions(condition)
             for number, sheet in enumerate(planner.sheets(condition)):
                 if cultures and sheet.country not in cultures:
                     continue
-                if answered.get(sheet.key[1:], 0) < wanted:
+                if answered.get(sheet.key[1:], 0) < len(sheet.questions):
                     found.append(((place, number), sheet))
                 else:
                     complete += 1

@@ -207,6 +207,26 @@ def report(
 
 
 @_wvs_app.command()
+def groups(
+    run: Annotated[Path, typer.Argument(help="Folder of the evaluation.")],
+    by: Annotated[
+        str, typer.Option(help="Traits: country, continent, settlement, education, or Q260, ...")
+    ] = "continent,settlement,education",
+    out: Annotated[Path | None, typer.Option(help="File for the table, CSV.")] = None,
+) -> None:
+    """Score answers as respondents against the same people, group by group, as WorldValuesBench."""
+    from eval.report.groups import as_csv, group_scores, lines
+    from folkways.files import write_named
+
+    scores = group_scores(run, [name.strip() for name in by.split(",") if name.strip()])
+    for line in lines(scores):
+        typer.echo(printable(line))
+    if out:
+        write_named(out, as_csv(scores))
+        typer.echo(printable(str(out)))
+
+
+@_wvs_app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
     preset: Annotated[str, typer.Option(help="A preset or a topic.")] = "clca-44",

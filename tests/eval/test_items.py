@@ -221,7 +221,9 @@ def test_statements_are_judged_by_agreement() -> None:
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
-    assert preset_names() == ("clca-44", "inglehart-welzel-10", "culturespa-259", *TOPICS)
+    sets = ("clca-44", "inglehart-welzel-10", "worldvaluesbench-36", "culturespa-259")
+    assert preset_names() == (*sets, *TOPICS)
+    assert len(preset("worldvaluesbench-36")) == 36
     with pytest.raises(UserError) as error:
         preset("clca-45")
     assert "unknown item preset 'clca-45'" in str(error.value)

@@ -1,0 +1,285 @@
+"""How far respondents that a model answers as are from the people they stand for, group by group.
+
+The score is that of WorldValuesBench (Zhao et al. 2024): the Wasserstein-1 distance between the
+answers of the model and those of the very same people on a scale from 0 to 1, item by item, and the
+share of items in which it is below 0.2. Invariant: nobody is weighted, an answer that is none is
+left out, and what chance alone makes of groups as small as these stands beside every figure.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from io import StringIO
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import numpy as np
+
+from eval.metrics.grid import Floats, as_floats
+from eval.respondents.country import load_countries
+from eval.survey.voice import load_voice
+from folkways.errors import UserError, unknown_name
+from simulation.store.reader import open_reader, read_rows
+
+NEAR = 0.2
+"""An item is near below this distance."""
+DRAWS = 200
+ALL = "all"
+SCALES = """
+select item_id, list(distinct position order by position) as positions from survey_options
+where position is not null group by all
+"""
+PEOPLE = """
+select respondent_id, country, demographics, item_id, position
+from survey_respondents join survey_truths using (respondent_id)
+join (select distinct item_id, point, position from survey_options) using (item_id, point)
+where position is not null
+"""
+ANSWERS = """
+select condition_id || ':' || reading as series, any_value(model) as model,
+    any_value(method) as method, any_value(style) as style, reading, respondent_id, item_id,
+    position, sum(weight) as weight
+from survey_answers
+join (select distinct item_id, point, position from survey_options) using (item_id, point)
+where respondent_id is not null and position is not null
+group by condition_id, reading, respondent_id, item_id, position order by all
+"""
+ASKED = """
+select condition_id || ':' || reading as series, any_value(model) as model,
+    any_value(method) as method, any_value(style) as style, reading, respondent_id, item_id
+from survey_answers where respondent_id is not null
+group by condition_id, reading, respondent_id, item_id order by all
+"""
+Demographics = Mapping[str, Any]
+Traits = Callable[[str, Demographics], str | None]
+SETTLEMENTS = {1: "urban", 2: "rural"}
+EDUCATION = {
+    **dict.fromkeys((0, 1), "primary or none"), 2: "lower secondary",
+    **dict.fromkeys((3, 4, 5), "upper or post-secondary"),
+    **dict.fromkeys((6, 7, 8), "tertiary"),
+}  # fmt: skip
+"""Levels of ISCED as WorldValuesBench joins them."""
+TRAITS: dict[str, Traits] = {
+    "country": lambda country, _: country,
+    "continent": lambda country, _: (
+        load_countries()[country].continent if country in load_countries() else None
+    ),
+    "settlement": lambda _, told: SETTLEMENTS.get(told.get("H_URBRURAL") or 0),
+    "education": lambda _, told: EDUCATION.get(-1 if told.get("Q275") is None else told["Q275"]),
+}
+"""What people can be grouped by, besides any demographic that is told about respondents."""
+PROBE = ("continent", "settlement", "education")
+"""The groups of WorldValuesBench's probe set."""
+
+
+class GroupScore(NamedTuple):
+    """A series in one group."""
+
+    model: str
+    method: str
+    reading: str
+    by: str
+    """The traits that make the group."""
+    group: str
+    respondents: int
+    items: int
+    answers: int
+    """Valid answers of the model."""
+    valid: float
+    """Their share of the questions asked."""
+    w1: float
+    near: float
+    """Share of items whose distance is below `NEAR`."""
+    resampled_w1: float
+    """The distance of the same people, drawn anew, from themselves: what no model can beat."""
+    resampled_near: float
+    uniform_w1: float
+    """The distance of a guesser that knows nothing."""
+    uniform_near: float
+
+
+def group_scores(run: Path, by: Sequence[str] = PROBE, seed: int = 0) -> list[GroupScore]:
+    """Return the scores over all people, by each trait, and by all traits together.
+
+    Raises UserError for an unknown trait, and where no series describes respondents.
+    """
+    with open_reader(run) as con:
+        people = _people(con)
+        scales = {row["item_id"]: as_floats(row["positions"]) for row in read_rows(con, SCALES)}
+        series = _series(con)
+    told = sorted({name for _, demographics, _ in people.values() for name in demographics})
+    for name in by:
+        if name not in TRAITS and name not in told:
+            raise unknown_name("trait", name, [*TRAITS, *told])
+    if not series:
+        raise UserError(
+            f"{run} has no answers as respondents with answers of their own; ask with the method "
+            "respondent, and people from a file"
+        )
+    sets = [(), *combinations(by, 1), *([tuple(by)] if len(by) > 1 else [])]
+    rng = np.random.default_rng(seed)
+    return [
+        score
+        for (model, method, reading), asked in series.items()
+        for traits in sets
+        for group, members in _groups(people, traits)
+        for score in _scored((model, method, reading), traits, group, members, asked, people,
+                             scales, rng)
+    ]  # fmt: skip
+
+
+Person = tuple[str, Demographics, dict[str, float]]
+"""Country, demographics, and position by item."""
+Asked = dict[tuple[str, str], dict[float, float]]
+"""By respondent and item: the weights of the positions answered, none where no answer is valid."""
+
+
+def _people(con: duckdb.DuckDBPyConnection) -> dict[str, Person]:
+    people: dict[str, Person] = {}
+    for row in read_rows(con, PEOPLE):
+        told = row["demographics"]
+        demographics = json.loads(told) if isinstance(told, str) else told
+        person = people.setdefault(row["respondent_id"], (row["country"], demographics, {}))
+        person[2][row["item_id"]] = row["position"]
+    return people
+
+
+def _series(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str], Asked]:
+    series: dict[tuple[str, str, str], Asked] = defaultdict(dict)
+    for row in read_rows(con, ASKED):
+        series[_name(row)][row["respondent_id"], row["item_id"]] = {}
+    for row in read_rows(con, ANSWERS):
+        told = series[_name(row)][row["respondent_id"], row["item_id"]]
+        told[row["position"]] = row["weight"]
+    return dict(series)
+
+
+def _name(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    style = f", {row['style']}" if row["style"] else ""
+    return row["model"], f"{row['method']}{style}", row["reading"]
+
+
+def _groups(people: Mapping[str, Person], traits: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    groups: dict[str, list[str]] = {}
+    for name, (country, demographics, _) in people.items():
+        values = [_trait(trait, country, demographics) for trait in traits]
+        if None not in values:
+            groups.setdefault(" x ".join(map(str, values)) or ALL, []).append(name)
+    yield from sorted(groups.items())
+
+
+def _trait(trait: str, country: str, demographics: Demographics) -> str | None:
+    if trait in TRAITS:
+        return TRAITS[trait](country, demographics)
+    code = demographics.get(trait)
+    if code is None:
+        return None
+    words = load_voice("en").words.fields.get(trait)
+    word = words.values.get(code) if words else None
+    return word if isinstance(word, str) else f"{trait} {code}"
+
+
+def _scored(
+    who: tuple[str, str, str],
+    traits: Sequence[str],
+    group: str,
+    members: Sequence[str],
+    asked: Asked,
+    people: Mapping[str, Person],
+    scales: Mapping[str, Floats],
+    rng: np.random.Generator,
+) -> Iterator[GroupScore]:
+    """Yield the score of a group, if it was asked anything that has a scale."""
+    distances: list[tuple[float, float, float]] = []
+    near: list[tuple[float, float, float]] = []
+    persons: set[str] = set()
+    questions, answers = 0, 0
+    for item, positions in scales.items():
+        mine = [one for one in members if (one, item) in asked and item in people[one][2]]
+        given = [asked[one, item] for one in mine if asked[one, item]]
+        persons.update(mine)
+        questions, answers = questions + len(mine), answers + len(given)
+        if not given:
+            continue
+        human = _histogram([{people[one][2][item]: 1.0} for one in mine], positions)
+        drawn = rng.multinomial(len(mine), human, size=DRAWS) / len(mine)
+        again = _w1(drawn, human, positions)
+        guess = _w1(np.full(len(positions), 1 / len(positions)), human, positions)
+        model = _w1(_histogram(given, positions), human, positions)
+        distances.append((float(model), float(again.mean()), float(guess)))
+        near.append((float(model < NEAR), float((again < NEAR).mean()), float(guess < NEAR)))
+    if not distances:
+        return
+    means, shares = np.mean(distances, axis=0), np.mean(near, axis=0)
+    yield GroupScore(
+        *who,
+        by=" x ".join(traits) or ALL,
+        group=group,
+        respondents=len(persons),
+        items=len(distances),
+        answers=answers,
+        valid=answers / questions,
+        w1=float(means[0]),
+        near=float(shares[0]),
+        resampled_w1=float(means[1]),
+        resampled_near=float(shares[1]),
+        uniform_w1=float(means[2]),
+        uniform_near=float(shares[2]),
+    )
+
+
+def _histogram(answers: Sequence[Mapping[float, float]], positions: Floats) -> Floats:
+    """Return the mean of answers, each of which counts the same, over the positions."""
+    shares = np.zeros(len(positions))
+    places = {float(position): place for place, position in enumerate(positions)}
+    for answer in answers:
+        total = sum(answer.values())
+        for position, weight in answer.items():
+            shares[places[position]] += weight / total
+    return shares / len(answers)
+
+
+def _w1(model: Floats, human: Floats, positions: Floats) -> Floats:
+    """Return the area between two cumulative distributions along the scale from 0 to 1."""
+    apart = np.abs(np.cumsum(model - human, axis=-1)[..., :-1])
+    return as_floats(apart @ np.diff(positions))
+
+
+def as_csv(scores: Sequence[GroupScore]) -> str:
+    """Return the scores as a table with a header."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(GroupScore._fields)
+    writer.writerows(scores)
+    return text.getvalue()
+
+
+def lines(scores: Sequence[GroupScore]) -> list[str]:
+    """Return the scores as text, a line a group."""
+    header = (
+        f"{'group':<44} {'people':>6} {'items':>5} {'valid':>6} {'W1':>6} {'<0.2':>6}   "
+        f"{'redrawn':>14} {'uniform':>14}"
+    )
+    told: list[str] = []
+    before: tuple[str, ...] = ()
+    for score in scores:
+        series = (score.model, score.method, score.reading)
+        if series != before:
+            told += ["", ", ".join(series), header]
+            before = series
+        told.append(
+            f"{score.group:<44} {score.respondents:>6} {score.items:>5} {score.valid:>6.3f} "
+            f"{score.w1:>6.3f} {score.near:>6.3f}   "
+            f"{score.resampled_w1:>6.3f} {score.resampled_near:>7.3f} "
+            f"{score.uniform_w1:>6.3f} {score.uniform_near:>7.3f}"
+        )
+    return [
+        *told[1:],
+        "W1: distance from the same people's answers, 0 to 1, the mean over items; <0.2: share of "
+        "items below it; redrawn: the people drawn anew from themselves; uniform: a guesser",
+    ]
