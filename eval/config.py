@@ -231,8 +231,8 @@ def protocol(config: EvalConfig) -> dict[str, Any]:
     told = config.model_dump(mode="json", include=set(PROTOCOL))
     if config.participants is not None:
         told["participants"] = config.participants
-    if skipped := sorted(config.skipped_items()):
-        told["skipped_items"] = skipped
+    if skipped := config.skipped_items():
+        told["skipped_items"] = ", ".join(skipped)
     return told
 
 

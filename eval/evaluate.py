@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -133,12 +133,21 @@ def forecast(config: EvalConfig) -> list[str]:
     """
     with TemporaryDirectory() as folder:
         people = find_people(config, Path(folder))
-    skipped = config.skipped_items()
     return [
         f"{len(config.chosen_items())} items, compared with {people.about}",
-        *(f"skipped, not in your file: {item} ({why})" for item, why in skipped.items()),
+        *_skipped(config.skipped_items()),
         *(f"no answers of people for {country}: asked, not scored" for country in people.without),
         *count_questions(Planner(config, people)),
+    ]
+
+
+def _skipped(items: Mapping[str, str]) -> list[str]:
+    """Return the items that are skipped, a line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for item, why in items.items():
+        reasons.setdefault(why, []).append(item)
+    return [
+        f"skipped, not in your file: {', '.join(names)} ({why})" for why, names in reasons.items()
     ]
 
 

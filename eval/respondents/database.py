@@ -156,9 +156,9 @@ def open_respondents(path: Path) -> duckdb.DuckDBPyConnection:
 def absent_items(con: duckdb.DuckDBPyConnection, items: Iterable[str]) -> dict[str, str]:
     """Return the items that a file of respondents lacks, each with what its notes say of it."""
     there = {row[0] for row in con.execute("select item from items").fetchall()}
-    notes = con.execute(
-        "select subject, concat_ws(': ', problem, detail) from notes where country is null"
-    ).fetchall()
+    notes = con.execute(r"""
+        select subject, concat_ws(': ', problem, nullif(regexp_replace(detail, '^\[.*?\]', ''), ''))
+        from notes where country is null""").fetchall()
     told = dict(notes)
     return {item: told.get(item, "not in the file") for item in items if item not in there}
 

@@ -85,9 +85,10 @@ def _insert(con: duckdb.DuckDBPyConnection, part: Path) -> None:
             group by all order by all""").fetchall()
         if again:
             listed = ", ".join(f"{country} {count:,}" for country, count in again)
+            told = con.execute("select value from part.meta where key = 'file'").fetchone()
             raise UserError(
-                f"{part.name} holds respondents that are there already ({listed}); load each file "
-                "once, or name the countries to keep with --countries"
+                f"{told[0] if told else part.name} holds respondents that are there already "
+                f"({listed}); load each file once, or name the countries to keep with --countries"
             )
         con.execute("insert into main.respondents by name from part.respondents")
     finally:

@@ -187,8 +187,10 @@ def load(
         append=append,
         replace=replace,
     )
-    for report in reports:
-        for line in report.lines():
+    for file, found in zip(files, reports, strict=True):
+        if len(files) > 1:
+            typer.echo(printable(f"{file}:"))
+        for line in found.lines():
             typer.echo(printable(line))
     typer.echo(TERMS)
 

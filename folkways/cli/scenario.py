@@ -36,7 +36,7 @@ from scenarios.skeleton import MAX_ROLES, write_skeleton
 
 app = typer.Typer()
 
-_scenario_app = typer.Typer(help="Check, write and find scenario files.", no_args_is_help=True)
+scenario_app = typer.Typer(help="Check, write and find scenario files.", no_args_is_help=True)
 _culture_app = typer.Typer(help="Look at cultures, or write your own.", no_args_is_help=True)
 _persona_app = typer.Typer(help="Look at personas, or draw new ones.", no_args_is_help=True)
 app.add_typer(_culture_app, name="culture")
@@ -97,13 +97,13 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-@_scenario_app.command("schema")
+@scenario_app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors and other programs."""
     typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-@_scenario_app.command("new")
+@scenario_app.command("new")
 def new(
     file: Annotated[Path, typer.Argument(help="Where to write it; the name becomes the id.")],
     roles: Annotated[int, typer.Option(help=f"How many roles, 2 to {MAX_ROLES}.")] = 2,
@@ -113,7 +113,7 @@ def new(
     _print(f"wrote {file}; next: folkways scenario check {file}")
 
 
-@_scenario_app.command("list")
+@scenario_app.command("list")
 def list_scenarios(
     files: Annotated[
         list[Path] | None, typer.Argument(help="Files of your own, or folders, to list instead.")
