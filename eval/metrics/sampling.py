@@ -51,14 +51,14 @@ def noise_floor(
 
     `human` (..., I, K) is taken for the population, of which people are a fresh sample of `n_human`
     (..., I) and the model one of `n_model` answers to each item, or (..., I) of them. None is a
-    sample without end: for the model a read-out of probabilities, for people a population that is
-    known. Compare runs only at the same `n_model`.
+    sample without end: for the model a read-out of probabilities, for people, as NaN among their
+    numbers, a population that is known. Compare runs only at the same `n_model`.
     """
     names = tuple(names)
     floors: dict[str, list[Floats]] = {name: [] for name in names}
     for size in _blocks(human.size, draws):
         many = np.broadcast_to(human, (size, *human.shape))
-        seen = many if n_human is None else _shares(sample(many, n_human, rng))
+        seen = many if n_human is None else _seen(many, n_human, rng)
         counts = many * 1e9 if n_model is None else sample(many, n_model, rng)
         for name, cells in measure(seen, _valid(counts), scales, names).items():
             floors[name].append(_mean(cells))
@@ -105,8 +105,11 @@ def _valid(counts: Floats) -> Answers:
     return Answers(counts, np.zeros(counts.shape[:-1]))
 
 
-def _shares(counts: Floats) -> Floats:
-    return as_floats(counts / counts.sum(axis=-1, keepdims=True))
+def _seen(shares: Floats, numbers: Floats, rng: np.random.Generator) -> Floats:
+    """Return the shares of people who are a sample, or as they are where their number is NaN."""
+    counts = sample(shares, np.where(np.isnan(numbers), 1, np.maximum(np.rint(numbers), 1)), rng)
+    drawn = counts / counts.sum(axis=-1, keepdims=True)
+    return np.where(np.isnan(numbers)[..., None], shares, drawn)
 
 
 def pool(answers: Floats, group: NDArray[np.intp], weights: Floats | None = None) -> Answers:

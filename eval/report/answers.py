@@ -23,7 +23,7 @@ CERTAIN = 1000
 """Answers that a read-out of probabilities for a culture counts as, where a metric smooths."""
 SERIES = """
 select c.condition_id, reading, c.model, c.method, c.leaks, c.style, c.language,
-    bool_or(respondent_id is not null)
+    bool_or(respondent_id is not null), c.engine = 'imported'
 from survey_readings join survey_conditions c using (condition_id)
 group by all order by min(c.rowid), reading
 """
@@ -177,7 +177,7 @@ def load_given(
     weights = _weights(con, protocol)
     places = _places(items)
     for row in con.execute(SERIES).fetchall():
-        condition, reading, model, method, leaks, style, language, described = row
+        condition, reading, model, method, leaks, style, language, described, imported = row
         if only is not None and condition not in only:
             continue
         cells = con.execute(CELLS, [condition, reading]).fetchall()
@@ -204,6 +204,7 @@ def load_given(
         series = Series(
             f"{condition}:{reading}", condition, reading, model, method, leaks, style, language,
             described, _answers(times[~np.isnan(answers[..., 0])], group, described, reading),
+            imported,
         )  # fmt: skip
         heavy = as_floats([weights.get(person, 1.0) for person in people])
         yield SeriesAnswers(series, answers, group, people, grid.countries, heavy, times)

@@ -43,6 +43,7 @@ def caveats(results: Results) -> list[Caveat]:
         "mostly say something else:": _little_mass,
         "Answers depend on the order of the options by more than chance:": _order,
         "Calls failed:": _failed,
+        "Given elsewhere; how these were drawn is not known, the protocol not theirs:": _imported,
     }
     found = list(_of_people(results))
     for text, said in kinds.items():
@@ -103,6 +104,10 @@ def _order(results: Results, series: Series) -> str | None:
             )
             return f": gap {number(rates.order_gap)}{beside}"
     return None
+
+
+def _imported(results: Results, series: Series) -> str | None:
+    return "" if series.imported else None
 
 
 def _failed(results: Results, series: Series) -> str | None:

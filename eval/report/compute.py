@@ -57,6 +57,14 @@ select ?, avg(invalid), avg(refused), avg(unsure), avg(failed), avg(mass), avg(n
 from rates
 order by country
 """
+_UNREAD = """
+with each as (
+    select country, avg((code is null)::int) as unread from survey_readings
+    where condition_id = ? and reading = ? group by country
+)
+select * from each union all select ?, avg(unread) from each
+"""
+"""Share of text in which a reading finds no answer."""
 ORDER_GAPS = """
 with gaps as (
     select country, avg(gap) as gap from survey_order_gaps
@@ -159,9 +167,12 @@ def _rates(
 ) -> Iterator[Rates]:
     series, by_chance = given.series, chance_gaps(con, given.series, rng)
     gaps = dict(con.execute(ORDER_GAPS, [series.condition, series.reading, ALL]).fetchall())
+    unread = dict(con.execute(_UNREAD, [series.condition, series.reading, ALL]).fetchall())
     for row in con.execute(RATES, [series.condition, list(FAILURES), ALL]).fetchall():
         country, invalid, refused, unsure, failed, mass, not_strict = row
         wrong = not_strict if series.reading == "text-strict" else invalid
+        if series.reading == "text-published":
+            wrong = unread[country]
         yield Rates(
             series.id, country, *(round(part, 12) for part in (1 - wrong, refused, unsure, failed)),
             *(_rounded(part) for part in (mass, gaps.get(country))),

@@ -26,7 +26,7 @@ class Series:
     """Condition and reading."""
     condition: str
     reading: str
-    """logprobs, text-strict or text-lenient."""
+    """logprobs, text-strict, text-lenient or, of imported sheets, text-published."""
     model: str
     method: str
     leaks: bool
@@ -36,6 +36,8 @@ class Series:
     answers: int | None
     """Answers to each item and country, option orders and samples included; of respondents their
     number, and null for the probabilities of a culture."""
+    imported: bool = False
+    """Whether the answers were given elsewhere, by a protocol that is not known."""
 
     @property
     def label(self) -> str:

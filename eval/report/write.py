@@ -107,13 +107,13 @@ def load_results(
         versions=parse_yaml(found[0]["versions"], f"versions in {run}"),
         draws=draws,
     )  # fmt: skip
-    compute(con, results, protocol["seed"], only)
+    compute(con, results, protocol.get("seed", 0), only)
     return results
 
 
 def _people(protocol: Mapping[str, Any]) -> str:
     """Return what people of an evaluation are called."""
-    told, weights = protocol["people"], protocol["weights"]
+    told, weights = protocol["people"], protocol.get("weights")
     if isinstance(told, Mapping):
         return f"respondents of {told['file']}, weights {weights}"
     if told in PEOPLE:

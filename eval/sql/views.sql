@@ -13,6 +13,11 @@ readings as (
     union all
     select *, unnest(['text-strict', 'text-lenient']), unnest([strict, lenient]) from last
     where condition_id in (select condition_id from survey_conditions where readout = 'text')
+    union all
+    select * exclude (digits), 'text-published', case when digits <= 10 then digits end::smallint from (
+        select *, try_cast(nullif(regexp_extract(coalesce(reply, ''), '[0-9]+'), '') as bigint) as digits from last
+    )
+    where condition_id in (select condition_id from survey_conditions where engine = 'imported')
 )
 select condition_id, reading, country, respondent_id, item_id, arrangement, sample,
     unnest(shown) as code, unnest(probabilities) / mass as weight
@@ -21,7 +26,7 @@ union all
 select condition_id, reading, country, respondent_id, item_id, arrangement, sample, code, 1.0
 from readings where not coalesce(mass > 0, false);
 comment on view survey_readings is 'What each reply says, read in each way: one row for text, one row per option for log-probabilities.';
-comment on column survey_readings.reading is 'logprobs, text-strict (the text is the option and nothing else) or text-lenient (it names one option).';
+comment on column survey_readings.reading is 'logprobs, text-strict (the text is the option and nothing else), text-lenient (it names one option) or, of imported sheets, text-published (its first digits, if no more than 10).';
 comment on column survey_readings.code is 'Option as in the survey''s file; null where there is no answer.';
 comment on column survey_readings.weight is 'Share of this answer: 1, or the option''s probability among all options.';
 

@@ -175,18 +175,19 @@ def import_(
     method: Annotated[str, typer.Option(help="How the model was asked, such as unaware.")],
     label: Annotated[str, typer.Option(help="What reports call the model.")],
     country: Annotated[
-        str | None, typer.Option(help="Culture of the sheets, or of each: USA,CAN.")
+        str | None,
+        typer.Option(help="Culture of the sheets, or of each: USA,CAN; or what they tell."),
     ] = None,
     language: Annotated[str, typer.Option(help="Language of the sheets.")] = "en",
     add: Annotated[bool, typer.Option("--add", help="Further answers beside stored ones.")] = False,
 ) -> None:
     """Store answer sheets in the released layout, for `eval wvs report` to score."""
     from folkways.clock import utc_now
-    from training.culturespa.intake import Source, import_sheets
+    from training.culturespa.intake import Source, import_sheets, mean_line
 
     countries = [name.strip() for name in country.split(",")] if country else []
     source = Source(label, method, language)
-    for found in import_sheets(files, run, source, countries, add=add, utc=utc_now):
-        for line in found.lines():
-            typer.echo(printable(line))
+    found = import_sheets(files, run, source, countries, add=add, utc=utc_now)
+    for line in [*(line for one in found for line in one.lines()), *mean_line(found)]:
+        typer.echo(printable(line))
     typer.echo(printable(f"score them: folkways eval wvs report {run}"))

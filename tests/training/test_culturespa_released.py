@@ -24,13 +24,14 @@ from eval.config import parse_eval_config
 from eval.evaluate import evaluate
 from eval.item import Item, load_items
 from eval.metrics.culture_score import culturespa
+from eval.report.markdown import render_markdown
 from eval.report.results import ALL, Results
 from eval.report.write import load_results, write_report
 from eval.respondents.marginals import load_marginals
 from folkways.cli.culturespa import spa_app
 from folkways.errors import UserError
 from simulation.store.reader import open_reader
-from training.culturespa.intake import Imported, Source, import_sheets
+from training.culturespa.intake import Imported, Source, import_sheets, mean_line
 from training.culturespa.released import (
     NO_ANSWER,
     NO_ITEM,
@@ -175,6 +176,69 @@ def test_several_sheets_of_a_country_are_several_answers(tmp_path: Path) -> None
         "and country = 'USA' and reading = 'text-strict' order by point",
     )
     assert shares == [(1, 0.666667), (4, 0.333333)]
+
+
+def test_the_published_parser_is_a_reading_of_its_own(tmp_path: Path) -> None:
+    """It takes an answer that an item does not have, and the digits of a telephone number."""
+    codes: dict[str, object] = {**draw(5), "Q1": HELPLINE, "Q2": "9", "Q3": "11", "Q4": "none"}
+    (found,) = take(tmp_path / "run", write(tmp_path / "a.json", codes))
+    told = scores(tmp_path / "run", reading="text-published")["llama3 culture USA"]
+    assert told == (pytest.approx(published_score(found.published, "USA")[0]), 255)
+    assert told != scores(tmp_path / "run")["llama3 culture USA"]
+    (rates,) = [r for r in results(tmp_path / "run").rates
+                if r.country == "USA" and r.who.endswith("published")]  # fmt: skip
+    assert rates.valid == pytest.approx(257 / 259)  # all but 11 and "none"
+
+
+def test_sheets_keep_their_own_protocol(tmp_path: Path) -> None:
+    take(tmp_path / "run", write(tmp_path / "a.json", draw(1)))
+    found = results(tmp_path / "run")
+    assert found.protocol == {"items": "culturespa-259", "people": "marginals", "orders": "forward"}
+    assert all(series.imported and series.answers == 1 for series in found.series)
+    text = render_markdown(found)
+    assert "how these were drawn is not known" in text
+    for invented in ("temperature", "max tokens", "weights", "samples", "respondents 200"):
+        assert invented not in text
+    take(tmp_path / "run", write(tmp_path / "b.json", draw(2)), at="CHN")  # and again
+
+
+def test_the_country_comes_from_a_sheets_name_or_entries(tmp_path: Path) -> None:
+    named = write(tmp_path / "p1_usa_run0.json", draw(1))
+    other = write(tmp_path / "P1-United States.json", draw(2))
+    rows_ = [entry(ITEMS["Q1"], 1) | {"country": "China"}, entry(ITEMS["Q2"], 2)]
+    inside = tmp_path / "sheet.json"
+    inside.write_text(json.dumps(rows_), encoding="utf-8")
+    found = take(tmp_path / "run", named, other, inside, at="")
+    assert [one.country for one in found] == ["USA", "USA", "CHN"]
+    assert not any("calls itself" in doubt for one in found for doubt in one.doubts)
+    unclear = write(tmp_path / "usa_or_can.json", draw(3))
+    assert "name one --country" in refusal(lambda: take(tmp_path / "run", unclear, at=""))
+    (wrong,) = take(tmp_path / "other", named, at="CAN")
+    assert wrong.doubts == ["it calls itself USA, and is taken for CAN"]
+    assert "  warning: it calls itself USA" in "\n".join(wrong.lines())
+
+
+def test_swapped_countries_are_doubted_and_right_ones_are_not(tmp_path: Path) -> None:
+    files = []
+    for number, home in enumerate(("USA", "CHN", "NGA")):
+        modes = {item: cell.mode for (at, item), cell in PEOPLE.cells.items() if at == home}
+        files.append(write(tmp_path / f"{number}.json", modes))
+    right = take(tmp_path / "right", *files, at="USA,CHN,NGA")
+    assert not any(one.doubts for one in right)
+    swapped = take(tmp_path / "swapped", *files, at="CHN,USA,NGA")
+    assert [bool(one.doubts) for one in swapped] == [True, True, False]
+    assert "more like those of people of USA (r = " in swapped[0].doubts[0]
+
+
+def test_the_mean_over_sheets_is_told(tmp_path: Path) -> None:
+    files = [write(tmp_path / f"{home}.json", draw(n)) for n, home in enumerate(("USA", "CHN"))]
+    found = take(tmp_path / "run", *files, at="")
+    each = [direct(draw(n), home) for n, home in enumerate(("USA", "CHN"))]
+    assert mean_line(found) == [
+        "CultureSPA's score by the published parser, mean of 2 sheets: "
+        f"{sum(each) / 2:.2f}"
+    ]  # fmt: skip
+    assert mean_line(found[:1]) == []
 
 
 # Readings

@@ -9,20 +9,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from eval.config import ModelRef, parse_eval_config
-from eval.evaluate import add_facts, find_people, settle_survey
+from eval.evaluate import add_facts, find_people
 from eval.survey.condition import NOBODY, Condition, Planner
 from eval.survey.method import method as known_method
 from eval.survey.voice import Voice, languages, load_voice
 from folkways.errors import UserError, unknown_name
 from folkways.files import parse_yaml
 from folkways.text import sound
+from simulation.config import config_hash
 from simulation.episode.call import KEPT_REPLY
+from simulation.run import settle_configuration
 from simulation.store.record import Record, Row
 from simulation.store.run_lock import locked
 from simulation.store.writer import Store
@@ -35,6 +37,7 @@ from training.culturespa.released import (
     read_sheet,
     some,
 )
+from training.culturespa.sheet_country import doubts, told_country
 
 _ENGINE = "imported"
 """What stands for the engine of a model whose answers were given elsewhere."""
@@ -61,8 +64,10 @@ class Source:
             ModelRef(name=_ENGINE, label=self.label), self.method, None, self.language, "text"
         )
 
-    def homes(self, countries: Sequence[str], files: int) -> list[str]:
-        """Return the country of each file. Raises UserError where these are not clear."""
+    def homes(self, countries: Sequence[str], sheets: Sequence[ReleasedSheet]) -> list[str]:
+        """Return the country of each sheet: as given, or else as its entries or its name tell.
+        Raises UserError where these are not clear."""
+        files = len(sheets)
         chosen = known_method(self.method)
         if chosen.by_respondent:
             raise UserError(
@@ -81,10 +86,13 @@ class Source:
         for country in countries:
             if country not in known:
                 raise unknown_name("country", country, known)
+        told = [told_country(sheet) for sheet in sheets]
+        if not countries and all(told):
+            return [home for home in told if home]
         if len(countries) not in (1, files):
             raise UserError(
                 f"{files} sheets and {len(countries)} countries: name one --country for all, or "
-                "one for each: --country USA,CAN"
+                "one for each: --country USA,CAN; or name the files so: p1_usa.json"
             )
         return [*countries] * (files if len(countries) == 1 else 1)
 
@@ -107,6 +115,8 @@ class Imported:
     """Items of the evaluation that the sheet has no entry for."""
     compared: Sequence[str]
     """Countries whose people the published score is taken against."""
+    doubts: Sequence[str] = ()
+    """What speaks against the country that it is taken for."""
 
     @property
     def stored(self) -> int:
@@ -127,17 +137,28 @@ class Imported:
             lines.append(f"  left out: {listed(self.left_out)}")
         if self.missing:
             lines.append(f"  {len(self.missing)} items are not in the sheet: {some(self.missing)}")
-        return lines + self._scores()
-
-    def _scores(self) -> list[str]:
-        found = [(home, published_score(self.published, home)) for home in self.compared]
-        known = [(home, score) for home, score in found if score and score[1]]
+        lines += [f"  warning: {doubt}" for doubt in self.doubts]
+        known = self.scores()
         if not known:
-            return []
-        mean = sum(score for _, (score, _) in known) / len(known)
-        home, (_, items) = known[0]
+            return lines
+        mean = sum(score for score, _ in known.values()) / len(known)
+        home, (_, items) = next(iter(known.items()))
         of = f"{items} items, {home}" if len(known) == 1 else f"mean of {len(known)} countries"
-        return [f"  CultureSPA's score by the published parser: {mean:.2f} ({of})"]
+        return [*lines, f"  CultureSPA's score by the published parser: {mean:.2f} ({of})"]
+
+    def scores(self) -> dict[str, tuple[float, int]]:
+        """Return CultureSPA's score by the published parser and its items, by country."""
+        found = {home: published_score(self.published, home) for home in self.compared}
+        return {home: score for home, score in found.items() if score and score[1]}
+
+
+def mean_line(found: Sequence[Imported]) -> list[str]:
+    """Return the mean over several sheets of what the published parser leads to, as a line."""
+    scores = [score for one in found for score, _ in one.scores().values()]
+    if len(found) < 2 or not scores:
+        return []
+    mean = sum(scores) / len(scores)
+    return [f"CultureSPA's score by the published parser, mean of {len(found)} sheets: {mean:.2f}"]
 
 
 def import_sheets(
@@ -155,8 +176,8 @@ def import_sheets(
     faulty sheet, an unclear country, answers that are there already, and, unless they are to be
     added, further answers of a country that has some. Then nothing is stored.
     """
-    homes = source.homes(countries, len(files))
     sheets = [read_sheet(path) for path in files]
+    homes = source.homes(countries, sheets)
     run.mkdir(parents=True, exist_ok=True)
     with locked(run):
         store = Store(run)
@@ -172,6 +193,8 @@ def import_sheets(
             compared = planner.config.cultures if home == NOBODY else (home,)
             found.append(_imported(sheet, home, sample, answers, asked, compared))
             rows += answers
+        doubted = doubts(sheets, [one.published for one in found], homes)
+        found = [replace(one, doubts=said) for one, said in zip(found, doubted, strict=True)]
         add_facts(store, planner)
         told = _launch(run, source, found, started, utc())
         shared = {"survey_conditions": [source.condition.row() | {"wording": _ENGINE}]}
@@ -197,7 +220,9 @@ def _planner(store: Store, run: Path, source: Source, homes: Sequence[str]) -> P
     data |= {"cultures": list(dict.fromkeys([*cultures, *homes]))}
     config = parse_eval_config(data, str(run))
     if stored is None:
-        settle_survey(run, config)
+        known = {"items": data["items"], "people": config.people, "orders": data["orders"]}
+        hashed = config_hash(known)  # how the sheets' answers were drawn is not
+        settle_configuration(run, name, known, hashed, "survey", ("survey_replies",))
     return Planner(config, find_people(config, run))
 
 

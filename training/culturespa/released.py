@@ -66,6 +66,8 @@ class ReleasedSheet:
     """By id of the item, in the order of the file."""
     left_out: Mapping[str, Sequence[str]]
     """By reason: the ids, as the file has them."""
+    countries: tuple[str, ...] = ()
+    """What entries say under `country` or `culture`, each once."""
 
 
 def read_sheet(path: Path) -> ReleasedSheet:
@@ -93,7 +95,9 @@ def read_sheet(path: Path) -> ReleasedSheet:
             left_out.setdefault(found, []).append(name)
     if not entries:
         raise UserError(f"{path}: no answer can be used; " + listed(left_out))
-    return ReleasedSheet(path, digest, len(rows), entries, left_out)
+    told = [row.get(key) for row in rows for key in ("country", "culture")]
+    countries = tuple(dict.fromkeys(text for text in told if isinstance(text, str)))
+    return ReleasedSheet(path, digest, len(rows), entries, left_out, countries)
 
 
 def _load(path: Path) -> tuple[list[Any], str]:
