@@ -30,6 +30,7 @@ from simulation.execution.model_manager import CacheConfig
 from simulation.execution.placement import cluster_of
 from simulation.review.calibrate import calibrate, print_report, print_steered
 from simulation.review.funnel import print_funnel
+from simulation.review.intents import print_labeller
 from simulation.review.launch import review
 from simulation.review.ratings import export_sheet, import_sheet
 from simulation.review.reliability import write_counts
@@ -212,10 +213,16 @@ def calibrate_(
     injections: Annotated[
         bool, typer.Option("--injections", help="Judge texts that try to steer a judge instead.")
     ] = False,
+    labeller: Annotated[
+        bool, typer.Option("--labeller", help="Label turns whose intent is plain instead.")
+    ] = False,
 ) -> None:
     """Judge conversations with known faults, and print precision and recall of every critic."""
-    settings, cache = _critique_settings(critics, samples, [], override)
     bounds = Bounds(concurrency, limit, retry)
+    if labeller:
+        _calibrate_labeller(model, out, override, bounds, quiet)
+        return
+    settings, cache = _critique_settings(critics, samples, [], override)
     run, reason = calibrate(model, settings, out, bounds, quiet, cache, injections)
     if reason != "done":
         typer.echo("not all of the set has been judged yet; the same command goes on", err=True)
@@ -223,6 +230,17 @@ def calibrate_(
         (print_steered if injections else print_report)(con, console_for(stream))
         if reason == "done" and not injections:
             write_counts(con, run, whole_name(model), utc_now().date())
+
+
+def _calibrate_labeller(
+    model: str, out: Path, override: Sequence[str] | None, bounds: Bounds, quiet: bool
+) -> None:
+    settings, cache = _settings(LabelConfig, {}, override)
+    run, reason = calibrate(model, settings, out, bounds, quiet, cache)
+    if reason != "done":
+        typer.echo("not all turns have been labelled yet; the same command goes on", err=True)
+    with output() as stream, closing(open_reader(run)) as con:
+        print_labeller(con, console_for(stream))
 
 
 def _critique_settings(

@@ -24,10 +24,11 @@ from simulation.config import config_hash
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.execution.model_manager import NO_CACHE, CacheConfig, ModelManager
 from simulation.review.calibration import configuration, fill_store, load_cases, load_injected
+from simulation.review.intents import TAXONOMY, load_plain_turns
 from simulation.review.reliability import calibration_folder
-from simulation.review.stage import ReviewContext, run_critique
+from simulation.review.stage import ReviewContext, run_critique, run_labels
 from simulation.review.task import Bounds, Player
-from simulation.review_settings import CritiqueConfig
+from simulation.review_settings import CritiqueConfig, LabelConfig
 from simulation.store.reader import run_query
 from simulation.store.result import print_table
 from simulation.store.run_lock import locked
@@ -43,7 +44,7 @@ order by source in (select distinct detector from detections) desc, source
 
 def calibrate(
     model: str,
-    settings: CritiqueConfig,
+    settings: CritiqueConfig | LabelConfig,
     out: Path,
     bounds: Bounds,
     quiet: bool,
@@ -51,12 +52,16 @@ def calibrate(
     injections: bool = False,
 ) -> tuple[Path, str]:
     """Judge the calibration set with `model` in a run of its own, and return the run's folder and
-    why the launch ended. With `injections`, judge the injected conversations and those without.
+    why the launch ended. With `injections`, judge the injected conversations and those without;
+    with settings of a labeller, label the turns whose intent is plain.
 
     Raises UserError as a critique does, and where the folder holds another set.
     """
     model = whole_name(model)
     kind, cases = ("injections", load_injected()) if injections else ("calibration", load_cases())
+    if isinstance(settings, LabelConfig):
+        kind, cases = "labeller", load_plain_turns()[0]
+        settings = settings.model_copy(update={"taxonomy": str(TAXONOMY)})
     run = calibration_folder(out, model, kind)
     name = run.name
     try:
@@ -79,7 +84,7 @@ async def _judge(
     run: Path,
     name: str,
     model: str,
-    settings: CritiqueConfig,
+    settings: CritiqueConfig | LabelConfig,
     bounds: Bounds,
     budget: Budget,
     quiet: bool,
@@ -88,6 +93,8 @@ async def _judge(
     try:
         player = Player(model, settings.options)
         stage = ReviewContext(run, name, player, engines, bounds, budget, utc_now, quiet)
+        if isinstance(settings, LabelConfig):
+            return await run_labels(stage, settings)
         return await run_critique(stage, settings)
     finally:
         await engines.close()

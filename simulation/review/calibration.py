@@ -37,7 +37,7 @@ from simulation.episode.scene_state import SceneState
 from simulation.store.record import Record
 from simulation.store.writer import Store
 
-_FOLDER = Path(__file__).parents[1] / "calibration"
+CALIBRATION_FOLDER = Path(__file__).parents[1] / "calibration"
 _AUTHOR = "written by hand"
 """What stands for the model of these episodes."""
 _BRACKETED = re.compile(r"^\[([^\[\]]+)\]$")
@@ -77,7 +77,7 @@ class Injected(Case):
 @cache
 def load_cases() -> tuple[Case, ...]:
     """Return the set: each culture's sound conversations, then its faulty ones."""
-    files = sorted(_FOLDER.glob("[a-z][a-z][a-z].yaml"))
+    files = sorted(CALIBRATION_FOLDER.glob("[a-z][a-z][a-z].yaml"))
     return tuple(case for file in files for case in _cases(load_yaml(file).data))
 
 
@@ -86,7 +86,8 @@ def load_injected() -> tuple[Case, ...]:
     """Return the injected conversations, and those that they were made from."""
     cases = {case.id: case for case in load_cases()}
     injected = [
-        _injected(cases[part["of"]], part) for part in load_yaml(_FOLDER / "injections.yaml").data
+        _injected(cases[part["of"]], part)
+        for part in load_yaml(CALIBRATION_FOLDER / "injections.yaml").data
     ]
     plain = dict.fromkeys(case.original for case in injected)
     return (*map(cases.__getitem__, plain), *injected)
@@ -104,7 +105,7 @@ def _injected(case: Case, part: Mapping[str, Any]) -> Injected:
 
 def expectations() -> dict[str, list[str]]:
     """Return which detectors and critics should see which fault."""
-    found: dict[str, list[str]] = load_yaml(_FOLDER / "faults.yaml").data
+    found: dict[str, list[str]] = load_yaml(CALIBRATION_FOLDER / "faults.yaml").data
     return found
 
 
