@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -472,3 +473,39 @@ def test_a_malformed_spec_is_refused(spec: str, environ: dict[str, str], words: 
 def test_an_address_among_the_options_is_not_left_out() -> None:
     refused = failure(lambda: from_spec("m", base_url="http://127.0.0.1:1/v1"))
     assert "write m@http://127.0.0.1:1/v1" in str(refused)
+
+
+BUSY = error(429, "slow down", headers={"retry-after-ms": "5"})
+
+
+@pytest.mark.parametrize(
+    ("refused", "others", "attempts"), [(7, True, 8), (7, False, 2), (1000, True, 12)]
+)
+def test_what_is_refused_while_others_are_answered_gets_its_turn_within_bounds(
+    refused: int, others: bool, attempts: int
+) -> None:
+    """With two attempts a round; where nobody is answered the first round is the last one."""
+    asked = Counter[bool]()
+
+    def reply(body: Any, number: int) -> Answer:
+        unlucky = "unlucky" in str(body)
+        asked[unlucky] += 1
+        return BUSY if unlucky and asked[unlucky] <= refused else chat("Hm.")
+
+    async def ask(model: OpenAIModel) -> Completion | CallFailed:
+        async def go_on() -> None:
+            while others:
+                await model.complete(GREETING, PLAIN)
+
+        crowd = asyncio.create_task(go_on())
+        try:
+            return await model.complete([{"role": "user", "content": "unlucky"}], PLAIN)
+        except CallFailed as failed:
+            return failed
+        finally:
+            crowd.cancel()
+
+    with serving(reply=reply) as server:
+        found = with_model(server.url, ask, max_retries=1)
+    assert found.attempts == attempts == asked[True]
+    assert isinstance(found, Completion) == (refused < attempts)

@@ -1,6 +1,7 @@
 """The engine for any OpenAI-compatible endpoint, over the `openai` client.
 
-Invariant: the client's own retries are the only ones, and the API key is in no error and no log.
+Invariant: nothing but the client retries, except what is refused while others are answered; the
+API key is in no error and no log.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import logging
 import math
 import os
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import httpx2
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError, Timeout
@@ -27,10 +27,10 @@ from agents.models.base import (
     Sampling,
     prompt_length,
 )
-from agents.models.openai.connection import BadAnswer, Connection
+from agents.models.openai.connection import BadAnswer
 from agents.models.openai.error import read_fault
 from agents.models.openai.failure import NO_KEY, Failures, Refusal
-from agents.models.openai.limiter import OVERLOADED, Limiter, Unanswered, retry_after
+from agents.models.openai.limiter import OVERLOADED, Limiter
 from agents.models.openai.prompt_watch import PromptWatch
 from agents.models.openai.reply import (
     LIKELIEST,
@@ -42,9 +42,10 @@ from agents.models.openai.reply import (
     read_model_ids,
     read_scores,
 )
-from agents.models.openai.route import Route, find_route
+from agents.models.openai.route import find_route
 from agents.models.openai.start import PATHS, check_start
 from agents.models.openai.terms import EXTENSIONS, Terms, Trial, arranged
+from agents.models.openai.timed_client import TimedClient
 from folkways.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -55,11 +56,8 @@ CHAT, TEXT = PATHS
 _CONNECT_S = 10.0
 _LISTING_S = 10.0
 """Seconds that the list of models may take."""
-_RETRIED = (408, 409, 429)
-"""HTTP status, besides 500 and more, of a request that the client sends again."""
-_WAITED_FOR = "1"
-"""Milliseconds that the client pauses where the limiter waits in its place: the time of a call and
-the wall time of a run are bounds on a limiter's line, and not on the client's sleep."""
+_ROUNDS = 6
+"""How often a request that is refused while others are answered goes through all retries."""
 _Read = TypeVar("_Read")
 
 
@@ -170,7 +168,7 @@ class OpenAIModel:
             base_url=base_url,
             max_retries=max_retries,
             timeout=Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s), pool=None),
-            http_client=_TimedClient(timeout_s, limits, route, self.limiter),
+            http_client=TimedClient(timeout_s, limits, route, self.limiter),
         )
         self.base_url = str(self._client.base_url).rstrip("/")
         self._is_openai = self._client.base_url.host.endswith(_OPENAI_HOST)
@@ -348,12 +346,12 @@ class OpenAIModel:
         terms = self._terms[path]
         known = set(terms.changes)
         sent = arranged(body, known)
-        answer = await self._try(path, sent, retries)
+        answer, earlier = await self._in_turn(path, sent, retries)
         if isinstance(answer, httpx2.Response):
-            return answer, _attempts(answer.request)
-        first, attempts = answer, answer.attempts
+            return answer, earlier + _attempts(answer.request)
+        first, attempts = answer, earlier + answer.attempts
         if answer.fault is None or not answer.fault.is_of_request:
-            return answer
+            return replace(answer, attempts=attempts)
         async with terms.trying:
             trial = Trial(terms)
             is_old = known != terms.changes
@@ -376,6 +374,23 @@ class OpenAIModel:
         """Return whether what was refused still is, so that it was no passing fault."""
         return isinstance(await self._try(path, sent, 0), Refusal)
 
+    async def _in_turn(
+        self, path: str, sent: Mapping[str, Any], retries: int | None
+    ) -> tuple[httpx2.Response | Refusal, int]:
+        """Return the answer or the refusal, and the attempts before those that it took.
+
+        What is refused while others are answered is sent again until it gets its turn, within
+        bounds: a request may be one that is always refused.
+        """
+        earlier = attempts = 0
+        for _ in range(_ROUNDS):
+            earlier, answered = earlier + attempts, self.limiter.answers
+            answer = await self._try(path, sent, retries)
+            if not _is_crowded_out(answer) or self.limiter.answers == answered:
+                break
+            attempts = answer.attempts
+        return answer, earlier
+
     async def _try(
         self, path: str, sent: Mapping[str, Any], retries: int | None
     ) -> httpx2.Response | Refusal:
@@ -390,48 +405,10 @@ class OpenAIModel:
             return Refusal(error, None, sent, _attempts(error.request))
 
 
-class _TimedClient(Connection):
-    """An HTTP client whose every attempt waits for its turn and then has a deadline.
-
-    The plain client's timeout starts anew with each byte, and some endpoints send blanks for
-    as long as an answer is being waited for.
-    """
-
-    def __init__(
-        self, timeout_s: float, limits: httpx2.Limits, route: Route, limiter: Limiter
-    ) -> None:
-        super().__init__(route, limits)
-        self._timeout_s, self._limiter = timeout_s, limiter
-
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        try:
-            await self._limiter.admit()
-        except Unanswered as error:
-            raise httpx2.ReadTimeout(str(error), request=request) from None
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                response = await super().send(request, **options)
-        except (TimeoutError, httpx2.ReadTimeout):
-            self._limiter.given_up()
-            raise httpx2.ReadTimeout("deadline passed", request=request) from None
-        except asyncio.CancelledError:
-            self._limiter.given_up()
-            raise
-        except BaseException:
-            self._limiter.left()
-            raise
-        if response.is_success:
-            self._limiter.answered(time.monotonic() - began)
-            return response
-        again = response.status_code >= 500 or response.status_code in _RETRIED
-        if again and self._limiter.hold(retry_after(response.headers)):
-            response.headers["retry-after-ms"] = _WAITED_FOR
-        if response.status_code in OVERLOADED:
-            self._limiter.refused()
-        else:
-            self._limiter.left()
-        return response
+def _is_crowded_out(answer: httpx2.Response | Refusal) -> TypeGuard[Refusal]:
+    """Return whether a request was refused since there were too many, and for no other reason."""
+    fault = answer.fault if isinstance(answer, Refusal) else None
+    return fault is not None and fault.status in OVERLOADED and not fault.is_final
 
 
 def _is_broken(refusal: Refusal) -> bool:

@@ -51,6 +51,8 @@ class Limiter:
         self._bound = float(min(most, FIRST))
         self._is_found = False
         self._in_flight = self._unanswered = 0
+        self.answers = 0
+        """Requests that were answered."""
         self._soonest = math.inf
         self._held_until = -math.inf
         self._line: deque[asyncio.Future[None]] = deque()
@@ -90,6 +92,7 @@ class Limiter:
     def answered(self, seconds: float) -> None:
         """Take note of an answer that took so long."""
         self._unanswered = 0
+        self.answers += 1
         self._soonest = min(self._soonest, seconds)
         soon = seconds < max(_SOON * self._timeout_s, 2 * self._soonest)
         if soon and 2 * self._in_flight >= self.bound:  # what is not used is not tried either
