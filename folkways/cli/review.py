@@ -32,7 +32,7 @@ from simulation.review.calibrate import calibrate, print_report, print_steered
 from simulation.review.funnel import print_funnel
 from simulation.review.intents import print_labeller
 from simulation.review.launch import review
-from simulation.review.ratings import export_sheet, import_sheet
+from simulation.review.ratings import export_intents, export_sheet, import_sheet
 from simulation.review.reliability import write_counts
 from simulation.review.task import Bounds
 from simulation.review_settings import CritiqueConfig, LabelConfig
@@ -156,12 +156,18 @@ def export(
     ] = None,
     n: Annotated[int | None, typer.Option("--n", min=1, help="So many episodes at most.")] = None,
     seed: Annotated[int, typer.Option(help="Seed by which --n draws them.")] = 0,
+    intents: Annotated[
+        bool, typer.Option("--intents", help="Rate labelled turns instead; --n counts turns.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
     """Write a sheet for annotators: one row for each thing to rate, verdicts not shown."""
     refuse_to_overwrite(file, force)
     with closing(open_reader(run)) as con:
-        rows = export_sheet(con, file, policy, n, seed)
+        if intents:
+            rows = export_intents(con, file, n, seed)
+        else:
+            rows = export_sheet(con, file, policy, n, seed)
     typer.echo(printable(f"{file}: {rows} rows to rate"))
 
 

@@ -10,15 +10,17 @@ import csv
 import random
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from agents.conversation import Conversation
 from agents.critics import culture, meta, quality, social
 from agents.critics.critic import Labels, Scale
+from agents.critics.labeller import RELEVANCE
 from agents.template import load_template
 from folkways.clock import utc_now
 from folkways.errors import UserError
@@ -38,10 +40,25 @@ _BY_ROLE = tuple(social.SCALES)
 """Dimensions that are rated for each role."""
 _BY_CULTURE = tuple(culture.SCALES)
 """Dimensions that are rated for each role of a mixed cast."""
+INTENT_SCALES: Mapping[str, Scale] = {
+    "intent": Labels(("right", "wrong")),
+    "relevance": Labels(RELEVANCE),
+}
+"""What can be rated of a labelled turn: whether its intent is the right one, and whether it is
+generic or cultural."""
+_ALL_SCALES = {**SCALES, **INTENT_SCALES}
 _COLUMNS = (
     "episode_id", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
     "title", "culture", "goal", "secret", "transcript",
 )  # fmt: skip
+_INTENT_COLUMNS = (
+    "episode_id", "turn", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
+    "title", "culture", "line", "intent", "transcript",
+)  # fmt: skip
+_LABELLED = """
+select episode_id, turn, any_value(intent order by labeller) from last_intents
+group by episode_id, turn order by episode_id, turn
+"""
 _NUMERIC = re.compile(r"\d+(e\d+)?")
 """Ids of episodes that a spreadsheet would take for numbers."""
 _CAST = "select episode_id, role, culture_id from roles"
@@ -66,10 +83,57 @@ def export_sheet(
     if not ids:
         raise UserError("there is no episode to rate in this run" + _under(policy))
     rows = [row for talk in load_conversations(con, ids).values() for row in _rows(talk)]
+    return _write(file, _COLUMNS, rows)
+
+
+def export_intents(con: duckdb.DuckDBPyConnection, file: Path, n: int | None, seed: int) -> int:
+    """Write a sheet with two rows for each labelled turn, or for `n` of them: whether the intent
+    that is shown is the right one, and whether it is generic or cultural, which is not shown.
+
+    Return the number of rows. Raises UserError for a run without labels.
+    """
+    turns = con.execute(_LABELLED).fetchall()
+    if not turns:
+        raise UserError("no turn of this run has a label yet: folkways label RUN")
+    if n is not None and n < len(turns):
+        turns = sorted(random.Random(seed).sample(turns, n))
+    talks = load_conversations(con, list(dict.fromkeys(row[0] for row in turns)))
+    rows = [
+        row
+        for episode, turn, intent in turns
+        for row in _intent_rows(talks[episode].until(turn), turn, intent)
+    ]
+    return _write(file, _INTENT_COLUMNS, rows)
+
+
+def _intent_rows(talk: Conversation, turn: int, intent: str) -> list[dict[str, str]]:
+    said, line = load_template("review").said, talk.lines[-1]
+    person = next(one for one in talk.people if one.role == line.role)
+    told = dict.fromkeys(_INTENT_COLUMNS, "") | {
+        "episode_id": talk.episode_id,
+        "turn": str(turn),
+        "role": person.role,
+        "name": person.name,
+        "title": talk.title,
+        "culture": talk.culture.name,
+        "line": said(line),
+        "transcript": "\n".join(said(one) for one in talk.lines),
+    }
+    shown = {"intent": intent, "relevance": ""}
+    return [
+        told | {"dimension": dimension, "scale": _scale(scale), "intent": shown[dimension]}
+        for dimension, scale in INTENT_SCALES.items()
+    ]
+
+
+def _write(file: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> int:
     sheet = StringIO(newline="")
-    writer = csv.DictWriter(sheet, _COLUMNS)
+    writer = csv.DictWriter(sheet, columns)
     writer.writeheader()
-    writer.writerows({key: _harmless(text) for key, text in row.items()} for row in rows)
+    writer.writerows(
+        {key: text if key == "turn" else _harmless(text) for key, text in row.items()}
+        for row in rows
+    )
     write_named(file, sheet.getvalue().encode("utf-8-sig"))
     return len(rows)
 
@@ -90,13 +154,15 @@ def import_sheet(run: Path, file: Path, annotator: str | None) -> tuple[int, int
             cast: dict[str, dict[str, str]] = defaultdict(dict)
             for episode, role, origin in con.execute(_CAST).fetchall():
                 cast[episode][role] = origin
+            labelled = {(row[0], str(row[1])) for row in con.execute(_LABELLED).fetchall()}
         rows, empty, now = [], 0, utc_now()
         for number, row in _sheet(file).rows:
             if not row["rating"].strip():
                 empty += 1
                 continue
-            rating = _rating(row, f"{file}, row {number}", cast, annotator)
-            rows.append(rating | {"imported_at": now})
+            where = f"{file}, row {number}"
+            rating = _rating(row, where, cast, annotator) | {"imported_at": now}
+            rows.append(rating | {"turn": _turn(row, rating, where, labelled)})
         if not rows:
             raise UserError(f"{file}: no row has a rating")
         store.append([Record({"ratings": rows}, "rated")])
@@ -154,11 +220,12 @@ def _rating(
 ) -> dict[str, Any]:
     episode, role = row["episode_id"].strip().lstrip("'"), row["role"].strip() or None
     dimension, given = row["dimension"].strip(), row["rating"].strip().lstrip("'")
-    if dimension not in SCALES:
-        raise UserError(f"{where}: '{dimension}' is not one of {', '.join(SCALES)}")
+    if dimension not in _ALL_SCALES:
+        raise UserError(f"{where}: '{dimension}' is not one of {', '.join(_ALL_SCALES)}")
     if episode not in cast:
         raise UserError(f"{where}: this run has no episode '{episode}'")
-    by_role = _by_role(dimension, len(set(cast[episode].values())) > 1)
+    mixed = len(set(cast[episode].values())) > 1
+    by_role = dimension in INTENT_SCALES or _by_role(dimension, mixed)
     if by_role and role not in cast[episode]:
         known = " or ".join(cast[episode])
         raise UserError(f"{where}: '{dimension}' is rated for {known}; found '{role or ''}'")
@@ -169,7 +236,7 @@ def _rating(
     who = row["annotator"].strip() or (annotator or "").strip()
     if not who:
         raise UserError(f"{where}: who rated? Fill in the column annotator, or give --annotator")
-    label, score = _value(SCALES[dimension], given, where, dimension)
+    label, score = _value(_ALL_SCALES[dimension], given, where, dimension)
     return {
         "episode_id": episode,
         "role": role,
@@ -179,6 +246,18 @@ def _rating(
         "score": score,
         "comment": row["comment"].strip() or None,
     }
+
+
+def _turn(
+    row: Mapping[str, str], rating: Mapping[str, Any], where: str, labelled: Collection[Any]
+) -> int | None:
+    """Return the act whose intent is rated; None where something else is."""
+    if rating["dimension"] not in INTENT_SCALES:
+        return None
+    turn = row.get("turn", "").strip().lstrip("'")
+    if (rating["episode_id"], turn) not in labelled:
+        raise UserError(f"{where}: the episode has no labelled turn '{turn}'")
+    return int(turn)
 
 
 def _value(scale: Scale, given: str, where: str, dimension: str) -> tuple[str | None, float | None]:

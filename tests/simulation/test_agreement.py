@@ -247,8 +247,9 @@ def test_two_runs_in_one_store_are_not_judged_as_one(tmp_path: Path) -> None:
             f"({transfer}, null, 'quality', 0, 'a', 'good', null, null)",
             f"({transfer}, null, 'quality', 1, 'a', 'bad', null, null)",
         ),
-        "insert into ratings select episode, null, 'quality', who, label, null, null, "
-        f"timestamp '2026-03-01' from (values ({dinner}, 'ann', 'good'), ({dinner}, 'ben', 'good'),"
+        "insert into ratings by name select episode as episode_id, 'quality' as dimension, "
+        "who as annotator, label, timestamp '2026-03-01' as imported_at "
+        f"from (values ({dinner}, 'ann', 'good'), ({dinner}, 'ben', 'good'),"
         f"({transfer}, 'ann', 'good'), ({transfer}, 'ben', 'bad')) t(episode, who, label)",
         "update calls set endpoint = 'one' where endpoint is null",
     )  # fmt: skip
@@ -287,7 +288,7 @@ def test_critics_together_against_each_person(tmp_path: Path) -> None:
             f"({doubted}, null, 'quality', 0, 'a', 'bad', null, null)",
             f"({doubted}, null, 'quality', 0, 'b', 'good', null, null)",
         ),
-        f"insert into ratings values {rated}",
+        f"insert into ratings select *, null from (values {rated})",
     )  # fmt: skip
     with open_reader(run) as con:
         query = "select * exclude run_id from {} order by all"

@@ -1,5 +1,6 @@
 """A labeller is tested on turns whose intent is plain, and told how often it is right."""
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -114,3 +115,68 @@ def test_cohens_kappa_is_the_published_one():
     assert cohen_kappa(pairs) == pytest.approx(0.4)
     assert cohen_kappa([("y", "n"), ("n", "y")]) == -1
     assert cohen_kappa([("y", "y")] * 3) is None and cohen_kappa([]) is None
+
+
+def test_intents_are_rated_by_people_and_compared(tmp_path, capsys):
+    REPLIES["alpha"] = knowing()
+    run, _ = calibrate(ALPHA, LabelConfig(), tmp_path, Bounds(8, None, False), True)
+    sheet = tmp_path / "sheet.csv"
+    assert command("review", "export", run, sheet, "--intents", "--n", "30") == 0
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 60 and all(row["line"] and row["role"] for row in rows)
+    shown = {row["dimension"]: row["intent"] for row in rows}
+    assert shown["intent"].startswith("Wants") and shown["relevance"] == ""
+    assert all(row["transcript"].endswith(row["line"]) for row in rows)
+    with closing(open_reader(run)) as con:
+        labels = {
+            (episode, str(turn)): relevance
+            for episode, turn, relevance in con.execute(
+                "select episode_id, turn, relevance from last_intents"
+            ).fetchall()
+        }
+    for row in rows:
+        told = labels[row["episode_id"].lstrip("'"), row["turn"]]
+        row["rating"] = "right" if row["dimension"] == "intent" else told
+    filled = tmp_path / "filled.csv"
+    written(filled, rows)
+    for annotator in ("A", "B"):
+        assert command("review", "import", run, filled, "--annotator", annotator) == 0
+    with closing(open_reader(run)) as con:
+        people = con.execute(
+            "select dimension, units, unanimous from people_agreement where culture_id is null "
+            "order by 1"
+        ).fetchall()
+        both = con.execute(
+            "select dimension, units, alpha from critics_people_agreement where culture_id is null"
+        ).fetchall()
+        turns = con.execute("select count(distinct (episode_id, turn)) from ratings").fetchone()
+    assert people == [("intent", 30, 1), ("relevance", 30, 1)] and turns == (30,)
+    assert both == [("relevance", 60, 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"turn": "99"}, "no labelled turn '99'"),
+        ({"turn": ""}, "no labelled turn ''"),
+        ({"rating": "perhaps"}, "'perhaps' is not on the scale of intent: right / wrong"),
+    ],
+)
+def test_a_rating_of_no_turn_is_refused(tmp_path, capsys, change, words):
+    REPLIES["alpha"] = knowing()
+    run, _ = calibrate(ALPHA, LabelConfig(), tmp_path, Bounds(8, None, False), True)
+    sheet = tmp_path / "sheet.csv"
+    command("review", "export", run, sheet, "--intents", "--n", "1")
+    with sheet.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    written(sheet, [row | {"rating": "right", "annotator": "A"} | change for row in rows[:1]])
+    assert command("review", "import", run, sheet) == 1
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def written(file: Path, rows: list[dict[str, str]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as sheet:
+        writer = csv.DictWriter(sheet, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

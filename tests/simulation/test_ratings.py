@@ -33,7 +33,7 @@ RANGES = {
     "social_rules": (-10, 0), "material_benefits": (-5, 5), "goal": (0, 10),
 }  # fmt: skip
 FORMULA = "=HYPERLINK(\"http://evil.example\"; 'Click')"
-STORED = "select * exclude (imported_at) from ratings order by all"
+STORED = "select * exclude (imported_at, turn) from ratings order by all"
 Row = dict[str, str]
 
 

@@ -162,7 +162,8 @@ insert into verdicts
     from verdicts where critic = 'quality' and episode_id in ('aaaa000000000001', 'cccc000000000003');
 
 insert into ratings
-    select episode_id, role, dimension, annotator, label, score, null, timestamp '2026-03-03 08:00:00' + to_minutes(minute)
+    select episode_id, role, dimension, annotator, label, score, null, timestamp '2026-03-03 08:00:00' + to_minutes(minute),
+        null
     from (values
         ('aaaa000000000001', null, 'quality', 'ann', 'bad', null, 0),
         ('aaaa000000000001', null, 'quality', 'ann', 'good', null, 1),

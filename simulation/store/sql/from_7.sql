@@ -1,5 +1,5 @@
 -- From version 7 to 8: reasoning apart from answers, choices that fell back on a default, what was cut from an act, texts that
--- steer judges, what tells runs in one store apart, and words as they are counted now.
+-- steer judges, ratings of turns, what tells runs in one store apart, and words as they are counted now.
 
 alter table calls add column reasoning varchar;
 alter table calls add column reasoning_tokens integer;
@@ -7,6 +7,7 @@ alter table turns add column cut varchar;
 alter table cases add column injection varchar;
 alter table cases add column language varchar;
 alter table cases add column wants varchar;
+alter table ratings add column turn integer;
 alter table choices add column fallback boolean;
 update choices set fallback = why in ('no bid could be read', 'the moderator''s answer could not be read');
 alter table episodes add column conditioning varchar;

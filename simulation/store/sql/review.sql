@@ -189,6 +189,15 @@ comment on column review_funnel.unreviewed is 'Not judged yet by a critic that t
 comment on column review_funnel.needs_review is 'Set aside for people: a verdict could not be read, or judges are divided.';
 comment on column review_funnel.accepted is 'Accepted.';
 
+create or replace view last_intents as
+select
+    episode_id, turn, model as labeller, arg_max_null(intent, labelled_at) as intent,
+    arg_max_null(relevance, labelled_at) as relevance, arg_max_null(expectation, labelled_at) as expectation
+from intents where failure is null
+group by episode_id, turn, model;
+comment on view last_intents is 'Labels that count: of several of one turn by one model the last that did not fail.';
+comment on column last_intents.labeller is 'Model that labelled.';
+
 -- Agreement ----------------------------------------------------------------------------------------------------------
 
 create or replace macro krippendorff(ratings) as table
@@ -262,13 +271,13 @@ comment on column judge_agreement.alpha is
 comment on column judge_agreement.run_id is 'The run; rows of two runs are never counted together.';
 
 create or replace view people_ratings as
-select r.dimension, e.culture_id, r.episode_id || coalesce('/' || r.role, '') as unit, r.annotator as rater, r.label,
-    r.score, e.run_id
+select r.dimension, e.culture_id, r.episode_id || coalesce('/' || r.role, '') || coalesce('#' || r.turn, '') as unit,
+    r.annotator as rater, r.label, r.score, e.run_id
 from ratings r join latest_episodes e using (episode_id)
 qualify row_number() over (
-    partition by r.episode_id, r.role, r.dimension, r.annotator order by r.imported_at desc, r.rowid desc) = 1;
+    partition by r.episode_id, r.role, r.turn, r.dimension, r.annotator order by r.imported_at desc, r.rowid desc) = 1;
 comment on view people_ratings is 'Ratings by people; of several by the same person the latest.';
-comment on column people_ratings.unit is 'The episode, and the role where one is rated.';
+comment on column people_ratings.unit is 'The episode, the role where one is rated, and # and the number of the act where its intent is.';
 comment on column people_ratings.rater is 'Name or code of the person.';
 
 create or replace view people_agreement as from krippendorff('people_ratings');
@@ -285,8 +294,12 @@ create or replace view critics_and_people as
 with both_ as (
     select p.run_id, p.dimension, p.culture_id, p.unit, p.rater, p.label, p.score, c.label as critic_label, c.score as critic_score
     from people_ratings p
-    join (select *, episode_id || coalesce('/' || role, '') as unit from consensus where doubt is null) c
-        using (dimension, unit)
+    join (
+        select dimension, episode_id || coalesce('/' || role, '') as unit, label, score from consensus where doubt is null
+        union all
+        select 'relevance', episode_id || '/' || speaker || '#' || turn, relevance, null
+        from last_intents join turns using (episode_id, turn)
+    ) c using (dimension, unit)
 )
 select dimension, culture_id, unit, rater || ' and critics/' || who as rater, label, score, run_id
 from (
@@ -295,8 +308,8 @@ from (
     select dimension, culture_id, unit || '/' || rater, rater, 'critic', critic_label, critic_score, run_id from both_
 );
 comment on view critics_and_people is
-    'Pairs of ratings of the same thing: one by a person, one by the critics together; a person''s ratings and the '
-    'critics'' are units of two.';
+    'Pairs of ratings of the same thing: one by a person, one by the critics together, or by the labeller of a turn; a '
+    'person''s ratings and the critics'' are units of two.';
 comment on column critics_and_people.unit is 'The episode, the role where one is rated, and the person.';
 comment on column critics_and_people.rater is 'Which of the two rates.';
 

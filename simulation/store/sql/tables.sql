@@ -310,17 +310,19 @@ comment on column expectations.source is 'Detector, critic, or critic and dimens
 
 create table ratings (
     episode_id varchar not null, role varchar, dimension varchar not null, annotator varchar not null, label varchar,
-    score double, comment varchar, imported_at timestamp not null
+    score double, comment varchar, imported_at timestamp not null, turn integer
 );
 comment on table ratings is 'Judgements by people, read from sheets; of several by the same person the latest counts.';
 comment on column ratings.episode_id is 'The episode.';
 comment on column ratings.role is 'Role that is rated; null where the whole conversation is.';
-comment on column ratings.dimension is 'What is rated, as in verdicts.';
+comment on column ratings.dimension is 'What is rated, as in verdicts; of a labelled turn intent or relevance.';
 comment on column ratings.annotator is 'Name or code of the person who rated.';
-comment on column ratings.label is 'good, bad, aligned, not-aligned; null where the dimension has a score.';
+comment on column ratings.label is
+    'good, bad, aligned, not-aligned; of an intent right or wrong, of its relevance generic or cultural; null where the dimension has a score.';
 comment on column ratings.score is 'Score on the dimension''s own scale; null where the dimension has a label.';
 comment on column ratings.comment is 'What the annotator wrote beside it.';
 comment on column ratings.imported_at is 'When the sheet was read, UTC.';
+comment on column ratings.turn is 'The act whose intent is rated; null where an episode or a role is.';
 
 create table branches (
     episode_id varchar primary key, parent_id varchar not null, at_turn integer not null, number integer not null,

@@ -157,15 +157,6 @@ comment on column turns_readable.addressed_how is
     'named: an addressee perceived it; only-one-present: nobody was named who did, and one role alone perceived it; nobody: '
     'it is for nobody in particular, unheard, or no act.';
 
-create or replace view last_intents as
-select
-    episode_id, turn, model as labeller, arg_max_null(intent, labelled_at) as intent,
-    arg_max_null(relevance, labelled_at) as relevance, arg_max_null(expectation, labelled_at) as expectation
-from intents where failure is null
-group by episode_id, turn, model;
-comment on view last_intents is 'Labels that count: of several of one turn by one model the last that did not fail.';
-comment on column last_intents.labeller is 'Model that labelled.';
-
 create or replace view turn_intents as
 select t.*, i.labeller, i.intent, i.relevance, i.expectation, c.taxonomy, c.category
 from turns_readable t
