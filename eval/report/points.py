@@ -54,11 +54,11 @@ def _joint_means(con: duckdb.DuckDBPyConnection, countries: Sequence[str]) -> Fl
 
 
 def _mean_indices(given: SeriesAnswers, grid: Grid) -> Floats:
-    """Return the means (C, 10) over respondents of what each one's answers lead to."""
+    """Return the weighted means (C, 10) over respondents of what each one's answers lead to."""
     valid = given.answers.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore"):
         each = expected_indices(given.answers / valid, grid.scales)
-    home = np.equal.outer(np.arange(len(grid.countries)), given.group).astype(np.float64)
+    home = np.equal.outer(np.arange(len(grid.countries)), given.group) * given.weights
     counted = home @ ~np.isnan(each)
     with np.errstate(invalid="ignore"):
         return as_floats(home @ np.nan_to_num(each) / counted)
