@@ -15,6 +15,7 @@ from rich.text import Text
 
 from folkways.errors import UserError, unknown_name
 from folkways.text import printable
+from simulation.review.agreement import make_intervals
 from simulation.review.reliability import judges_told
 from simulation.store.part import OBJECTION, POLICIES
 from simulation.store.query_gate import check_statement
@@ -58,6 +59,15 @@ select run_id as run, dimension, coalesce(culture_id, 'all') as culture, units, 
     alpha
 from judge_agreement order by run_id, dimension, culture_id nulls first
 """
+_AGREEMENT = """
+select a.run_id as run, a.dimension, coalesce(a.culture_id, 'all') as culture, units, ratings,
+    unanimous, alpha, low, high
+from judge_agreement a left join agreement_intervals i
+    on coalesce(a.run_id, '') = i.run_id and a.dimension = i.dimension
+    and a.culture_id is not distinct from i.culture_id
+order by a.run_id, a.dimension, a.culture_id nulls first
+"""
+"""With the 95 % intervals that `agreement.make_intervals` made."""
 _EXAMPLES = """
 select f.episode_id, s.title, f.culture_id, f.fate, f.reasons
 from chosen_fates f join latest_episodes s using (episode_id)
@@ -139,7 +149,8 @@ def print_funnel(
         print_table(run_query(con, _SOURCES), console, None)
     if con.execute(AGREEMENT).fetchone():
         console.print(Text("Agreement of judges and samples (Krippendorff's alpha)", style="bold"))
-        print_table(run_query(con, AGREEMENT), console, None)
+        make_intervals(con, "judge_ratings")
+        print_table(run_query(con, _AGREEMENT), console, None)
     for told in judges_told(con, runs):
         console.print(Text(printable(f"Judge {told}")), soft_wrap=True)
     for row in read_rows(con, _EXAMPLES, examples):

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_store import sample_run
 
+from simulation.review.agreement import make_intervals
 from simulation.store.reader import open_reader
 from simulation.store.writer import FILE, Store
 
@@ -345,3 +346,27 @@ def test_an_interval_holds_where_the_score_test_does(
 
 def test_an_interval_of_nothing_is_all_there_is(con: duckdb.DuckDBPyConnection) -> None:
     assert wilson(con, 0, 0) == (0, 1)
+
+
+def test_the_interval_of_alpha_holds_what_other_draws_give(con: duckdb.DuckDBPyConnection) -> None:
+    """Two raters agree on 80 of 100 labels, so that alpha is about .6; the interval is that of a
+    bootstrap over units with another program's alpha, and the same each time."""
+    rng = random.Random(5)
+    pairs = [(one, one if rng.random() < 0.8 else "ab"[one == "a"]) for one in "ab" * 50]
+    found = alphas(con, [[one for one, _ in pairs], [two for _, two in pairs]])
+    con.execute("create temp view given_ratings as select *, null::varchar as run_id from given")
+    make_intervals(con, "given_ratings")
+    query = "select culture_id, low, high from agreement_intervals order by all"
+    intervals = con.execute(query).fetchall()
+    make_intervals(con, "given_ratings")
+    assert con.execute(query).fetchall() == intervals and len(intervals) == 2
+    table = np.array([["ab".index(label) for label in pair] for pair in pairs], float)
+    drawn = [
+        krippendorff.alpha(
+            table[[rng.randrange(100) for _ in pairs]].T, level_of_measurement="nominal"
+        )
+        for _ in range(400)
+    ]
+    _, low, high = intervals[-1]
+    assert low < (found[None][3] or 0) < high
+    assert [low, high] == pytest.approx(np.quantile(drawn, [0.025, 0.975]).tolist(), abs=0.04)
