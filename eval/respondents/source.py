@@ -118,18 +118,30 @@ def gather_people(
     is loaded by a map of columns, is written into `folder`. Raises UserError where a file lacks a
     country or has too few respondents, and where none of the countries has answers.
     """
-    ids = [item.id for item in items]
     if isinstance(source, RespondentsFile):
         path = folder / RESPONDENTS_FILE
         load_respondents(source, path, items)
         about = f"respondents of {Path(source.file).name}, weights {weights}"
         return _of_file(path, about, items, countries, count=count, weights=weights, seed=seed)
-    if source not in (MARGINALS, SYNTHETIC):
-        path = Path(source)
-        if path.suffix in QUESTION_FILES:
-            return _of_table(path, items, countries, count)
-        about = f"respondents of {path.name}, weights {weights}"
-        return _of_file(path, about, items, countries, count=count, weights=weights, seed=seed)
+    if source in (MARGINALS, SYNTHETIC):
+        return _shipped(source, items, countries, folder, count=count, seed=seed)
+    path = Path(source)
+    if path.suffix in QUESTION_FILES:
+        return _of_table(path, items, countries, count)
+    about = f"respondents of {path.name}, weights {weights}"
+    return _of_file(path, about, items, countries, count=count, weights=weights, seed=seed)
+
+
+def _shipped(
+    source: str,
+    items: Sequence[Item],
+    countries: Sequence[str],
+    folder: Path,
+    *,
+    count: int | None,
+    seed: int,
+) -> People:
+    ids = [item.id for item in items]
     if not {*ids} & {*load_items()}:
         raise UserError(
             f"people: {source} answered the World Values Survey, not these items; name the people "

@@ -84,7 +84,7 @@ def _of_table(path: Path, items: Sequence[Item]) -> Cells:
     if missing := [name for name in COLUMNS if name not in header]:
         raise UserError(
             f"{path} has no column {', '.join(missing)}; a national table has the columns "
-            f"{', '.join(COLUMNS)} and n"
+            f"{', '.join(COLUMNS)} and n, and respondents need a map: people.file, people.columns"
         )
     known, cells = {item.id: item for item in items}, Cells()
     for number, row in enumerate(rows, start=2):
