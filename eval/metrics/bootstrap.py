@@ -275,3 +275,43 @@ def ends(drawn: Floats, level: float) -> tuple[Floats, Floats]:
     if known.any():
         found[:, known] = quantile(drawn[:, known], [(1 - level) / 2, (1 + level) / 2], axis=0)
     return found[0], found[1]
+
+
+def score_interval(
+    errors: Floats, lengths: Floats, rng: np.random.Generator, *, draws: int = DRAWS,
+    level: float = LEVEL,
+) -> Interval:  # fmt: skip
+    """Return CultureSPA's scores (1 + C,), the mean over countries first, of squared errors and
+    squared lengths (C, I), NaN where nothing is scored, with intervals over items.
+
+    The intervals are studentised (Efron & Tibshirani 1993, section 12.5): of t = (r* - r) / s* with
+    r the root of the ratio and s its standard error by linearisation. Of few items the score is too
+    skewed for percentiles, which hold the truth in .78 of samples of 20 (`bench/coverage.py`).
+    """
+    known = ~np.isnan(errors)
+    cells = np.where(known, errors, 0), np.where(known, lengths, 0)
+    root, error = (part[0] for part in _root(np.ones((1, errors.shape[1])), *cells))
+    blocks = []
+    for start in range(0, draws, size := max(1, BLOCK // errors.size)):
+        by_item = draw_weights(errors.shape[1], min(size, draws - start), rng)
+        drawn, spread = _root(by_item, *cells)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            blocks.append((drawn - root) / spread)
+    t = np.concatenate(blocks)
+    t[~np.isfinite(t)] = np.nan
+    low, high = (np.nan_to_num(error * end) for end in ends(t, level))
+    return Interval(*(100 * (1 - np.maximum(each, 0)) for each in (root, root - low, root - high)))
+
+
+def _root(by_item: Floats, errors: Floats, lengths: Floats) -> tuple[Floats, Floats]:
+    """Return (draws, 1 + C): roots of summed errors over lengths, the mean over countries first,
+    and their standard errors over items."""
+    above, below = by_item @ errors.T, by_item @ lengths.T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio_ = above / below
+        root = np.sqrt(ratio_)
+        moved = (errors.T - ratio_[:, None, :] * lengths.T) / (2 * root * below)[:, None, :]
+    moved = np.nan_to_num(moved, posinf=0, neginf=0)
+    whole = np.concatenate([moved.mean(axis=-1, keepdims=True), moved], axis=-1)
+    spread = np.sqrt(np.einsum("di,dic->dc", by_item, whole**2))
+    return np.concatenate([np.nanmean(root, axis=1, keepdims=True), root], axis=1), spread

@@ -54,15 +54,31 @@ def noise_floor(
     sample without end: for the model a read-out of probabilities, for people, as NaN among their
     numbers, a population that is known. Compare runs only at the same `n_model`.
     """
+    return measured_distances(human, human, scales, n_model, n_human, rng, draws=draws, names=names)
+
+
+def measured_distances(
+    human: Floats,
+    model: Floats,
+    scales: Scales,
+    n_model: int | Floats | None,
+    n_human: Floats | None,
+    rng: np.random.Generator,
+    *,
+    draws: int = FLOOR_DRAWS,
+    names: Iterable[str] = FLOORS,
+) -> dict[str, Floats]:
+    """Return the same distances (draws, ...) of answers that are drawn from shares `model` of the
+    shape of `human`."""
     names = tuple(names)
-    floors: dict[str, list[Floats]] = {name: [] for name in names}
+    found: dict[str, list[Floats]] = {name: [] for name in names}
     for size in _blocks(human.size, draws):
-        many = np.broadcast_to(human, (size, *human.shape))
-        seen = many if n_human is None else _seen(many, n_human, rng)
-        counts = many * 1e9 if n_model is None else sample(many, n_model, rng)
+        people, answers = (np.broadcast_to(each, (size, *each.shape)) for each in (human, model))
+        seen = people if n_human is None else _seen(people, n_human, rng)
+        counts = answers * 1e9 if n_model is None else sample(answers, n_model, rng)
         for name, cells in measure(seen, _valid(counts), scales, names).items():
-            floors[name].append(_mean(cells))
-    return {name: np.concatenate(values) for name, values in floors.items()}
+            found[name].append(_mean(cells))
+    return {name: np.concatenate(values) for name, values in found.items()}
 
 
 def expected_distances(

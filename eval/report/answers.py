@@ -83,6 +83,36 @@ class SeriesAnswers:
         # What rounding leaves of a sum of probabilities is no invalid answer.
         return Answers(counts, np.maximum(np.round(effective - counts.sum(axis=-1), 6), 0))
 
+    def pooled_of(self, rows: NDArray[np.intp]) -> Answers:
+        """Return the answers of some countries."""
+        pooled = self.pooled
+        return Answers(pooled.counts[rows], pooled.invalid[rows])
+
+    @property
+    def independent(self) -> Floats:
+        """(C, I): independent answers that would vary as much as these, infinite for a culture's
+        probabilities.
+
+        Of respondents n (1 - sum of p^2) / (sum over codes of the variance of their shares), n
+        being Kish's number of them: more than n where each was asked several times, or gave
+        probabilities.
+        """
+        valid = self.pooled.valid
+        if not self.series.by_respondent:
+            return np.where(valid > 0, np.inf, np.nan) if self.exact else np.rint(valid)
+        home = np.equal.outer(np.arange(len(self.countries)), self.group).astype(np.float64)
+        said = np.nan_to_num(self.answers)
+        kept = said.sum(axis=-1)
+        heavy = self.weights[:, None] * kept
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = np.where(kept[..., None] > 0, said / kept[..., None], 0)
+            mean = self.pooled.model
+            apart = ((shares - np.nan_to_num(mean)[self.group]) ** 2).sum(axis=-1)
+            spread = (home @ (heavy * apart)) / (home @ heavy)
+            single = 1 - (mean**2).sum(axis=-1)
+            ratio = np.where(single > 1e-9, np.where(spread > 0, single / spread, np.inf), 1.0)
+        return np.where(valid > 0, np.maximum(valid * np.maximum(ratio, 1.0), 1.0), np.nan)
+
     @property
     def exact(self) -> bool:
         """Whether answers are probabilities, of which nothing was drawn."""

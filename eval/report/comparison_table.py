@@ -14,7 +14,7 @@ from eval.report.nearness import NO_CULTURE
 from eval.report.number import DASH, chance, interval, known, number
 from eval.report.results import ALL, Nearness, PairedDifference, Results
 from eval.report.table import Table, TableRow, new_table
-from eval.report.verdict import verdict
+from eval.report.verdict import Verdict, verdict
 
 MOST_PAIRS = 60
 """Rows of one metric's differences; of more, the largest."""
@@ -52,13 +52,23 @@ def verdict_tables(results: Results) -> Iterator[Table]:
         whose = DASH if found.whose is None else country_name(found.whose)
         rows.append(TableRow((
             names(results)[series.id],
-            _word(found.at_floor, "as a perfect sampler", "farther"),
+            _distance(found),
             _word(found.guesser, "not surely better", "better"),
             _word(found.order, "depends on it", "no more than by chance"),
             whose + (f" (own people: {own} of {asked} cultures)" if asked else ""),
         )))  # fmt: skip
     head = ("", "distance from people", "than guessing", "order of options", "nearest people")
     yield from new_table("", head, rows, words=5)
+
+
+def _distance(found: Verdict) -> str:
+    """Return how far a series is from people beyond what sampling makes of it."""
+    if found.at_floor:
+        bound = "" if found.at_most is None else f", at most {number(found.at_most)}"
+        return f"not distinguishable from a perfect sampler{bound}"
+    if found.at_floor is None or found.corrected is None:
+        return _word(found.at_floor, "", "farther than a perfect sampler")
+    return f"{number(found.corrected)} beyond sampling"
 
 
 def _word(holds: bool | None, yes: str, no: str) -> str:

@@ -31,6 +31,7 @@ from eval.report.nearness import nearness
 from eval.report.order_effect import chance_gaps
 from eval.report.points import map_points
 from eval.report.results import ALL, PairedDifference, Rates, Results, Score
+from eval.report.true_distance import true_distances
 from eval.report.yardstick import Yardsticks, baselines, enough, floors, panels
 
 COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
@@ -86,7 +87,7 @@ def compute(
     made = Yardsticks(grid, own, rng)
     for given in all_given:
         scores = list(_scores(given, grid, own, rng, results.draws))
-        results.scores += made.beside(scores, given)
+        results.scores += true_distances(list(made.beside(scores, given)), given, grid, rng)
         results.rates += _rates(con, given, rng)
     described = [given for given in all_given if given.series.by_respondent]
     for given in described:
@@ -159,7 +160,8 @@ def _intervals(
     drawn = with_mean(np.stack([resampled[name][:, 0] for name in names], axis=-1))
     observed = interval_by_country(table, rng, rows=False, items=False, draws=1).estimate
     flat = basic_interval(observed.ravel(), drawn.reshape(draws, -1))
-    return Interval(*(part.reshape(observed.shape) for part in flat))
+    middle, low, high = (part.reshape(observed.shape) for part in flat)
+    return Interval(middle, np.fmin(low, middle), np.fmax(high, middle))
 
 
 def _rates(

@@ -13,7 +13,7 @@ import numpy as np
 
 from eval.item import Item
 from eval.metrics import baseline, culture_score
-from eval.metrics.bootstrap import compare, culturespa, interval_by_country, tabulate
+from eval.metrics.bootstrap import compare, culturespa, score_interval, tabulate
 from eval.metrics.grid import Bools, Floats, Grid, as_floats
 from eval.report.answers import SeriesAnswers
 from eval.report.results import ALL, Matrix, PairedDifference, Panel, Score
@@ -141,14 +141,11 @@ def _scored(
     known = [row for row in range(len(errors)) if not np.isnan(errors[row]).all()]
     if not known:
         return []
-    table = tabulate(errors[known], lengths[known])
-    found = interval_by_country(
-        table, rng, rows=False, items=True, statistic=culturespa, draws=draws
-    )
+    found = score_interval(errors[known], lengths[known], rng, draws=draws)
     homes = [(ALL, known), *((people.countries[row], [row]) for row in known)]
     scores = []
     for at, (country, rows) in enumerate(homes):
-        value, low, high = (float(part[at, 0]) for part in found)
+        value, low, high = (float(part[at]) for part in found)
         scores.append(Score(who, country, name, value, low, high, _count(errors[rows])))
     return scores
 

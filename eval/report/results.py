@@ -69,6 +69,11 @@ class Score:
     """What a perfect sampler gets with as many valid answers in the same cells; of distances."""
     floor_high: float | None = None
     """What 95 of 100 such samplers stay below."""
+    corrected: float | None = None
+    """The distance without what sampling makes of it; null where too few answers tell nothing of
+    it. Then the interval is that of the measured distance, otherwise of the true one."""
+    at_most: float | None = None
+    """Upper bound of the true distance, 97.5 %, where the measured one is a perfect sampler's."""
 
 
 @dataclass(frozen=True, slots=True)

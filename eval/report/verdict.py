@@ -29,6 +29,10 @@ class Verdict:
     """Whether it is not surely better than guessing uniformly as often."""
     order: bool | None
     """Whether its answers depend on the order of the options by more than chance."""
+    corrected: float | None
+    """The distance without what sampling makes of it."""
+    at_most: float | None
+    """Bound of the true distance, at the floor."""
     nearest: Mapping[str, str]
     """By culture that it was asked for, * for none: whose people its answers are nearest to."""
 
@@ -63,7 +67,8 @@ def verdict(results: Results, series: Series) -> Verdict:
             nearest[each.culture] = each
     whose = {culture: each.country for culture, each in nearest.items()}
     order = None if rates is None else order_dependent(rates)
-    return Verdict(at_floor, guesser, order, whose)
+    told = (None, None) if score is None else (score.corrected, score.at_most)
+    return Verdict(at_floor, guesser, order, *told, whose)
 
 
 def order_dependent(rates: Rates) -> bool | None:
