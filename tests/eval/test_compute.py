@@ -23,6 +23,7 @@ from eval.evaluate import evaluate, find_people
 from eval.item import Item, load_items, preset
 from eval.metrics.inglehart_welzel import fourteen_items
 from eval.report.answers import load_given, load_grid
+from eval.report.caveat import caveats
 from eval.report.results import ALL, Results
 from eval.report.score_table import score_tables
 from eval.report.write import load_results
@@ -1044,6 +1045,8 @@ def test_people_from_a_file_are_compared_on_the_recoded_scales(tmp_path):
     for country in ("DEU", "GBR", "MEX", ALL):
         assert value(results, "culturespa", country) == 100
     assert results.matrices[1].correlation == pytest.approx(1)
+    assert results.recoded == ("Q241",)  # 0 and 1 are one point
+    assert "recoded scales: of 1 items (Q241)" in "".join(each.text for each in caveats(results))
 
 
 @pytest.mark.parametrize("weights", ["national", "none"])
@@ -1159,6 +1162,26 @@ def test_the_order_gap_is_the_total_variation_between_orders(tmp_path):
 
 
 # From asking to the file
+
+
+def test_the_order_gap_stands_beside_what_chance_makes_of_it(tmp_path):
+    """Of two samples of 20 from a fair coin, the shares are E|B - B'| / 20 apart, B binomial."""
+    run = trial(tmp_path, ("Q7",), ("DEU",))
+    give(
+        run, "culture", lambda asked: 1 + asked.sample % 2, model="even", readout="text", samples=20
+    )
+    give(run, "culture", lambda asked: asked.order[0], model="first", readout="text", samples=20)
+    results = score(run)
+    chances = [math.comb(20, k) / 2**20 for k in range(21)]
+    wanted = sum(p * q * abs(i - j) / 20
+                 for i, p in enumerate(chances) for j, q in enumerate(chances))  # fmt: skip
+    by_model = {series.model: series.id for series in reversed(results.series)}
+    for model, gap in (("even", 0.0), ("first", 1.0)):
+        (found,) = [r for r in results.rates if (r.who, r.country) == (by_model[model], ALL)]
+        assert found.order_gap == pytest.approx(gap)
+        assert found.order_floor == pytest.approx(wanted, abs=0.02) and found.order_high > wanted
+    (said,) = [each for each in caveats(results) if "order of the options" in each.text]
+    assert [line.split(",")[0] for line in said.about] == ["first", "first"]
 
 
 def test_results_of_the_fake_model_go_through_the_file_and_back(tmp_path):
