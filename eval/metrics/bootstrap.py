@@ -314,4 +314,4 @@ def _root(by_item: Floats, errors: Floats, lengths: Floats) -> tuple[Floats, Flo
     moved = np.nan_to_num(moved, posinf=0, neginf=0)
     whole = np.concatenate([moved.mean(axis=-1, keepdims=True), moved], axis=-1)
     spread = np.sqrt(np.einsum("di,dic->dc", by_item, whole**2))
-    return np.concatenate([np.nanmean(root, axis=1, keepdims=True), root], axis=1), spread
+    return with_mean(root[..., None])[..., 0], spread

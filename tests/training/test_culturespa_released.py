@@ -197,7 +197,7 @@ def test_sheets_keep_their_own_protocol(tmp_path: Path) -> None:
     assert all(series.imported and series.answers == 1 for series in found.series)
     text = render_markdown(found)
     assert "how these were drawn is not known" in text
-    for invented in ("temperature", "max tokens", "weights", "samples", "respondents 200"):
+    for invented in ("temperature", "max tokens", "weights", "samples 1", "respondents 200"):
         assert invented not in text
     take(tmp_path / "run", write(tmp_path / "b.json", draw(2)), at="CHN")  # and again
 
