@@ -27,15 +27,15 @@ from folkways.files import read_json, write_whole
 from folkways.provenance import short_hash
 from simulation.config import differences
 
-PACKAGES = ("lm_eval", "torch", "transformers", "peft")
-RESAMPLES = 1000
+_PACKAGES = ("lm_eval", "torch", "transformers", "peft")
+_RESAMPLES = 1000
 """Bootstrap draws of the harness for standard errors that have no formula."""
-FAULTY_TASK = (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError)
+_FAULTY_TASK = (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError)
 """What a task raises that is worded wrongly, or whose data are not at hand."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class _Subject:
     """A model to be measured, not loaded."""
 
     name: str
@@ -68,7 +68,7 @@ class Setting:
         return found
 
 
-def find_subject(name: str) -> Subject:
+def _find_subject(name: str) -> _Subject:
     """Return the model that `embedded`, a folder, a hub id or BASE+ADAPTER names.
 
     Raises UserError where there is none.
@@ -76,9 +76,9 @@ def find_subject(name: str) -> Subject:
     base, plus, adapter = name.rpartition("+")
     if not plus or Path(name).expanduser().exists():
         folder = model_folder(name)
-        return Subject(name, folder, None, _state(folder))
+        return _Subject(name, folder, None, _state(folder))
     folder, added = model_folder(base), adapter_folder(adapter)
-    return Subject(name, folder, added, short_hash(_state(folder) + _state(added)))
+    return _Subject(name, folder, added, short_hash(_state(folder) + _state(added)))
 
 
 def _state(folder: Path) -> str:
@@ -101,22 +101,28 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def measure_abilities(
-    names: Sequence[str], setting: Setting, out: Path, made_at: Callable[[], datetime], *,
-    batch: int = 8, fresh: bool = False, say: Callable[[str], None] = lambda line: None,
-) -> list[str]:  # fmt: skip
+    names: Sequence[str],
+    setting: Setting,
+    out: Path,
+    made_at: Callable[[], datetime],
+    *,
+    batch: int = 8,
+    fresh: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[str]:
     """Measure models, write what is found into `out` after each of them, and return a table in
     which each model stands beside the first.
 
     Raises UserError for a missing package, an unknown model or task, and where `out` holds what was
     found otherwise.
     """
-    require_packages(*PACKAGES, extra="abilities")
+    require_packages(*_PACKAGES, extra="abilities")
     if setting.include is not None and not setting.include.is_dir():
         raise UserError(f"no folder of tasks at {setting.include}")
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"'{name}' is named twice")
-    subjects = [find_subject(name) for name in names]
+    subjects = [_find_subject(name) for name in names]
     record = {} if fresh else _read_record(out, setting)
     known = {each["model"]: each for each in record.get("models", [])}
     missing = [each for each in subjects if known.get(each.name, {}).get("state") != each.state]
@@ -126,8 +132,9 @@ def measure_abilities(
         say(f"{subject.name}: {', '.join(setting.tasks)}")
         found = _measure(subject, setting, manager, tasks, batch)
         known[subject.name] = found.plain() | {
-            "state": subject.state, "measured_at": made_at().isoformat(timespec="seconds"),
-        }  # fmt: skip
+            "state": subject.state,
+            "measured_at": made_at().isoformat(timespec="seconds"),
+        }
         _write_record(out, setting, list(known.values()))
     measured = [read_measured(known[name]) for name in names]
     moved = changes(measured)
@@ -158,9 +165,11 @@ def _read_record(out: Path, setting: Setting) -> dict[str, Any]:
 
 
 def _write_record(
-    out: Path, setting: Setting, models: list[dict[str, Any]],
+    out: Path,
+    setting: Setting,
+    models: list[dict[str, Any]],
     moved: list[dict[str, Any]] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     record = {"setting": setting.plain(), "changes": moved or [], "models": models}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +201,7 @@ def _find_tasks(setting: Setting) -> tuple[Any, list[str]]:
         chosen += [each for each in found if each not in chosen]
     try:
         loaded = manager.load(chosen)
-    except FAULTY_TASK as error:
+    except _FAULTY_TASK as error:
         raise UserError(
             f"the tasks {', '.join(chosen)} cannot be loaded: {first_line(error)}; offline, a task "
             "needs its data on this machine"
@@ -210,7 +219,7 @@ def _matching(name: str, known: Sequence[str]) -> list[str]:
 
 
 def _measure(
-    subject: Subject, setting: Setting, manager: Any, tasks: list[str], batch: int
+    subject: _Subject, setting: Setting, manager: Any, tasks: list[str], batch: int
 ) -> Measured:
     """Put the tasks to one model, loaded for the time of it."""
     import torch
@@ -226,10 +235,15 @@ def _measure(
             pretrained=model, tokenizer=tokenizer, batch_size=batch, softmax_dtype=torch.float32
         )
         results: Mapping[str, Any] = simple_evaluate(
-            model=wrapped, tasks=tasks, task_manager=manager, limit=setting.limit,
-            num_fewshot=setting.shots, apply_chat_template=setting.chat, log_samples=True,
-            bootstrap_iters=RESAMPLES,
-        )  # fmt: skip
+            model=wrapped,
+            tasks=tasks,
+            task_manager=manager,
+            limit=setting.limit,
+            num_fewshot=setting.shots,
+            apply_chat_template=setting.chat,
+            log_samples=True,
+            bootstrap_iters=_RESAMPLES,
+        )
     finally:
         del model
         gc.collect()
@@ -238,7 +252,7 @@ def _measure(
     return read_results(subject.name, results)
 
 
-def _load(subject: Subject) -> Any:
+def _load(subject: _Subject) -> Any:
     """Return the model with its adapter, which is not merged: rounding would change it. Without an
     accelerator it computes in float32, since bfloat16 gives many choices the same likelihood."""
     import torch

@@ -220,9 +220,17 @@ class EvalConfig(Configuration):
 
 
 PROTOCOL = (
-    "items", "people", "respondents", "weights", "orders", "temperature", "top_p", "samples",
-    "max_tokens", "seed",
-)  # fmt: skip
+    "items",
+    "people",
+    "respondents",
+    "weights",
+    "orders",
+    "temperature",
+    "top_p",
+    "samples",
+    "max_tokens",
+    "seed",
+)
 """Fields that may not change between launches of an evaluation."""
 
 

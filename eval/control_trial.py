@@ -28,7 +28,7 @@ _DRAWS = 1000
 """Bootstrap draws."""
 
 
-class Expected(NamedTuple):
+class _Expected(NamedTuple):
     """What is true of a control; None where nothing is claimed."""
 
     at_floor: bool | None = None
@@ -39,11 +39,11 @@ class Expected(NamedTuple):
 
 
 TRUE = {
-    "people": Expected(at_floor=True, guesser=False, order=False, nearest="own"),
-    f"people-of:{_FOREIGN}": Expected(order=False, nearest=_FOREIGN),
-    "first-option": Expected(at_floor=False, guesser=True, order=True),
-    "uniform": Expected(at_floor=False, guesser=True, order=False),
-    "order-biased:0.3": Expected(at_floor=False, guesser=False, order=True),
+    "people": _Expected(at_floor=True, guesser=False, order=False, nearest="own"),
+    f"people-of:{_FOREIGN}": _Expected(order=False, nearest=_FOREIGN),
+    "first-option": _Expected(at_floor=False, guesser=True, order=True),
+    "uniform": _Expected(at_floor=False, guesser=True, order=False),
+    "order-biased:0.3": _Expected(at_floor=False, guesser=False, order=True),
 }
 """What the report has to say of each control, by its name."""
 
@@ -57,9 +57,14 @@ class Outcome(NamedTuple):
 
 
 def try_controls(
-    run: Path, utc: datetime, *, items: str, cultures: Sequence[str], samples: int,
+    run: Path,
+    utc: datetime,
+    *,
+    items: str,
+    cultures: Sequence[str],
+    samples: int,
     quiet: bool = False,
-) -> list[Outcome]:  # fmt: skip
+) -> list[Outcome]:
     """Ask all controls for cultures, by log-probabilities and text with `samples` draws in each
     order, write the report into the folder `run`, and return what it says of each.
 
@@ -120,7 +125,7 @@ def _said(results: Results, series: Series, found: Verdict) -> str:
     )
 
 
-def _wrong(found: Verdict, expected: Expected) -> Iterator[str]:
+def _wrong(found: Verdict, expected: _Expected) -> Iterator[str]:
     for name in ("at_floor", "guesser", "order"):
         wanted, told = getattr(expected, name), getattr(found, name)
         if wanted is not None and told != wanted:

@@ -41,12 +41,12 @@ from simulation.store.record import Record
 from simulation.store.run_lock import locked
 from simulation.store.writer import FILE, Store
 
-LOCAL = ("control", "embedded", "fake", "hf", "llama", "vllm")
+_LOCAL = ("control", "embedded", "fake", "hf", "llama", "vllm")
 """Engines that are known to give log-probabilities."""
 
 
 @runtime_checkable
-class Caching(Protocol):
+class _Caching(Protocol):
     """An engine that tells how much of its prompts it had computed before."""
 
     def prefix_cache(self) -> PrefixCache:
@@ -92,9 +92,13 @@ def settle_survey(run: Path, config: EvalConfig) -> None:
 
 
 def conduct(
-    planner: Planner, store: Store, *, stage: str = "survey", quiet: bool = False,
+    planner: Planner,
+    store: Store,
+    *,
+    stage: str = "survey",
+    quiet: bool = False,
     cluster: Cluster | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Ask what a store has no answers to and return why that ended, as `evaluate` does.
 
     The caller has locked the run and settled its configuration; `stage` is what the table
@@ -192,10 +196,12 @@ def add_facts(store: Store, planner: Planner) -> None:
         ],
     }  # fmt: skip
     keys = {
-        "survey_items": ("item_id",), "survey_options": ("item_id",),
-        "survey_people": ("country",), "survey_respondents": ("respondent_id",),
+        "survey_items": ("item_id",),
+        "survey_options": ("item_id",),
+        "survey_people": ("country",),
+        "survey_respondents": ("respondent_id",),
         "survey_truths": ("respondent_id",),
-    }  # fmt: skip
+    }
     fresh: dict[str, list[dict[str, Any]]] = {}
     with store.reading() as con:
         for table, columns in keys.items():
@@ -259,7 +265,7 @@ async def _ask(work: _Work, seats: Sequence[Seat], engines: ModelManager) -> str
 
     def ended(reason: str) -> None:
         told = config.model_dump(mode="json") | {"model": called}
-        if isinstance(engine.engine, Caching) and engine.started:
+        if isinstance(engine.engine, _Caching) and engine.started:
             told["prefix_cache"] = engine.engine.prefix_cache()._asdict()
         row = executor.launch_row(config.name, work.stage, started, utc_now(), reason, told)
         store.add("launches", row)
@@ -299,7 +305,7 @@ async def _gives_scores(model: Model, chosen: Sequence[Condition], config: EvalC
     """
     if all(condition.readout != "logprobs" for condition in chosen):
         return True
-    if model.name.partition(":")[0] in LOCAL:
+    if model.name.partition(":")[0] in _LOCAL:
         return True
     await model.start()
     try:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from folkways.errors import unknown_name
 
-ITEM_FOLDER = Path(__file__).with_name("items")
+_ITEM_FOLDER = Path(__file__).with_name("items")
 """One YAML file a topic, named by it."""
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -174,7 +174,7 @@ def read_items(path: Path) -> tuple[Item, ...]:
 @cache
 def load_items() -> dict[str, Item]:
     """Return all items by id, in the order of the questionnaire; read once, not to be changed."""
-    items = [item for path in ITEM_FOLDER.glob("*.yaml") for item in read_items(path)]
+    items = [item for path in _ITEM_FOLDER.glob("*.yaml") for item in read_items(path)]
     items.sort(key=lambda item: _place(item.id))
     by_id = {item.id: item for item in items}
     if len(by_id) < len(items):
@@ -194,7 +194,7 @@ def _numbered(*numbers: int) -> tuple[str, ...]:
 
 _THREES = (1, 46, 57, 106, 112, 121, 131, 158, 164, 176, 199, 235)
 """The first of three items of each topic that WorldValuesBench's probe set takes."""
-SETS: dict[str, tuple[str, ...]] = {
+_SETS: dict[str, tuple[str, ...]] = {
     "clca-44": _numbered(*range(1, 42), 43, 44, 45),
     "inglehart-welzel-10": _numbered(8, 14, 15, 17, 45, 46, 57, 154, 155, 164, 182, 184, 209, 254),
     "worldvaluesbench-36": _numbered(*(first + place for first in _THREES for place in range(3))),
@@ -213,8 +213,8 @@ def preset(name: str) -> tuple[Item, ...]:
     items = load_items()
     if name == "culturespa-259":
         return tuple(items.values())
-    if name in SETS:
-        return tuple(items[item_id] for item_id in SETS[name])
+    if name in _SETS:
+        return tuple(items[item_id] for item_id in _SETS[name])
     chosen = tuple(item for item in items.values() if item.topic == name)
     if not chosen:
         raise unknown_name("item preset", name, preset_names())
@@ -223,4 +223,4 @@ def preset(name: str) -> tuple[Item, ...]:
 
 def preset_names() -> tuple[str, ...]:
     """Return every name `preset` knows: the sets, then the topics as the questionnaire has them."""
-    return (*SETS, "culturespa-259", *dict.fromkeys(item.topic for item in load_items().values()))
+    return (*_SETS, "culturespa-259", *dict.fromkeys(item.topic for item in load_items().values()))

@@ -24,12 +24,12 @@ from folkways.errors import UserError
 from folkways.settings import Settings
 
 QUESTION_FILES = (".json", ".jsonl", ".csv")
-NO_ANSWER = re.compile(
+_NO_ANSWER = re.compile(
     r"(don'?t know|do not know|dk|no answer|na|refus|missing|not asked|not applicable|unsure)\b.*",
     re.IGNORECASE,
 )
 """Options that are no answer."""
-LONGEST = 32_000
+_LONGEST = 32_000
 """Characters of a cell of a question file that are parsed."""
 
 
@@ -187,7 +187,7 @@ def _opinion(entry: Any, name: str, topic: str) -> Opinion:
         "scale": scale,
         "options": options,
         "higher": entry.get("higher") or (None if scale == "nominal" else "more"),
-        "other": tuple(code for code, label in options.items() if NO_ANSWER.fullmatch(label)),
+        "other": tuple(code for code, label in options.items() if _NO_ANSWER.fullmatch(label)),
     }
     item = Item.model_validate(told)
     if len(item.points) < 2:
@@ -205,8 +205,8 @@ def _plain_value(value: Any) -> Any:
     """Return a list or mapping, also of one that is written out as Python does: "['a', 'b']"."""
     if not isinstance(value, str):
         return value
-    if len(value) > LONGEST:
-        raise ValueError(f"a cell has more than {LONGEST:,} characters")
+    if len(value) > _LONGEST:
+        raise ValueError(f"a cell has more than {_LONGEST:,} characters")
     body = re.fullmatch(r"\s*(?:defaultdict\(<class '\w+'>,\s*(.*)\)|(.*))\s*", value, re.DOTALL)
     assert body is not None
     return ast.literal_eval((body[1] or body[2]).strip())

@@ -278,9 +278,13 @@ def ends(drawn: Floats, level: float) -> tuple[Floats, Floats]:
 
 
 def score_interval(
-    errors: Floats, lengths: Floats, rng: np.random.Generator, *, draws: int = DRAWS,
+    errors: Floats,
+    lengths: Floats,
+    rng: np.random.Generator,
+    *,
+    draws: int = DRAWS,
     level: float = LEVEL,
-) -> Interval:  # fmt: skip
+) -> Interval:
     """Return CultureSPA's scores (1 + C,), the mean over countries first, of squared errors and
     squared lengths (C, I), NaN where nothing is scored, with intervals over items.
 

@@ -19,11 +19,11 @@ from eval.metrics.grid import Bools, Floats, Scales, as_floats
 from folkways.errors import UserError
 from folkways.registry import facts_of, offered, resolve_foreign
 
-JEFFREYS = 0.5
+_JEFFREYS = 0.5
 """Pseudo-answers added to each code of the model before KL: the Jeffreys prior of a multinomial."""
 
 
-def smoothed(counts: Floats, alpha: float = JEFFREYS, on: Bools | None = None) -> Floats:
+def smoothed(counts: Floats, alpha: float = _JEFFREYS, on: Bools | None = None) -> Floats:
     """Return (n_k + alpha) / (n + alpha K) over the K codes that are `on`."""
     points = np.ones(counts.shape[-1:], dtype=np.bool_) if on is None else on
     raised = np.where(points, counts + alpha, counts * 0)
@@ -31,7 +31,7 @@ def smoothed(counts: Floats, alpha: float = JEFFREYS, on: Bools | None = None) -
         return as_floats(raised / raised.sum(axis=-1, keepdims=True))
 
 
-def kl(human: Floats, counts: Floats, alpha: float = JEFFREYS, on: Bools | None = None) -> Floats:
+def kl(human: Floats, counts: Floats, alpha: float = _JEFFREYS, on: Bools | None = None) -> Floats:
     """Return KL(human || model) in nats, sum of h ln(h / m), with `counts` of answers smoothed.
 
     Kullback & Leibler 1951. Only the model is smoothed: with alpha = 0 the result is infinite where
@@ -150,7 +150,7 @@ Metric = Callable[[Floats, Answers, Scales], Floats]
 
 
 def _kl_of(human: Floats, given: Answers, scales: Scales) -> Floats:
-    return np.where(given.valid > 0, kl(human, given.counts, JEFFREYS, scales.on), np.nan)
+    return np.where(given.valid > 0, kl(human, given.counts, _JEFFREYS, scales.on), np.nan)
 
 
 def _js_of(human: Floats, given: Answers, scales: Scales) -> Floats:

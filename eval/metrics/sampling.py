@@ -28,12 +28,12 @@ from eval.metrics.bootstrap import (
 from eval.metrics.grid import Floats, Scales, as_floats
 from eval.metrics.metric import METRICS, Answers, measure
 
-DRAWS = 2_000
-FLOOR_DRAWS = 200
+_DRAWS = 2_000
+_FLOOR_DRAWS = 200
 FLOORS = ("kl", "js_distance", "js_natural", "tv", "w1")
 """Metrics that have a noise floor."""
 
-Weighted = tuple[Floats, Floats]
+_Weighted = tuple[Floats, Floats]
 """Respondents' answers (R, I, K) and how often each counts in each draw (draws, R)."""
 
 
@@ -44,7 +44,7 @@ def noise_floor(
     n_human: Floats | None,
     rng: np.random.Generator,
     *,
-    draws: int = FLOOR_DRAWS,
+    draws: int = _FLOOR_DRAWS,
     names: Iterable[str] = FLOORS,
 ) -> dict[str, Floats]:
     """Return by metric the distances (draws, ...) of a model that *is* the population, item means.
@@ -65,7 +65,7 @@ def measured_distances(
     n_human: Floats | None,
     rng: np.random.Generator,
     *,
-    draws: int = FLOOR_DRAWS,
+    draws: int = _FLOOR_DRAWS,
     names: Iterable[str] = FLOORS,
 ) -> dict[str, Floats]:
     """Return the same distances (draws, ...) of answers that are drawn from shares `model` of the
@@ -88,7 +88,7 @@ def expected_distances(
     n: Floats,
     rng: np.random.Generator | None,
     *,
-    draws: int = FLOOR_DRAWS,
+    draws: int = _FLOOR_DRAWS,
     names: Iterable[str] = FLOORS,
 ) -> dict[str, Floats]:
     """Return by metric the distances (..., I) to be expected of whoever draws `n` (..., I) answers
@@ -153,7 +153,7 @@ def resample_distances(
     items: bool,
     weights: Floats | None = None,
     names: Iterable[str] = tuple(METRICS),
-    draws: int = DRAWS,
+    draws: int = _DRAWS,
 ) -> dict[str, Floats]:
     """Return by metric the distances (draws, models), means over items and then countries.
 
@@ -189,7 +189,7 @@ def resample_by_country(
     items: bool,
     weights: Floats | None = None,
     names: Iterable[str] = tuple(METRICS),
-    draws: int = DRAWS,
+    draws: int = _DRAWS,
 ) -> dict[str, Floats]:
     """Return by metric the distances (draws, models, C) of each country; see `resample_distances`,
     which is the mean of them. The items drawn are the same in all countries."""
@@ -197,7 +197,7 @@ def resample_by_country(
         raise ValueError("every country needs respondents, and every respondent a country")
     heavy = np.ones(len(group)) if weights is None else weights
 
-    def draw(country: int, size: int) -> list[Weighted]:
+    def draw(country: int, size: int) -> list[_Weighted]:
         members = group == country
         n = int(members.sum())
         by_row = draw_weights(n, size, rng) if rows else np.ones((1, n))
@@ -218,7 +218,7 @@ def compare_distances(
     items: bool,
     weights: Floats | None = None,
     names: Iterable[str] = tuple(METRICS),
-    draws: int = DRAWS,
+    draws: int = _DRAWS,
     level: float = LEVEL,
 ) -> dict[str, Difference]:
     """Return by metric the difference of two models' distances, first less second.
@@ -272,7 +272,7 @@ def _exchange(
 ) -> dict[str, Floats]:
     """Return by metric the differences (draws,) of models that swap respondents at random."""
 
-    def draw(country: int, size: int) -> list[Weighted]:
+    def draw(country: int, size: int) -> list[_Weighted]:
         members = group == country
         both = np.concatenate([one[members], two[members]])
         kept = rng.integers(0, 2, (size, int(members.sum()))).astype(np.float64)
@@ -286,7 +286,7 @@ def _exchange(
 
 
 def _gather(
-    draw: Callable[[int, int], list[Weighted]],
+    draw: Callable[[int, int], list[_Weighted]],
     human: Floats,
     scales: Scales,
     item_rng: np.random.Generator | None,
@@ -311,7 +311,7 @@ def _gather(
 
 
 def _measure_country(
-    models: list[Weighted],
+    models: list[_Weighted],
     human: Floats,
     scales: Scales,
     by_item: Floats,

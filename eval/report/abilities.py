@@ -17,7 +17,7 @@ from eval.metrics.bootstrap import DRAWS, Table, compare, estimate, tabulate
 from eval.metrics.grid import as_floats
 from eval.report.number import DASH, chance, known, number
 
-TOLERANCE = 1e-6
+_TOLERANCE = 1e-6
 """How far the mean of single questions may be from the figure they are to explain."""
 Answers = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By task, metric and number of the question: its score."""
@@ -172,7 +172,7 @@ def _paired(
     for group in (np.array(home), np.zeros(len(home), dtype=np.intp)):
         left, right = (tabulate(as_floats(scores)[:, None], group=group) for scores in both)
         means = [float(estimate(table)[0]) for table in (left, right)]
-        if np.allclose(means, [before.value, after.value], rtol=0, atol=TOLERANCE):
+        if np.allclose(means, [before.value, after.value], rtol=0, atol=_TOLERANCE):
             return left, right
     return None
 

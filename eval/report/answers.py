@@ -21,13 +21,13 @@ from eval.report.results import Series
 
 CERTAIN = 1000
 """Answers that a read-out of probabilities for a culture counts as, where a metric smooths."""
-SERIES = """
+_SERIES = """
 select c.condition_id, reading, c.model, c.method, c.leaks, c.style, c.language,
     bool_or(respondent_id is not null), c.engine = 'imported'
 from survey_readings join survey_conditions c using (condition_id)
 group by all order by min(c.rowid), reading
 """
-CELLS = """
+_CELLS = """
 select country, respondent_id, item_id, point, round(weight, 12) from survey_answers
 where condition_id = ? and reading = ? order by respondent_id
 """
@@ -206,11 +206,11 @@ def load_given(
     conditions were first asked."""
     weights = _weights(con, protocol)
     places = _places(items)
-    for row in con.execute(SERIES).fetchall():
+    for row in con.execute(_SERIES).fetchall():
         condition, reading, model, method, leaks, style, language, described, imported = row
         if only is not None and condition not in only:
             continue
-        cells = con.execute(CELLS, [condition, reading]).fetchall()
+        cells = con.execute(_CELLS, [condition, reading]).fetchall()
         homes = _rows(cells, grid.countries)
         answers = np.full((len(homes), len(items), grid.scales.codes.shape[1]), np.nan)
         at: dict[tuple[str, str | None], list[int]] = {}
@@ -232,10 +232,18 @@ def load_given(
         group = np.array([grid.countries.index(country) for country, _, _ in homes])
         people = tuple(respondent for _, _, respondent in homes)
         series = Series(
-            f"{condition}:{reading}", condition, reading, model, method, leaks, style, language,
-            described, _answers(times[~np.isnan(answers[..., 0])], group, described, reading),
+            f"{condition}:{reading}",
+            condition,
+            reading,
+            model,
+            method,
+            leaks,
+            style,
+            language,
+            described,
+            _answers(times[~np.isnan(answers[..., 0])], group, described, reading),
             imported,
-        )  # fmt: skip
+        )
         heavy = as_floats([weights.get(person, 1.0) for person in people])
         yield SeriesAnswers(series, answers, group, people, grid.countries, heavy, times)
 

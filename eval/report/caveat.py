@@ -17,9 +17,9 @@ from eval.report.verdict import order_dependent
 
 VALID, MASS = 0.9, 0.5
 """Least share of valid answers, and least probability of the options, that go without a word."""
-HEADLINE = ("js_distance", "tv", "w1")
+_HEADLINE = ("js_distance", "tv", "w1")
 """Metrics in which a series has to beat the uniform guesser."""
-ANYWHERE = "*"
+_ANYWHERE = "*"
 """Stands for answers that name no culture."""
 
 
@@ -89,7 +89,7 @@ def _low(results: Results, series: Series, rate: str, least: float) -> str | Non
     low = {where: share for where, share in found.items() if share is not None and share < least}
     if not low:
         return None
-    if whole := low.get(ALL, low.get(ANYWHERE)):
+    if whole := low.get(ALL, low.get(_ANYWHERE)):
         return f": {number(whole)}"
     least_of_all = sorted(low, key=lambda where: low[where])[:3]
     said = ", ".join(f"{number(low[where])} in {country_name(where)}" for where in least_of_all)
@@ -141,7 +141,7 @@ def _guessed(results: Results, series: Series) -> Iterator[tuple[Score, float]]:
     """Yield the headline scores of a series with what the uniform guesser gets, who gives as many
     valid answers in the same cells."""
     for score in results.scores:
-        if (score.who, score.country) != (series.id, ALL) or score.metric not in HEADLINE:
+        if (score.who, score.country) != (series.id, ALL) or score.metric not in _HEADLINE:
             continue
         if score.value is not None and score.guess is not None and known(score.value + score.guess):
             yield score, score.guess

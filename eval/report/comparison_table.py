@@ -16,7 +16,7 @@ from eval.report.results import ALL, Nearness, PairedDifference, Results
 from eval.report.table import Table, TableRow, new_table
 from eval.report.verdict import Verdict, verdict
 
-MOST_PAIRS = 60
+_MOST_PAIRS = 60
 """Rows of one metric's differences; of more, the largest."""
 
 
@@ -26,18 +26,21 @@ def gap_tables(results: Results) -> Iterator[Table]:
     for _, metrics in by_group(gap.metric for gap in gaps):
         for metric in metrics:
             chosen = [gap for gap in gaps if gap.metric == metric]
-            largest = sorted(chosen, key=_size, reverse=True)[:MOST_PAIRS]
+            largest = sorted(chosen, key=_size, reverse=True)[:_MOST_PAIRS]
             shown = [gap for gap in chosen if gap in largest]
             note = f"The {len(shown)} largest of {len(chosen)}; results.json has all."
             about = measure(metric)
             rows = [
-                TableRow((
-                    pair_name(results, gap.one, gap.two),
-                    interval(gap.value, gap.low, gap.high, about.decimals),
-                    chance(gap.p), str(gap.items),
-                ))
+                TableRow(
+                    (
+                        pair_name(results, gap.one, gap.two),
+                        interval(gap.value, gap.low, gap.high, about.decimals),
+                        chance(gap.p),
+                        str(gap.items),
+                    )
+                )
                 for gap in shown
-            ]  # fmt: skip
+            ]
             title = about.title + (f", {about.better} is better" if about.better else "")
             head = ("first vs second", "difference", "p", "items")
             yield from new_table(title, head, rows, note if len(shown) < len(chosen) else "")
@@ -50,13 +53,17 @@ def verdict_tables(results: Results) -> Iterator[Table]:
         found = verdict(results, series)
         own, asked = found.own
         whose = DASH if found.whose is None else country_name(found.whose)
-        rows.append(TableRow((
-            names(results)[series.id],
-            _distance(found),
-            _word(found.guesser, "not surely better", "better"),
-            _word(found.order, "depends on it", "no more than by chance"),
-            whose + (f" (own people: {own} of {asked} cultures)" if asked else ""),
-        )))  # fmt: skip
+        rows.append(
+            TableRow(
+                (
+                    names(results)[series.id],
+                    _distance(found),
+                    _word(found.guesser, "not surely better", "better"),
+                    _word(found.order, "depends on it", "no more than by chance"),
+                    whose + (f" (own people: {own} of {asked} cultures)" if asked else ""),
+                )
+            )
+        )
     head = ("", "distance from people", "than guessing", "order of options", "nearest people")
     yield from new_table("", head, rows, words=5)
 

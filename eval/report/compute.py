@@ -34,10 +34,10 @@ from eval.report.results import ALL, PairedDifference, Rates, Results, Score
 from eval.report.true_distance import true_distances
 from eval.report.yardstick import Yardsticks, baselines, enough, floors, panels
 
-COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
+_COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
 """Metrics of paired differences."""
-FAILURES = ("timeout", "server-error", "bad-response", "prompt-too-long")
-RATES = """
+_FAILURES = ("timeout", "server-error", "bad-response", "prompt-too-long")
+_RATES = """
 with replies as (
     select country, coalesce(problem, '') as problem, mass, strict from survey_replies
     where condition_id = ?
@@ -66,7 +66,7 @@ with each as (
 select * from each union all select ?, avg(unread) from each
 """
 """Share of text in which a reading finds no answer."""
-ORDER_GAPS = """
+_ORDER_GAPS = """
 with gaps as (
     select country, avg(gap) as gap from survey_order_gaps
     where condition_id = ? and reading = ? group by country
@@ -76,9 +76,11 @@ select * from gaps union all select ?, avg(gap) from gaps
 
 
 def compute(
-    con: duckdb.DuckDBPyConnection, results: Results, seed: int,
+    con: duckdb.DuckDBPyConnection,
+    results: Results,
+    seed: int,
     only: Collection[str] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Fill in everything that the answers in a store say, in all conditions or `only` in some."""
     grid, items = load_grid(con)
     rng, own = np.random.default_rng(seed), own_metrics(results.protocol.get("metrics"))
@@ -143,9 +145,14 @@ def _scores(
 
 
 def _intervals(
-    given: SeriesAnswers, cells: Floats, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
-    rng: np.random.Generator, draws: int,
-) -> Interval:  # fmt: skip
+    given: SeriesAnswers,
+    cells: Floats,
+    rows: Sequence[int],
+    grid: Grid,
+    names: tuple[str, ...],
+    rng: np.random.Generator,
+    draws: int,
+) -> Interval:
     """Return means (1 + C, M) over all countries and of each, with intervals: over items, and over
     respondents where there are any."""
     table = tabulate(cells)
@@ -154,9 +161,17 @@ def _intervals(
     members = np.isin(given.group, rows)
     group = np.searchsorted(np.array(rows), given.group[members])
     resampled = resample_by_country(
-        [given.answers[members]], grid.shares[list(rows)], grid.scales, group, rng,
-        rows=True, items=True, weights=given.row_weights[members], names=names, draws=draws,
-    )  # fmt: skip
+        [given.answers[members]],
+        grid.shares[list(rows)],
+        grid.scales,
+        group,
+        rng,
+        rows=True,
+        items=True,
+        weights=given.row_weights[members],
+        names=names,
+        draws=draws,
+    )
     drawn = with_mean(np.stack([resampled[name][:, 0] for name in names], axis=-1))
     observed = interval_by_country(table, rng, rows=False, items=False, draws=1).estimate
     flat = basic_interval(observed.ravel(), drawn.reshape(draws, -1))
@@ -168,18 +183,20 @@ def _rates(
     con: duckdb.DuckDBPyConnection, given: SeriesAnswers, rng: np.random.Generator
 ) -> Iterator[Rates]:
     series, by_chance = given.series, chance_gaps(con, given.series, rng)
-    gaps = dict(con.execute(ORDER_GAPS, [series.condition, series.reading, ALL]).fetchall())
+    gaps = dict(con.execute(_ORDER_GAPS, [series.condition, series.reading, ALL]).fetchall())
     unread = dict(con.execute(_UNREAD, [series.condition, series.reading, ALL]).fetchall())
-    for row in con.execute(RATES, [series.condition, list(FAILURES), ALL]).fetchall():
+    for row in con.execute(_RATES, [series.condition, list(_FAILURES), ALL]).fetchall():
         country, invalid, refused, unsure, failed, mass, not_strict = row
         wrong = not_strict if series.reading == "text-strict" else invalid
         if series.reading == "text-published":
             wrong = unread[country]
         yield Rates(
-            series.id, country, *(round(part, 12) for part in (1 - wrong, refused, unsure, failed)),
+            series.id,
+            country,
+            *(round(part, 12) for part in (1 - wrong, refused, unsure, failed)),
             *(_rounded(part) for part in (mass, gaps.get(country))),
             *by_chance.get(country, (None, None)),
-        )  # fmt: skip
+        )
 
 
 def _rounded(share: float | None) -> float | None:
@@ -203,9 +220,13 @@ def _pairs(all_given: list[SeriesAnswers]) -> Iterator[tuple[SeriesAnswers, Seri
 
 
 def _gap(
-    one: SeriesAnswers, two: SeriesAnswers, grid: Grid, own: tuple[str, ...],
-    rng: np.random.Generator, draws: int,
-) -> Iterator[PairedDifference]:  # fmt: skip
+    one: SeriesAnswers,
+    two: SeriesAnswers,
+    grid: Grid,
+    own: tuple[str, ...],
+    rng: np.random.Generator,
+    draws: int,
+) -> Iterator[PairedDifference]:
     """Yield the paired differences of two series over all countries, for the respondents and cells
     of both; KL only where both gave as many answers."""
     paired = one.series.by_respondent and two.series.by_respondent
@@ -213,7 +234,7 @@ def _gap(
         shared = {*one.respondents} & {*two.respondents}
         one, two = one.pick(shared), two.pick(shared)
     # Its smoothing depends on the number of answers.
-    fit = (name for name in COMPARED if name != "kl" or one.series.answers == two.series.answers)
+    fit = (name for name in _COMPARED if name != "kl" or one.series.answers == two.series.answers)
     names = (*fit, *own)
     cells = [measure(grid.shares, each.pooled, grid.scales, names) for each in (one, two)]
     tables = [np.stack([each[name] for name in names], axis=-1) for each in cells]
@@ -235,14 +256,27 @@ def _gap(
 
 
 def _paired(
-    one: SeriesAnswers, two: SeriesAnswers, rows: Sequence[int], grid: Grid, names: tuple[str, ...],
-    rng: np.random.Generator, draws: int,
-) -> list[list[float]]:  # fmt: skip
+    one: SeriesAnswers,
+    two: SeriesAnswers,
+    rows: Sequence[int],
+    grid: Grid,
+    names: tuple[str, ...],
+    rng: np.random.Generator,
+    draws: int,
+) -> list[list[float]]:
     """Return difference, ends and p by metric of two series for the same respondents."""
     members = np.isin(one.group, rows)
     found = compare_distances(
-        one.answers[members], two.answers[members], grid.shares[list(rows)], grid.scales,
-        np.searchsorted(np.array(rows), one.group[members]), rng,
-        rows=True, items=True, weights=one.row_weights[members], names=names, draws=draws,
-    )  # fmt: skip
+        one.answers[members],
+        two.answers[members],
+        grid.shares[list(rows)],
+        grid.scales,
+        np.searchsorted(np.array(rows), one.group[members]),
+        rng,
+        rows=True,
+        items=True,
+        weights=one.row_weights[members],
+        names=names,
+        draws=draws,
+    )
     return [[float(value[0]) for value in found[name]] for name in names]

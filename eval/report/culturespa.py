@@ -19,8 +19,8 @@ from eval.report.answers import SeriesAnswers
 from eval.report.results import ALL, Matrix, PairedDifference, Panel, Score
 from eval.respondents.marginals import load_marginals
 
-GOLD: tuple[culture_score.Gold, ...] = ("mode", "mean", "median")
-SHEETS = {
+_GOLD: tuple[culture_score.Gold, ...] = ("mode", "mean", "median")
+_SHEETS = {
     True: """
 select country, item_id, code, round(sum(weight), 9) as weight from survey_readings
 where condition_id = ? and reading = ? and code is not null group by all order by code
@@ -62,7 +62,7 @@ def modal_sheet(
     place on a scale is favoured, then NaN; nothing but NaN without a valid answer."""
     likeliest: dict[tuple[str, str], tuple[float, list[int]]] = {}
     key = [given.series.condition, given.series.reading]
-    for country, item, code, weight in con.execute(SHEETS[published], key).fetchall():
+    for country, item, code, weight in con.execute(_SHEETS[published], key).fetchall():
         most, codes = likeliest.get((country, item), (0.0, []))
         if weight > most:
             likeliest[country, item] = weight, [code]
@@ -85,7 +85,7 @@ def spa_scores(sheets: Sheets, people: Grid, rng: np.random.Generator, draws: in
     scores = []
     for given, sheet in sheets:
         who, scales = given.series.id, people.scales
-        for kind in GOLD:
+        for kind in _GOLD:
             target = culture_score.gold(people, kind)
             errors, lengths = culture_score.tied_squares(sheet, target, scales)
             scores += _scored(who, _name(kind), errors, lengths, people, rng, draws)
@@ -135,9 +135,14 @@ def _asked(given: SeriesAnswers, people: Grid) -> Bools:
 
 
 def _scored(
-    who: str, name: str, errors: Floats, lengths: Floats, people: Grid, rng: np.random.Generator,
+    who: str,
+    name: str,
+    errors: Floats,
+    lengths: Floats,
+    people: Grid,
+    rng: np.random.Generator,
     draws: int,
-) -> list[Score]:  # fmt: skip
+) -> list[Score]:
     known = [row for row in range(len(errors)) if not np.isnan(errors[row]).all()]
     if not known:
         return []
@@ -169,7 +174,7 @@ def spa_baselines(panel: Panel, n: Floats, grid: Grid, people: Grid) -> list[Sco
         "national-mode": people.mode,
     }
     scores = []
-    for kind in GOLD:
+    for kind in _GOLD:
         target = np.where(outside, np.nan, culture_score.gold(people, kind))
         guessed = culture_score.expected_culturespa(baseline.uniform(people), target, scales)
         scores += _plain("uniform", kind, guessed, target, people, panel)

@@ -36,7 +36,7 @@ LEFT, RIGHT = 340, 210
 STEP, LOW_STEP, AXIS, NAME = 32, 24, 34, 10.5
 """Pixels for a row, for a row of a baseline and for the axis under the last one, and the size of
 names."""
-MOST_PAIRS = 20
+_MOST_PAIRS = 20
 """Pairs of series that are drawn for one metric; of more, those farthest apart."""
 
 
@@ -79,10 +79,11 @@ def draw_scores(results: Results, metric: str, country: str = ALL) -> Canvas | N
     unit = about.unit + (f"; {about.better} is better" if about.better else "")
     lines = any(_uniform(apart) for _, _, apart in blocks)
     sheet, y = new_sheet(
-        f"{about.title}, {_where(results, country)}", unit[:1].upper() + unit[1:],
+        f"{about.title}, {_where(results, country)}",
+        unit[:1].upper() + unit[1:],
         _score_caption(results, [dot for _, series, _ in blocks for dot in series], lines),
         8 + sum(head + _height(series, apart) + AXIS for _, series, apart in blocks),
-    )  # fmt: skip
+    )
     drawn_axes = []
     for panel, series, apart in blocks:
         if head:
@@ -127,10 +128,12 @@ def draw_gaps(
     """
     chosen: list[tuple[Measure, list[_Dot], int]] = []
     present = [
-        gap for gap in results.gaps
-        if gap.country == country and known(gap.value)
+        gap
+        for gap in results.gaps
+        if gap.country == country
+        and known(gap.value)
         and (metrics is None or gap.metric in metrics)
-    ]  # fmt: skip
+    ]
     for _, group in by_group(gap.metric for gap in present):
         for metric in group:
             dots, number = _gap_dots(results, [gap for gap in present if gap.metric == metric])
@@ -162,11 +165,16 @@ def _series_dots(results: Results, panel: Panel, metric: str, country: str) -> I
     for score in _of(results.scores, metric, country):
         if score.who in panel.series:
             also = tuple(
-                each.value for each in results.scores
-                if each.who == score.who and each.metric == metric and each.country != ALL
-                and country == ALL and len(panel.countries) > 1
-                and each.value is not None and known(each.value)
-            )  # fmt: skip
+                each.value
+                for each in results.scores
+                if each.who == score.who
+                and each.metric == metric
+                and each.country != ALL
+                and country == ALL
+                and len(panel.countries) > 1
+                and each.value is not None
+                and known(each.value)
+            )
             yield _dot(called[score.who], score, *looks[score.who], also=also)
 
 
@@ -182,15 +190,21 @@ def _baseline_dots(results: Results, panel: Panel, metric: str, country: str) ->
 
 def _of(scores: Iterable[Score], metric: str, country: str) -> Iterable[Score]:
     return (
-        score for score in scores
+        score
+        for score in scores
         if score.metric == metric and score.country == country and known(score.value)
-    )  # fmt: skip
+    )
 
 
 def _dot(
-    name: str, score: Score, colour: str, marker: str, *, hollow: bool = False,
+    name: str,
+    score: Score,
+    colour: str,
+    marker: str,
+    *,
+    hollow: bool = False,
     also: tuple[float, ...] = (),
-) -> _Dot:  # fmt: skip
+) -> _Dot:
     assert score.value is not None
     text = interval(score.value, score.low, score.high, measure(score.metric).decimals)
     return _Dot(
@@ -201,10 +215,10 @@ def _dot(
 def _gap_dots(results: Results, gaps: Sequence[PairedDifference]) -> tuple[list[_Dot], int]:
     """Return the rows of one metric, and of how many they were chosen."""
     sizes = sorted((abs(gap.value or 0) for gap in gaps), reverse=True)
-    least = sizes[min(len(sizes), MOST_PAIRS) - 1]
+    least = sizes[min(len(sizes), _MOST_PAIRS) - 1]
     dots: list[_Dot] = []
     for gap in gaps:
-        if abs(gap.value or 0) < least or len(dots) == MOST_PAIRS or gap.value is None:
+        if abs(gap.value or 0) < least or len(dots) == _MOST_PAIRS or gap.value is None:
             continue
         sure = known(gap.low) and known(gap.high) and ((gap.low or 0) > 0 or (gap.high or 0) < 0)
         text = interval(gap.value, gap.low, gap.high, measure(gap.metric).decimals)
@@ -257,9 +271,14 @@ def _draw_dot(axes: Axes, dot: _Dot, y: float) -> None:
         ends = [dot.low, dot.high]
         axes.plot(ends, [y, y], color=dot.colour, linewidth=2.5, zorder=3, solid_capstyle="butt")
     axes.plot(
-        [dot.value], [y], dot.marker, color=dot.colour, markersize=6,
-        markerfacecolor="white" if dot.hollow else dot.colour, zorder=4,
-    )  # fmt: skip
+        [dot.value],
+        [y],
+        dot.marker,
+        color=dot.colour,
+        markersize=6,
+        markerfacecolor="white" if dot.hollow else dot.colour,
+        zorder=4,
+    )
 
 
 def _say_sides(sheet: Canvas, axes: Axes, about: Measure, y: float) -> None:

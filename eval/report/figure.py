@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 WIDTH = 900
 """Of every figure. One unit is a pixel where the figure is shown 900 pixels wide."""
 INK, SOFT, LINE, FAINT = "#22201c", "#6d675e", "#d9d4ca", "#f3f1ec"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's, which the colour-blind can tell apart, without yellow and black."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 TITLE, TEXT, SMALL = 15.0, 11.5, 10.0
 """Sizes of type."""
-FONTS = "'Helvetica Neue', Helvetica, Arial, 'Noto Sans', 'DejaVu Sans', sans-serif"
+_FONTS = "'Helvetica Neue', Helvetica, Arial, 'Noto Sans', 'DejaVu Sans', sans-serif"
 """None is wider than the one that text is measured with (DejaVu Sans)."""
 _STYLE: dict[Any, Any] = {
     "figure.dpi": 72, "savefig.dpi": 72, "svg.fonttype": "none", "svg.hashsalt": "folkways",
@@ -67,7 +67,7 @@ P = ParamSpec("P")
 
 def look(place: int) -> tuple[str, str]:
     """Return colour and marker of a series by its place; 42 differ."""
-    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    return _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +196,13 @@ def _tidy(text: str, title: str) -> str:
                     {"paint-order": "stroke", "stroke": "#fff", "stroke-width": "3"}
                 )
     root.attrib |= {
-        "role": "img", "aria-label": plain(title), "font-family": FONTS, "stroke-linejoin": "round",
-        "width": str(WIDTH), "height": str(round(float(root.attrib["viewBox"].split()[3]))),
-    }  # fmt: skip
+        "role": "img",
+        "aria-label": plain(title),
+        "font-family": _FONTS,
+        "stroke-linejoin": "round",
+        "width": str(WIDTH),
+        "height": str(round(float(root.attrib["viewBox"].split()[3]))),
+    }
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 

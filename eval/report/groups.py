@@ -26,21 +26,21 @@ from eval.survey.voice import load_voice
 from folkways.errors import UserError, unknown_name
 from simulation.store.reader import open_reader, read_rows
 
-NEAR = 0.2
+_NEAR = 0.2
 """An item is near below this distance."""
-DRAWS = 200
-ALL = "all"
-SCALES = """
+_DRAWS = 200
+_ALL = "all"
+_SCALES = """
 select item_id, list(distinct position order by position) as positions from survey_options
 where position is not null group by all
 """
-PEOPLE = """
+_PEOPLE = """
 select respondent_id, country, demographics, item_id, position
 from survey_respondents join survey_truths using (respondent_id)
 join (select distinct item_id, point, position from survey_options) using (item_id, point)
 where position is not null
 """
-ANSWERS = """
+_ANSWERS = """
 select condition_id || ':' || reading as series, any_value(model) as model,
     any_value(method) as method, any_value(style) as style, reading, respondent_id, item_id,
     position, sum(weight) as weight
@@ -49,7 +49,7 @@ join (select distinct item_id, point, position from survey_options) using (item_
 where respondent_id is not null and position is not null
 group by condition_id, reading, respondent_id, item_id, position order by all
 """
-ASKED = """
+_ASKED = """
 select condition_id || ':' || reading as series, any_value(model) as model,
     any_value(method) as method, any_value(style) as style, reading, respondent_id, item_id
 from survey_answers where respondent_id is not null
@@ -57,23 +57,24 @@ group by condition_id, reading, respondent_id, item_id order by all
 """
 Demographics = Mapping[str, Any]
 Traits = Callable[[str, Demographics], str | None]
-SETTLEMENTS = {1: "urban", 2: "rural"}
-EDUCATION = {
-    **dict.fromkeys((0, 1), "primary or none"), 2: "lower secondary",
+_SETTLEMENTS = {1: "urban", 2: "rural"}
+_EDUCATION = {
+    **dict.fromkeys((0, 1), "primary or none"),
+    2: "lower secondary",
     **dict.fromkeys((3, 4, 5), "upper or post-secondary"),
     **dict.fromkeys((6, 7, 8), "tertiary"),
-}  # fmt: skip
+}
 """Levels of ISCED as WorldValuesBench joins them."""
-TRAITS: dict[str, Traits] = {
+_TRAITS: dict[str, Traits] = {
     "country": lambda country, _: country,
     "continent": lambda country, _: (
         load_countries()[country].continent if country in load_countries() else None
     ),
-    "settlement": lambda _, told: SETTLEMENTS.get(told.get("H_URBRURAL") or 0),
-    "education": lambda _, told: EDUCATION.get(-1 if told.get("Q275") is None else told["Q275"]),
+    "settlement": lambda _, told: _SETTLEMENTS.get(told.get("H_URBRURAL") or 0),
+    "education": lambda _, told: _EDUCATION.get(-1 if told.get("Q275") is None else told["Q275"]),
 }
 """What people can be grouped by, besides any demographic that is told about respondents."""
-PROBE = ("continent", "settlement", "education")
+_PROBE = ("continent", "settlement", "education")
 """The groups of WorldValuesBench's probe set."""
 
 
@@ -94,7 +95,7 @@ class GroupScore(NamedTuple):
     """Their share of the questions asked."""
     w1: float
     near: float
-    """Share of items whose distance is below `NEAR`."""
+    """Share of items whose distance is below `_NEAR`."""
     resampled_w1: float
     """The distance of the same people, drawn anew, from themselves: what no model can beat."""
     resampled_near: float
@@ -103,19 +104,19 @@ class GroupScore(NamedTuple):
     uniform_near: float
 
 
-def group_scores(run: Path, by: Sequence[str] = PROBE, seed: int = 0) -> list[GroupScore]:
+def group_scores(run: Path, by: Sequence[str] = _PROBE, seed: int = 0) -> list[GroupScore]:
     """Return the scores over all people, by each trait, and by all traits together.
 
     Raises UserError for an unknown trait, and where no series describes respondents.
     """
     with open_reader(run) as con:
         people = _people(con)
-        scales = {row["item_id"]: as_floats(row["positions"]) for row in read_rows(con, SCALES)}
+        scales = {row["item_id"]: as_floats(row["positions"]) for row in read_rows(con, _SCALES)}
         series = _series(con)
     told = sorted({name for _, demographics, _ in people.values() for name in demographics})
     for name in by:
-        if name not in TRAITS and name not in told:
-            raise unknown_name("trait", name, [*TRAITS, *told])
+        if name not in _TRAITS and name not in told:
+            raise unknown_name("trait", name, [*_TRAITS, *told])
     if not series:
         raise UserError(
             f"{run} has no answers as respondents with answers of their own; ask with the method "
@@ -128,20 +129,21 @@ def group_scores(run: Path, by: Sequence[str] = PROBE, seed: int = 0) -> list[Gr
         for (model, method, reading), asked in series.items()
         for traits in sets
         for group, members in _groups(people, traits)
-        for score in _scored((model, method, reading), traits, group, members, asked, people,
-                             scales, rng)
-    ]  # fmt: skip
+        for score in _scored(
+            (model, method, reading), traits, group, members, asked, people, scales, rng
+        )
+    ]
 
 
-Person = tuple[str, Demographics, dict[str, float]]
+_Person = tuple[str, Demographics, dict[str, float]]
 """Country, demographics, and position by item."""
-Asked = dict[tuple[str, str], dict[float, float]]
+_Asked = dict[tuple[str, str], dict[float, float]]
 """By respondent and item: the weights of the positions answered, none where no answer is valid."""
 
 
-def _people(con: duckdb.DuckDBPyConnection) -> dict[str, Person]:
-    people: dict[str, Person] = {}
-    for row in read_rows(con, PEOPLE):
+def _people(con: duckdb.DuckDBPyConnection) -> dict[str, _Person]:
+    people: dict[str, _Person] = {}
+    for row in read_rows(con, _PEOPLE):
         told = row["demographics"]
         demographics = json.loads(told) if isinstance(told, str) else told
         person = people.setdefault(row["respondent_id"], (row["country"], demographics, {}))
@@ -149,11 +151,11 @@ def _people(con: duckdb.DuckDBPyConnection) -> dict[str, Person]:
     return people
 
 
-def _series(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str], Asked]:
-    series: dict[tuple[str, str, str], Asked] = defaultdict(dict)
-    for row in read_rows(con, ASKED):
+def _series(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str, str], _Asked]:
+    series: dict[tuple[str, str, str], _Asked] = defaultdict(dict)
+    for row in read_rows(con, _ASKED):
         series[_name(row)][row["respondent_id"], row["item_id"]] = {}
-    for row in read_rows(con, ANSWERS):
+    for row in read_rows(con, _ANSWERS):
         told = series[_name(row)][row["respondent_id"], row["item_id"]]
         told[row["position"]] = row["weight"]
     return dict(series)
@@ -164,18 +166,20 @@ def _name(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return row["model"], f"{row['method']}{style}", row["reading"]
 
 
-def _groups(people: Mapping[str, Person], traits: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def _groups(
+    people: Mapping[str, _Person], traits: Sequence[str]
+) -> Iterator[tuple[str, list[str]]]:
     groups: dict[str, list[str]] = {}
     for name, (country, demographics, _) in people.items():
         values = [_trait(trait, country, demographics) for trait in traits]
         if None not in values:
-            groups.setdefault(" x ".join(map(str, values)) or ALL, []).append(name)
+            groups.setdefault(" x ".join(map(str, values)) or _ALL, []).append(name)
     yield from sorted(groups.items())
 
 
 def _trait(trait: str, country: str, demographics: Demographics) -> str | None:
-    if trait in TRAITS:
-        return TRAITS[trait](country, demographics)
+    if trait in _TRAITS:
+        return _TRAITS[trait](country, demographics)
     code = demographics.get(trait)
     if code is None:
         return None
@@ -189,8 +193,8 @@ def _scored(
     traits: Sequence[str],
     group: str,
     members: Sequence[str],
-    asked: Asked,
-    people: Mapping[str, Person],
+    asked: _Asked,
+    people: Mapping[str, _Person],
     scales: Mapping[str, Floats],
     rng: np.random.Generator,
 ) -> Iterator[GroupScore]:
@@ -207,18 +211,18 @@ def _scored(
         if not given:
             continue
         human = _histogram([{people[one][2][item]: 1.0} for one in mine], positions)
-        drawn = rng.multinomial(len(mine), human, size=DRAWS) / len(mine)
+        drawn = rng.multinomial(len(mine), human, size=_DRAWS) / len(mine)
         again = _w1(drawn, human, positions)
         guess = _w1(np.full(len(positions), 1 / len(positions)), human, positions)
         model = _w1(_histogram(given, positions), human, positions)
         distances.append((float(model), float(again.mean()), float(guess)))
-        near.append((float(model < NEAR), float((again < NEAR).mean()), float(guess < NEAR)))
+        near.append((float(model < _NEAR), float((again < _NEAR).mean()), float(guess < _NEAR)))
     if not distances:
         return
     means, shares = np.mean(distances, axis=0), np.mean(near, axis=0)
     yield GroupScore(
         *who,
-        by=" x ".join(traits) or ALL,
+        by=" x ".join(traits) or _ALL,
         group=group,
         respondents=len(persons),
         items=len(distances),

@@ -19,7 +19,7 @@ from eval.metrics.grid import Floats, Grid, as_floats
 from eval.report.answers import SeriesAnswers
 from eval.report.results import ALL, Individual
 
-MEASURES = ("hard", "soft", "hard_penalised", "soft_penalised", "hard_corrected", "soft_corrected")
+_MEASURES = ("hard", "soft", "hard_penalised", "soft_penalised", "hard_corrected", "soft_corrected")
 
 
 def individuals(
@@ -48,18 +48,25 @@ def guesses(
     truth, group = truths[known], given.group[known]
     national = baseline.national_mode(grid)[group]
     everybody = {
-        "uniform": baseline.uniform(grid)[group], "national-mode": national,
+        "uniform": baseline.uniform(grid)[group],
+        "national-mode": national,
         "people": grid.shares[group],
-    }  # fmt: skip
+    }
     for name, made in everybody.items():
         whole = np.ones(truth.shape)
         yield from _measures(name, truth, as_floats(made), whole, group, grid, rng, 0)
 
 
 def _measures(
-    who: str, truth: Floats, shares: Floats, valid: Floats, group: NDArray[np.intp], grid: Grid,
-    rng: np.random.Generator, draws: int,
-) -> Iterator[Individual]:  # fmt: skip
+    who: str,
+    truth: Floats,
+    shares: Floats,
+    valid: Floats,
+    group: NDArray[np.intp],
+    grid: Grid,
+    rng: np.random.Generator,
+    draws: int,
+) -> Iterator[Individual]:
     exact, near = expected(truth, shares, grid.scales)
     guess = chance(truth, grid.scales)
     asked = ~np.isnan(valid)
@@ -71,7 +78,7 @@ def _measures(
     by_chance = [np.where(scored, part, np.nan) for part in guess]
     stacked = np.stack([exact, near, *penalised, *by_chance], axis=-1)
     found = _with_corrected(stacked, group, rng, draws)
-    for place, name in enumerate(MEASURES):
+    for place, name in enumerate(_MEASURES):
         value, low, high = (float(part[place]) for part in found)
         cells = int((~np.isnan(penalised[0]) if "penalised" in name else scored).sum())
         yield Individual(

@@ -36,7 +36,7 @@ LEFT, RIGHT, WHO = 336, 56, 44
 """Pixels for the items' text, for the distance, and of the first for who it is that answers."""
 STEP, BAR, GAP, SIZE = 46, 16, 2, 10.5
 """Pixels for an item, for one bar and between its two bars, and the size of the items' text."""
-NOMINAL = ("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#44bb99", "#bbcc33", "#99ddff", "#aaaa00")
+_NOMINAL = ("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#44bb99", "#bbcc33", "#99ddff", "#aaaa00")
 """Paul Tol's light colours, for options without an order."""
 
 
@@ -96,23 +96,31 @@ def _draw_bar(axes: Axes, options: Sequence[ItemRow], shares: Sequence[float], y
     colours = _colours(options)
     starts = [sum(shares[:place]) for place in range(len(shares))]
     axes.broken_barh(
-        list(zip(starts, shares, strict=True)), (y, BAR), facecolors=colours, edgecolor="white",
+        list(zip(starts, shares, strict=True)),
+        (y, BAR),
+        facecolors=colours,
+        edgecolor="white",
         linewidth=0.8,
-    )  # fmt: skip
+    )
     for row, start, share, colour in zip(options, starts, shares, colours, strict=True):
         room = share * (WIDTH - LEFT - RIGHT) - 6
         text = shortened(row.label, room, SMALL - 1)
         if text != row.label and len(text) < 9:
             text = str(row.point) if text_width(str(row.point), SMALL - 1) <= room else ""
         axes.text(
-            start + share / 2, y + BAR / 2 + 0.5, text, ha="center", va="center",
-            fontsize=SMALL - 1, color=_ink_on(colour),
-        )  # fmt: skip
+            start + share / 2,
+            y + BAR / 2 + 0.5,
+            text,
+            ha="center",
+            va="center",
+            fontsize=SMALL - 1,
+            color=_ink_on(colour),
+        )
 
 
 def _colours(options: Sequence[ItemRow]) -> list[Any]:
     if any(row.position is None for row in options):
-        return [NOMINAL[place % len(NOMINAL)] for place in range(len(options))]
+        return [_NOMINAL[place % len(_NOMINAL)] for place in range(len(options))]
     from matplotlib import colormaps
 
     return [colormaps["cividis"](0.06 + 0.9 * (row.position or 0)) for row in options]

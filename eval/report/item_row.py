@@ -15,9 +15,9 @@ from eval.report.number import known
 from eval.report.results import ALL, Results, Series
 from simulation.store.reader import read_rows
 
-MOST_SHEETS = 30
+_MOST_SHEETS = 30
 """Pairs of series and country that a page shows item by item."""
-QUERY = """
+_QUERY = """
 with labels as (
     select item_id, point, string_agg(label, ' / ' order by code) as label
     from survey_options group by all
@@ -70,12 +70,12 @@ class ItemShares(NamedTuple):
 
 def read_item_rows(con: duckdb.DuckDBPyConnection, series: Series, country: str) -> list[ItemRow]:
     """Return the rows of one series in one country."""
-    rows = read_rows(con, QUERY, series.condition, series.reading, country)
+    rows = read_rows(con, _QUERY, series.condition, series.reading, country)
     return [ItemRow(**row) for row in rows]
 
 
 def item_rows(
-    con: duckdb.DuckDBPyConnection, results: Results, most: int = MOST_SHEETS
+    con: duckdb.DuckDBPyConnection, results: Results, most: int = _MOST_SHEETS
 ) -> dict[tuple[str, str], list[ItemRow]]:
     """Return the rows of series in countries, by both, for `draw_items`.
 
@@ -93,10 +93,14 @@ def item_rows(
 
 def _ends(results: Results, series: Series) -> list[tuple[Series, str]]:
     by_country = {
-        score.country: score.value for score in results.scores
-        if score.who == series.id and score.metric == "tv" and score.country != ALL
-        and score.value is not None and known(score.value)
-    }  # fmt: skip
+        score.country: score.value
+        for score in results.scores
+        if score.who == series.id
+        and score.metric == "tv"
+        and score.country != ALL
+        and score.value is not None
+        and known(score.value)
+    }
     ranked = sorted(by_country, key=lambda country: by_country[country])
     return [(series, country) for country in dict.fromkeys([*ranked[:1], *ranked[-1:]])]
 

@@ -49,9 +49,15 @@ class Labels:
             self._taken.append(_Box(x - radius, y - radius, x + radius, y + radius))
 
     def put(
-        self, text: str, point: tuple[float, float], *, size: float, colour: str,
-        weight: str = "normal", needed: bool = False,
-    ) -> bool:  # fmt: skip
+        self,
+        text: str,
+        point: tuple[float, float],
+        *,
+        size: float,
+        colour: str,
+        weight: str = "normal",
+        needed: bool = False,
+    ) -> bool:
         """Write a label beside a point, with a thin line where it is far; return whether it is."""
         text = plain(text)
         x, y = self._axes.transData.transform(point)
@@ -71,22 +77,34 @@ class Labels:
         return True
 
     def _write(
-        self, text: str, box: _Box, point: tuple[float, float], *, size: float, colour: str,
+        self,
+        text: str,
+        box: _Box,
+        point: tuple[float, float],
+        *,
+        size: float,
+        colour: str,
         weight: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         back = self._axes.transData.inverted()
-        near = (
-            min(max(point[0], box.left), box.right), min(max(point[1], box.bottom), box.top)
-        )  # fmt: skip
+        near = (min(max(point[0], box.left), box.right), min(max(point[1], box.bottom), box.top))
         if abs(near[0] - point[0]) + abs(near[1] - point[1]) > 16:
             ends = back.transform([point, near])
             self._axes.plot(ends[:, 0], ends[:, 1], color=SOFT, linewidth=0.6, zorder=5)
         right = box.left > point[0]
         at = back.transform((box.left if right else box.right, (box.bottom + box.top) / 2))
         self._axes.text(
-            at[0], at[1], text, fontsize=size, color=colour, weight=weight, va="center_baseline",
-            ha="left" if right else "right", zorder=6, gid="halo",
-        )  # fmt: skip
+            at[0],
+            at[1],
+            text,
+            fontsize=size,
+            color=colour,
+            weight=weight,
+            va="center_baseline",
+            ha="left" if right else "right",
+            zorder=6,
+            gid="halo",
+        )
 
 
 def _around(x: float, y: float, width: float, height: float) -> Iterable[_Box]:

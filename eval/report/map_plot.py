@@ -33,15 +33,20 @@ from eval.report.results import Results
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-REGIONS = {
-    "African-Islamic": "#44aa99", "Catholic Europe": "#ddaa33", "Confucian": "#cc6677",
-    "English-Speaking": "#88ccee", "Latin America": "#999933", "Orthodox Europe": "#aa4499",
-    "Protestant Europe": "#6699cc", "West & South Asia": "#bbbbbb",
-}  # fmt: skip
+_REGIONS = {
+    "African-Islamic": "#44aa99",
+    "Catholic Europe": "#ddaa33",
+    "Confucian": "#cc6677",
+    "English-Speaking": "#88ccee",
+    "Latin America": "#999933",
+    "Orthodox Europe": "#aa4499",
+    "Protestant Europe": "#6699cc",
+    "West & South Asia": "#bbbbbb",
+}
 """Colours of the map's cultural regions, muted (Paul Tol)."""
-TOGETHER = 6
+_TOGETHER = 6
 """Series up to which all are drawn on one map; more have a small map each."""
-LABELLED = 16
+_LABELLED = 16
 """Countries outside the evaluation that get a label, where there is room."""
 LEFT, BOTTOM = 58, 46
 """Pixels for the axes."""
@@ -73,7 +78,7 @@ def draw_map(results: Results) -> Canvas | None:
     people, trails = list(_places(results, PEOPLE)), list(_trails(results))
     if not trails:
         return None
-    together = len(trails) <= TOGETHER
+    together = len(trails) <= _TOGETHER
     across, height = (1, 600) if together else (2, 330)
     head = 4 if together else 40
     panels = [trails] if together else [[trail] for trail in trails]
@@ -125,9 +130,12 @@ def _limits(people: Sequence[_Place], trails: Sequence[_Trail]) -> tuple[float, 
 
 
 def _draw_panel(
-    axes: Axes, limits: tuple[float, ...], people: Sequence[_Place], trails: Sequence[_Trail],
+    axes: Axes,
+    limits: tuple[float, ...],
+    people: Sequence[_Place],
+    trails: Sequence[_Trail],
     named: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Draw one map with the people and some series; `named` spells out countries."""
     axes.set(xlim=limits[:2], ylim=limits[2:])
     axes.grid(True)
@@ -146,9 +154,15 @@ def _draw_panel(
     region = {centroid.country: centroid.region for centroid in load_centroids()}
     for place in people:
         axes.plot(
-            place.x, place.y, "o", markersize=10, markeredgecolor=INK, markeredgewidth=1.4,
-            color=REGIONS.get(region.get(place.country, ""), "white"), zorder=5,
-        )  # fmt: skip
+            place.x,
+            place.y,
+            "o",
+            markersize=10,
+            markeredgecolor=INK,
+            markeredgewidth=1.4,
+            color=_REGIONS.get(region.get(place.country, ""), "white"),
+            zorder=5,
+        )
         name = country_name(place.country) if named else place.country
         size = TEXT if named else SMALL
         labels.put(name, (place.x, place.y), size=size, colour=INK, weight="bold", needed=True)
@@ -167,9 +181,14 @@ def _draw_world(axes: Axes) -> None:
         chosen = [centroid for centroid in load_centroids() if centroid.region == region]
         axes.plot(
             [centroid.survival_self_expression for centroid in chosen],
-            [centroid.traditional_secular for centroid in chosen], "o", zorder=2, markersize=4.5,
-            color=REGIONS.get(region, SOFT), alpha=0.65, markeredgewidth=0,
-        )  # fmt: skip
+            [centroid.traditional_secular for centroid in chosen],
+            "o",
+            zorder=2,
+            markersize=4.5,
+            color=_REGIONS.get(region, SOFT),
+            alpha=0.65,
+            markeredgewidth=0,
+        )
 
 
 def _draw_trail(axes: Axes, trail: _Trail, home: dict[str, _Place]) -> None:
@@ -179,15 +198,20 @@ def _draw_trail(axes: Axes, trail: _Trail, home: dict[str, _Place]) -> None:
     lines = LineCollection(ways, colors=trail.colour, linewidths=0.9, alpha=0.6, zorder=3)
     axes.add_collection(lines, autolim=False)
     axes.plot(
-        [place.x for place in trail.places], [place.y for place in trail.places], trail.marker,
-        color=trail.colour, markersize=7.5, zorder=4, markeredgecolor="white",
+        [place.x for place in trail.places],
+        [place.y for place in trail.places],
+        trail.marker,
+        color=trail.colour,
+        markersize=7.5,
+        zorder=4,
+        markeredgecolor="white",
         markeredgewidth=0.7,
-    )  # fmt: skip
+    )
 
 
 def _name_others(labels: Labels, homes: set[str]) -> None:
     """Name some countries of the background, far from each other, where there is room."""
-    for centroid in _spread(load_centroids(), LABELLED):
+    for centroid in _spread(load_centroids(), _LABELLED):
         if centroid.country not in homes:
             at = (centroid.survival_self_expression, centroid.traditional_secular)
             labels.put(centroid.name, at, size=SMALL - 1, colour=SOFT)
@@ -222,7 +246,7 @@ def _draw_legend(sheet: Canvas, top: float, trails: Sequence[_Trail], columns: i
         axes.plot(x, at, marker, color=colour, markeredgecolor=edge, markersize=8)
         axes.text(x + 12, at, shortened(name, (WIDTH - LEFT) / columns - 30), va="center")
     y += 20 * -(-len(entries) // columns) + 8 * bool(trails)
-    for place, (name, colour) in enumerate(REGIONS.items()):
+    for place, (name, colour) in enumerate(_REGIONS.items()):
         x, at = LEFT + (place % 4) * (WIDTH - LEFT) / 4, y + 20 * (place // 4)
         axes.plot(x, at, "o", color=colour, markersize=6, markeredgewidth=0)
         axes.text(x + 12, at, name, va="center", fontsize=SMALL, color=SOFT)

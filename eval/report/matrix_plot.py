@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
-NUMBERED = 10
+_NUMBERED = 10
 """Cultures up to which cells carry numbers."""
 HEAD, FOOT, SIDE, SPACE = 56, 42, 38, 26
 """Pixels above a panel for its title, below and left of it for countries, and between panels."""
@@ -39,9 +39,12 @@ def draw_matrices(results: Results) -> Canvas | None:
     """Draw people's matrix and those of all series side by side. None where there is none."""
     shown = sorted(results.matrices, key=lambda matrix: matrix.who != PEOPLE)
     values = [
-        value for matrix in shown for row, line in enumerate(matrix.scores)
-        for column, value in enumerate(line) if row != column and value is not None and known(value)
-    ]  # fmt: skip
+        value
+        for matrix in shown
+        for row, line in enumerate(matrix.scores)
+        for column, value in enumerate(line)
+        if row != column and value is not None and known(value)
+    ]
     if not values:
         return None
     from matplotlib.colors import Normalize
@@ -69,9 +72,12 @@ def draw_matrices(results: Results) -> Canvas | None:
 
 
 def _draw_matrix(
-    sheet: Canvas, results: Results, matrix: Matrix, box: tuple[float, float, float, float],
+    sheet: Canvas,
+    results: Results,
+    matrix: Matrix,
+    box: tuple[float, float, float, float],
     norm: Normalize,
-) -> None:  # fmt: skip
+) -> None:
     import numpy as np
 
     x, y, side, room = box
@@ -89,7 +95,7 @@ def _draw_matrix(
     axes.pcolormesh(cells, norm=norm, cmap="cividis", edgecolors="white", linewidth=0.6)
     axes.set_ylim(n, 0)
     _name_countries(axes, matrix.countries, side / n)
-    if n <= NUMBERED:
+    if n <= _NUMBERED:
         _number_cells(axes, cells.tolist(), norm)
 
 
@@ -109,9 +115,14 @@ def _number_cells(axes: Axes, cells: Sequence[Sequence[float]], norm: Normalize)
             if known(value):
                 colour = INK if norm(value) > 0.5 else "white"
                 axes.text(
-                    column + 0.5, row + 0.5, number(value, 1), ha="center", va="center",
-                    fontsize=SMALL - 0.5, color=colour,
-                )  # fmt: skip
+                    column + 0.5,
+                    row + 0.5,
+                    number(value, 1),
+                    ha="center",
+                    va="center",
+                    fontsize=SMALL - 0.5,
+                    color=colour,
+                )
 
 
 def _draw_scale(sheet: Canvas, y: float, norm: Normalize) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from eval.metrics.metric import own_facts
 
-FILE = Path(__file__).with_name("measures.yaml")
+_FILE = Path(__file__).with_name("measures.yaml")
 
 
 class _Strict(BaseModel):
@@ -59,7 +59,7 @@ class _File(_Strict):
 
 @cache
 def _file() -> _File:
-    return _File.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return _File.model_validate(yaml.safe_load(_FILE.read_text(encoding="utf-8")))
 
 
 def groups() -> tuple[Group, ...]:
@@ -78,7 +78,7 @@ def measure(name: str) -> Measure:
     return _known(name)[1] if facts is None else Measure(**facts)
 
 
-def group_of(name: str) -> Group | None:
+def _group_of(name: str) -> Group | None:
     """Return the group a metric belongs to; None for one of no known kind."""
     return _known(name)[0] if own_facts(name) is None else None
 
@@ -90,7 +90,8 @@ def by_group(names: Iterable[str]) -> list[tuple[Group | None, list[str]]]:
         set(names), key=lambda name: (order.index(name) if name in order else len(order), name)
     )
     found = [
-        (group, [name for name in ranked if group_of(name) is group]) for group in (*groups(), None)
+        (group, [name for name in ranked if _group_of(name) is group])
+        for group in (*groups(), None)
     ]
     return [(group, chosen) for group, chosen in found if chosen]
 

@@ -26,14 +26,14 @@ from eval.report.table import Section
 from eval.respondents.load_report import CITATION
 from folkways.html import render
 
-PAGE = Path(__file__).with_name("page.html.jinja")
-FOLDED = frozenset({"countries", "map", "gaps", "nearness"})
+_PAGE = Path(__file__).with_name("page.html.jinja")
+_FOLDED = frozenset({"countries", "map", "gaps", "nearness"})
 """Parts whose tables are shut until asked for, being long."""
 Items = Mapping[tuple[str, str], Sequence[ItemRow]]
 """Rows by id of a series and country."""
 
 
-class Plot(NamedTuple):
+class _Plot(NamedTuple):
     """A figure of the page."""
 
     title: str
@@ -42,22 +42,24 @@ class Plot(NamedTuple):
 
 
 def render_page(
-    results: Results, items: Items | None = None, first: Sequence[Section] = (),
+    results: Results,
+    items: Items | None = None,
+    first: Sequence[Section] = (),
     figures: Mapping[str, str] = MappingProxyType({}),
-) -> str:  # fmt: skip
+) -> str:
     """Return the report as one HTML page, with single items where their rows are given, and other
     parts before it; `figures` are SVG for those, by the part they belong to."""
-    plots = {name: [Plot("", Markup(svg))] for name, svg in figures.items()}
+    plots = {name: [_Plot("", Markup(svg))] for name, svg in figures.items()}
     for name, title, svg in _plots(results, items or {}):
         if svg is not None:
-            plots.setdefault(name, []).append(Plot(title, Markup(svg)))
+            plots.setdefault(name, []).append(_Plot(title, Markup(svg)))
     return render(
-        PAGE,
+        _PAGE,
         results=results,
         caveats=caveats(results),
         sections=[*first, *sections(results, plots)],
         plots=plots,
-        folded=FOLDED,
+        folded=_FOLDED,
         citation=CITATION,
         licence=LICENCE,
     )

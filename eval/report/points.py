@@ -17,7 +17,7 @@ from eval.metrics.inglehart_welzel import expected_indices, load_map, place
 from eval.report.answers import SeriesAnswers
 from eval.report.results import Point
 
-JOINT_MEANS = """
+_JOINT_MEANS = """
 select country, item_id, sum(point * share) from survey_people
 where item_id in (select unnest(?)) group by all
 """
@@ -48,7 +48,7 @@ def _joint_means(con: duckdb.DuckDBPyConnection, countries: Sequence[str]) -> Fl
     """Return people's means (C, 10) of the indices that the store has; NaN for the others."""
     names = load_map().indices
     means = np.full((len(countries), len(names)), np.nan)
-    for country, name, mean in con.execute(JOINT_MEANS, [list(names)]).fetchall():
+    for country, name, mean in con.execute(_JOINT_MEANS, [list(names)]).fetchall():
         means[countries.index(country), names.index(name)] = mean
     return means
 

@@ -14,9 +14,9 @@ from eval.report.number import DASH, interval, known, number
 from eval.report.results import ALL, Individual, Panel, Rates, Results, Score
 from eval.report.table import Table, TableRow, new_table
 
-BY_COUNTRY = ("js_distance", "tv", "w1")
+_BY_COUNTRY = ("js_distance", "tv", "w1")
 """Metrics of the tables country by country."""
-Found = dict[str, dict[str, Score]]
+_Found = dict[str, dict[str, Score]]
 """Scores by who and metric."""
 
 
@@ -30,7 +30,7 @@ def score_tables(results: Results) -> Iterator[Table]:
 
 
 def _panel_table(
-    results: Results, panel: Panel, group: Group | None, metrics: Sequence[str], scores: Found
+    results: Results, panel: Panel, group: Group | None, metrics: Sequence[str], scores: _Found
 ) -> list[Table]:
     about = [measure(metric) for metric in metrics]
     series = {who: scores[who] for who in panel.series if who in scores}
@@ -65,19 +65,19 @@ def _panel_table(
 def country_tables(results: Results) -> Iterator[Table]:
     """Yield for each series a table of countries, with the uniform guesser in the same cells."""
     valid = {(rates.who, rates.country): rates.valid for rates in results.rates}
-    about = [measure(metric) for metric in BY_COUNTRY]
+    about = [measure(metric) for metric in _BY_COUNTRY]
     head = ("", *(each.head for each in about), f"uniform, {about[0].title}", "valid", "items")
     for series in results.series:
         rows = []
         for country in results.countries:
             found = _by_who(results.scores, country).get(series.id, {})
-            if not any(metric in found for metric in BY_COUNTRY):
+            if not any(metric in found for metric in _BY_COUNTRY):
                 continue
-            first = found.get(BY_COUNTRY[0])
+            first = found.get(_BY_COUNTRY[0])
             share = valid.get((series.id, country), valid.get((series.id, "*")))
             guess = number(first.guess if first else None)
-            cells = (*_cells(found, BY_COUNTRY), guess, number(share))
-            rows.append(TableRow((country_name(country), *cells, _items(found, BY_COUNTRY))))
+            cells = (*_cells(found, _BY_COUNTRY), guess, number(share))
+            rows.append(TableRow((country_name(country), *cells, _items(found, _BY_COUNTRY))))
         yield from new_table(names(results)[series.id], head, rows)
 
 
@@ -126,8 +126,8 @@ def individual_tables(results: Results) -> Iterator[Table]:
         yield from new_table(title, head, rows, note)
 
 
-def _by_who(scores: Sequence[Score], country: str) -> Found:
-    found: Found = {}
+def _by_who(scores: Sequence[Score], country: str) -> _Found:
+    found: _Found = {}
     for score in scores:
         if score.country == country:
             found.setdefault(score.who, {})[score.metric] = score
@@ -144,15 +144,16 @@ def _cells(scores: dict[str, Score], metrics: Sequence[str]) -> Iterator[str]:
 def _items(scores: dict[str, Score], metrics: Sequence[str]) -> str:
     """Return the number of items scored, as a range where metrics differ in it."""
     numbers = {
-        scores[metric].items for metric in metrics
+        scores[metric].items
+        for metric in metrics
         if metric in scores and known(scores[metric].value)
-    }  # fmt: skip
+    }
     return (
         DASH.join(str(each) for each in sorted({min(numbers), max(numbers)})) if numbers else DASH
     )
 
 
-def _best_first(found: Found, metric: str) -> list[str]:
+def _best_first(found: _Found, metric: str) -> list[str]:
     sign = -1 if measure(metric).better == "higher" else 1
 
     def rank(who: str) -> tuple[bool, float]:

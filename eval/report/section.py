@@ -31,7 +31,7 @@ from eval.report.score_table import (
 )
 from eval.report.table import Section, Table, TableRow, new_table
 
-FILE = Path(__file__).with_name("sections.yaml")
+_FILE = Path(__file__).with_name("sections.yaml")
 
 
 def sections(results: Results, plotted: Iterable[str] = ()) -> list[Section]:
@@ -39,13 +39,13 @@ def sections(results: Results, plotted: Iterable[str] = ()) -> list[Section]:
     plotted = set(plotted)
     found = []
     for name, text in _texts().items():
-        tables = tuple(TABLES[name](results))
+        tables = tuple(_TABLES[name](results))
         if tables or name in plotted:
             found.append(Section(name, text["title"], text["reading"], tables))
     return found
 
 
-def asked_tables(results: Results) -> Iterator[Table]:
+def _asked_tables(results: Results) -> Iterator[Table]:
     """Yield what was asked of whom, and the series."""
     protocol = dict(results.protocol)
     chosen = protocol.pop("items", None)
@@ -83,8 +83,8 @@ def _no_tables(results: Results) -> Iterator[Table]:
     yield from ()
 
 
-TABLES: dict[str, Callable[[Results], Iterator[Table]]] = {
-    "asked": asked_tables,
+_TABLES: dict[str, Callable[[Results], Iterator[Table]]] = {
+    "asked": _asked_tables,
     "verdicts": verdict_tables,
     "scores": score_tables,
     "gaps": gap_tables,
@@ -102,7 +102,7 @@ TABLES: dict[str, Callable[[Results], Iterator[Table]]] = {
 
 @cache
 def _texts() -> dict[str, dict[str, str]]:
-    texts: dict[str, dict[str, str]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    texts: dict[str, dict[str, str]] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
     return texts
 
 

@@ -24,9 +24,9 @@ from folkways.errors import UserError
 from folkways.files import parse_yaml, write_whole
 from simulation.store.reader import open_reader, read_rows
 
-PLOTTED = ("js_distance", "w1", "culturespa")
+_PLOTTED = ("js_distance", "w1", "culturespa")
 """Metrics with a plot of all series."""
-PEOPLE = {
+_PEOPLE = {
     MARGINALS: "national shares of WVS-7, unweighted",
     SYNTHETIC: "national shares of WVS-7, unweighted; respondents are SYNTHETIC, drawn from them",
 }
@@ -41,9 +41,12 @@ def write_report(run: Path, made_at: datetime, draws: int) -> list[Path]:
 
 
 def write_files(
-    con: duckdb.DuckDBPyConnection, results: Results, folder: Path,
-    first: Sequence[Section] = (), figures: Mapping[str, str] = MappingProxyType({}),
-) -> list[Path]:  # fmt: skip
+    con: duckdb.DuckDBPyConnection,
+    results: Results,
+    folder: Path,
+    first: Sequence[Section] = (),
+    figures: Mapping[str, str] = MappingProxyType({}),
+) -> list[Path]:
     """Write what an evaluation found into a folder, other parts with their figures before it, and
     return the files."""
     from eval.report.item_row import item_rows
@@ -65,10 +68,11 @@ def _write_plots(results: Results, folder: Path, figures: Mapping[str, str]) -> 
 
     made = {
         **figures,
-        "map": plots.draw_map(results), "matrices": plots.draw_matrices(results),
+        "map": plots.draw_map(results),
+        "matrices": plots.draw_matrices(results),
         "gaps": plots.draw_gaps(results),
-        **{f"scores_{name}": plots.draw_scores(results, name) for name in PLOTTED},
-    }  # fmt: skip
+        **{f"scores_{name}": plots.draw_scores(results, name) for name in _PLOTTED},
+    }
     folder.mkdir(exist_ok=True)
     paths = []
     for name, svg in made.items():
@@ -79,9 +83,12 @@ def _write_plots(results: Results, folder: Path, figures: Mapping[str, str]) -> 
 
 
 def load_results(
-    con: duckdb.DuckDBPyConnection, run: Path, made_at: datetime, draws: int,
+    con: duckdb.DuckDBPyConnection,
+    run: Path,
+    made_at: datetime,
+    draws: int,
     only: Collection[str] | None = None,
-) -> Results:  # fmt: skip
+) -> Results:
     """Return everything that a store of answers says, in all conditions or `only` in some."""
     found = read_rows(con, "select run_id, config, versions from runs where kind = 'survey'")
     answered = con.execute("select count(*) from survey_replies").fetchone()
@@ -106,7 +113,7 @@ def load_results(
         without=tuple(row[0] for row in asked if row[0] not in people),
         versions=parse_yaml(found[0]["versions"], f"versions in {run}"),
         draws=draws,
-    )  # fmt: skip
+    )
     compute(con, results, protocol.get("seed", 0), only)
     return results
 
@@ -116,6 +123,6 @@ def _people(protocol: Mapping[str, Any]) -> str:
     told, weights = protocol["people"], protocol.get("weights")
     if isinstance(told, Mapping):
         return f"respondents of {told['file']}, weights {weights}"
-    if told in PEOPLE:
-        return PEOPLE[told]
+    if told in _PEOPLE:
+        return _PEOPLE[told]
     return told if Path(told).suffix in QUESTION_FILES else f"{told}, weights {weights}"

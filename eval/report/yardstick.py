@@ -167,7 +167,7 @@ def baselines(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[Score]:
 
     for name, make in baseline.DISTRIBUTIONS.items():
         if name != "people" or panel.exact:
-            yield from plain_scores(name, cells(make(grid)), grid, panel)
+            yield from _plain_scores(name, cells(make(grid)), grid, panel)
     others = []
     for country in panel.countries:
         sheet = np.array(baseline.other_country(grid, country))
@@ -175,10 +175,10 @@ def baselines(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[Score]:
         others.append(cells(sheet))
     if len(others) > 1:
         means = {name: _nan_mean([other[name] for other in others]) for name in names}
-        yield from plain_scores("other countries' mode", means, grid, panel)
+        yield from _plain_scores("other countries' mode", means, grid, panel)
 
 
-def plain_scores(who: str, cells: dict[str, Floats], grid: Grid, panel: Panel) -> Iterator[Score]:
+def _plain_scores(who: str, cells: dict[str, Floats], grid: Grid, panel: Panel) -> Iterator[Score]:
     """Yield the means of cells (C, I) by metric, over all countries and of each."""
     for name, values in cells.items():
         counts = (~np.isnan(values)).sum(axis=1)

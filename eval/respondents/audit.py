@@ -15,7 +15,7 @@ from eval.respondents.database import Note
 from eval.respondents.intake import ADMIN, Wanted
 from eval.respondents.stat_file import UNREADABLE, UNWEIGHTED
 
-STRAY_SHARE = 0.01
+_STRAY_SHARE = 0.01
 """Share of answers outside the wave-7 options from which on a time-series column counts as coded
 differently, and is left out, instead of as having stray values."""
 
@@ -42,7 +42,7 @@ def series_scores(
             notes.append(Note(item.id, None, "0 is no in this file", counts[0], "read as 2"))
             continue
         stray = {code: n for code, n in counts.items() if code not in item.options}
-        if sum(stray.values()) > STRAY_SHARE * sum(counts.values()):
+        if sum(stray.values()) > _STRAY_SHARE * sum(counts.values()):
             scores[item.id] = "null"
             detail = f"left out; codes {_listed(stray)} are not those of wave 7"
             notes.append(Note(item.id, None, "coded differently", sum(counts.values()), detail))
@@ -92,7 +92,7 @@ def _weights(con: duckdb.DuckDBPyConnection, there: bool, total: int) -> list[No
         ),
         "without weighting": (f"W_WEIGHT = {UNWEIGHTED}", "read as weight 1"),
         "zero": ("W_WEIGHT = 0", "count for nothing in weighted figures"),
-    }  # fmt: skip
+    }
     notes = []
     for problem, (where, detail) in kinds.items():
         row = con.execute(f"select count(*) {chosen} where {where}").fetchone()
@@ -142,9 +142,10 @@ def _items(con: duckdb.DuckDBPyConnection, items: Collection[str]) -> list[Note]
         "empty cell": ("raw is null", "counted as missing"),
         "not a number": (f"raw = {UNREADABLE:.0f}", "counted as out of range"),
         "out of range": (
-            f"raw <> {UNREADABLE:.0f} and status = 'out of range'", "no answer; the values are",
+            f"raw <> {UNREADABLE:.0f} and status = 'out of range'",
+            "no answer; the values are",
         ),
-    }  # fmt: skip
+    }
     notes = []
     for problem, (where, detail) in kinds.items():
         values = ", list(distinct raw order by raw)" if problem == "out of range" else ", []"

@@ -19,9 +19,9 @@ from eval.respondents.column import Column, load_columns
 from folkways.errors import UserError, unknown_name
 from simulation.store.locked import connect
 
-FORMAT = "1"
+_FORMAT = "1"
 """Version of the layout."""
-MEMORY = "512MB"
+_MEMORY = "512MB"
 """What DuckDB may use before it spills to disk."""
 WEIGHTS: dict[str, str] = {
     "national": "weight",
@@ -37,21 +37,24 @@ ADMIN = {
     "wave": ("smallint", "Wave of the survey."),
     "year": ("smallint", "Year of the interview."),
     "D_INTERVIEW": (
-        "varchar", "Id of the interview in the survey's file; 858069901 occurs twice there.",
+        "varchar",
+        "Id of the interview in the survey's file; 858069901 occurs twice there.",
     ),
     "weight": (
-        "double", "National weight (W_WEIGHT, in time series S017); null if missing or no weight.",
+        "double",
+        "National weight (W_WEIGHT, in time series S017); null if missing or no weight.",
     ),
     "S018": ("double", "Factor to equal sample sizes, as in the file."),
     "PWGHT": ("double", "Factor to the population, as in the file."),
     "weight_pooled": (
-        "double", "To pool countries as equals: weight x S018, or S018 alone where it varies "
+        "double",
+        "To pool countries as equals: weight x S018, or S018 alone where it varies "
         "within a country, since it then has the national weight in it.",
     ),
     "weight_population": ("double", "To pool countries by population: weight x PWGHT."),
-}  # fmt: skip
+}
 """Columns of `respondents` before the demographics: type and comment."""
-VIEW = {
+_VIEW = {
     "respondent_id": "The respondent.",
     "country": "ISO 3166 alpha-3.",
     "synthetic": "True for a made-up respondent, false for one of the survey.",
@@ -66,7 +69,7 @@ VIEW = {
 """Columns of `answers`, with their meanings."""
 
 
-class Code(NamedTuple):
+class _Code(NamedTuple):
     """What a number of an item stands for; a row of `codes`."""
 
     item: str
@@ -86,19 +89,19 @@ class Note(NamedTuple):
     detail: str | None
 
 
-def item_codes(item: Item) -> list[Code]:
+def _item_codes(item: Item) -> list[_Code]:
     """Return what every known number of an item stands for."""
     return [
-        Code(item.id, raw, item.point(raw), item.status(raw), item.options.get(raw))
+        _Code(item.id, raw, item.point(raw), item.status(raw), item.options.get(raw))
         for raw in (*item.options, *MISSING)
     ]
 
 
-def index_codes(name: str, column: Column) -> list[Code]:
+def _index_codes(name: str, column: Column) -> list[_Code]:
     """Return the same for an index, whose valid values may be negative."""
     low, high = column.range
-    valid = [Code(name, raw, raw, "valid", None) for raw in range(low, high + 1)]
-    missing = [Code(name, raw, None, MISSING[raw], None) for raw in MISSING if raw < low]
+    valid = [_Code(name, raw, raw, "valid", None) for raw in range(low, high + 1)]
+    missing = [_Code(name, raw, None, MISSING[raw], None) for raw in MISSING if raw < low]
     return valid + missing
 
 
@@ -116,7 +119,7 @@ def new_database(path: Path, replace: bool = False) -> Iterator[duckdb.DuckDBPyC
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     _remove(partial)
-    con = duckdb.connect(str(partial), config={"memory_limit": MEMORY})
+    con = duckdb.connect(str(partial), config={"memory_limit": _MEMORY})
     try:
         yield con
         con.close()
@@ -144,7 +147,7 @@ def open_respondents(path: Path) -> duckdb.DuckDBPyConnection:
         meta = dict(con.execute("select key, value from meta").fetchall())
     except duckdb.CatalogException:
         meta = {}
-    if meta.get("kind") != "respondents" or meta.get("format") != FORMAT:
+    if meta.get("kind") != "respondents" or meta.get("format") != _FORMAT:
         con.close()
         raise UserError(
             f"{path} is no file of respondents of this version of folkways; load the survey's file "
@@ -189,11 +192,11 @@ def create_tables(
 ) -> None:
     """Make all tables and views with their comments, empty but for `meta` and `codes`."""
     con.execute(Path(__file__).with_name("respondents.sql").read_text(encoding="utf-8"))
-    facts = {"application": "folkways", "kind": "respondents", "format": FORMAT, **meta}
+    facts = {"application": "folkways", "kind": "respondents", "format": _FORMAT, **meta}
     con.executemany("insert into meta values (?, ?)", list(facts.items()))
-    codes = [code for item in items for code in item_codes(item)]
+    codes = [code for item in items for code in _item_codes(item)]
     indices = load_columns().indices
-    codes += [code for name, column in indices.items() for code in index_codes(name, column)]
+    codes += [code for name, column in indices.items() for code in _index_codes(name, column)]
     con.execute(
         "insert into codes select unnest(?), unnest(?), unnest(?), unnest(?), unnest(?)",
         [list(field) for field in zip(*codes, strict=True)],
@@ -211,7 +214,7 @@ def create_tables(
     _comment(con, "view", "answers", view)
     for name, (_, about) in columns.items():
         _comment(con, "column", f'respondents."{name}"', about)
-    for name, about in VIEW.items():
+    for name, about in _VIEW.items():
         _comment(con, "column", f"answers.{name}", about)
 
 

@@ -20,20 +20,20 @@ from scenarios.sheet import find_encoding
 
 Form = Literal["csv", "sav", "dta"]
 Study = Literal["wave-7", "time-series", "joint", "own"]
-STUDIES: dict[Study, str] = {
+_STUDIES: dict[Study, str] = {
     "wave-7": "WVS wave 7",
     "time-series": "WVS time series",
     "joint": "joint EVS/WVS 2017-2022",
     "own": "a survey of your own",
 }
 """What can be read, in words."""
-READABLE = (
+_READABLE = (
     "folkways reads WVS wave 7 as CSV, SPSS (.sav) or Stata (.dta), pooled or of one country, the "
     "WVS time series and the joint EVS/WVS file; for another survey see docs/evaluation.md"
 )
-SAMPLED_ROWS = 200
+_SAMPLED_ROWS = 200
 """Rows that decide whether cells hold numbers or labels."""
-LABELLED_SHARE = 0.25
+_LABELLED_SHARE = 0.25
 """Share of cells that are no numbers from which on a file counts as one of labels."""
 _CODE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)")
 _KNOWN = re.compile(r"Q\d+\w*|V\d+\w*|[A-I]\d{3}\w*|[SXY]\d{3}\w*|[A-Z]_\w+|VERSION|DOI|CNTRY\w*")
@@ -74,7 +74,7 @@ class Dialect:
     def name(self) -> str:
         """What the file is, in words."""
         cells = "answers as labels, " if self.labelled else ""
-        return f"{STUDIES[self.study]} ({cells}{self.form})"
+        return f"{_STUDIES[self.study]} ({cells}{self.form})"
 
 
 def recognise(path: Path) -> Dialect:
@@ -91,9 +91,15 @@ def recognise(path: Path) -> Dialect:
     if len(rows) == 1:
         raise UserError(f"{path} has a header and no respondents: it is cut off; download it again")
     return Dialect(
-        path, "csv", study, tuple(rows[0]), _positions(path, codes), separator, encoding,
+        path,
+        "csv",
+        study,
+        tuple(rows[0]),
+        _positions(path, codes),
+        separator,
+        encoding,
         labelled=_labelled(codes, rows[1:]),
-    )  # fmt: skip
+    )
 
 
 def recognise_table(path: Path) -> Dialect:
@@ -149,16 +155,16 @@ def _form(path: Path) -> Form:
         return "dta"
     if start.startswith(b"PK"):
         if path.suffix.lower().startswith(".xls"):
-            raise UserError(f"{path} is an Excel file; {READABLE}")
+            raise UserError(f"{path} is an Excel file; {_READABLE}")
         raise UserError(f"{path} is a ZIP archive; unpack it and name the file inside")
     for magic, kind in _MAGIC:
         if start.startswith(magic):
-            raise UserError(f"{path} is {kind}; {READABLE}")
+            raise UserError(f"{path} is {kind}; {_READABLE}")
     if start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         raise UserError(f"{path} is a web page, not data; fill in the download form again")
     wide = start[:2] in (b"\xff\xfe", b"\xfe\xff")
     if path.suffix in (".sav", ".dta") or (b"\x00" in start and not wide):
-        raise UserError(f"{path} is damaged, or no data file of the survey; {READABLE}")
+        raise UserError(f"{path} is damaged, or no data file of the survey; {_READABLE}")
     return "csv"
 
 
@@ -176,7 +182,7 @@ def _head(path: Path, encoding: str) -> tuple[str, list[list[str]]]:
     heads = {}
     for separator in (",", ";"):
         rows = filter(None, _rows(path, encoding, separator))
-        heads[separator] = list(itertools.islice(rows, SAMPLED_ROWS + 1)) or [[]]
+        heads[separator] = list(itertools.islice(rows, _SAMPLED_ROWS + 1)) or [[]]
 
     def known(separator: str) -> int:
         return sum(bool(_KNOWN.fullmatch(code)) for code in _codes(heads[separator][0]))
@@ -218,16 +224,16 @@ def _study(path: Path, codes: Sequence[str]) -> Study:
         return "joint"
     for marks, kind in _FOREIGN:
         if marks <= names:
-            raise UserError(f"{path} is {kind}; {READABLE}")
+            raise UserError(f"{path} is {kind}; {_READABLE}")
     if sum(bool(re.fullmatch(r"V\d+\w?", code)) for code in codes) >= 20:
         raise UserError(
             f"{path} is of wave 6 or an earlier one (columns V1, V2, ...), which asked other "
             "questions; download wave 7, or the time series for earlier waves"
         )
     if items:
-        raise UserError(f"{path} has no column B_COUNTRY_ALPHA or B_COUNTRY; {READABLE}")
+        raise UserError(f"{path} has no column B_COUNTRY_ALPHA or B_COUNTRY; {_READABLE}")
     begin = ", ".join(codes[:4])
-    raise UserError(f"{path} has none of the survey's columns (it begins {begin}); {READABLE}")
+    raise UserError(f"{path} has none of the survey's columns (it begins {begin}); {_READABLE}")
 
 
 def _labelled(codes: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
@@ -235,4 +241,4 @@ def _labelled(codes: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     cells = [row[place].strip() for row in rows for place in items if place < len(row)]
     filled = [cell for cell in cells if cell]
     words = sum(not re.fullmatch(r"[-+]?\d+([.,]\d*)?|NA|nan|\.", cell) for cell in filled)
-    return words > LABELLED_SHARE * len(filled)
+    return words > _LABELLED_SHARE * len(filled)

@@ -35,8 +35,8 @@ ADMIN: dict[str, tuple[Kind, str, tuple[str, ...]]] = {
 }
 """Columns of `incoming` before the demographics: type, column in wave 7, columns in the time series
 and in the joint file of the European and World Values Surveys."""
-LARGEST = {"smallint": 32_767, "integer": 2_147_483_647, "bigint": 10**15}
-MACROS = f"""
+_LARGEST = {"smallint": 32_767, "integer": 2_147_483_647, "bigint": 10**15}
+_MACROS = f"""
     create temp macro whole(x, blank, largest) as case
         when x is null then if(blank, null, {UNREADABLE:.0f})
         when isnan(x) then null
@@ -86,7 +86,7 @@ def plan(dialect: Dialect, items: Sequence[Item]) -> list[Wanted]:
 def create_incoming(con: duckdb.DuckDBPyConnection, wanted: Sequence[Wanted]) -> None:
     """Make the empty temporary table, and the macros that read its cells."""
     con.execute("set variable unweighted = ?", [patterns().unweighted])
-    con.execute(MACROS)
+    con.execute(_MACROS)
     columns = ", ".join(f'"{column.target}" {column.kind}' for column in wanted)
     con.execute(f"create temp table incoming ({columns})")
 
@@ -143,7 +143,7 @@ def insert_chunks(
 def _read(number: str, blank: str, kind: Kind) -> str:
     if kind == "double":
         return f"fraction({number}, coalesce({blank}, true))"
-    return f"whole({number}, coalesce({blank}, true), {LARGEST[kind]})::{kind}"
+    return f"whole({number}, coalesce({blank}, true), {_LARGEST[kind]})::{kind}"
 
 
 def select_respondents(

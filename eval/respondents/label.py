@@ -24,7 +24,7 @@ from folkways.errors import UserError
 
 Codebook = Mapping[str, Mapping[str, int]]
 """By column and plain label: the number."""
-WEIGHT = "W_WEIGHT"
+_WEIGHT = "W_WEIGHT"
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _QUOTES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00b4": "'", "`": "'", "\u0092": "'"})
 """Typographic quotes, one of which a file of Windows holds as a control character."""
@@ -92,7 +92,7 @@ def read_label(column: str, label: str, known: Mapping[str, int]) -> float | Non
     `column` is the name in wave 7, whichever file the label stands in.
     """
     text = plain(label)
-    if column == WEIGHT:
+    if column == _WEIGHT:
         said = re.fullmatch(patterns().unweighted, text) is not None
         return UNWEIGHTED if said else _number(text)
     if text in known:
@@ -153,8 +153,12 @@ def read_codebook(path: Path | None) -> Codebook:
     if path is None:
         return {}
     readers: dict[str, Callable[[Path], Iterator[tuple[str, str, int]]]] = {
-        ".sav": _of_data, ".dta": _of_data, ".json": _of_json, ".csv": _of_csv, ".txt": _of_text,
-    }  # fmt: skip
+        ".sav": _of_data,
+        ".dta": _of_data,
+        ".json": _of_json,
+        ".csv": _of_csv,
+        ".txt": _of_text,
+    }
     if path.suffix not in readers:
         raise UserError(
             f"{path}: value labels are taken from the survey's .sav or .dta file, or from a "

@@ -19,8 +19,8 @@ from eval.respondents.dialect import Dialect, read_rows
 from eval.respondents.label import NUMBER, Codebook, patterns, plain, read_label
 from eval.respondents.stat_file import UNREADABLE
 
-CHUNK = 10_000
-STRAY_SHARE = 0.01
+_CHUNK = 10_000
+_STRAY_SHARE = 0.01
 """Share of an item's cells up to which labels without a number are stray ones: the most that an
 option without a pattern can be missed by."""
 
@@ -63,7 +63,7 @@ def interpret(
         doubled = set() if target in patterns().counts else _doubled(numbers, seen)
         readings[target] = {text: n for text, n in numbers.items() if text not in doubled}
         lost = Counter({text: n for text, n in seen.items() if text not in readings[target]})
-        few = lost.total() <= max(1, STRAY_SHARE * seen.total())
+        few = lost.total() <= max(1, _STRAY_SHARE * seen.total())
         whole = item is not None and set(item.options) <= set(numbers.values())
         if lost and (item is None or few or (whole and not doubled)):
             stray[target] = lost
@@ -90,7 +90,7 @@ def label_chunks(
     rows: list[list[str]] = []
     for row in read_rows(dialect):
         rows.append(row)
-        if len(rows) == CHUNK:
+        if len(rows) == _CHUNK:
             yield _arrays(dialect, columns, texts, readings, rows)
             rows = []
     if rows:

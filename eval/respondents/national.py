@@ -19,7 +19,7 @@ from eval.metrics.grid import Grid, Scales
 from eval.respondents.database import WEIGHTS, open_respondents, require_items
 from folkways.errors import UserError, unknown_name
 
-ASKED = ("valid", "other", "don't know", "no answer")
+_ASKED = ("valid", "other", "don't know", "no answer")
 """What somebody answered who was asked; the rest did not get the question, or the file lost it."""
 
 
@@ -80,7 +80,7 @@ def national_answers(
         }
 
 
-Tally = tuple[int | None, str, int, int, float, float]
+_Tally = tuple[int | None, str, int, int, float, float]
 """Point, status, people, people with a weight above 0, sum of weights and of their squares."""
 
 
@@ -117,7 +117,7 @@ def _homes(
 
 def _tallies(
     con: duckdb.DuckDBPyConnection, items: Sequence[str], homes: Collection[str]
-) -> dict[tuple[str, str], tuple[tuple[int, ...], list[Tally]]]:
+) -> dict[tuple[str, str], tuple[tuple[int, ...], list[_Tally]]]:
     """Return scale and tallies of each cell, in the order of countries and items."""
     scales = {
         item: tuple(points)
@@ -126,7 +126,7 @@ def _tallies(
             "group by item"
         ).fetchall()
     }
-    cells: dict[tuple[str, str], tuple[tuple[int, ...], list[Tally]]] = {
+    cells: dict[tuple[str, str], tuple[tuple[int, ...], list[_Tally]]] = {
         (home, item): (scales[item], []) for home in homes for item in items
     }
     if not items:
@@ -149,10 +149,10 @@ def _tallies(
 
 
 def _cell(
-    country: str, item: str, respondents: int, scale: tuple[int, ...], rows: Sequence[Tally]
+    country: str, item: str, respondents: int, scale: tuple[int, ...], rows: Sequence[_Tally]
 ) -> National:
     valid = [row for row in rows if row[1] == "valid"]
-    asked = [row for row in rows if row[1] in ASKED]
+    asked = [row for row in rows if row[1] in _ASKED]
     total = sum(row[4] for row in valid)
     squared = sum(row[5] for row in valid)
     all_asked = sum(row[4] for row in asked)

@@ -14,8 +14,8 @@ from folkways.errors import UserError
 
 Participants = dict[str, set[str] | None]
 """By D_INTERVIEW: the ids of the items that the respondent is asked, None for all."""
-PERSON = ("d_interview", "participant_id", "participant", "respondent")
-QUESTION = ("question", "question_id", "item", "item_id")
+_PERSON = ("d_interview", "participant_id", "participant", "respondent")
+_QUESTION = ("question", "question_id", "item", "item_id")
 
 
 def read_participants(path: Path) -> Participants:
@@ -48,8 +48,8 @@ def _of_table(path: Path) -> Participants:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
         header = [name.strip().casefold() for name in next(rows, [])]
-        person = next((header.index(name) for name in PERSON if name in header), None)
-        question = next((header.index(name) for name in QUESTION if name in header), None)
+        person = next((header.index(name) for name in _PERSON if name in header), None)
+        question = next((header.index(name) for name in _QUESTION if name in header), None)
         if person is None:
             raise UserError(
                 f"{path} has no column D_INTERVIEW with the ids of respondents; it has "

@@ -31,11 +31,11 @@ from folkways.errors import UserError
 MARGINALS, SYNTHETIC = "marginals", "synthetic"
 Source = str | RespondentsFile
 """marginals, synthetic, the path of a file, or a file of respondents with a map of its columns."""
-RESPONDENTS_FILE = "people.duckdb"
+_RESPONDENTS_FILE = "people.duckdb"
 """Name of what a map of columns was loaded into, in an evaluation's folder."""
-JOINT = ("Y002", "Y003")
+_JOINT = ("Y002", "Y003")
 """Indices of the map that are made of several answers of each person."""
-SYNTHETIC_FILE = "respondents.duckdb"
+_SYNTHETIC_FILE = "respondents.duckdb"
 """Name of the made-up sample in an evaluation's folder."""
 
 
@@ -64,8 +64,10 @@ class People:
             "survey_people": [*_cells(self.grid), *(_cells(self.joint) if self.joint else ())],
             "survey_respondents": [
                 {
-                    "respondent_id": person.id, "country": person.country,
-                    "synthetic": person.synthetic, "weight": person.weight,
+                    "respondent_id": person.id,
+                    "country": person.country,
+                    "synthetic": person.synthetic,
+                    "weight": person.weight,
                     "demographics": dict(person.demographics),
                 }
                 for person in members
@@ -76,7 +78,7 @@ class People:
                 for item, point in person.answers.items()
                 if point is not None
             ],
-        }  # fmt: skip
+        }
 
 
 def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
@@ -87,11 +89,13 @@ def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
                 continue
             for place in range(int(scales.lengths[column])):
                 yield {
-                    "country": country, "item_id": item, "point": int(scales.codes[column, place]),
+                    "country": country,
+                    "item_id": item,
+                    "point": int(scales.codes[column, place]),
                     "share": float(grid.shares[row, column, place]),
                     "valid": float(grid.valid[row, column]),
                     "missing": float(grid.missing[row, column]),
-                }  # fmt: skip
+                }
 
 
 def nobody(countries: Sequence[str]) -> People:
@@ -119,7 +123,7 @@ def gather_people(
     country or has too few respondents, and where none of the countries has answers.
     """
     if isinstance(source, RespondentsFile):
-        path = folder / RESPONDENTS_FILE
+        path = folder / _RESPONDENTS_FILE
         load_respondents(source, path, items)
         about = f"respondents of {Path(source.file).name}, weights {weights}"
         return _of_file(path, about, items, countries, count=count, weights=weights, seed=seed)
@@ -164,7 +168,7 @@ def _shipped(
                 "to a file that `folkways eval wvs load` made"
             )
         return People(about, grid, without, {})
-    path = folder / SYNTHETIC_FILE
+    path = folder / _SYNTHETIC_FILE
     if count is None:
         return People(about, grid, without, {})
     shares = shares_of_sample(marginals) | {country: {} for country in without}
@@ -261,10 +265,10 @@ def _of_table(
 
 
 def _joint(path: Path, countries: Sequence[str], weights: str) -> Grid | None:
-    """Return the national answers of the indices that a file has of `JOINT`."""
+    """Return the national answers of the indices that a file has of `_JOINT`."""
     with contextlib.closing(open_respondents(path)) as con:
-        absent = absent_items(con, JOINT)
-    there = [name for name in JOINT if name not in absent]
+        absent = absent_items(con, _JOINT)
+    there = [name for name in _JOINT if name not in absent]
     if not there:
         return None
     return national_grid(national_answers(path, there, countries, weights=weights), nominal=())

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from folkways.errors import UserError
 
 Form = Literal["sav", "dta"]
-CHUNK = 8_192
+_CHUNK = 8_192
 """Rows read at a time. Every chunk makes pyreadstat skip through all rows before it."""
-TAGGED = {"a": -1.0, "b": -2.0, "c": -3.0, "d": -4.0, "e": -5.0}
+_TAGGED = {"a": -1.0, "b": -2.0, "c": -3.0, "d": -4.0, "e": -5.0}
 """Stata's extended missing values .a to .e, in the order of the survey's missing codes."""
 UNREADABLE = -99.0
 """Stands for a cell that is neither a number nor empty."""
@@ -59,7 +59,7 @@ def read_chunks(
     announced, seen = _metadata(path, form).number_rows, 0
     wanted = list(dict.fromkeys(columns.values()))
     while True:
-        data, _ = _read(path, form, usecols=wanted, row_limit=CHUNK, row_offset=seen)
+        data, _ = _read(path, form, usecols=wanted, row_limit=_CHUNK, row_offset=seen)
         rows = len(data[wanted[0]]) if data else 0
         if rows:
             yield {
@@ -69,7 +69,7 @@ def read_chunks(
                 for target, name in columns.items()
             }
         seen += rows
-        if rows < CHUNK:
+        if rows < _CHUNK:
             break
     if announced is not None and seen < announced:
         raise UserError(
@@ -92,9 +92,12 @@ def _read(path: Path, form: Form, **options: Any) -> tuple[Any, Any]:
     read = {"sav": pyreadstat.read_sav, "dta": pyreadstat.read_dta}[form]
     try:
         data, metadata = read(
-            str(path), user_missing=True, output_format="dict", disable_datetime_conversion=True,
+            str(path),
+            user_missing=True,
+            output_format="dict",
+            disable_datetime_conversion=True,
             **options,
-        )  # fmt: skip
+        )
     except (pyreadstat.ReadstatError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read as a .{form} file ({error}); it is damaged or cut off, so "
@@ -115,7 +118,7 @@ def _number(value: object, reader: Callable[[str], float | None] = lambda text: 
     if value is None or value == "":
         return np.nan
     if isinstance(value, str) and len(value) == 1 and value.isalpha():
-        return TAGGED.get(value.lower(), -5.0)
+        return _TAGGED.get(value.lower(), -5.0)
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

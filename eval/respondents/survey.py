@@ -35,7 +35,7 @@ from eval.respondents.load_report import CITATION, LoadReport
 from eval.respondents.merge import merge
 from folkways.errors import UserError
 
-WAVES = (7,)
+_WAVES = (7,)
 TERMS = "Non-profit use; cite the survey; do not pass this file on: it holds its respondents."
 
 
@@ -44,7 +44,7 @@ def load_survey(
     database: Path,
     items: Sequence[Item],
     *,
-    waves: Collection[int] | None = WAVES,
+    waves: Collection[int] | None = _WAVES,
     countries: Collection[str] | None = None,
     labels: Path | None = None,
     replace: bool = False,

@@ -31,13 +31,13 @@ Shares = Mapping[str, Mapping[str, Mapping[int, float]]]
 """By country, item and code as in the file: share of the national sample. What is left to 1 gave no
 answer."""
 NOT_ASKED, MISSING = -4, -5
-SOURCE = "synthetic sample"
-CAUTION = (
+_SOURCE = "synthetic sample"
+_CAUTION = (
     "made up: items are drawn one by one from national shares, independent of each other and of "
     "the demographics, which are the same everywhere"
 )
-Weights = dict[int, float]
-Key = TypeVar("Key", int, str)
+_Weights = dict[int, float]
+_Key = TypeVar("_Key", int, str)
 
 
 class _People(BaseModel):
@@ -46,18 +46,18 @@ class _People(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ages: dict[str, float]
-    settlement: Weights
-    urban: Weights
+    settlement: _Weights
+    urban: _Weights
     born_here: float
-    marital: dict[int, Weights]
-    household: dict[int, Weights]
-    education: Weights
+    marital: dict[int, _Weights]
+    household: dict[int, _Weights]
+    education: _Weights
     education_from: dict[int, int]
-    work: dict[int, Weights]
-    never_worked: Weights
-    occupation: dict[int, Weights]
-    farming: Weights
-    own_class: dict[int, Weights] = Field(alias="class")
+    work: dict[int, _Weights]
+    never_worked: _Weights
+    occupation: dict[int, _Weights]
+    farming: _Weights
+    own_class: dict[int, _Weights] = Field(alias="class")
 
 
 @cache
@@ -97,7 +97,7 @@ def synthesise(
     for country in countries:
         _check(country, shares, items)
     homes = {country: count for country in countries}
-    notes = [Note("respondents", None, SOURCE, count * len(homes), CAUTION)]
+    notes = [Note("respondents", None, _SOURCE, count * len(homes), _CAUTION)]
     notes += [
         Note(item.id, country, "not asked there", count, f"all {NOT_ASKED}")
         for country in homes
@@ -113,7 +113,7 @@ def synthesise(
         add_notes(con, notes)
         con.execute("commit")
     names = tuple(item.id for item in items)
-    return LoadReport(database, SOURCE, "", homes, names, tuple(notes))
+    return LoadReport(database, _SOURCE, "", homes, names, tuple(notes))
 
 
 def _check(country: str, shares: Shares, items: Sequence[Item]) -> None:
@@ -136,9 +136,9 @@ def _check(country: str, shares: Shares, items: Sequence[Item]) -> None:
 def _meta(seed: int) -> dict[str, str]:
     return {
         "synthetic": "true",
-        "source": SOURCE,
+        "source": _SOURCE,
         "seed": str(seed),
-        "caution": CAUTION,
+        "caution": _CAUTION,
         "citation": f"National shares from: {CITATION}",
     }
 
@@ -225,10 +225,10 @@ def draw_person(country: str, seed: int, number: int) -> dict[str, int]:
     }
 
 
-def _pick(rng: Random, weights: Mapping[Key, float]) -> Key:
+def _pick(rng: Random, weights: Mapping[_Key, float]) -> _Key:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def _up_to(tables: Mapping[int, Weights], value: int) -> Weights:
+def _up_to(tables: Mapping[int, _Weights], value: int) -> _Weights:
     """Return the first table whose key is not below a value."""
     return next(table for key, table in tables.items() if value <= key)

@@ -20,8 +20,8 @@ from eval.respondents.country import country_code
 from eval.respondents.label import plain
 from folkways.errors import UserError
 
-COLUMNS = ("country", "item", "code", "share")
-ROUNDING = 0.02
+_COLUMNS = ("country", "item", "code", "share")
+_ROUNDING = 0.02
 """What shares may miss a whole by."""
 
 
@@ -33,7 +33,7 @@ class _Cell(NamedTuple):
     """How many people the shares are of; NaN where nobody says."""
 
 
-Cells = dict[tuple[str, str], _Cell]
+_Cells = dict[tuple[str, str], _Cell]
 
 
 def read_national(path: Path, items: Sequence[Item], countries: Sequence[str]) -> Grid:
@@ -78,15 +78,15 @@ def _rows(path: Path) -> Iterator[list[str]]:
             raise UserError(f"{path} cannot be read as CSV: {error}") from error
 
 
-def _of_table(path: Path, items: Sequence[Item]) -> Cells:
+def _of_table(path: Path, items: Sequence[Item]) -> _Cells:
     rows = _rows(path)
     header = [name.strip().casefold() for name in next(rows, [])]
-    if missing := [name for name in COLUMNS if name not in header]:
+    if missing := [name for name in _COLUMNS if name not in header]:
         raise UserError(
             f"{path} has no column {', '.join(missing)}; a national table has the columns "
-            f"{', '.join(COLUMNS)} and n, and respondents need a map: people.file, people.columns"
+            f"{', '.join(_COLUMNS)} and n, and respondents need a map: people.file, people.columns"
         )
-    known, cells = {item.id: item for item in items}, Cells()
+    known, cells = {item.id: item for item in items}, _Cells()
     for number, row in enumerate(rows, start=2):
         told = dict(zip(header, (cell.strip() for cell in row), strict=False))
         if told.get("item") not in known:
@@ -105,8 +105,8 @@ def _of_table(path: Path, items: Sequence[Item]) -> Cells:
     return cells
 
 
-def _of_questions(path: Path, items: Sequence[Item]) -> Cells:
-    wanted, cells = {item.id for item in items}, Cells()
+def _of_questions(path: Path, items: Sequence[Item]) -> _Cells:
+    wanted, cells = {item.id for item in items}, _Cells()
     for opinion in read_opinions(path):
         if opinion.item.id not in wanted:
             continue
@@ -150,8 +150,12 @@ def _number(text: str, where: str, name: str, most: float) -> float:
     return number
 
 
-def _grid(path: Path, cells: Mapping[tuple[str, str], _Cell], items: Sequence[Item],
-          countries: Sequence[str]) -> Grid:  # fmt: skip
+def _grid(
+    path: Path,
+    cells: Mapping[tuple[str, str], _Cell],
+    items: Sequence[Item],
+    countries: Sequence[str],
+) -> Grid:
     ordinal = [item.scale != "nominal" for item in items]
     scales = Scales.padded({item.id: item.points for item in items}, ordinal)
     shape = (len(countries), len(items))
@@ -177,7 +181,7 @@ def _grid(path: Path, cells: Mapping[tuple[str, str], _Cell], items: Sequence[It
 def _points(path: Path, home: str, item: Item, shares: Mapping[int, float]) -> dict[int, float]:
     """Return the shares of the points of a scale."""
     total = sum(shares.values())
-    if total > 1 + ROUNDING:
+    if total > 1 + _ROUNDING:
         raise UserError(f"{path}: the shares of {home}, {item.id} make {total:.3f}, more than 1")
     points = dict.fromkeys(item.points, 0.0)
     for code, share in shares.items():

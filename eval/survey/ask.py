@@ -49,14 +49,14 @@ good."""
 FORMS = ("{}", " {}")
 """How a reply may begin that names an option: its number, bare or after a space. The probabilities
 of the two, which are different tokens, are added."""
-ROUNDING = 0.1
+_ROUNDING = 0.1
 """How much more than 1 the options' probabilities may sum to: an engine may compute each by itself,
 in numbers of 8 bits."""
 
-NEGLIGIBLE = math.log(1e-4)
+_NEGLIGIBLE = math.log(1e-4)
 """A form whose beginning is less likely than this is left off: it costs a call of its own, and adds
 less than a read-out can tell."""
-ANSWER = ("probabilities", "mass", "reply", "reasoning", "strict", "lenient")
+_ANSWER = ("probabilities", "mass", "reply", "reasoning", "strict", "lenient")
 """Columns that are copied where the very same prompt comes again."""
 Asked = tuple[str, int, int]
 """Item, arrangement and sample of a question."""
@@ -72,10 +72,10 @@ class Todo:
 
     def open(self) -> list[Question]:
         """Return the questions still to be asked."""
-        return [q for q in self.sheet.questions if not self.tries.get(asked(q), (0, False))[1]]
+        return [q for q in self.sheet.questions if not self.tries.get(_asked(q), (0, False))[1]]
 
 
-def asked(question: Question) -> Asked:
+def _asked(question: Question) -> Asked:
     """Return what identifies a question within its sheet."""
     return question.item.id, question.arrangement, question.sample
 
@@ -84,9 +84,13 @@ class Interviewer:
     """Asks a model, within a budget and a bound on calls in flight."""
 
     def __init__(
-        self, config: EvalConfig, model: Model, budget: Budget, utc: Callable[[], datetime],
+        self,
+        config: EvalConfig,
+        model: Model,
+        budget: Budget,
+        utc: Callable[[], datetime],
         calls: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config, self.model, self.budget, self.utc = config, model, budget, utc
         self._calls, self._gate = calls, asyncio.Semaphore(calls)
         self._known: dict[tuple[str, str], Row] = {}
@@ -116,7 +120,7 @@ class Interviewer:
         """Ask one question; return False where the budget does not admit it."""
         sheet = todo.sheet
         prompt = chat(sheet.system, question.text)
-        tries = todo.tries.get(asked(question), (0, False))[0]
+        tries = todo.tries.get(_asked(question), (0, False))[0]
         scored = sheet.condition.readout == "logprobs"
         row: Row = {
             "condition_id": sheet.condition.id, "country": sheet.country,
@@ -134,7 +138,7 @@ class Interviewer:
         elif not await self._call(row, prompt, sheet, question):
             return False
         elif (scored or self.config.temperature == 0) and sheet.repeats and not row["problem"]:
-            self._known[key] = {name: row[name] for name in ANSWER}
+            self._known[key] = {name: row[name] for name in _ANSWER}
         emit(Record({"survey_replies": [row]}, row["problem"] or "answered"))
         return True
 
@@ -168,17 +172,21 @@ class Interviewer:
         if sheet.condition.readout == "logprobs":
             numbers = range(1, len(question.order) + 1)
             forms = [form.format(number) for number in numbers for form in FORMS]
-            scored = prompt, forms, NEGLIGIBLE
+            scored = prompt, forms, _NEGLIGIBLE
             return call_model(
-                partial(recall_scores, model, *scored), partial(model.score, *scored), estimate,
+                partial(recall_scores, model, *scored),
+                partial(model.score, *scored),
+                estimate,
                 *bounds,
-            )  # fmt: skip
-        seed = derived_seed(config.seed, *sheet.key, *asked(question), tries)
+            )
+        seed = derived_seed(config.seed, *sheet.key, *_asked(question), tries)
         written = prompt, config.sampling(seed)
         return call_model(
-            partial(recall, model, *written), partial(model.complete, *written),
-            estimate + config.max_tokens, *bounds,
-        )  # fmt: skip
+            partial(recall, model, *written),
+            partial(model.complete, *written),
+            estimate + config.max_tokens,
+            *bounds,
+        )
 
 
 def _read_scores(logprobs: Sequence[float]) -> Row:
@@ -189,7 +197,7 @@ def _read_scores(logprobs: Sequence[float]) -> Row:
         for at in range(0, len(logprobs), width)
     ]
     mass = math.fsum(probabilities)
-    if not mass <= 1 + ROUNDING:  # not a number is not either
+    if not mass <= 1 + _ROUNDING:  # not a number is not either
         told = f"the options' probabilities sum to {mass:g}"
         return {"problem": "bad-response", "reply": told}
     problem = None if mass > 0 else "no mass"
@@ -204,10 +212,14 @@ def _read_text(done: Completion, sheet: Questionnaire, question: Question) -> Ro
         None if place is None else question.order[place] for place in (read.strict, read.lenient)
     )
     return {
-        "reply": sound(done.text)[:KEPT_REPLY], "strict": strict, "lenient": lenient,
+        "reply": sound(done.text)[:KEPT_REPLY],
+        "strict": strict,
+        "lenient": lenient,
         "problem": CUT_IN_REASONING if done.cut_in_reasoning else read.problem,
         "reasoning": None if done.reasoning is None else sound(done.reasoning)[:KEPT_REPLY],
-        "reasoning_tokens": done.reasoning_tokens, "prompt_tokens": done.prompt_tokens,
-        "cached_tokens": done.cached_tokens, "completion_tokens": done.completion_tokens,
+        "reasoning_tokens": done.reasoning_tokens,
+        "prompt_tokens": done.prompt_tokens,
+        "cached_tokens": done.cached_tokens,
+        "completion_tokens": done.completion_tokens,
         "cost": done.cost,
-    }  # fmt: skip
+    }

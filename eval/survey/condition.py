@@ -26,11 +26,11 @@ from eval.survey.voice import Voice, languages, load_voice, native_language
 from folkways.errors import UserError
 from folkways.provenance import short_hash
 
-FREE = ("orders",)
+_FREE = ("orders",)
 """Terms that log-probabilities depend on as well: nothing of them is drawn."""
 NOBODY = "*"
 """Stands for the culture where the prompt names none."""
-NEIGHBOURHOOD: dict[str, Callable[[], Sequence[str]]] = {
+_NEIGHBOURHOOD: dict[str, Callable[[], Sequence[str]]] = {
     "dimensions": lambda: tuple(load_voice("en").words.countries),
     "answers": lambda: load_marginals().culturespa,
 }
@@ -75,13 +75,18 @@ class Condition:
         if self.terms:
             sampled = self.readout == "text"
             shaping["asked"] = {
-                name: value for name, value in self.terms if sampled or name in FREE
+                name: value for name, value in self.terms if sampled or name in _FREE
             }
         row = {
-            "model": self.model.called, "engine": self.model.name, "method": self.method_name,
-            "leaks": self.method.leaks, "style": self.style, "language": self.language,
-            "readout": self.readout, "options": json.dumps(shaping, sort_keys=True),
-        }  # fmt: skip
+            "model": self.model.called,
+            "engine": self.model.name,
+            "method": self.method_name,
+            "leaks": self.method.leaks,
+            "style": self.style,
+            "language": self.language,
+            "readout": self.readout,
+            "options": json.dumps(shaping, sort_keys=True),
+        }
         return {"condition_id": self.id} | row if with_id else row
 
     def voice(self, country: str | None) -> Voice:
@@ -150,9 +155,12 @@ class Planner:
     """
 
     def __init__(
-        self, config: EvalConfig, people: People, items: Sequence[Item] | None = None,
+        self,
+        config: EvalConfig,
+        people: People,
+        items: Sequence[Item] | None = None,
         terms: tuple[tuple[str, Any], ...] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config, self.people, self.terms = config, people, terms
         self.items = config.chosen_items() if items is None else tuple(items)
         self._orders = {
@@ -227,12 +235,17 @@ class Planner:
         different: tuple[str, ...] = ()
         if chosen.neighbours:
             assert country is not None
-            among = NEIGHBOURHOOD[chosen.neighbours]()
+            among = _NEIGHBOURHOOD[chosen.neighbours]()
             similar, different = neighbours(country, among, chosen.neighbours)
         system = render_system(
-            voice, chosen, country, style=condition.style or "", respondent=respondent,
-            similar=similar, different=different,
-        )  # fmt: skip
+            voice,
+            chosen,
+            country,
+            style=condition.style or "",
+            respondent=respondent,
+            similar=similar,
+            different=different,
+        )
         questions = self._questions(condition, voice, country)
         if respondent is not None and respondent.id in self.people.asked:
             only = self.people.asked[respondent.id]

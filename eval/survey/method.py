@@ -58,7 +58,8 @@ METHODS = {
         "a culture among others, by published dimensions", "culture", neighbours="dimensions"
     ),
     "cross-culture-gold": Method(
-        "a culture among others, by people's answers (CultureSPA's P2)", "culture",
+        "a culture among others, by people's answers (CultureSPA's P2)",
+        "culture",
         neighbours="answers",
     ),
     "self-alignment": Method(
@@ -68,16 +69,14 @@ METHODS = {
         "five answered items of the evaluation (CultureSPA's P3)", "unaware", examples="evaluated"
     ),
     "culture+self-alignment": Method("P1 and P3 without leak", "culture", examples="disjoint"),
-    "culture+self-alignment-gold": Method(
-        "CultureSPA's P1+P3", "culture", examples="evaluated"
-    ),
+    "culture+self-alignment-gold": Method("CultureSPA's P1+P3", "culture", examples="evaluated"),
     "cross-culture+self-alignment": Method(
         "P2 and P3 without leak", "culture", neighbours="dimensions", examples="disjoint"
     ),
     "cross-culture+self-alignment-gold": Method(
         "CultureSPA's P2+P3", "culture", neighbours="answers", examples="evaluated"
     ),
-}  # fmt: skip
+}
 """Every method by name. Sources: Liu et al. 2025 (CLCA), Xu et al. 2025 (CultureSPA), AlKhamissi et
 al. 2024 (anthropological prompting), Choenni & Shutova 2024 (self-alignment)."""
 

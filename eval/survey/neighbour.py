@@ -28,8 +28,8 @@ from scenarios.culture import HOFSTEDE_DIMENSIONS, load_cultures
 Source = Literal["dimensions", "answers"]
 LEAKS: frozenset[Source] = frozenset({"answers"})
 """Sources made of the evaluation's own gold answers."""
-AXES = ("survival_self_expression", "traditional_secular")
-WEIGHTS = as_floats([1] * len(HOFSTEDE_DIMENSIONS) + [len(HOFSTEDE_DIMENSIONS) / len(AXES)] * 2)
+_AXES = ("survival_self_expression", "traditional_secular")
+WEIGHTS = as_floats([1] * len(HOFSTEDE_DIMENSIONS) + [len(HOFSTEDE_DIMENSIONS) / len(_AXES)] * 2)
 """(8,): the two coordinates together weigh as much as the six dimensions together."""
 
 
@@ -112,7 +112,7 @@ def _standard_numbers() -> dict[str, Floats]:
         culture = cultures.get(country)
         place = (culture and culture.inglehart_welzel) or centroids.get(country)
         values = [getattr(culture and culture.hofstede, name, None) for name in HOFSTEDE_DIMENSIONS]
-        values += [getattr(place, axis, None) for axis in AXES]
+        values += [getattr(place, axis, None) for axis in _AXES]
         row = as_floats([np.nan if value is None else value for value in values])
         if not np.isnan(row).all():
             numbers[country] = row

@@ -14,7 +14,7 @@ from eval.item import Item
 Order = tuple[int, ...]
 """Codes, as in the file, in the order in which they are shown."""
 Orders = Literal["balanced", "forward"]
-PERMUTATIONS = 4
+_PERMUTATIONS = 4
 """Orders of a nominal item."""
 
 
@@ -32,6 +32,6 @@ def option_orders(item: Item, orders: Orders, seed: int) -> list[Order]:
         return [forward, forward[::-1]]
     shuffled = list(forward)
     Random(f"{seed} {item.id}").shuffle(shuffled)
-    count = min(PERMUTATIONS, len(shuffled))
+    count = min(_PERMUTATIONS, len(shuffled))
     steps = [round(turn * len(shuffled) / count) for turn in range(count)]
     return [tuple(shuffled[step:] + shuffled[:step]) for step in steps]

@@ -61,9 +61,13 @@ class Reading(NamedTuple):
 
 
 def read_reply(
-    text: str, options: Sequence[str], refusals: Sequence[str] = (), unsure: Sequence[str] = (),
-    *, first: int = 1,
-) -> Reading:  # fmt: skip
+    text: str,
+    options: Sequence[str],
+    refusals: Sequence[str] = (),
+    unsure: Sequence[str] = (),
+    *,
+    first: int = 1,
+) -> Reading:
     """Read a reply to an item with these labels, as shown; an empty one has only its number.
 
     `refusals` and `unsure` are phrases that say that there is no answer; letter case is ignored.

@@ -15,7 +15,7 @@ from eval.survey.condition import Condition, Planner, Questionnaire
 from eval.survey.seat import Seat
 from simulation.store.writer import Store
 
-LAST = """
+_LAST = """
 with replies as (
     select *, coalesce(list_contains($doubtful, problem)
         and (problem <> 'refusal' or completion_tokens is null), false) as doubtful
@@ -39,16 +39,16 @@ with replies as (
 """The latest answer to each question, and whether it stands: what is doubtful does where
 the model had answered another question of the condition by then. A refusal in the model's own words
 is an answer; one of the endpoint's has no tokens."""
-DONE = f"""{LAST}
+_DONE = f"""{_LAST}
 select item_id, arrangement, sample, tries, stands from judged
 where country = $country and respondent_id is not distinct from $respondent
 """
-COUNTS = f"""{LAST}
+_COUNTS = f"""{_LAST}
 select country, respondent_id, count(*) from judged
 where stands and sample < $samples and item_id in (select unnest($items::varchar[]))
 group by all
 """
-LEFT = f"""{LAST}
+_LEFT = f"""{_LAST}
 select problem, count(*) from judged where not stands group by all order by 2 desc, 1
 """
 
@@ -85,7 +85,7 @@ def _open(
             alike = (condition.method_name, condition.style, condition.language)
             place = places.setdefault(alike, len(places))
             told = {"samples": planner.samples(condition), "items": items}
-            rows = con.execute(COUNTS, _about(condition.id) | told).fetchall()
+            rows = con.execute(_COUNTS, _about(condition.id) | told).fetchall()
             answered = {(country, respondent): n for country, respondent, n in rows}
             for number, sheet in enumerate(planner.sheets(condition)):
                 if cultures and sheet.country not in cultures:
@@ -106,7 +106,7 @@ def with_tries(
         with store.reading() as con:
             condition, country, respondent = sheet.key
             told = _about(condition) | {"country": country, "respondent": respondent}
-            rows = con.execute(DONE, told).fetchall()
+            rows = con.execute(_DONE, told).fetchall()
         tries: dict[Asked, tuple[int, bool]] = {
             (item, arrangement, sample): (count, stands)
             for item, arrangement, sample, count, stands in rows
@@ -118,9 +118,13 @@ def unanswered_questions(store: Store, chosen: Sequence[Condition]) -> dict[str,
     """Return how many questions the same command asks again, by what has failed them."""
     with store.reading() as con:
         told = _about(*(condition.id for condition in chosen))
-        return dict(con.execute(LEFT, told).fetchall())
+        return dict(con.execute(_LEFT, told).fetchall())
 
 
 def _about(*conditions: str) -> dict[str, Any]:
-    return {"conditions": list(conditions), "again": list(AGAIN), "most": TRIES,
-            "doubtful": list(DOUBTFUL)}  # fmt: skip
+    return {
+        "conditions": list(conditions),
+        "again": list(AGAIN),
+        "most": TRIES,
+        "doubtful": list(DOUBTFUL),
+    }

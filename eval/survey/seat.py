@@ -13,7 +13,7 @@ from agents.models.base import Adaptable, Model
 from eval.config import ModelRef
 from simulation.execution.model_manager import ModelManager, SharedModel
 
-SHARING = ("vllm",)
+_SHARING = ("vllm",)
 """Engines that hold several adapters at once."""
 
 
@@ -44,7 +44,7 @@ def seats_by_engine(models: Sequence[ModelRef]) -> list[list[Seat]]:
     for ref in models:
         for cultures, part in ref.parts():
             seat = Seat(ref, cultures, part)
-            shares = seat.adapter is not None and part.name.partition(":")[0] in SHARING
+            shares = seat.adapter is not None and part.name.partition(":")[0] in _SHARING
             key = json.dumps([part.name, seat.rest] if shares else len(groups))
             groups.setdefault(key, []).append(seat)
     return list(groups.values())

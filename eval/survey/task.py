@@ -14,7 +14,7 @@ from eval.survey.seat import Seat, open_engine, seated
 from simulation.execution.executor import Emit, Opened
 from simulation.execution.task import Tools
 
-CALLS_A_SHEET = 64
+_CALLS_A_SHEET = 64
 """Calls in flight for each sheet in progress, at most."""
 
 
@@ -35,7 +35,7 @@ class Surveying:
         """Return what asks a sheet of the model in a seat, given by its number."""
         config, seats = self.config, self.seats
         engine = open_engine(tools.engines, seats)
-        calls = CALLS_A_SHEET * config.concurrency
+        calls = _CALLS_A_SHEET * config.concurrency
         interviewers: list[Interviewer] = []
 
         async def work(item: tuple[int, Todo], emit: Emit) -> None:

@@ -23,7 +23,7 @@ from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
 from scenarios.culture import load_cultures
 
-VOICES = Path(__file__).parents[1] / "voices"
+_VOICES = Path(__file__).parents[1] / "voices"
 """XX.yaml, XX.jinja and, but for English, XX.items.yaml of each language."""
 HOME, SEX = "B_COUNTRY", "Q260"
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -36,7 +36,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Place(_Strict):
+class _Place(_Strict):
     """A country's name."""
 
     name: str
@@ -44,7 +44,7 @@ class Place(_Strict):
     """The form after a preposition, where it differs."""
 
 
-class Demographic(_Strict):
+class _Demographic(_Strict):
     """How one thing is told about a respondent."""
 
     label: str
@@ -75,8 +75,8 @@ class _Words(_Strict):
 
     language: str
     spoken_in: tuple[str, ...]
-    countries: dict[str, Place]
-    fields: dict[str, Demographic]
+    countries: dict[str, _Place]
+    fields: dict[str, _Demographic]
     refusals: tuple[str, ...]
     unsure: tuple[str, ...]
 
@@ -176,12 +176,12 @@ class Voice:
             told.append(Told(field.label, field.question, value, sentence.replace("{}", value)))
         return told
 
-    def _place(self, country: str) -> Place:
+    def _place(self, country: str) -> _Place:
         if country not in self.words.countries:
             if self.language == "en" and country in load_cultures():
-                return Place(name=load_cultures()[country].name)
+                return _Place(name=load_cultures()[country].name)
             if self.language == "en" and country in (known := load_countries()):
-                return Place(name=known[country].name, place=known[country].place)
+                return _Place(name=known[country].name, place=known[country].place)
             raise UserError(
                 f"voices/{self.language}.yaml has no name for the country '{country}'; it has "
                 f"{', '.join(self.words.countries)}"
@@ -196,7 +196,7 @@ def _form(text: Text, sex: int) -> str:
 def languages() -> tuple[str, ...]:
     """Return the languages in which the survey can be held, English first."""
     return tuple(
-        sorted((path.stem for path in VOICES.glob("*.jinja")), key=lambda n: (n != "en", n))
+        sorted((path.stem for path in _VOICES.glob("*.jinja")), key=lambda n: (n != "en", n))
     )
 
 
@@ -216,11 +216,11 @@ def load_voice(language: str) -> Voice:
     """Return a language; read once. Raises UserError with the known ones for any other."""
     if language not in languages():
         raise unknown_name("survey language", language, languages())
-    words = _Words.model_validate(_read(VOICES / f"{language}.yaml"))
+    words = _Words.model_validate(_read(_VOICES / f"{language}.yaml"))
     items = None
     if language != "en":
-        items = _Items.model_validate(_read(VOICES / f"{language}.items.yaml")).items
-    return Voice(words, items, (VOICES / f"{language}.jinja").read_text(encoding="utf-8"))
+        items = _Items.model_validate(_read(_VOICES / f"{language}.items.yaml")).items
+    return Voice(words, items, (_VOICES / f"{language}.jinja").read_text(encoding="utf-8"))
 
 
 def _read(path: Path) -> Any:

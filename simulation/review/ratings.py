@@ -40,13 +40,13 @@ _BY_ROLE = tuple(social.SCALES)
 """Dimensions that are rated for each role."""
 _BY_CULTURE = tuple(culture.SCALES)
 """Dimensions that are rated for each role of a mixed cast."""
-INTENT_SCALES: Mapping[str, Scale] = {
+_INTENT_SCALES: Mapping[str, Scale] = {
     "intent": Labels(("right", "wrong")),
     "relevance": Labels(RELEVANCE),
 }
 """What can be rated of a labelled turn: whether its intent is the right one, and whether it is
 generic or cultural."""
-_ALL_SCALES = {**SCALES, **INTENT_SCALES}
+_ALL_SCALES = {**SCALES, **_INTENT_SCALES}
 _COLUMNS = (
     "episode_id", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
     "title", "culture", "goal", "secret", "transcript",
@@ -122,7 +122,7 @@ def _intent_rows(talk: Conversation, turn: int, intent: str) -> list[dict[str, s
     shown = {"intent": intent, "relevance": ""}
     return [
         told | {"dimension": dimension, "scale": _scale(scale), "intent": shown[dimension]}
-        for dimension, scale in INTENT_SCALES.items()
+        for dimension, scale in _INTENT_SCALES.items()
     ]
 
 
@@ -225,7 +225,7 @@ def _rating(
     if episode not in cast:
         raise UserError(f"{where}: this run has no episode '{episode}'")
     mixed = len(set(cast[episode].values())) > 1
-    by_role = dimension in INTENT_SCALES or _by_role(dimension, mixed)
+    by_role = dimension in _INTENT_SCALES or _by_role(dimension, mixed)
     if by_role and role not in cast[episode]:
         known = " or ".join(cast[episode])
         raise UserError(f"{where}: '{dimension}' is rated for {known}; found '{role or ''}'")
@@ -252,7 +252,7 @@ def _turn(
     row: Mapping[str, str], rating: Mapping[str, Any], where: str, labelled: Collection[Any]
 ) -> int | None:
     """Return the act whose intent is rated; None where something else is."""
-    if rating["dimension"] not in INTENT_SCALES:
+    if rating["dimension"] not in _INTENT_SCALES:
         return None
     turn = row.get("turn", "").strip().lstrip("'")
     if (rating["episode_id"], turn) not in labelled:

@@ -78,7 +78,7 @@ select model, min({time}) from {table} where failure is null or not list_contain
 group by model
 """
 """When each judge first answered, in whatever way."""
-Read = Callable[[duckdb.DuckDBPyConnection, Sequence[str]], tuple[Loaded, Loaded]]
+_Read = Callable[[duckdb.DuckDBPyConnection, Sequence[str]], tuple[Loaded, Loaded]]
 """Reads what earlier launches stored of some episodes."""
 
 
@@ -143,7 +143,7 @@ async def run_labels(stage: ReviewContext, settings: LabelConfig) -> str:
 
 
 async def _launch(
-    stage: ReviewContext, settings: JudgeSettings, task: Critiquing | Labelling, read: Read
+    stage: ReviewContext, settings: JudgeSettings, task: Critiquing | Labelling, read: _Read
 ) -> str:
     """Do one stage, and record the launch."""
     store, bounds = Store(stage.run), stage.bounds
@@ -198,7 +198,7 @@ def _since(store: Store, task: Critiquing | Labelling) -> dict[str, datetime]:
         return dict(con.execute(query, [[*AGAIN, *DOUBTFUL]]).fetchall())
 
 
-def _items(store: Store, ids: Sequence[str], read: Read) -> Iterator[ReviewItem]:
+def _items(store: Store, ids: Sequence[str], read: _Read) -> Iterator[ReviewItem]:
     """Yield the episodes, read in chunks as they are needed."""
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
