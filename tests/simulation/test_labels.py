@@ -235,17 +235,19 @@ def test_the_same_command_goes_on_where_it_stopped(run: Path, undisturbed: Path)
 def test_kill_9_loses_no_label(run: Path, undisturbed: Path) -> None:
     command = [
         sys.executable, "-m", "folkways", "label", str(run), "--quiet",
-        "--model", "review_runs:careful", "-o", "options={latency_s: 0.3}", "--concurrency", "2",
+        "--model", "review_runs:careful", "--concurrency", "1", "-o",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests/support'}"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    slowly = [*command, "options={latency_s: 1.0}"]
+    process = subprocess.Popen(slowly, env=environment, stdout=subprocess.DEVNULL)
     while process.poll() is None and not counted(run):
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
     process.kill()
     process.wait()
     assert 0 < counted(run) < 8, "it was killed at work"
-    assert subprocess.run(command, env=environment, check=False, stdout=-3).returncode == 0
+    fast = [*command, "options={latency_s: 0.0}"]
+    assert subprocess.run(fast, env=environment, check=False, stdout=-3).returncode == 0
     assert rows(run, INTENTS) == rows(undisturbed, INTENTS)
     assert rows(run, TWICE) == []
 
