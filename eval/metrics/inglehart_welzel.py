@@ -101,7 +101,7 @@ def place(indices: Floats) -> Floats:
     return as_floats(_SCALE * scores + _OFFSET)
 
 
-def _y002(first: Floats, second: Floats) -> Floats:
+def y002(first: Floats, second: Floats) -> Floats:
     """Return post-materialism from the first and second choice of Q154 and Q155: 1 materialist,
     2 mixed, 3 post-materialist. NaN where one is missing or the same option was chosen twice."""
     materialist = np.isin(first, MATERIALIST) & np.isin(second, MATERIALIST)
@@ -110,13 +110,13 @@ def _y002(first: Floats, second: Floats) -> Floats:
     return np.where(known, 2.0 - materialist + postmaterialist, np.nan)
 
 
-def _y003(independence: Floats, determination: Floats, faith: Floats, obedience: Floats) -> Floats:
+def y003(independence: Floats, determination: Floats, faith: Floats, obedience: Floats) -> Floats:
     """Return autonomy, -2 to 2, from qualities for children (1 mentioned, 2 not) Q8, Q14, Q15, Q17:
     (faith + obedience) - (independence + determination). NaN where one is missing."""
     return faith + obedience - independence - determination
 
 
-def _answered_indices(answers: Floats, items: tuple[str, ...]) -> Floats:
+def answered_indices(answers: Floats, items: tuple[str, ...]) -> Floats:
     """Return indices (..., 10) of answers (..., I) to named items; NaN is a missing answer.
 
     Code 5 of Q254, for those who are not of the nationality asked about, is missing as well.
@@ -124,8 +124,8 @@ def _answered_indices(answers: Floats, items: tuple[str, ...]) -> Floats:
     """
     at = {item: answers[..., place] for place, item in enumerate(items)}
     built = {
-        "Y002": _y002(at["Q154"], at["Q155"]),
-        "Y003": _y003(at["Q8"], at["Q14"], at["Q15"], at["Q17"]),
+        "Y002": y002(at["Q154"], at["Q155"]),
+        "Y003": y003(at["Q8"], at["Q14"], at["Q15"], at["Q17"]),
         "G006": np.where(at["Q254"] > 4, np.nan, at["Q254"]),
     }
     return _assemble(at, built)
@@ -144,7 +144,7 @@ def expected_indices(shares: Floats, scales: Scales) -> Floats:
     proud = np.where(codes["Q254"] <= 4, at["Q254"], 0 * at["Q254"])
     built = {
         "Y002": _expected_y002(at["Q154"][..., :4], at["Q155"][..., :4]),
-        "Y003": _y003(means["Q8"], means["Q14"], means["Q15"], means["Q17"]),
+        "Y003": y003(means["Q8"], means["Q14"], means["Q15"], means["Q17"]),
         "G006": as_floats((proud * codes["Q254"]).sum(axis=-1) / proud.sum(axis=-1)),
     }
     return _assemble(means, built)
@@ -152,7 +152,7 @@ def expected_indices(shares: Floats, scales: Scales) -> Floats:
 
 def _expected_y002(first: Floats, second: Floats) -> Floats:
     left, right = np.meshgrid(np.arange(1.0, 5), np.arange(1.0, 5), indexing="ij")
-    values = _y002(left, right)
+    values = y002(left, right)
     joint = first[..., :, None] * second[..., None, :] * ~np.isnan(values)
     total = joint.sum(axis=(-2, -1))
     with np.errstate(invalid="ignore"):

@@ -241,7 +241,7 @@ SOUND: dict[str, Any] = {
     ("change", "message"),
     [
         ({"colour": "green"}, "Extra inputs"),
-        ({"id": "V1"}, "match pattern"),
+        ({"id": "1V"}, "match pattern"),
         ({"ask": "tea " * 31}, "more than 30 words"),
         ({"options": {2: "b", 1: "a", 3: "c", 4: "d"}}, "code order"),
         ({"options": {-1: "z", 2: "b", 3: "c", 4: "d"}}, "negative code"),

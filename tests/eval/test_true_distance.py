@@ -32,8 +32,8 @@ def test_intervals_hold_the_true_distance_and_their_own_estimate(kind, away):
 
 
 def test_a_perfect_sampler_is_at_the_floor_and_its_bound_is_small():
-    found = [s for seed in range(6) for s in trial(seed, "40 answers", 5, 44, 0.0)]
-    assert np.mean([score.at_most is not None for score in found]) >= 0.85
+    found = [s for seed in range(12) for s in trial(seed, "40 answers", 5, 44, 0.0)]
+    assert np.mean([score.at_most is not None for score in found]) >= 0.8
     bounds = [s.at_most for s in found if s.metric == "js_distance" and s.at_most is not None]
     assert np.median(bounds) < 0.06 < np.median([s.value for s in found if s.metric != "w1"])
 
