@@ -1,7 +1,7 @@
 """Exports survey items as a task of EleutherAI's lm-evaluation-harness (made for lm_eval 0.4.13).
 
 Invariant: the exported folder needs nothing of folkways; its `utils.py` is the source of the four
-functions in `_EXPORTED`. Prompts are those of `eval.survey.prompt` and reach the harness as values
+functions in `EXPORTED`. Prompts are those of `eval.survey.prompt` and reach the harness as values
 of documents, never as templates.
 """
 
@@ -30,25 +30,25 @@ from eval.survey.voice import Voice, load_voice
 from folkways.errors import UserError
 from folkways.files import new_folder
 
-_Document = dict[str, Any]
-_UNAWARE = "unaware"
-_COMMON = "_common_yaml"
+Document = dict[str, Any]
+UNAWARE = "unaware"
+COMMON = "_common_yaml"
 """What all tasks share. The harness takes files ending in .yaml for tasks, so this one does not."""
 
 
-def _load_documents(file: str, **_: object) -> dict[str, Any]:
+def load_documents(file: str, **_: object) -> dict[str, Any]:
     """Return the documents of a task, as the harness's `custom_dataset` wants them."""
     with Path(__file__).with_name("data").joinpath(file).open(encoding="utf-8") as lines:
         documents = [json.loads(line) for line in lines]
     return {"test": import_module("datasets").Dataset.from_list(documents)}
 
 
-def _process_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+def process_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
     """Score a document for a model that reads "10" as "1" and "0"."""
     return measure(doc, [value for value, _ in results], whole=False)
 
 
-def _process_whole(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
+def process_whole(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, float]:
     """Score a document for a model that has one token for "10"."""
     return measure(doc, [value for value, _ in results], whole=True)
 
@@ -89,14 +89,14 @@ def measure(doc: dict[str, Any], loglikelihoods: list[float], whole: bool) -> di
     return found | {name: sum(each) / len(each) for name, each in cells.items() if each}
 
 
-_RISING = ("acc", "mass")
-_EXPORTED = (_load_documents, _process_results, _process_whole, measure)
-"""They use one another and what `_HEADER` imports, nothing else."""
-_FUNCTIONS = """\
+RISING = ("acc", "mass")
+EXPORTED = (load_documents, process_results, process_whole, measure)
+"""They use one another and what `HEADER` imports, nothing else."""
+FUNCTIONS = """\
 custom_dataset: !function utils.load_documents
 process_results: !function utils.process_results
 """
-_HEADER = '''"""Reads the documents and scores them; written by folkways, needs only lm_eval."""
+HEADER = '''"""Reads the documents and scores them; written by folkways, needs only lm_eval."""
 
 import json
 import math
@@ -150,13 +150,9 @@ the questionnaire are here. The shares were published with CultureSPA (Xu, Leng,
 
 
 def export_harness(
-    folder: Path,
-    items: Sequence[Item],
-    countries: Sequence[str],
-    *,
-    name: str = "folkways_wvs",
-    language: str = "en",
-) -> list[Path]:
+    folder: Path, items: Sequence[Item], countries: Sequence[str], *,
+    name: str = "folkways_wvs", language: str = "en",
+) -> list[Path]:  # fmt: skip
     """Write a folder that the harness takes with `--include_path`, and return its files.
 
     One task for each country asks as somebody from there, one more as nobody in particular; `name`
@@ -172,9 +168,9 @@ def export_harness(
     for country, documents in tasks.items():
         if not documents:
             raise UserError(f"none of the items was put to people in '{country}'; leave it out")
-    tasks[_UNAWARE] = _documents(voice, _UNAWARE, items, grid)
+    tasks[UNAWARE] = _documents(voice, UNAWARE, items, grid)
     files = {"README.md": _readme(name, tasks, items, grid), **_configs(name, tasks)}
-    files["utils.py"] = "\n\n".join([_HEADER, *(inspect.getsource(each) for each in _EXPORTED)])
+    files["utils.py"] = "\n\n".join([HEADER, *(inspect.getsource(each) for each in EXPORTED)])
     for task, documents in tasks.items():
         lines = [json.dumps(document, ensure_ascii=False) + "\n" for document in documents]
         files[f"data/{task.lower()}.jsonl"] = "".join(lines)
@@ -203,11 +199,11 @@ def _write(folder: Path, files: Mapping[str, str]) -> list[Path]:
     return [folder / path for path in files]
 
 
-def _documents(voice: Voice, task: str, items: Sequence[Item], grid: Grid) -> list[_Document]:
+def _documents(voice: Voice, task: str, items: Sequence[Item], grid: Grid) -> list[Document]:
     """Return the documents of a country's task, or of the one without; two for each item."""
-    unaware = task == _UNAWARE
+    unaware = task == UNAWARE
     rows = range(len(grid.countries)) if unaware else [grid.countries.index(task)]
-    asked_as = _UNAWARE if unaware else "culture"
+    asked_as = UNAWARE if unaware else "culture"
     system = render_system(voice, method(asked_as), None if unaware else task)
     documents = []
     for column, item in enumerate(items):
@@ -220,7 +216,7 @@ def _documents(voice: Voice, task: str, items: Sequence[Item], grid: Grid) -> li
     return documents
 
 
-def _people(item: Item, grid: Grid, rows: list[int], column: int) -> _Document:
+def _people(item: Item, grid: Grid, rows: list[int], column: int) -> Document:
     """Return the answers to an item in some countries, over the points of its scale."""
     return {
         "positions": [] if item.scale == "nominal" else [*item.positions.values()],
@@ -230,7 +226,7 @@ def _people(item: Item, grid: Grid, rows: list[int], column: int) -> _Document:
     }
 
 
-def _options(item: Item, order: Order, modes: Sequence[int]) -> _Document:
+def _options(item: Item, order: Order, modes: Sequence[int]) -> Document:
     """Return what an order of the options is scored by.
 
     `points` says which point of the scale each shown option stands for. `gold` are the choices that
@@ -240,58 +236,52 @@ def _options(item: Item, order: Order, modes: Sequence[int]) -> _Document:
     numbers = [str(place) for place, _ in enumerate(order, start=1)]
     (gold, _), *_ = Counter(sorted(modes)).most_common(1)
     return {
-        "codes": list(order),
-        "points": points,
+        "codes": list(order), "points": points,
         "choices": [*numbers, *(f" {number}" for number in numbers)],
         "gold": [place for place, point in enumerate(points * 2) if point == gold],
-    }
+    }  # fmt: skip
 
 
-def _configs(name: str, tasks: Mapping[str, Sequence[_Document]]) -> dict[str, str]:
+def _configs(name: str, tasks: Mapping[str, Sequence[Document]]) -> dict[str, str]:
     """Return the YAML files by name: what tasks share, the two groups, and each task."""
     names = {task: f"{name}_{task.lower()}" for task in tasks}
     culture, version = f"{name}_culture", {"version": 1.0}
-    configs: dict[str, _Document] = {
-        _COMMON: {
+    configs: dict[str, Document] = {
+        COMMON: {
             "test_split": "test", "output_type": "multiple_choice", "num_fewshot": 0,
             "description": "{{system}}", "doc_to_text": "{{question}}", "doc_to_choice": "choices",
             "doc_to_target": "gold", "target_delimiter": "", "metadata": version,
         },
-        f"{name}.yaml": {"group": name, "task": [culture, names[_UNAWARE]], "metadata": version},
+        f"{name}.yaml": {"group": name, "task": [culture, names[UNAWARE]], "metadata": version},
         f"{culture}.yaml": {
-            "group": culture, "task": [names[task] for task in tasks if task != _UNAWARE],
+            "group": culture, "task": [names[task] for task in tasks if task != UNAWARE],
             "aggregate_metric_list": [
                 {"metric": each, "aggregation": "mean", "weight_by_size": False}
-                for each in _measures(tasks[_UNAWARE]) if "_" not in each
+                for each in _measures(tasks[UNAWARE]) if "_" not in each
             ], "metadata": version,
         },
     }  # fmt: skip
     for task, documents in tasks.items():
         configs[f"{names[task]}.yaml"] = {
-            "include": _COMMON,
-            "task": names[task],
+            "include": COMMON, "task": names[task],
             "dataset_kwargs": {"file": f"{task.lower()}.jsonl"},
             "metric_list": [
-                {
-                    "metric": each,
-                    "aggregation": "mean",
-                    "higher_is_better": each.startswith(_RISING),
-                }
+                {"metric": each, "aggregation": "mean", "higher_is_better": each.startswith(RISING)}
                 for each in _measures(documents)
             ],
-        }
+        }  # fmt: skip
     texts = {path: yaml.safe_dump(config, sort_keys=False) for path, config in configs.items()}
-    return texts | {_COMMON: texts[_COMMON] + _FUNCTIONS}
+    return texts | {COMMON: texts[COMMON] + FUNCTIONS}
 
 
-def _measures(documents: Sequence[_Document]) -> list[str]:
+def _measures(documents: Sequence[Document]) -> list[str]:
     """Return the measures that a task's documents have: those of a model without preferences."""
     found = {n for each in documents for n in measure(each, [0.0] * len(each["choices"]), True)}
     return sorted(found, key=lambda name: ("_" in name, name))
 
 
 def _readme(
-    name: str, tasks: Mapping[str, Sequence[_Document]], items: Sequence[Item], grid: Grid
+    name: str, tasks: Mapping[str, Sequence[Document]], items: Sequence[Item], grid: Grid
 ) -> str:
     """Return what the folder is, how it is run, and whose figures it holds."""
     absent = {
@@ -305,13 +295,7 @@ def _readme(
     source = (PEOPLE / "SOURCE.md").read_text(encoding="utf-8")
     citation = source[source.index("> ") : source.index("\n\n", source.index("> "))]
     return README.format(
-        name=name,
-        common=_COMMON,
-        citation=citation,
-        rows="\n".join(rows),
-        items=len(items),
-        countries=len(grid.countries),
-        example=grid.countries[0],
-        cells=grid.asked.size,
+        name=name, common=COMMON, citation=citation, rows="\n".join(rows), items=len(items),
+        countries=len(grid.countries), example=grid.countries[0], cells=grid.asked.size,
         missing=int((~grid.asked).sum()),
-    )
+    )  # fmt: skip
