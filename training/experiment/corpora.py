@@ -23,8 +23,13 @@ from training.experiment.plain_text import WRITTEN, text_rows
 
 _CONTENTS = """
 select (select count(*) from episodes), (select count(*) from verdicts),
-    (select count(*) from intents), (select max(started_at) from episodes)
+    (select count(*) from intents), (
+        select md5(string_agg(line, '' order by line))
+        from (select md5(concat_ws(' ', episode_id, turn, text)) as line from turns)
+    )
 """
+"""What tells whether a corpus would still be the same: no clock, so that a study made again has the
+same corpora by name."""
 
 
 def make_corpora(config: ClcaExperiment, say: Callable[[str], None]) -> list[Made]:
@@ -53,7 +58,7 @@ class _Maker:
     def __init__(self, config: ClcaExperiment) -> None:
         self.config, self.folders = config, CorpusFolders(config)
         with closing(open_reader(config.folder)) as con:
-            self.contents = json.dumps(con.execute(_CONTENTS).fetchone(), default=str)
+            self.contents = json.dumps(con.execute(_CONTENTS).fetchone())
 
     def make(self, arm: str, culture: str) -> Made:
         """Return the corpus of an arm and a culture, made now if it is missing."""

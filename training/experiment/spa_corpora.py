@@ -31,7 +31,12 @@ from training.experiment.corpus_folders import (
 from training.experiment.spa_config import SpaExperiment
 
 _CONTENTS = """
-select count(*), max(asked_at) from survey_replies join spa_questions on item_id = question_id
+select count(*), md5(string_agg(line, '' order by line))
+from (
+    select md5(concat_ws(' ', condition_id, country, respondent_id, item_id, arrangement, sample,
+        attempt, reply, probabilities::varchar)) as line
+    from survey_replies join spa_questions on item_id = question_id
+)
 """
 
 
@@ -56,7 +61,7 @@ class _Maker:
         self.config, self.spa, self.folders = config, config.spa_config(), CorpusFolders(config)
         self.source = Source(config.folder, (), config.folder, self.spa)
         with closing(open_reader(config.folder)) as con:
-            self.contents = json.dumps(con.execute(_CONTENTS).fetchone(), default=str)
+            self.contents = json.dumps(con.execute(_CONTENTS).fetchone())
 
     def make(self, name: str, culture: str) -> Made:
         """Return the corpus of an arm and a culture, made now if it is missing."""
