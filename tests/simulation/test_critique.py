@@ -309,7 +309,7 @@ def test_a_critic_by_its_import_path(run: Path) -> None:
         ({"critics": ("qualify",)}, "unknown critic 'qualify'; known: culture, meta, quality"),
         ({"critics": ("review_runs:nobody",)}, "critic 'review_runs:nobody' cannot be imported"),
         ({"critics": ("no_such_module:ask",)}, "critic 'no_such_module:ask' cannot be imported"),
-        ({"models": ("gpt",)}, "unknown model 'gpt'; known: embedded, fake"),
+        ({"models": ("gpt",)}, "unknown model 'gpt'; known: control, embedded, fake"),
         ({"models": ("fake:/no/such/file.yaml",)}, "cannot read '/no/such/file.yaml'"),
     ],
 )  # fmt: skip
