@@ -50,7 +50,7 @@ def test_a_shadowed_package_name_is_one_clear_sentence(tmp_path: Path) -> None:
         (["run", "no-such-file.yaml"], 1, "no-such-file.yaml"),
         (["run"], 2, "Missing argument"),
         (["scenario", "play", "no-such-scene"], 1, "no-such-scene"),
-        (["scenario", "play", "soup-before-dusk", "--model", "gpt9"], 1, "known: control, embedded"),
+        (["scenario", "play", "soup-before-dusk", "--model", "gpt9"], 1, "known: control"),
         (["culture", "show", "ATL"], 1, "ATL"),
     ],
 )
