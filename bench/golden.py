@@ -10,27 +10,13 @@ whose files hold clocks, are those of `merge`. For a change that is to change no
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
-from kill_commands import ROOT, unlike
-from kill_inputs import CASES, HEAVY, Case, make_inputs
-
-
-def start(source: Path, case: Case, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command in a folder with the sources of a checkout."""
-    path = os.pathsep.join([str(source), str(source / "tests/support")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "folkways", *case.words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": path},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+from kill_commands import ROOT, start, unlike
+from kill_inputs import CASES, HEAVY, make_inputs
 
 
 def main() -> None:
@@ -47,7 +33,7 @@ def main() -> None:
         ours, theirs = (Path(name) / which for which in ("ours", "theirs"))
         for ground, source in ((ours, ROOT), (theirs, given.other.resolve())):
             wanted = [case.name for case in cases]
-            make_inputs(ground, wanted, partial(start, source), heavy=given.heavy)
+            make_inputs(ground, wanted, partial(start, source=source), heavy=given.heavy)
         print("| command | what differs |\n|---|---|")
         for case in cases:
             found = unlike(case, theirs / case.name, ours / case.name)

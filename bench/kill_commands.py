@@ -67,8 +67,9 @@ class Fire:
     """Why, the first time."""
 
 
-def start(case: Case, folder: Path) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/support")])
+def start(case: Case, folder: Path, source: Path = ROOT) -> subprocess.Popen[bytes]:
+    """Start a command in a folder with the sources of a checkout."""
+    path = os.pathsep.join([str(source), str(source / "tests/support")])
     return subprocess.Popen(
         [sys.executable, "-m", "folkways", *case.words], cwd=folder, start_new_session=True,
         env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

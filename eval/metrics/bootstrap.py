@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from eval.metrics.grid import Floats, as_floats
+from eval.metrics.grid import Floats, as_floats, known_mean
 
 DRAWS = 10_000
 LEVEL = 0.95
@@ -237,7 +237,12 @@ def _draw(table: Table, draws: int, rng: np.random.Generator, rows: bool, items:
 
 def _blocks(table: Table, draws: int) -> Iterator[int]:
     rows, items, sums = table.sums.shape
-    size = max(1, BLOCK // max(rows + items, items * sums))
+    return blocks(max(rows + items, items * sums), draws)
+
+
+def blocks(cells: int, draws: int) -> Iterator[int]:
+    """Yield how many draws of so many numbers are made at once."""
+    size = max(1, BLOCK // cells)
     for start in range(0, draws, size):
         yield min(size, draws - start)
 
@@ -261,9 +266,7 @@ def _by_cluster(table: Table) -> Floats:
 
 def _over_countries(statistics: Floats) -> Floats:
     """Return the mean over countries (second axis from the end); those without a score are out."""
-    known = ~np.isnan(statistics)
-    with np.errstate(invalid="ignore"):
-        return as_floats(np.nansum(statistics, axis=-2) / known.sum(axis=-2))
+    return known_mean(statistics, axis=-2)
 
 
 def ends(drawn: Floats, level: float) -> tuple[Floats, Floats]:
@@ -295,13 +298,13 @@ def score_interval(
     known = ~np.isnan(errors)
     cells = np.where(known, errors, 0), np.where(known, lengths, 0)
     root, error = (part[0] for part in _root(np.ones((1, errors.shape[1])), *cells))
-    blocks = []
-    for start in range(0, draws, size := max(1, BLOCK // errors.size)):
-        by_item = draw_weights(errors.shape[1], min(size, draws - start), rng)
+    parts = []
+    for size in blocks(errors.size, draws):
+        by_item = draw_weights(errors.shape[1], size, rng)
         drawn, spread = _root(by_item, *cells)
         with np.errstate(invalid="ignore", divide="ignore"):
-            blocks.append((drawn - root) / spread)
-    t = np.concatenate(blocks)
+            parts.append((drawn - root) / spread)
+    t = np.concatenate(parts)
     t[~np.isfinite(t)] = np.nan
     low, high = (np.nan_to_num(error * end) for end in ends(t, level))
     return Interval(*(100 * (1 - np.maximum(each, 0)) for each in (root, root - low, root - high)))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eval.metrics.grid import Floats, Scales, as_floats
+from eval.metrics.grid import Floats, Scales, as_floats, known_mean
 from eval.metrics.metric import Answers, measure
 from eval.metrics.sampling import FLOORS, measured_distances
 
@@ -61,7 +61,7 @@ def curves(
             human, between, scales, n_model, n_human, rng, draws=draws, names=names
         )
         for name in names:
-            found[name][0].append(_item_means(exact[name]))
+            found[name][0].append(known_mean(exact[name]))
             found[name][1].append(drawn[name].mean(axis=0))
     return {
         name: Curve(np.stack(true), np.stack(measured), drawn[name])
@@ -77,9 +77,3 @@ def corrected(curve: Curve, measured: Floats) -> Floats:
     seen = np.maximum.accumulate(curve.measured.mean(axis=1))
     beyond = np.maximum(measured - seen[-1], 0)
     return as_floats(np.interp(measured, seen, true) + beyond)
-
-
-def _item_means(cells: Floats) -> Floats:
-    known = (~np.isnan(cells)).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        return as_floats(np.nansum(cells, axis=-1) / known)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from eval.metrics.grid import Floats, Grid, Scales, as_floats
+from eval.metrics.grid import Floats, Grid, Scales, as_floats, known_mean
 
 Gold = Literal["mode", "mean", "median"]
 
@@ -58,13 +58,7 @@ def squares(answers: Floats, target: Floats, scales: Scales) -> tuple[Floats, Fl
 def tied_squares(codes: Floats, target: Floats, scales: Scales) -> tuple[Floats, Floats]:
     """Return the same of sheets with several codes to an item (..., I, T), equally likely, padded
     with NaN: the mean of their squared errors."""
-    return _with_lengths(mean_of_ties((codes - target[..., None]) ** 2), scales)
-
-
-def mean_of_ties(values: Floats) -> Floats:
-    """Return means (...) over the last axis of what is not NaN."""
-    with np.errstate(invalid="ignore"):
-        return as_floats(np.nansum(values, axis=-1) / (~np.isnan(values)).sum(axis=-1))
+    return _with_lengths(known_mean((codes - target[..., None]) ** 2), scales)
 
 
 def _with_lengths(errors: Floats, scales: Scales) -> tuple[Floats, Floats]:

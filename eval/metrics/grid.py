@@ -22,6 +22,13 @@ def as_floats(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
+def known_mean(values: Floats, axis: int = -1) -> Floats:
+    """Return means over an axis of what is not NaN; NaN without anything."""
+    known = (~np.isnan(values)).sum(axis=axis)
+    with np.errstate(invalid="ignore"):
+        return as_floats(np.nansum(values, axis=axis) / known)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scales:
     """The scales of I items, padded to the longest of K codes."""

@@ -9,7 +9,7 @@ distance of a perfect sampler, stands beside them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,13 @@ from eval.metrics.bootstrap import (
     LEVEL,
     Difference,
     Interval,
+    blocks,
     compare,
     draw_weights,
     ends,
     tabulate,
 )
-from eval.metrics.grid import Floats, Scales, as_floats
+from eval.metrics.grid import Floats, Scales, as_floats, known_mean
 from eval.metrics.metric import METRICS, Answers, measure
 
 _DRAWS = 2_000
@@ -72,12 +73,12 @@ def measured_distances(
     shape of `human`."""
     names = tuple(names)
     found: dict[str, list[Floats]] = {name: [] for name in names}
-    for size in _blocks(human.size, draws):
+    for size in blocks(human.size, draws):
         people, answers = (np.broadcast_to(each, (size, *each.shape)) for each in (human, model))
         seen = people if n_human is None else _seen(people, n_human, rng)
         counts = answers * 1e9 if n_model is None else sample(answers, n_model, rng)
         for name, cells in measure(seen, _valid(counts), scales, names).items():
-            found[name].append(_mean(cells))
+            found[name].append(known_mean(cells))
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
@@ -102,18 +103,11 @@ def expected_distances(
         return measure(human, _valid(model * n[..., None]), scales, names)
     sums = {name: np.zeros(n.shape) for name in names}
     known = np.where(np.isnan(n)[..., None], np.nan, model)
-    for size in _blocks(human.size, draws):
+    for size in blocks(human.size, draws):
         counts = sample(np.broadcast_to(known, (size, *known.shape)), n, rng)
         for name, cells in measure(human, _valid(counts), scales, names).items():
             sums[name] += cells.sum(axis=0)
     return {name: total / draws for name, total in sums.items()}
-
-
-def _blocks(cells: int, draws: int) -> Iterator[int]:
-    """Yield how many draws of so many numbers are made at once."""
-    size = max(1, BLOCK // cells)
-    for start in range(0, draws, size):
-        yield min(size, draws - start)
 
 
 def _valid(counts: Floats) -> Answers:
@@ -175,7 +169,7 @@ def resample_distances(
         names=names,
         draws=draws,
     )
-    return {name: _mean(values) for name, values in drawn.items()}
+    return {name: known_mean(values) for name, values in drawn.items()}
 
 
 def resample_by_country(
@@ -281,7 +275,7 @@ def _exchange(
         return [(both, forth * heavy), (both, back * heavy)]
 
     drawn = _gather(draw, human, scales, None, names, draws, 2 * len(group))
-    means = {name: _mean(values) for name, values in drawn.items()}
+    means = {name: known_mean(values) for name, values in drawn.items()}
     return {name: values[:, 0] - values[:, 1] for name, values in means.items()}
 
 
@@ -356,10 +350,3 @@ def basic_interval(observed: Floats, drawn: Floats, level: float = LEVEL) -> Int
 def _basic_ends(observed: Floats, drawn: Floats, level: float) -> tuple[Floats, Floats]:
     low, high = ends(drawn, level)
     return as_floats(2 * observed - high), as_floats(2 * observed - low)
-
-
-def _mean(cells: Floats) -> Floats:
-    """Return means over the last axis of what is known; NaN without anything."""
-    known = (~np.isnan(cells)).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        return as_floats(np.nansum(cells, axis=-1) / known)

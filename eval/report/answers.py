@@ -6,7 +6,7 @@ has NaN in the grid, a question that was not answered validly has zeros in a ser
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eval.item import Item, load_items
 from eval.metrics.grid import Floats, Grid, Scales, as_floats
 from eval.metrics.metric import Answers
+from eval.metrics.sampling import resample_by_country
 from eval.report.results import Series
 
 CERTAIN = 1000
@@ -87,6 +88,34 @@ class SeriesAnswers:
         """Return the answers of some countries."""
         pooled = self.pooled
         return Answers(pooled.counts[rows], pooled.invalid[rows])
+
+    def resampled(
+        self,
+        rows: Sequence[int] | NDArray[np.intp],
+        human: Floats,
+        scales: Scales,
+        rng: np.random.Generator,
+        *,
+        items: bool,
+        names: Iterable[str],
+        draws: int,
+    ) -> dict[str, Floats]:
+        """Return by metric the distances (draws, C) of resampled respondents of the countries
+        `rows` from their people `human` (C, I, K), and of resampled items if `items`."""
+        members = np.isin(self.group, rows)
+        drawn = resample_by_country(
+            [self.answers[members]],
+            human,
+            scales,
+            np.searchsorted(np.array(rows), self.group[members]),
+            rng,
+            rows=True,
+            items=items,
+            weights=self.row_weights[members],
+            names=names,
+            draws=draws,
+        )
+        return {name: values[:, 0] for name, values in drawn.items()}
 
     @property
     def independent(self) -> Floats:

@@ -16,7 +16,7 @@ from eval.metrics.bootstrap import Interval, compare, interval_by_country, tabul
 from eval.metrics.grid import Floats, Grid
 from eval.metrics.inglehart_welzel import fourteen_items
 from eval.metrics.metric import METRICS, measure, own_metrics
-from eval.metrics.sampling import basic_interval, compare_distances, resample_by_country
+from eval.metrics.sampling import basic_interval, compare_distances
 from eval.report.answers import SeriesAnswers, load_given, load_grid, load_truths
 from eval.report.culturespa import (
     coded_grid,
@@ -158,21 +158,11 @@ def _intervals(
     table = tabulate(cells)
     if not given.series.by_respondent:
         return interval_by_country(table, rng, rows=False, items=True, draws=draws)
-    members = np.isin(given.group, rows)
-    group = np.searchsorted(np.array(rows), given.group[members])
-    resampled = resample_by_country(
-        [given.answers[members]],
-        grid.shares[list(rows)],
-        grid.scales,
-        group,
-        rng,
-        rows=True,
-        items=True,
-        weights=given.row_weights[members],
-        names=names,
-        draws=draws,
+    people = grid.shares[list(rows)]
+    resampled = given.resampled(
+        rows, people, grid.scales, rng, items=True, names=names, draws=draws
     )
-    drawn = with_mean(np.stack([resampled[name][:, 0] for name in names], axis=-1))
+    drawn = with_mean(np.stack([resampled[name] for name in names], axis=-1))
     observed = interval_by_country(table, rng, rows=False, items=False, draws=1).estimate
     flat = basic_interval(observed.ravel(), drawn.reshape(draws, -1))
     middle, low, high = (part.reshape(observed.shape) for part in flat)

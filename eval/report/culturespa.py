@@ -14,7 +14,7 @@ import numpy as np
 from eval.item import Item
 from eval.metrics import baseline, culture_score
 from eval.metrics.bootstrap import compare, culturespa, score_interval, tabulate
-from eval.metrics.grid import Bools, Floats, Grid, as_floats
+from eval.metrics.grid import Bools, Floats, Grid, known_mean
 from eval.report.answers import SeriesAnswers
 from eval.report.results import ALL, Matrix, PairedDifference, Panel, Score
 from eval.respondents.marginals import load_marginals
@@ -186,7 +186,12 @@ def spa_baselines(panel: Panel, n: Floats, grid: Grid, people: Grid) -> list[Sco
             np.fill_diagonal(each, np.nan)
             within = [people.countries.index(home) for home in panel.countries]
             scores += _plain(
-                "other countries' mode", kind, _mean(each[within]), target, people, panel
+                "other countries' mode",
+                kind,
+                known_mean(each[within], axis=0),
+                target,
+                people,
+                panel,
             )
     return scores
 
@@ -213,13 +218,6 @@ def _plain(
     ]
 
 
-def _mean(values: Floats) -> Floats:
-    """Return means over the first axis of what is known; NaN without anything."""
-    known = (~np.isnan(values)).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return as_floats(np.nansum(values, axis=0) / known)
-
-
 def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     """Return the scores of countries' sheets against each other, of people and of every series that
     was asked by culture; nothing with fewer than three countries. Where a country's people were not
@@ -232,7 +230,7 @@ def matrices(sheets: Sheets, people: Grid) -> list[Matrix]:
     alike = people.asked | ~people.asked.any(axis=1, keepdims=True)
     for given, sheet in sheets:
         if given.names_culture:
-            shared = np.where(alike, culture_score.mean_of_ties(sheet), np.nan)
+            shared = np.where(alike, known_mean(sheet), np.nan)
             model = culture_score.score_matrix(shared, people.scales)
             found.append(_matrix(given.series.id, model, people.countries, human))
     return found

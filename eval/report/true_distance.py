@@ -12,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from eval.metrics.bootstrap import LEVEL
 from eval.metrics.calibration import Curve, corrected, curves
 from eval.metrics.grid import Floats, Grid
 from eval.metrics.metric import measure
-from eval.metrics.sampling import resample_by_country
 from eval.report.answers import SeriesAnswers
 from eval.report.results import ALL, Score
 
@@ -52,7 +50,11 @@ def true_distances(
         human, model, grid.scales, drawn, grid.valid[rows], rng, draws=draws, names=_CALIBRATED
     )
     cells = measure(human, given.pooled_of(rows), grid.scales, _CALIBRATED)
-    moved = _of_respondents(given, human, rows, grid, rng)
+    moved: dict[str, Floats] = {}
+    if given.series.by_respondent:
+        moved = given.resampled(
+            rows, human, grid.scales, rng, items=False, names=_CALIBRATED, draws=_ROW_DRAWS
+        )
     homes = {grid.countries[row]: place for place, row in enumerate(rows)}
     for score in scores:
         if score.metric in found and (score.country == ALL or score.country in homes):
@@ -106,29 +108,3 @@ def _jackknife(cells: Floats) -> tuple[float, int]:
     with np.errstate(invalid="ignore", divide="ignore"):
         left = np.nanmean((sums - cells) / (counts - known), axis=0)
     return float(np.sqrt((items - 1) * left.var())), items
-
-
-def _of_respondents(
-    given: SeriesAnswers,
-    human: Floats,
-    rows: NDArray[np.intp],
-    grid: Grid,
-    rng: np.random.Generator,
-) -> dict[str, Floats]:
-    """Return by metric the distances (draws, C) of resampled respondents; nothing without any."""
-    if not given.series.by_respondent:
-        return {}
-    members = np.isin(given.group, rows)
-    drawn = resample_by_country(
-        [given.answers[members]],
-        human,
-        grid.scales,
-        np.searchsorted(rows, given.group[members]),
-        rng,
-        rows=True,
-        items=False,
-        weights=given.row_weights[members],
-        names=_CALIBRATED,
-        draws=_ROW_DRAWS,
-    )
-    return {name: values[:, 0] for name, values in drawn.items()}

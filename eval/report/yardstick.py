@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from eval.metrics import baseline
-from eval.metrics.grid import Bools, Floats, Grid
+from eval.metrics.grid import Bools, Floats, Grid, known_mean
 from eval.metrics.metric import METRICS
 from eval.metrics.sampling import FLOORS, expected_distances, noise_floor
 from eval.report.answers import SeriesAnswers
@@ -54,7 +54,7 @@ class Yardsticks:
         key = ("guess", exact, n.tobytes())
         if key not in self._made:
             cells = self.cells(baseline.uniform(self.grid), n, exact, self.names(n))
-            mean = {name: _with_all(_means(each)) for name, each in cells.items()}
+            mean = {name: _with_all(known_mean(each)) for name, each in cells.items()}
             self._made[key] = Yardstick(mean, mean)
         return self._made[key]
 
@@ -174,7 +174,9 @@ def baselines(panel: Panel, n: Floats, made: Yardsticks) -> Iterator[Score]:
         sheet[grid.countries.index(country)] = np.nan
         others.append(cells(sheet))
     if len(others) > 1:
-        means = {name: _nan_mean([other[name] for other in others]) for name in names}
+        means = {
+            name: known_mean(np.stack([other[name] for other in others], axis=-1)) for name in names
+        }
         yield from _plain_scores("other countries' mode", means, grid, panel)
 
 
@@ -183,7 +185,7 @@ def _plain_scores(who: str, cells: dict[str, Floats], grid: Grid, panel: Panel) 
     for name, values in cells.items():
         counts = (~np.isnan(values)).sum(axis=1)
         whole = int((~np.isnan(values)).any(axis=0).sum())
-        means = _with_all(_means(values))
+        means = _with_all(known_mean(values))
         yield Score(who, ALL, name, _known(means[0]), None, None, whole, panel.id)
         for country, value, count in zip(grid.countries, means[1:], counts, strict=True):
             if count:
@@ -227,20 +229,9 @@ def _within(shares: Floats, n: Floats) -> Floats:
     return np.where(np.isnan(n)[..., None], np.nan, shares)
 
 
-def _means(cells: Floats) -> Floats:
-    """Return means (...) over items (..., I)."""
-    known = (~np.isnan(cells)).sum(axis=-1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.nansum(cells, axis=-1) / known)
-
-
 def _with_all(by_country: Floats) -> Floats:
     """Return means (..., C) of countries with their own mean before them (..., 1 + C)."""
-    return np.concatenate([_means(by_country)[..., None], by_country], axis=-1)
-
-
-def _nan_mean(arrays: list[Floats]) -> Floats:
-    return _means(np.stack(arrays, axis=-1))
+    return np.concatenate([known_mean(by_country)[..., None], by_country], axis=-1)
 
 
 def _known(value: float) -> float | None:
