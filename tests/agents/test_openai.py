@@ -458,6 +458,7 @@ def test_a_spec_gives_name_and_address(
         (f"m@https://me:{KEY}@h.example/v1", {}, "OPENAI_API_KEY"),
         ("", {}, "no name"),
         ("@http://h.example/v1", {}, "no name"),
+        ("http://h.example/v1", {"OPENAI_API_KEY": KEY}, "write NAME@http://h.example/v1"),
         ("m", {"OPENAI_BASE_URL": "h.example/v1"}, "OPENAI_BASE_URL"),
         ("m", {}, "OPENAI_API_KEY"),
         ("m", {"OPENAI_API_KEY": f"{KEY}\n{KEY}"}, "line break"),

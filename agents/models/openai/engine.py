@@ -80,6 +80,8 @@ def from_spec(spec: str, *, environ: Mapping[str, str] = os.environ, **options: 
             f"openai model {model!r}: the address {url!r} does not begin with http:// or https://; "
             "write NAME@http://HOST:PORT/v1"
         )
+    elif "://" in spec:
+        raise UserError(f"openai model {spec!r} is an address without a name; write NAME@{spec}")
     else:
         model, url = spec, environ.get("OPENAI_BASE_URL") or OPENAI_URL
         where = "OPENAI_BASE_URL"
