@@ -79,7 +79,8 @@ class SeriesAnswers:
             effective = np.where(nothing, np.nan, total**2 / squared)
             factor = effective / total
         weighted = np.nan_to_num(self.answers) * heavy[..., None]
-        sums = (home @ weighted.reshape(len(weighted), -1)).reshape(-1, *self.answers.shape[1:])
+        items, codes = self.answers.shape[1:]  # there may be no row
+        sums = (home @ weighted.reshape(-1, items * codes)).reshape(-1, items, codes)
         counts = factor[..., None] * sums
         # What rounding leaves of a sum of probabilities is no invalid answer.
         return Answers(counts, np.maximum(np.round(effective - counts.sum(axis=-1), 6), 0))

@@ -18,10 +18,12 @@ from eval.report.verdict import Verdict, verdict
 
 _MOST_PAIRS = 60
 """Rows of one metric's differences; of more, the largest."""
+_NOTHING = "no respondent, or no country with valid answers, in common"
 
 
 def gap_tables(results: Results) -> Iterator[Table]:
-    """Yield a table of paired differences for every metric, over all countries."""
+    """Yield a table of paired differences for every metric, over all countries, and one of the pairs
+    that cannot be compared."""
     gaps = [gap for gap in results.gaps if gap.country == ALL]
     for _, metrics in by_group(gap.metric for gap in gaps):
         for metric in metrics:
@@ -44,6 +46,8 @@ def gap_tables(results: Results) -> Iterator[Table]:
             title = about.title + (f", {about.better} is better" if about.better else "")
             head = ("first vs second", "difference", "p", "items")
             yield from new_table(title, head, rows, note if len(shown) < len(chosen) else "")
+    rows = [TableRow((pair_name(results, *pair), _NOTHING)) for pair in results.unpaired]
+    yield from new_table("Not compared", ("first vs second", ""), rows, words=2)
 
 
 def verdict_tables(results: Results) -> Iterator[Table]:

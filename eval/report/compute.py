@@ -104,7 +104,10 @@ def compute(
         results.baselines += baselines(panel, n, made)
         results.floors += floors(panel, n, made)
     for one, two in _pairs(all_given):
-        results.gaps += _gap(one, two, grid, own, rng, results.draws)
+        found = list(_gap(one, two, grid, own, rng, results.draws))
+        results.gaps += found
+        if not found:
+            results.unpaired.append((one.series.id, two.series.id))
     results.nearness = list(nearness(all_given, grid, rng, results.draws))
     if set(fourteen_items()) <= set(grid.scales.items):
         results.points = list(map_points(con, all_given, grid))
@@ -218,7 +221,7 @@ def _gap(
     draws: int,
 ) -> Iterator[PairedDifference]:
     """Yield the paired differences of two series over all countries, for the respondents and cells
-    of both; KL only where both gave as many answers."""
+    of both; nothing where they share none. KL only where both gave as many answers."""
     paired = one.series.by_respondent and two.series.by_respondent
     if paired:
         shared = {*one.respondents} & {*two.respondents}

@@ -232,6 +232,8 @@ class Results:
     rates: list[Rates] = field(default_factory=list)
     floors: list[NoiseFloor] = field(default_factory=list)
     gaps: list[PairedDifference] = field(default_factory=list)
+    unpaired: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs of series that would be compared, had they a respondent or a country in common."""
     individuals: list[Individual] = field(default_factory=list)
     nearness: list[Nearness] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)

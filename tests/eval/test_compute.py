@@ -26,7 +26,7 @@ from eval.report.answers import load_given, load_grid
 from eval.report.caveat import caveats
 from eval.report.results import ALL, Results
 from eval.report.score_table import score_tables
-from eval.report.write import load_results
+from eval.report.write import load_results, write_files
 from eval.report.yardstick import Yardsticks, panels
 from eval.respondents.marginals import load_marginals
 from eval.respondents.survey import load_survey
@@ -840,6 +840,21 @@ def test_half_an_evaluation_is_compared_on_the_respondents_both_have(tmp_path):
 
 
 # What is not there
+
+
+@pytest.mark.parametrize("method", ["culture", "respondent"])
+def test_series_with_nothing_in_common_are_listed_and_the_rest_is_reported(tmp_path, method):
+    run = trial(tmp_path, ("Q1", "Q7"), ("DEU", "MEX"), respondents=4)
+    for model, homes in (("a", ["DEU"]), ("b", ["MEX"]), ("c", ["DEU", "MEX"])):
+        give(run, method, drawn(model, any_probabilities), model=model, countries=homes)
+    with closing(open_reader(run)) as con:
+        results = load_results(con, run, THEN, 50)
+        write_files(con, results, run)
+    assert set(gaps(results, "tv")) == {(f"c {method}", f"{other} {method}") for other in "ab"}
+    ids = {each.model: each.id for each in results.series}
+    assert results.unpaired == [(ids["b"], ids["a"])]
+    text = (run / "results.md").read_text().partition("### Not compared")[2].partition("###")[0]
+    assert "b vs a (" in text and "no respondent, or no country" in text and "c vs" not in text
 
 
 def test_a_country_without_people_is_on_the_map_and_nowhere_else(tmp_path):

@@ -32,7 +32,10 @@ SMALL: dict[str, Any] = {
     "simulation": {"themes": ["family-duty"], "model": {"name": "fake"}, "seed": 3},
     "texts": {"max_tokens": 40},
     "training": {"optimisation": {"max_steps": 2, "max_length": 1024, "batch": 1}},
-    "evaluation": {"items": ["Q1", "Q7", "Q27"], "readouts": ["logprobs"]},
+    "evaluation": {
+        "items": ["Q1", "Q7", "Q27"], "readouts": ["logprobs"],
+        "methods": ["culture", "respondent"], "people": "synthetic", "respondents": 3,
+    },
 }  # fmt: skip
 
 
