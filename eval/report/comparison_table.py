@@ -22,8 +22,8 @@ _NOTHING = "no respondent, or no country with valid answers, in common"
 
 
 def gap_tables(results: Results) -> Iterator[Table]:
-    """Yield a table of paired differences for every metric, over all countries, and one of the pairs
-    that cannot be compared."""
+    """Yield a table of paired differences for every metric, over all countries, and one of pairs
+    that have nothing in common."""
     gaps = [gap for gap in results.gaps if gap.country == ALL]
     for _, metrics in by_group(gap.metric for gap in gaps):
         for metric in metrics:
