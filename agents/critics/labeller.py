@@ -59,16 +59,18 @@ def ask_intent(conversation: Conversation, turn: int, form: ReplyForm) -> Asked:
     """Return the question for the intent of a turn, made from what had happened by then.
 
     Goals and secrets are not shown: as in CLCA (arXiv 2504.02953) the labeller reads an intent from
-    the conversation. All turns of a conversation share the beginning of their prompts.
+    the conversation. The task and the scene come first and the line in question last: all turns of
+    a conversation share the beginning of their prompts.
     """
     past = conversation.until(turn)
     line = past.lines[-1]
-    scene = load_template("review").scene(past, False)
     person = next(p for p in past.people if p.role == line.role)
-    template = load_template("intent")
-    text = f"{scene}\n\n{template.ask(past, person, line)}"
+    template, review = load_template("intent"), load_template("review")
+    parts = [template.task(), review.scene(past, False), template.ask(person, line)]
     if form == "script":
-        text += f"\n\n{template.worked(load_template('review').said(line))}"
+        parts.insert(1, template.worked())
+        parts.append(template.again(review.said(line)))
+    text = "\n\n".join(parts)
     return asked_as(text, _INTENT_SCHEMA, form)
 
 
@@ -159,7 +161,7 @@ def _ids(taxonomy: Taxonomy) -> list[str]:
 
 def _require_no_example(text: str) -> None:
     """Raise UnusableVerdict for a text that stands in the worked answers of the prompt."""
-    shown = " ".join(words(load_template("intent").worked("")))
+    shown = " ".join(words(load_template("intent").worked()))
     if f" {' '.join(words(text))} " in f" {shown} ":
         raise UnusableVerdict("copied", "it repeats an example.")
 

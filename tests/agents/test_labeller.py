@@ -78,7 +78,7 @@ def test_a_prompt_is_made_of_the_past_alone(
 @pytest.mark.parametrize("form", FORMS)
 def test_prompts_of_a_conversation_share_their_beginning(form: ReplyForm) -> None:
     prompts = [content(ask_intent(CHAT, turn, form).prompt) for turn in (1, 2, 3, 5, 7)]
-    shown = [prompt.split("\n\n## Your task")[0] for prompt in prompts]
+    shown = [prompt.split("\n\n## Your answer")[0] for prompt in prompts]
     for earlier, later in pairwise(shown):
         assert later.startswith(f"{earlier}\n")
     ends = ["friends of the bakery!", "2. Bela: {{ c.people }} {% raw %} <b>Hush</b>",
@@ -89,7 +89,7 @@ def test_prompts_of_a_conversation_share_their_beginning(form: ReplyForm) -> Non
         prompts, (1, 2, 3, 5, 7), ("Ada", "Bela", "Ada", "Ada", "Bela"),
         ("United Kingdom", "Japan", "United Kingdom", "United Kingdom", "Japan"), strict=True,
     ):  # fmt: skip
-        task = prompt.split("\n\n## Your task")[1]
+        task = prompt.split("\n\n## Your answer")[1]
         assert f"in turn {turn}?" in task
         assert f"{name} {'do' if turn == 3 else 'say'} this" in task
         assert land in task
@@ -153,7 +153,7 @@ def test_worked_answers_are_shown_to_small_models_and_not_taken_for_labels() -> 
         for line in worked.splitlines() if line.startswith("Answer: {")
     ]  # fmt: skip
     assert [example["relevance"] for example in examples] == ["generic", "cultural"]
-    assert worked.endswith("Now the line in question:\n3. Ada: [nods and pours the tea]\nAnswer: ")
+    assert worked.endswith("The line in question:\n3. Ada: [nods and pours the tea]\nAnswer: ")
     for example in examples:
         assert refused(json.dumps(example)) == "copied"
 
