@@ -102,8 +102,8 @@ MORE_TOKENS, MOST_TOKENS = 4, 8192
 
 
 def with_room(sampling: Sampling) -> Sampling:
-    """Return the sampling for another try after reasoning that came to no answer: more tokens, and
-    no stop strings, which the reasoning may hold.
+    """Return the sampling for another try after a reply that was cut before its answer ended: more
+    tokens, and no stop strings, which reasoning may hold.
     """
     tokens = max(sampling.max_tokens, min(MORE_TOKENS * sampling.max_tokens, MOST_TOKENS))
     return replace(sampling, max_tokens=tokens, stop=())

@@ -84,7 +84,8 @@ class Asking:
         seen: int,
         key: tuple[object, ...],
     ) -> Answer[Value] | None:
-        """Ask, and once more for each repair allowed; None where the budget refuses the question.
+        """Ask, and once more for each repair allowed; None where the budget refuses the question. What
+        was cut at its limit is asked again with more room, what cannot be used with the reason.
 
         `read` raises UnusableVerdict for an answer that cannot be used. Where the budget refuses a
         repair, the failure is `budget`: the question is still to be answered.
@@ -123,5 +124,8 @@ class Asking:
                 return Answer(read(row["reply"]), None, "", rows)
             except UnusableVerdict as error:
                 failure, message = error.failure, str(error)
-                asked = ask_again(asked, row["reply"], message)
+                if row["finish_reason"] == "length":
+                    sampling = with_room(sampling)
+                else:
+                    asked = ask_again(asked, row["reply"], message)
         return Answer(None, failure, message, rows) if rows else None

@@ -7,8 +7,9 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ from scenes import text_of
 
 from agents.conversation import Conversation, Line, Person
 from agents.critics.critic import CRITICS, Judgement, critic
-from agents.models.base import CallFailed, Sampling
+from agents.models.base import CallFailed, Completion, Sampling
+from agents.models.fake import FakeModel
 from folkways.cli import main
 from folkways.errors import UserError
 from scenarios.culture import load_culture
@@ -688,3 +690,34 @@ def test_whatever_was_answered_before_the_rest_comes_out_the_same(data: st.DataO
     found = [str(row | {"call": 0}) for row in rest]
     wanted = [str(row | {"call": 0}) for row in whole if key(row) not in known]
     assert sorted(found) == sorted(wanted)
+
+
+class CutAtLimit(FakeModel):
+    """Ends every reply at the limit of the call, as servers do."""
+
+    async def complete(
+        self, prompt: Any, sampling: Sampling, schema: Mapping[str, Any] | None = None
+    ) -> Completion:
+        whole = await super().complete(prompt, sampling, schema)
+        text = whole.text[: 4 * sampling.max_tokens]
+        cut = "stop" if text == whole.text else "length"
+        return replace(whole, text=text, finish_reason=cut)
+
+
+def test_a_verdict_that_was_cut_is_asked_for_again_with_more_room() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def reply(prompt: Any, sampling: Sampling, schema: Any) -> str:
+        asked.append((text_of(prompt), sampling.max_tokens))
+        return answer(schema, reason="They listen to each other, each in their turn. " * 3)
+
+    config = CritiqueConfig(max_tokens=20)
+    budget, gate = Budget(BudgetConfig(), lambda: 0.0), asyncio.Semaphore(4)
+    asking = Asking("e" * 16, 0, config, config.sampling(), budget, gate)
+    records: list[Record] = []
+    panel = Panel(("quality",), [Judge(CutAtLimit("cut", reply=reply), "json")], 1, lambda: None)
+    asyncio.run(critique(CritiqueContext(talk(), panel, asking, records.append, {}, True)))
+    (verdict,) = [row for record in records for row in record.rows["verdicts"]]
+    assert (verdict["label"], verdict["failure"]) == ("good", None)
+    (first, small), (second, large) = asked
+    assert (small, large) == (20, 80) and first == second
