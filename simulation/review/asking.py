@@ -84,8 +84,8 @@ class Asking:
         seen: int,
         key: tuple[object, ...],
     ) -> Answer[Value] | None:
-        """Ask, and once more for each repair allowed; None where the budget refuses the question. What
-        was cut at its limit is asked again with more room, what cannot be used with the reason.
+        """Ask, and once more for each repair allowed: with more room if the answer was cut at its
+        limit, with the reason if it cannot be used. None where the budget refuses the question.
 
         `read` raises UnusableVerdict for an answer that cannot be used. Where the budget refuses a
         repair, the failure is `budget`: the question is still to be answered.
