@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from agents.models.base import Message, Prompt, digest, prompt_hash
+from agents.offer import WorldCue, with_offers
 from agents.reply import Act, act_schema, read_json, read_script
 from agents.role_view import RoleView
 from agents.template import Template, load_template
@@ -54,7 +55,7 @@ class Actor(Protocol):
     def perceive(self, line: str) -> None:
         """Note a line that the role perceived, its own acts included."""
 
-    def ask(self, cue: Cue) -> Asked:
+    def ask(self, cue: Cue, world: WorldCue | None = None) -> Asked:
         """Return the prompt for the role's next act."""
 
     def bid(self) -> Asked:
@@ -66,7 +67,9 @@ class Actor(Protocol):
     def revise(self, asked: Asked, reply: str, feedback: str) -> Asked:
         """Return the prompt for another draft, with what a critic said of this one."""
 
-    def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
+    def acted(
+        self, asked_with: Cue, entry: Mapping[str, Any], line: str, world: WorldCue | None = None
+    ) -> None:
         """Note the role's own act, and the line others perceived of it, made when it was asked with
         this cue.
         """
@@ -96,8 +99,9 @@ class _ScriptActor:
         self._body += line
         self._hash.update(line.encode())
 
-    def ask(self, cue: Cue) -> Asked:
-        return self._ending(self.template.cue(self.view, *cue), None)
+    def ask(self, cue: Cue, world: WorldCue | None = None) -> Asked:
+        tail: str = self.template.cue(self.view, *cue)
+        return self._ending(world.text + tail if world else tail, None)
 
     def bid(self) -> Asked:
         return self._ending(self.template.bid(self.view), _BID_SCHEMA)
@@ -110,7 +114,9 @@ class _ScriptActor:
         prompt = asked.prompt + self.template.revise(self.view, " ".join(reply.split()), feedback)
         return Asked(prompt, prompt_hash(prompt), None)
 
-    def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
+    def acted(
+        self, asked_with: Cue, entry: Mapping[str, Any], line: str, world: WorldCue | None = None
+    ) -> None:
         self.perceive(line)
 
     def read(self, reply: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
@@ -137,8 +143,15 @@ class _JsonActor:
     def perceive(self, line: str) -> None:
         self._pending.append(line)
 
-    def ask(self, cue: Cue) -> Asked:
-        return self._ending(self.template.cue(self.view, *cue), act_schema(cue.acts, cue.hearers))
+    def ask(self, cue: Cue, world: WorldCue | None = None) -> Asked:
+        schema = act_schema(cue.acts, cue.hearers)
+        if world and world.offers:
+            schema = with_offers(schema, world.offers)
+        return self._ending(self._cue(cue, world), schema)
+
+    def _cue(self, cue: Cue, world: WorldCue | None) -> str:
+        told: str = self.template.cue(self.view, *cue)
+        return f"{world.text}\n{told}" if world else told
 
     def bid(self) -> Asked:
         return self._ending(self.template.bid(self.view), _BID_SCHEMA)
@@ -149,9 +162,11 @@ class _JsonActor:
     def revise(self, asked: Asked, reply: str, feedback: str) -> Asked:
         return self._again(asked, reply, self.template.revise(feedback))
 
-    def acted(self, asked_with: Cue, entry: Mapping[str, Any], line: str) -> None:
-        self._add(self._user(self.template.cue(self.view, *asked_with)))
-        reply = {key: entry[key] for key in ("action", "to", "whisper")} | {
+    def acted(
+        self, asked_with: Cue, entry: Mapping[str, Any], line: str, world: WorldCue | None = None
+    ) -> None:
+        self._add(self._user(self._cue(asked_with, world)))
+        reply = entry.get("act") or {key: entry[key] for key in ("action", "to", "whisper")} | {
             "text": entry["text"] or ""
         }
         self._add({"role": "assistant", "content": json.dumps(reply, ensure_ascii=False)})

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.naming import own_parts, words_of
+from agents.offer import TypedAct
 from agents.speaker import speakers
 from folkways.errors import FolkwaysError
 from folkways.text import sound
@@ -44,6 +45,11 @@ class Unreadable(FolkwaysError):
 class NotAllowed(Unreadable):
     """The act is well-formed but the scene does not allow it now."""
 
+    def __init__(self, told: str, typed: TypedAct | None = None) -> None:
+        """`typed` is the act of the world that was tried, if one was, as far as it can be read."""
+        super().__init__(told)
+        self.typed = typed
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -55,6 +61,8 @@ class Act:
     whisper: bool = False
     cut: str | None = None
     """What was written beyond it, as somebody else, and left out."""
+    typed: TypedAct | None = None
+    """The act of the world that it is, if it is one."""
 
 
 def act_schema(acts: Sequence[str], names: Sequence[str]) -> dict[str, Any]:

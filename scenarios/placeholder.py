@@ -18,6 +18,8 @@ from scenarios.scenario import Scenario
 Part = TypeVar("Part")
 _BRACES = re.compile(r"\{+[^{}]*\}+|[{}]")
 _ROLE = re.compile(r"(?<!\{)\{([a-z][a-z0-9_]*)\}(?!\})")
+_OF_THE_WORLD = ("report", "says")
+"""Texts in which other things than roles may be named; the check of the world looks at them."""
 _SHOWN = 40
 """Characters of a brace that a warning repeats."""
 
@@ -50,6 +52,8 @@ def _filled(part: Any, names: Mapping[str, str]) -> Any:
 def stray_braces(scene: Scenario) -> Iterator[Finding]:
     """Yield the braces in texts that name no role: agents are shown them as they are written."""
     for path, text in _texts(scene.model_dump(mode="json", exclude_unset=True), ()):
+        if path[-1] in _OF_THE_WORLD:
+            continue
         for found in _BRACES.finditer(text):
             role = _ROLE.fullmatch(found[0])
             if role is None or role[1] not in scene.roles:

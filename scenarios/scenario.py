@@ -8,18 +8,26 @@ Invariant: a parsed `Scenario` is well-formed by itself; whether it can be playe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import BeforeValidator, Field, model_validator
 
+from scenarios.part import Part, RoleId, Slug, as_tuple
 from scenarios.persona import Education, Gender, MaritalStatus, Persona, Settlement
+from scenarios.world.schema import (
+    Act,
+    Benchmark,
+    Decision,
+    Effects,
+    Expression,
+    Hears,
+    Name,
+    NextPhase,
+    Repeat,
+    ScriptedTest,
+    Variable,
+    Vote,
+)
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -34,7 +42,7 @@ POLICY_PARAMETERS = ("stage", "ask", "rng", "options")
 """What a turn policy is called with."""
 IMPORT_PATH = r"^[\w.]+:\w+$"
 """What editors take for the name of a function."""
-RULES = ("agreement", "deal", "walk-away", "staleness", "goal-reached")
+RULES = ("agreement", "deal", "walk-away", "staleness", "goal-reached", "when")
 RULE_PARAMETERS = ("stage", "since", "options")
 """What a stop rule of one's own is called with."""
 Options = dict[str, str | int | float | bool]
@@ -51,49 +59,25 @@ THEMES = (
     "public-rules",
 )
 """Themes of the shipped scenarios; others are as good."""
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-RoleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+ActName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=40)]
 CultureId = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-
-
-def _as_tuple(value: Any) -> Any:
-    """Let a single value stand for a list of one."""
-    return (value,) if isinstance(value, str) else value
-
-
-class Part(BaseModel):
-    """What every piece of a scenario file has in common: unknown keys are refused and values do not
-    change.
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, serialize_by_alias=True
-    )
-    later: ClassVar[frozenset[str]] = frozenset()
-    """Fields that came after the first release: left out of the data while they are empty, so that
-    what was stored before keeps its hash."""
-
-    @model_serializer(mode="wrap")
-    def _without_empty(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = dump(self)
-        return {key: value for key, value in data.items() if value or key not in self.later}
 
 
 class Selector(Part):
     """Constraints on who may play a role; every given constraint must hold."""
 
     culture: (
-        Literal["scene", "any"] | Annotated[tuple[CultureId, ...], BeforeValidator(_as_tuple)]
+        Literal["scene", "any"] | Annotated[tuple[CultureId, ...], BeforeValidator(as_tuple)]
     ) = "scene"
     """`scene` (the culture the episode is played in), `any`, or one or more ISO alpha-3 ids."""
     age: tuple[int, int] | None = None
     """Youngest and oldest, in years, both included."""
-    gender: Annotated[tuple[Gender, ...], BeforeValidator(_as_tuple)] | None = None
-    occupation: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] | None = None
+    gender: Annotated[tuple[Gender, ...], BeforeValidator(as_tuple)] | None = None
+    occupation: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] | None = None
     """Words, any of which must occur in the persona's occupation (letter case ignored)."""
-    education: Annotated[tuple[Education, ...], BeforeValidator(_as_tuple)] | None = None
-    settlement: Annotated[tuple[Settlement, ...], BeforeValidator(_as_tuple)] | None = None
-    marital_status: Annotated[tuple[MaritalStatus, ...], BeforeValidator(_as_tuple)] | None = None
+    education: Annotated[tuple[Education, ...], BeforeValidator(as_tuple)] | None = None
+    settlement: Annotated[tuple[Settlement, ...], BeforeValidator(as_tuple)] | None = None
+    marital_status: Annotated[tuple[MaritalStatus, ...], BeforeValidator(as_tuple)] | None = None
 
 
 class Role(Part):
@@ -125,7 +109,7 @@ class Role(Part):
 class Team(Part):
     """Roles that know of each other what the others do not."""
 
-    roles: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = Field(min_length=2)
+    roles: Annotated[tuple[RoleId, ...], BeforeValidator(as_tuple)] = Field(min_length=2)
     """Its members; each is told who the others are."""
     secret: str | None = Field(default=None, min_length=1, max_length=600)
     """What the members know and do not give away; only they are told."""
@@ -152,11 +136,11 @@ class Policy(Part):
     """Options of the policy: `moderator: ROLE` for moderator, none for the other shipped ones."""
 
 
-def _as_policy(value: Any) -> Any:
+def as_policy(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-PolicyField = Annotated[Policy, BeforeValidator(_as_policy)]
+PolicyField = Annotated[Policy, BeforeValidator(as_policy)]
 
 
 class Limits(Part):
@@ -178,27 +162,27 @@ class StopRule(Part):
     not count; what a speaker says last on the matter does.
     """
 
-    later = frozenset({"not", "whole_line", "options"})
+    later = frozenset({"not", "whole_line", "options", "expr", "outcome"})
     rule: str = Field(
         json_schema_extra={"anyOf": [{"enum": list(RULES)}, {"pattern": IMPORT_PATH}]}
     )
     """One of the shipped names or an import path `module:function`."""
-    roles: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = ()
+    roles: Annotated[tuple[RoleId, ...], BeforeValidator(as_tuple)] = ()
     """agreement: who must agree (default: all). deal: the parties. walk-away: whose leaving ends
     the scene (default: anyone's). goal-reached: whose goal (default: anyone's).
     """
-    phrases: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    phrases: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = ()
     """agreement: what counts as agreeing. deal: what counts as accepting another's offer.
     goal-reached: what, said by anyone, shows that the goal is reached. Whole words, letter case
     ignored.
     """
-    contrary: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field((), alias="not")
+    contrary: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = Field((), alias="not")
     """What says the opposite of `phrases`, such as `no deal` or `innocent`; a phrase inside such
     words does not count.
     """
     whole_line: bool = False
     """Whether only a line that holds a phrase and nothing else counts."""
-    offers: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    offers: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = ()
     """deal: what counts as an offer; a question may be one."""
     window: int = Field(default=4, ge=2, le=50)
     """staleness: how many last turns are looked at; all of them must be empty or near-copies of
@@ -208,6 +192,10 @@ class StopRule(Part):
     """Turns between two questions to the referee."""
     options: Options = Field(default_factory=dict)
     """Options of a rule of one's own; the shipped ones have none."""
+    expr: Expression | None = None
+    """when: what must hold in the world."""
+    outcome: Slug | None = None
+    """when: what the scene has come to then; the detail of its exit."""
 
 
 class Until(Part):
@@ -224,26 +212,69 @@ class Until(Part):
     """A stop rule that is met; only what was said and done since the phase began counts."""
 
 
-Hears = Literal["all", "actors", "addressees", "nobody"]
+def as_next(value: Any) -> Any:
+    """Let the id of a phase, or one mapping, stand for a list of one."""
+    if isinstance(value, str):
+        return ({"phase": value},)
+    return (value,) if isinstance(value, dict) else value
 
 
 class Phase(Part):
     """A stretch of the scene with rules of its own."""
 
+    later = frozenset(
+        {"before", "after", "report", "briefs", "vote", "decide", "resolve", "removes", "returns"}
+        | {"next"}
+    )
+
     id: Slug
     brief: str | None = Field(default=None, max_length=400)
     """Told to everyone present when the phase begins."""
-    who: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] | None = None
+    who: Annotated[tuple[RoleId, ...], BeforeValidator(as_tuple)] | None = None
     """Who may act; default everyone present."""
     policy: PolicyField | None = None
-    acts: Annotated[tuple[Action, ...], BeforeValidator(_as_tuple)] = ACTIONS
-    """Which acts are allowed."""
-    hears: Hears | Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] = "all"
+    acts: Annotated[tuple[ActName, ...], BeforeValidator(as_tuple)] = ACTIONS
+    """Which acts are allowed: of speak, non-verbal, leave and none, and of the scene's own."""
+    hears: Hears | Annotated[tuple[RoleId, ...], BeforeValidator(as_tuple)] = "all"
     """Who perceives an act beside its author: everyone present, only those who may act, only those
     addressed (nobody where nobody is), nobody, or a list of roles. The log keeps every act.
     """
     until: Until | None = None
     """Default: until the scene ends. The scene ends with its last phase."""
+    before: Effects = Field(default_factory=dict)
+    """What changes in the world when the phase begins; `each` in brackets stands for every role."""
+    after: Effects = Field(default_factory=dict)
+    """What changes in the world when the phase is over."""
+    removes: Expression | None = None
+    """Role, or list of roles, that are out of the scene when the phase begins."""
+    returns: Expression | None = None
+    """Role, or list of roles, that are back when the phase begins."""
+    report: str | None = Field(default=None, min_length=1, max_length=400)
+    """Told to everyone present when the phase begins; variables in braces are filled in."""
+    briefs: dict[RoleId, Annotated[str, Field(min_length=1, max_length=400)]] = Field(
+        default_factory=dict
+    )
+    """Told to one role or one team alone when the phase begins."""
+    vote: Vote | None = None
+    """A vote, which is all that happens in the phase."""
+    decide: Decision | None = None
+    """A private answer by everyone at once, which is all that happens in the phase."""
+    resolve: Literal["file", "random"] | Expression | None = None
+    """In which order acts that are made at once take effect: that of the file, which is the
+    default, at random, or an expression, the highest first."""
+    next: Annotated[tuple[NextPhase, ...], BeforeValidator(as_next)] = ()
+    """Where the scene continues; the first that holds. Default: the phase that follows."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_at_once(cls, data: Any) -> Any:
+        """Votes and decisions are made by all at once, and nothing else is."""
+        if not isinstance(data, dict) or not (data.get("vote") or data.get("decide")):
+            return data
+        vote = data.get("vote")
+        opened = isinstance(vote, dict) and vote.get("secret") is False
+        fixed = {"policy": "simultaneous", "acts": (), "until": {"rounds": 1}}
+        return fixed | {"hears": "all" if opened else "nobody"} | data
 
 
 class When(Part):
@@ -271,7 +302,7 @@ class Event(Part):
     when: When | None = None
     text: str = Field(min_length=1, max_length=400)
     """What those present perceive."""
-    audience: Annotated[tuple[RoleId, ...], BeforeValidator(_as_tuple)] | None = None
+    audience: Annotated[tuple[RoleId, ...], BeforeValidator(as_tuple)] | None = None
     """Who perceives it; default everyone present."""
     every: bool = False
     """Whether it happens again each time its condition `quiet` is met anew."""
@@ -305,7 +336,7 @@ class Provenance(Part):
 class Scenario(Part):
     """A scene with two or more roles that can be cast and played."""
 
-    later = frozenset({"teams"})
+    later = frozenset({"teams", "world", "acts", "repeat", "payoff", "benchmarks"})
 
     id: Slug
     """Same as the file's name without its ending."""
@@ -341,6 +372,16 @@ class Scenario(Part):
     stop: tuple[StopRule, ...] = ()
     phases: tuple[Phase, ...] = ()
     events: tuple[Event, ...] = ()
+    world: dict[Name, Variable] = Field(default_factory=dict, max_length=50)
+    """What is kept count of, by name."""
+    acts: dict[Name, Act] = Field(default_factory=dict, max_length=30)
+    """Acts beside speaking, by name."""
+    repeat: Repeat | None = None
+    payoff: Expression | None = None
+    """What the scene is worth to each role at its end; `self` is the role."""
+    benchmarks: tuple[Benchmark, ...] = ()
+    tests: tuple[ScriptedTest, ...] = Field((), exclude=True)
+    """Plays with given lines, for `folkways scenario test`; no part of the scene."""
     norms: tuple[NormAtStake, ...] = ()
     provenance: Provenance
 
@@ -358,6 +399,12 @@ class Scenario(Part):
         for number, phase in enumerate(self.phases):
             if phase.until and phase.until.rule:
                 yield ("phases", number, "until", "rule"), phase.until.rule
+
+    @property
+    def has_world(self) -> bool:
+        """Whether anything is kept count of, done, voted on or decided beside speaking."""
+        voting = any(phase.vote or phase.decide for phase in self.phases)
+        return bool(self.world or self.acts or self.repeat or voting)
 
     def teams_of(self, role: str) -> dict[str, Team]:
         """Return the teams of a role by name."""

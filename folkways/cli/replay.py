@@ -30,7 +30,9 @@ def branch(
     at: Annotated[int, typer.Option("--at", help="Last turn to keep; 0 keeps none.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="ROLE.culture=JPN, ROLE.goal=... or ROLE.secret=...; repeat."),
+        typer.Option(
+            "--set", help="ROLE.culture=JPN, ROLE.goal=..., ROLE.secret=..., world.NAME=40; repeat."
+        ),
     ] = None,
     say: Annotated[
         str | None, typer.Option(help="Words of the next turn: 'TEXT' or 'ROLE: TEXT'.")

@@ -30,8 +30,12 @@ from scenarios.placeholder import stray_braces
 from scenarios.pool import load_personas
 from scenarios.sampling.population import populated
 from scenarios.scenario import THEMES, Scenario
+from scenarios.world.check import world_faults
 
-_PLOT = ("roles", "phases", "events", "limits", "stop", "policy", "relationships")
+_PLOT = (
+    *("roles", "phases", "events", "limits", "stop", "policy", "relationships"),
+    *("acts", "repeat"),
+)
 """Sections that decide what can happen; an error in one makes any finding about reach a guess."""
 _HARMLESS = ("text", "brief", "goal", "secret", "knows", "type", "closeness")
 """Keys in these sections that decide nothing."""
@@ -82,6 +86,7 @@ def _findings(
         yield Finding(("theme",), message, show_value(scene.theme), severity="warning")
     yield from _own_code(scene, path)
     yield from contradictions(scene)
+    yield from world_faults(scene)
     yield from leaks(scene)
     yield from stray_braces(scene)
     guessed = any(found.message.startswith("no such role") for found in unknown)

@@ -21,6 +21,7 @@ _IDLE = {
     "walk-away": ("phrases", "contrary", "whole_line", "offers", "window", "every"),
     "staleness": ("roles", "phrases", "contrary", "whole_line", "offers", "every"),
     "goal-reached": ("offers", "window"),
+    "when": ("roles", "phrases", "contrary", "whole_line", "offers", "window", "every"),
 }
 """Keys of a stop rule that the rule does not look at."""
 _IDLE_OF_OWN = ("roles", "phrases", "contrary", "whole_line", "offers", "window", "every")
@@ -97,7 +98,7 @@ def _phases(scene: Scenario, times: Timeline) -> Iterator[Finding]:
             yield Finding((*path, "id"), f"the phase is never reached: {why}", phase.id)
         if phase.who is not None and not phase.who:
             yield Finding((*path, "who"), "nobody may act in this phase", "[]")
-        if not phase.acts:
+        if not phase.acts and not scene.has_world:
             yield Finding((*path, "acts"), "no act is allowed in this phase", "[]")
         if phase.until is not None and not phase.until.model_dump(exclude_none=True):
             message = "an until without a condition never ends the phase"
@@ -179,7 +180,8 @@ def _stop_rule(path: Keys, rule: StopRule, times: Timeline) -> Iterator[Finding]
     why = never_applies(rule, times)
     if why:
         yield Finding((*path, "rule"), f"the rule can never apply: {why}", rule.rule)
-    for key in _IDLE.get(rule.rule, _IDLE_OF_OWN):
+    world = () if rule.rule == "when" else ("expr", "outcome")
+    for key in (*_IDLE.get(rule.rule, _IDLE_OF_OWN), *world):
         if key in rule.model_fields_set:
             message = f"has no effect on the rule '{rule.rule}'"
             named = StopRule.model_fields[key].alias or key

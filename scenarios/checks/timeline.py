@@ -12,6 +12,7 @@ from math import inf
 
 from scenarios.scenario import RULES, Action, Event, Phase, Scenario, StopRule, Until
 from scenarios.words import words
+from scenarios.world.scope import successors
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Timeline:
                 max(begun, self.present[name])
                 for phase, begun in zip(phases_of(self.scene), self.phases, strict=True)
                 if (phase.who is None or name in phase.who)
-                and (action in phase.acts if action else phase.acts)
+                and (action in phase.acts if action else _acting(phase))
             )
             self._acts[name, action] = min(times, default=inf)
         return self._acts[name, action]
@@ -72,20 +73,29 @@ def timeline(scene: Scenario) -> Timeline:
     """Return the earliest times, found by relaxing them until none changes."""
     endings = (event.at for event in scene.events if event.ends and event.at)
     phases = phases_of(scene)
-    last = min([scene.limits.turns, *endings, sum(_longest(phase, scene) for phase in phases)])
+    longest = sum(_longest(phase, scene) for phase in phases)
+    straight = not scene.repeat and not any(phase.next for phase in phases)
+    last = min([scene.limits.turns, *endings, *[longest] * straight])
+    after = successors(scene)
     now = Timeline(scene, last, {}, [1, *[inf] * (len(phases) - 1)])
     while True:
         events: dict[str, float] = {}
         for event in scene.events:
             time = _event_time(event, now)
             events[event.id] = min(time if time <= last else inf, events.get(event.id, inf))
-        begun = [1.0]
-        for phase, start in zip(phases[:-1], now.phases, strict=False):
-            end = _phase_end(phase.until, start, now) if phase.until else inf
-            begun.append(end if end <= last else inf)
+        begun = [1.0, *[inf] * (len(phases) - 1)]
+        for phase, start, following in zip(phases, now.phases, after, strict=False):
+            end = _phase_end(phase, start, now)
+            for number in following:
+                begun[number] = min(begun[number], end if end <= last else inf)
         if (events, begun) == (now.events, now.phases):
             return now
         now = Timeline(scene, last, events, begun)
+
+
+def _acting(phase: Phase) -> bool:
+    """Return whether anything can be done in a phase."""
+    return bool(phase.acts or phase.vote or phase.decide)
 
 
 def _longest(phase: Phase, scene: Scenario) -> float:
@@ -116,8 +126,8 @@ def _event_time(event: Event, now: Timeline) -> float:
     return now.anyone("non-verbal", "leave", "none") + (when.quiet or inf)
 
 
-def _phase_end(until: Until, start: float, now: Timeline) -> float:
-    times = [inf]
+def _phase_end(phase: Phase, start: float, now: Timeline) -> float:
+    times, until = [inf if _acting(phase) else start], phase.until or Until()
     if until.turns is not None:
         times.append(start + until.turns)
     if until.rounds is not None:
@@ -131,7 +141,7 @@ def _phase_end(until: Until, start: float, now: Timeline) -> float:
 
 def never_applies(rule: StopRule, now: Timeline) -> str | None:
     """Return why a stop rule can never end anything, or None where it can."""
-    if rule.rule not in RULES:
+    if rule.rule not in RULES or rule.rule == "when":
         return None
     named = [name for name in rule.roles if name in now.scene.roles]
     roles = named or list(now.scene.roles)

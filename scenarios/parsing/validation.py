@@ -243,10 +243,15 @@ class _Generator(GenerateJsonSchema):
         self, schema: core_schema.BeforeValidatorFunctionSchema
     ) -> JsonSchemaValue:
         full = super().function_before_schema(schema)
-        if "items" in full:
-            return {"anyOf": [full["items"], full]}
-        own = {"type": "string", "pattern": IMPORT_PATH}
-        return {"anyOf": [{"enum": list(POLICIES)}, own, full]}
+        shorthand = schema["function"]["function"].__name__
+        if shorthand == "as_policy":
+            own = {"type": "string", "pattern": IMPORT_PATH}
+            return {"anyOf": [{"enum": list(POLICIES)}, own, full]}
+        if shorthand == "as_expression":
+            return {"anyOf": [full, {"type": "number"}, {"type": "boolean"}]}
+        if shorthand == "as_next":
+            return {"anyOf": [{"type": "string"}, full["items"], full]}
+        return {"anyOf": [full["items"], full]} if "items" in full else full
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False

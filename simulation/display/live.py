@@ -31,6 +31,10 @@ def heard_by_some(entries: Iterable[Entry], present: Iterable[str]) -> dict[int,
                 found[entry["turn"]] = entry["audience"]
             if entry["action"] == "leave":
                 here.discard(entry["speaker"])
+        elif entry["kind"] == "return":
+            here.add(entry["name"])
+        elif entry["kind"] == "removal":
+            here.discard(entry["name"])
     return found
 
 

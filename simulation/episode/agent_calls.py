@@ -57,6 +57,8 @@ class Acted(NamedTuple):
     """Which of them made the act."""
     drafts: Sequence[Row] = ()
     """Under a critic in the loop, the rows of the drafts; their calls count from the first row."""
+    refused: NotAllowed | None = None
+    """What the scene did not allow, where that is why there is no act."""
 
 
 class Caller:
@@ -90,15 +92,16 @@ class Caller:
         BudgetSpent before a call that the budget does not admit.
         """
         actor = self.stage.actors[role]
-        asked = actor.ask(self.stage.cue(role))
+        asked = actor.ask(self.stage.cue(role), self.stage.world_cue(role))
         first = await self._draft(role, asked, 0)
-        if self.critic is None or first.act is None:
+        if self.critic is None or first.act is None or first.act.typed:
             return first
         return await self._improve(self.critic, role, asked, first)
 
     async def _draft(self, role: str, asked: Asked, number: int) -> Acted:
         """Ask until a reply can be read as an act, or the tries are used up."""
         actor, stage, rows, failure = self.stage.actors[role], self.stage, list[Row](), ""
+        refused: NotAllowed | None = None
         tries = self.settings.repairs + 1
         sampling = replace(self.settings.sampling, stop=("\n",) if stage.form == "script" else ())
         for attempt in range(number * tries, number * tries + tries):
@@ -115,12 +118,13 @@ class Caller:
             if row["failure"]:
                 return Acted(None, row["failure"], rows, 0)
             try:
-                act = actor.read(row["reply"], stage.names, stage.acts)
+                act = stage.read(role, row["reply"])
                 return Acted(act, None, rows, len(rows) - 1)
             except Unreadable as error:
-                failure = "not-allowed" if isinstance(error, NotAllowed) else "parse-failure"
+                refused = error if isinstance(error, NotAllowed) else None
+                failure = "not-allowed" if refused else "parse-failure"
                 asked = actor.repair(asked, row["reply"], str(error))
-        return Acted(None, failure, rows, len(rows) - 1)
+        return Acted(None, failure, rows, len(rows) - 1, refused=refused)
 
     async def _improve(self, critic: DraftCritic, role: str, asked: Asked, draft: Acted) -> Acted:
         """Judge drafts until one is accepted or the rewrites are used up; return the best.

@@ -6,24 +6,45 @@ Invariant: an entry is plain JSON and never changes once it is in the log.
 from __future__ import annotations
 
 import re
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from scenarios.words import contains
 
 _WORD = re.compile(r"\w+")
 
 
-class Entry(TypedDict, total=False):
-    """One entry of the log, plain JSON: a turn, or a happening (event, phase, entrance)."""
+class MadeAct(TypedDict):
+    """An act of the world, as it was made or tried."""
 
-    kind: Literal["turn", "event", "phase", "entrance"]
+    name: str | None
+    """None for talk that is not allowed."""
+    args: dict[str, Any]
+    granted: dict[str, Any] | None
+    """What took effect of the arguments; None where nothing did."""
+    reason: str | None
+    """Why it is not allowed, where it is not."""
+    cooperation: float | None
+    """How far it was cooperation, where the scene says what is."""
+
+
+class Entry(TypedDict, total=False):
+    """One entry of the log, plain JSON: a turn, or a happening (event, phase, entrance; in a scene
+    with a world also reports, removals, returns, and changes of the world, which nobody perceives).
+    """
+
+    kind: Literal["turn", "event", "phase", "entrance", "report", "removal", "return", "world"]
     step: int
     """Round of choosing, from 1; entries of one step that are turns are simultaneous."""
     text: str | None
     audience: list[str]
     """Roles that perceive it, beside the speaker of a turn."""
     name: str
-    """Happenings: id of the event or phase, or the role that enters."""
+    """Happenings: id of the event or phase, or the role that enters, is out or back; of the world:
+    what changed it."""
+    changes: list[list[Any]]
+    """World: variable, role or None, and new value."""
+    won: str | None
+    """World: what has won, after a vote."""
     turn: int
     """Turns: number from 1, as are all fields below."""
     phase: str | None
@@ -34,6 +55,8 @@ class Entry(TypedDict, total=False):
     failure: str | None
     call: int
     cut: str | None
+    act: MadeAct
+    """Of turns in which an act of the world was made or tried."""
 
 
 def said(phrase: str, turn: Entry) -> bool:

@@ -33,6 +33,7 @@ from simulation.episode.draft_critic import DraftCritic
 from simulation.episode.entry import Entry
 from simulation.episode.graph import EpisodeContext, EpisodeState, broken_off, play
 from simulation.episode.scene_state import SceneState
+from simulation.episode.world_rows import world_rows
 from simulation.store.record import Record, Row
 
 
@@ -126,8 +127,9 @@ def record_of(
         row = id_of | dict(entry)
         kind = row.pop("kind")
         if kind == "turn":
+            row.pop("act", None)
             turns.append(row)
-        else:
+        elif kind != "world":
             happenings.append(row | {"kind": kind, "after_turn": len(turns)})
     row = id_of | {
         "content_hash": episode.content_hash, "attempt": episode.attempt,
@@ -148,6 +150,8 @@ def record_of(
         "drafts": [id_of | draft for draft in state["drafts"]],
         "calls": [id_of | {"call": n} | call for n, call in enumerate(state["calls"], start=1)],
     }
+    for table, some in world_rows(stage, state["log"]).items():
+        rows[table] = [id_of | one for one in some]
     return Record(rows, exit_[0] or "error", _shared_rows(episode, stage, conditions.cultures))
 
 
@@ -180,6 +184,7 @@ def _shared_rows(
     episode: Episode, stage: SceneState, cultures: Mapping[str, Culture]
 ) -> dict[str, list[Row]]:
     scenario_hash, data = content_of(episode.scenario)
+    names = ("referee", "moderator", "draft", *["world"] * episode.scenario.has_world)
     scenario = {
         "scenario_hash": scenario_hash,
         "scenario_id": episode.scenario.id,
@@ -196,7 +201,7 @@ def _shared_rows(
         "scenarios": [scenario],
         "personas": [_persona_row(persona) for persona in stage.cast.values()],
         "cultures": list({row["culture_hash"]: row for row in rows}.values()),
-        "templates": used((stage.template, *map(load_template, ("referee", "moderator", "draft")))),
+        "templates": used((stage.template, *map(load_template, names))),
     }
 
 

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from scenarios.scenario import Event, When
 from scenarios.words import one_line
+from scenarios.world.expression import WorldFault
 from simulation.episode.entry import Entry
 from simulation.episode.scene_state import SceneState
-from simulation.episode.stop_rules import Exit, Referee, phase_rule_met
+from simulation.episode.stop_rules import Exit, Referee, phase_rule_met, world_exit
+from simulation.episode.world_rules import begin, close
+
+_MOST_PASSED = 1000
+"""Phases that may follow one another before an act."""
 
 
-async def due(stage: SceneState, referee: Referee, step: int, entries: list[Entry]) -> Exit | None:
+async def due(
+    stage: SceneState, referee: Referee, step: int, entries: list[Entry], seed: int = 0
+) -> Exit | None:
     """Let everything happen that is due before the next act; return why the scene ends by it.
 
     What happens is added to `entries`, and the stage has absorbed it. An event may bring in roles,
     begin a phase or set off another event at once; each happens at most once before an act, so this
     ends.
     """
-    asked, again = False, True
+    asked, again, passed = False, True, 0
     while again:
         again = False
         for event in stage.scenario.events:
@@ -31,6 +38,10 @@ async def due(stage: SceneState, referee: Referee, step: int, entries: list[Entr
                 again = True
         if stage.phase_index is None:
             continue
+        if stage.world and stage.phase_index >= 0 and stage.phase_over():
+            entries += close(stage, step, seed)
+            if ending := world_exit(stage):
+                return ending
         if stage.in_last_phase:  # whether a rule ends it is seen as soon as an act is settled
             if stage.phase_over():
                 return Exit("phases-over", stage.scenario.phases[-1].id)
@@ -39,8 +50,13 @@ async def due(stage: SceneState, referee: Referee, step: int, entries: list[Entr
         if not over and not asked:
             over, asked = await phase_rule_met(stage, referee), True
         if over:
-            entries.append(_next_phase(stage, step))
-            again = True
+            entries += close(stage, step, seed)
+            entries += _next_phase(stage, step)
+            if ending := world_exit(stage):
+                return ending
+            again, passed = True, passed + 1
+            if passed > _MOST_PASSED:
+                raise WorldFault(f"{passed} phases followed one another and nobody could act")
     return None
 
 
@@ -93,9 +109,10 @@ def _fire(event: Event, stage: SceneState, step: int) -> list[Entry]:
     return [*entries, happening]
 
 
-def _next_phase(stage: SceneState, step: int) -> Entry:
-    assert stage.phase_index is not None
-    phase = stage.scenario.phases[stage.phase_index + 1]
+def _next_phase(stage: SceneState, step: int) -> list[Entry]:
+    following = stage.next_phase()
+    assert following is not None
+    phase = stage.scenario.phases[following]
     entry: Entry = {
         "kind": "phase",
         "step": step,
@@ -104,4 +121,4 @@ def _next_phase(stage: SceneState, step: int) -> Entry:
         "audience": stage.here(),
     }
     stage.absorb([entry])
-    return entry
+    return [entry, *begin(stage, phase, step)]

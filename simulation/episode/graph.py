@@ -25,14 +25,18 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Send
 
 from agents.models.health import NO_RESULT
+from agents.reply import Act, NotAllowed
+from scenarios.world.expression import WorldFault
 from simulation.episode.agent_calls import Acted, Caller
 from simulation.episode.budget import BudgetSpent
 from simulation.episode.call import derived_seed
-from simulation.episode.entry import Entry
+from simulation.episode.entry import Entry, MadeAct
 from simulation.episode.events import due
 from simulation.episode.scene_state import SceneState
 from simulation.episode.stop_rules import Exit, ended
 from simulation.episode.turn_policies import Choice, choose
+from simulation.episode.world_acts import rules_of
+from simulation.episode.world_rules import Resolved, close, follow, resolve
 from simulation.store.record import Row
 
 _MAX_FAILURES = 3
@@ -143,12 +147,13 @@ async def cue(context: EpisodeContext, update: Update, choose: Chooser = choose)
     stage, caller = context.stage, context.caller
     entries: list[Entry] = []
     try:
-        ending = await due(stage, caller, caller.step, entries)
+        ending = await due(stage, caller, caller.step, entries, caller.seed)
     except BudgetSpent as spent:
         ending, update["exit"] = None, ["budget", str(spent)]
+    except WorldFault as fault:
+        ending = Exit("world-error", str(fault))
     update["log"] += entries
-    if entries and context.watch:
-        context.watch(stage, entries)
+    _show(context, entries)
     candidates, policy = stage.candidates(), stage.policy.name
     if ending:
         update["exit"] = list(ending)
@@ -182,7 +187,7 @@ async def _act(context: EpisodeContext, role: str) -> Row:
 
 def act_row(role: str, acted: Acted) -> Row:
     """Return an act with the rows of its calls as plain JSON."""
-    done, failure, rows, made_by, drafts = acted
+    done, failure, rows, made_by, drafts, refused = acted
     return {
         "role": role,
         "failure": failure,
@@ -194,6 +199,24 @@ def act_row(role: str, acted: Acted) -> Row:
         "cut": done.cut if done else None,
         "made_by": made_by,
         "drafts": list(drafts),
+        "act": _made(done, refused),
+    }
+
+
+def _made(done: Act | None, refused: NotAllowed | None) -> Row | None:
+    """Return an act of the world, made or refused, as plain JSON; None where it is none."""
+    typed = done.typed if done else refused and refused.typed
+    if typed is None and refused is None:
+        return None
+    given = typed.args.items() if typed else ()
+    args = {name: list(value) if isinstance(value, tuple) else value for name, value in given}
+    reason = str(refused) if refused else None
+    return {
+        "name": typed and typed.name,
+        "args": args,
+        "granted": None,
+        "reason": reason,
+        "cooperation": None,
     }
 
 
@@ -225,22 +248,48 @@ async def settle(
     stage = context.stage
     update["calls"] += take(context)
     entries: list[Entry] = []
+    resolved = None
+    if stage.world:
+        tried = [(done["role"], done["act"]) for done in acts]
+        resolved = resolve(stage, tried, context.caller.step, context.caller.seed)
     for number, done in enumerate(acts, start=len(stage.turns) + 1):
         first = len(state["calls"]) + len(update["calls"]) + 1
         update["calls"] += done["rows"]
         update["drafts"] += [_numbered(draft, number, first) for draft in done["drafts"]]
         call = first + done["made_by"] if done["rows"] else 0
-        entries.append(_entry(stage, context.caller.step, number, done, call))
+        made = resolved.acts[number - len(stage.turns) - 1] if resolved else None
+        entries.append(_entry(stage, context.caller.step, number, done, call, made))
     stage.absorb(entries)
     update["log"] += entries
-    if context.watch:
-        context.watch(stage, entries)
     try:
+        if resolved:
+            update["log"] += (more := _effects(context, resolved, entries))
+            entries += more
+        _show(context, entries)
         over = _limit_reached(context) or await ended(stage, context.caller)
     except BudgetSpent as spent:
         over = Exit("budget", str(spent))
+    except WorldFault as fault:
+        over = Exit("world-error", str(fault))
     update["calls"] += take(context)
     update["exit"] = list(over) if over else None
+
+
+def _show(context: EpisodeContext, entries: Sequence[Entry]) -> None:
+    """Show what somebody may perceive to whoever watches."""
+    shown = [entry for entry in entries if entry["kind"] != "world"]
+    if shown and context.watch:
+        context.watch(context.stage, shown)
+
+
+def _effects(context: EpisodeContext, resolved: Resolved, turns: list[Entry]) -> list[Entry]:
+    """Return what the acts of a step do to the world, and what a phase that is over by them ends
+    with."""
+    stage, caller = context.stage, context.caller
+    entries = follow(stage, resolved, turns, caller.step)
+    if stage.phase_over():
+        entries += close(stage, caller.step, caller.seed)
+    return entries
 
 
 def _numbered(draft: Row, turn: int, first: int) -> Row:
@@ -253,10 +302,15 @@ def _numbered(draft: Row, turn: int, first: int) -> Row:
     }
 
 
-def _entry(stage: SceneState, step: int, number: int, done: Row, call: int) -> Entry:
+def _entry(
+    stage: SceneState, step: int, number: int, done: Row, call: int, made: MadeAct | None
+) -> Entry:
     failed, phase = done["action"] is None, stage.phase
     heard = [] if failed else stage.audience(done["role"], done["to"], done["whisper"])
-    return {
+    rule = rules_of(stage).get(made["name"] or "") if made and not failed else None
+    if rule and rule.hears:
+        heard = stage.hearers(done["role"], rule.hears)
+    entry: Entry = {
         "kind": "turn",
         "step": step,
         "turn": number,
@@ -271,6 +325,9 @@ def _entry(stage: SceneState, step: int, number: int, done: Row, call: int) -> E
         "call": call,
         "cut": done["cut"],
     }
+    if made:
+        entry["act"] = made
+    return entry
 
 
 def _limit_reached(context: EpisodeContext) -> Exit | None:
@@ -279,7 +336,8 @@ def _limit_reached(context: EpisodeContext) -> Exit | None:
         return Exit("token-limit", str(limits.tokens))
     if limits.wall_s is not None and context.clock() - context.began >= limits.wall_s:
         return Exit("wall-limit", f"{limits.wall_s:g} s")
-    last = [turn["failure"] or "" for turn in context.stage.turns[-_MAX_FAILURES:]]
+    turns = context.stage.turns[-_MAX_FAILURES:]  # what a world does not allow is no failure of it
+    last = ["" if "act" in turn else turn["failure"] or "" for turn in turns]
     return _failed(context, last) if len(last) == _MAX_FAILURES and all(last) else None
 
 

@@ -13,6 +13,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor import Actor, Cue, Hearing, ReplyForm, new_actor
+from agents.offer import WorldCue
+from agents.reply import Act, read_script
 from agents.role_view import Conditioning, display_names, role_view
 from agents.template import load_template
 from scenarios.culture import Culture
@@ -20,7 +22,10 @@ from scenarios.persona import Persona
 from scenarios.placeholder import filled
 from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
 from scenarios.statement import Sought, stance
+from scenarios.world.schema import Hears
 from simulation.episode.entry import Entry, said, words
+from simulation.episode.world_acts import offers, read_act, world_cue
+from simulation.episode.world_state import WorldState
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -79,12 +84,15 @@ class SceneState:
             view = role_view(scenario, cast, known, role, language, conditioning)
             self.actors[role] = new_actor(form, role, view)
         self.present = [role for role, part in scenario.roles.items() if part.enters is None]
+        self.world = WorldState(scenario, self.present) if scenario.has_world else None
+        self._world_cues: dict[str, tuple[int, WorldCue]] = {}
         self.left: list[str] = []
         self.happened: list[str] = []
         """Ids of events that have happened, once for each time."""
         self.happened_at: dict[str, int] = {}
         """Event to the number of turns when it last happened."""
         self.phase_index = -1 if scenario.phases else None
+        self._phase_numbers = {phase.id: n for n, phase in enumerate(scenario.phases)}
         self.phase_began = 0
         """Number of the last turn before the phase began."""
         self.rounds = 0
@@ -112,10 +120,21 @@ class SceneState:
     @property
     def in_last_phase(self) -> bool:
         """Whether the current phase is the last one."""
-        return self.phase_index is not None and self.phase_index + 1 == len(self.scenario.phases)
+        return self.phase_index is not None and self.next_phase() is None
+
+    def next_phase(self) -> int | None:
+        """Return the phase that follows the current one, or None where none does."""
+        phases, index = self.scenario.phases, self.phase_index
+        assert index is not None
+        if self.world and index >= 0:
+            return self.world.next_phase(index)
+        return index + 1 if index + 1 < len(phases) else None
 
     def phase_over(self) -> bool:
-        """Tell whether the turns, the rounds or an event have ended the phase."""
+        """Tell whether the turns, the rounds or an event have ended the phase, or nobody may act
+        any more in a world."""
+        if self.world and self.phase_index is not None and not self.acts and not self.candidates():
+            return self.phase_index >= 0
         until = self.phase.until if self.phase else None
         if until is None:
             return False
@@ -130,7 +149,9 @@ class SceneState:
 
     @property
     def acts(self) -> tuple[str, ...]:
-        """Acts allowed now."""
+        """Acts allowed now, those of a world left out."""
+        if self.world and self.phase:
+            return tuple(act for act in self.phase.acts if act in ACTIONS)
         return self.phase.acts if self.phase else ACTIONS
 
     @property
@@ -145,7 +166,13 @@ class SceneState:
     def candidates(self) -> list[str]:
         """Return the roles that may act now, in the order of the scenario file."""
         may = self.phase.who if self.phase else None
-        return [role for role in self.here() if may is None or role in may]
+        found = [role for role in self.here() if may is None or role in may]
+        return [role for role in found if offers(self, role)] if self._only_typed else found
+
+    @property
+    def _only_typed(self) -> bool:
+        """Whether only acts of the world are allowed now."""
+        return self.world is not None and not self.acts
 
     def opener(self) -> str | None:
         """Return the role that opens the phase, where it is there, may act and nobody has yet."""
@@ -163,15 +190,39 @@ class SceneState:
         elif not hearers and len(present) > 1:
             hearing = "nobody"
         names = tuple(self.names[other] for other in hearers)
-        return Cue(self.turns_left, self.acts, present, hearing, names)
+        world = self.world_cue(role)
+        acts = (*(offer.name for offer in world.offers), *self.acts) if world else self.acts
+        return Cue(self.turns_left, acts, present, hearing, names)
+
+    def world_cue(self, role: str) -> WorldCue | None:
+        """Return what a role whose turn it is now is told of the world, where there is one."""
+        if self.world is None:
+            return None
+        version, told = self._world_cues.get(role, (-1, None))
+        if told is None or version != self.world.version:
+            told = world_cue(self, role)
+            self._world_cues[role] = self.world.version, told
+        return told
+
+    def read(self, role: str, reply: str, form: ReplyForm | None = None) -> Act:
+        """Read a reply as an act of a role, of the world or not. Raises Unreadable."""
+        form = form or self.form
+        if self.world and (typed := read_act(self, role, reply, form)):
+            return typed
+        acts = self.cue(role).acts if self.world else self.acts
+        if form != self.form:
+            return read_script(reply, role, self.names, acts)
+        return self.actors[role].read(reply, self.names, acts)
 
     @property
-    def _hears(self) -> str | tuple[str, ...]:
+    def _hears(self) -> Hears | tuple[str, ...]:
         return self.phase.hears if self.phase else "all"
 
-    def hearers(self, speaker: str) -> list[str]:
-        """Return who can perceive an act, in the order of the scenario file."""
-        hears, around = self._hears, [role for role in self.here() if role != speaker]
+    def hearers(self, speaker: str, hears: Hears | tuple[str, ...] | None = None) -> list[str]:
+        """Return who can perceive an act, in the order of the scenario file; `hears` goes before
+        what the phase says."""
+        hears = self._hears if hears is None else hears
+        around = [role for role in self.here() if role != speaker]
         if self.policy.name == "network":
             around = [role for role in around if self.ties.has_edge(speaker, role)]
         if hears == "actors":
@@ -242,7 +293,8 @@ class SceneState:
             if entry["action"] is not None:
                 spoken = self._spoken(entry)
                 line = self.template.line(spoken)
-                self.actors[entry["speaker"]].acted(self.cue(entry["speaker"]), spoken, line)
+                told = self.world_cue(entry["speaker"])
+                self.actors[entry["speaker"]].acted(self.cue(entry["speaker"]), spoken, line, told)
                 lines.append((entry, line))
         for entry, line in lines:
             for role in entry["audience"]:
@@ -253,6 +305,8 @@ class SceneState:
         self._acted |= {entry["speaker"] for entry in batch}
         if self._acted >= set(self.candidates()):
             self.rounds, self._acted = self.rounds + 1, set()
+        if self.world:
+            self.world.count_turns(len(self.turns))
 
     def _note_public(self, line: str, perceived: set[str], turns: int) -> None:
         if perceived >= set(self.present):
@@ -263,7 +317,7 @@ class SceneState:
         self.last_act[entry["speaker"]] = entry["turn"]
         new = words(entry)
         is_copy = any(len(new & old) >= _NEAR_COPY * len(new) for old in self._recent)
-        self.copies = self.copies + 1 if not new or is_copy else 0
+        self.copies = self.copies + 1 if (not new or is_copy) and "act" not in entry else 0
         self._recent.append(new)
         self.quiet = 0 if entry["action"] == "speak" else self.quiet + 1
         if entry["action"] == "leave":
@@ -275,11 +329,18 @@ class SceneState:
             self.happened.append(entry["name"])
             self.happened_at[entry["name"]] = len(self.turns)
         elif entry["kind"] == "phase":
-            assert self.phase_index is not None
-            self.phase_index += 1
+            self.phase_index = self._phase_numbers[entry["name"]]
+            if self.world:
+                self.world.begin_phase(entry["name"])
             self.phase_began = len(self.turns)
             self.rounds, self._acted = 0, set()
-        else:
+        elif entry["kind"] == "world":
+            assert self.world is not None
+            self.world.absorb(entry["changes"], entry["name"])
+        elif entry["kind"] == "removal":
+            self.present.remove(entry["name"])
+            self._acted.discard(entry["name"])
+        elif entry["kind"] in ("entrance", "return"):
             self.present.append(entry["name"])
         if entry["text"] is None and entry["kind"] != "entrance":
             return
@@ -300,4 +361,18 @@ class SceneState:
             "text": entry["text"],
             "to": [self.names[role] for role in entry["addressees"]],
             "whisper": entry["whisper"],
+            **self._typed(entry),
         }
+
+    def _typed(self, entry: Entry) -> dict[str, Any]:
+        """Return an act of the world as the role gave it in the form `json`."""
+        if "act" not in entry:
+            return {}
+        made = entry["act"]
+        args = {
+            name: [self.names.get(one, one) for one in value]
+            if isinstance(value, tuple | list)
+            else self.names.get(value, value)
+            for name, value in made["args"].items()
+        }
+        return {"act": {"action": made["name"], **args}}

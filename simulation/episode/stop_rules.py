@@ -99,6 +99,8 @@ async def _met(rule: StopRule, stage: SceneState, referee: Referee, since: int =
     """Return what met the rule after a number of turns, or None; the referee is asked where the
     rule has no phrases to go by and somebody is there.
     """
+    if rule.rule == "when":
+        return _holds(rule, stage)
     if rule.rule not in RULES:
         return await _met_by_function(rule, stage, since)
     count = len(stage.turns) - since
@@ -111,6 +113,21 @@ async def _met(rule: StopRule, stage: SceneState, referee: Referee, since: int =
     for group in asked:
         if await referee.is_met(rule, group, since):
             return ", ".join(group)
+    return None
+
+
+def _holds(rule: StopRule, stage: SceneState) -> str | None:
+    """Return what the scene has come to where the rule's expression holds in its world."""
+    if stage.world is None or rule.expr is None or not stage.world.evaluate(rule.expr):
+        return None
+    return rule.outcome or rule.expr
+
+
+def world_exit(stage: SceneState) -> Exit | None:
+    """Return why the scene ends by the state of its world alone, or None if it does not."""
+    for rule in stage.scenario.stop if stage.world else ():
+        if rule.rule == "when" and (detail := _holds(rule, stage)):
+            return Exit(rule.rule, detail)
     return None
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -20,10 +20,12 @@ from folkways.provenance import short_hash
 from folkways.text import sound
 from scenarios.culture import Culture, load_culture
 from scenarios.scenario import Role
+from scenarios.world.schema import Value
 from simulation.config import RunConfig
 from simulation.episode.call import derived_seed
 from simulation.episode.episode import Episode
 from simulation.episode.graph import EpisodeContext, EpisodeState, play
+from simulation.replay.branch_world import read_value, set_world
 from simulation.replay.scripted_turn import ScriptedTurn, give_turn
 from simulation.replay.stored_episode import Premise, StoredEpisode, with_roles
 from simulation.store.record import Record
@@ -53,6 +55,8 @@ class Changes:
     roles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Role to field to value."""
     say: ScriptedTurn | None = None
+    world: Mapping[str, Value] = field(default_factory=dict)
+    """VARIABLE or VARIABLE.ROLE to its value."""
 
     def as_json(self) -> str:
         """Return the changes in one canonical form, the column `branches.changes`."""
@@ -62,6 +66,8 @@ class Changes:
             data["set"] = fields
         if self.say:
             data["say"] = self.say._asdict()
+        if self.world:
+            data["world"] = dict(self.world)
         return json.dumps(data, sort_keys=True, ensure_ascii=False)
 
     @classmethod
@@ -72,7 +78,8 @@ class Changes:
             role, _, name = key.rpartition(".")
             roles.setdefault(role, {})[name] = value
         say = data.get("say")
-        return cls(roles, ScriptedTurn(say["role"], say["text"]) if say else None)
+        turn = ScriptedTurn(say["role"], say["text"]) if say else None
+        return cls(roles, turn, data.get("world", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +161,14 @@ def with_model(config: RunConfig, name: str) -> RunConfig:
 
 
 async def go_on(
-    context: EpisodeContext, start: EpisodeState, say: ScriptedTurn | None
+    context: EpisodeContext, start: EpisodeState, changes: Changes | None
 ) -> EpisodeState:
-    """Play on from a state, first what a person gives; return the last state."""
-    if say:
-        start = await give_turn(context, start, say)
+    """Play on from a state under changes, first what a person gives; return the last state."""
+    if changes and changes.world:
+        entry = set_world(start["step"], changes.world)
+        start = cast(EpisodeState, start | {"log": [*start["log"], entry]})
+    if changes and changes.say:
+        start = await give_turn(context, start, changes.say)
     return start if start["exit"] else await play(context, start)
 
 
@@ -169,11 +179,20 @@ def read_changes(sets: Sequence[str], say: str | None, premise: Premise) -> Chan
     where no agent is told of its own.
     """
     roles: dict[str, dict[str, str]] = {}
+    world: dict[str, Value] = {}
     for text in sets:
         key, equals, value = text.partition("=")
+        if equals and key.strip().startswith("world.") and "world" not in premise.scenario.roles:
+            place = key.strip().removeprefix("world.")
+            if place in world:
+                raise UserError(f"--set world.{place} is given twice")
+            world[place] = read_value(premise.scenario, place, value.strip())
+            continue
         role, dot, name = key.strip().partition(".")
         if not equals or not dot:
-            raise UserError(f"--set '{text:.80}' is not of the form ROLE.FIELD=VALUE")
+            raise UserError(
+                f"--set '{text:.80}' is not of the form ROLE.FIELD=VALUE or world.NAME=VALUE"
+            )
         if role not in premise.scenario.roles:
             raise unknown_name("role", role, premise.scenario.roles)
         if name not in SETTABLE:
@@ -181,7 +200,7 @@ def read_changes(sets: Sequence[str], say: str | None, premise: Premise) -> Chan
         if name in roles.get(role, {}):
             raise UserError(f"--set {role}.{name} is given twice")
         roles.setdefault(role, {})[name] = _value(role, name, sound(value).strip(), premise)
-    return Changes(roles, None if say is None else _read_say(say, premise))
+    return Changes(roles, None if say is None else _read_say(say, premise), world)
 
 
 def _value(role: str, name: str, value: str, premise: Premise) -> str:

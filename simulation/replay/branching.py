@@ -46,7 +46,7 @@ class Wanted(NamedTuple):
     """Id of the parent, or its beginning."""
     at_turn: int
     sets: Sequence[str] = ()
-    """Changes of roles: ROLE.FIELD=VALUE."""
+    """Changes of roles: ROLE.FIELD=VALUE; of the world: world.NAME=VALUE."""
     say: str | None = None
     n: int = 1
     model: str | None = None
@@ -243,7 +243,7 @@ async def _play_branch(
     caller.tokens = fork.start.tokens
     context = EpisodeContext(stage, caller, watch, time.monotonic())
     try:
-        state = await go_on(context, fork.start.state, branch.changes.say)
+        state = await go_on(context, fork.start.state, branch.changes)
     except UserError:
         raise
     except Exception:

@@ -191,7 +191,7 @@ async def _replay(
         seed = branch.episode().seed
     context, shared, log = _context(recorded, start, seed, last)
     try:
-        state = await go_on(context, start.state, branch.changes.say if branch else None)
+        state = await go_on(context, start.state, branch.changes if branch else None)
     except UserError:
         raise
     except Exception as error:

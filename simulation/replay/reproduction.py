@@ -33,7 +33,7 @@ _CHUNK = 256
 """Episodes that are read from the store, and written to another, at once."""
 _CLOCK = {"episodes": ("started_at", "wall_s"), "calls": ("latency_s",)}
 """Columns that only a clock can tell; they are taken from the log."""
-_JSON_COLUMNS = ("changes",)
+_JSON_COLUMNS = ("changes", "args", "granted")
 _SHOWN = 60
 """Characters of a value that a difference is reported with."""
 _BEFORE = 10

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple, cast
 
-from agents.reply import Unreadable, read_script
+from agents.reply import Unreadable
 from folkways.errors import UserError
 from simulation.episode.agent_calls import Acted, Caller
 from simulation.episode.graph import (
@@ -62,7 +62,7 @@ async def give_turn(
 def _read_given(text: str, role: str, stage: SceneState) -> Row:
     """Return the words as an act of a role. Raises UserError where they are none."""
     try:
-        act = read_script(text, role, stage.names, stage.acts)
+        act = stage.read(role, text, "script")
     except Unreadable as error:
         raise UserError(f"--say '{text:.60}' cannot be an act of {role}: {error}") from error
     return act_row(role, Acted(act, None, [], 0))

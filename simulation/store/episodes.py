@@ -23,6 +23,10 @@ WHOLE = {
     "drafts": "turn, draft",
     "calls": "call",
     "branches": "number",
+    "world": "rowid",
+    "decisions": "turn",
+    "votes": "rowid",
+    "payoffs": "rowid",
 }
 """Tables whose rows are parts as they stand, with the order of an episode's rows in them. Of the
 calls only those of the play are: those of a review have the step 0."""

@@ -97,7 +97,7 @@ comment on column episodes.seed is 'Seed of cast, policy and sampling.';
 comment on column episodes.model is 'The model as the user asked for it.';
 comment on column episodes.reply_form is 'Form of the replies: json or script.';
 comment on column episodes.policy is 'Name of the turn policy the scene began with.';
-comment on column episodes.exit_reason is 'Why it ended: turn-limit, token-limit, wall-limit, agreement, deal, walk-away, staleness, goal-reached, phases-over, event, empty-stage; model-failure (three acts in a row that a working model did not make), endpoint-failure (the same by timeouts, server errors and unreadable answers or prompts too long, or by a model that answered nobody: no result, played again), budget, error (or the name of a stop rule of one''s own).';
+comment on column episodes.exit_reason is 'Why it ended: turn-limit, token-limit, wall-limit, agreement, deal, walk-away, staleness, goal-reached, phases-over, event, empty-stage, when (what the scene waits for in its world holds), world-error (something in the world could not be worked out); model-failure (three acts in a row that a working model did not make), endpoint-failure (the same by timeouts, server errors and unreadable answers or prompts too long, or by a model that answered nobody: no result, played again), budget, error (or the name of a stop rule of one''s own).';
 comment on column episodes.exit_detail is 'What exactly ended it: the rule''s role, the event, the budget, or the traceback of an error.';
 comment on column episodes.turns is 'Number of turns, failed ones included.';
 comment on column episodes.started_at is 'When it started, UTC.';
@@ -160,14 +160,70 @@ create table happenings (
     episode_id varchar not null, step integer not null, after_turn integer not null, kind varchar not null,
     name varchar not null, text varchar, audience varchar[] not null
 );
-comment on table happenings is 'What happened to the scene rather than through a role: events, phases and entrances.';
+comment on table happenings is 'What happened to the scene rather than through a role: events, phases and entrances; in a scene that keeps count also reports, removals and returns.';
 comment on column happenings.episode_id is 'The episode.';
 comment on column happenings.step is 'Round of choosing before which it happened.';
 comment on column happenings.after_turn is 'Number of the last act before it, 0 at the start.';
-comment on column happenings.kind is 'event, phase or entrance.';
-comment on column happenings.name is 'Id of the event or phase, or the role that entered.';
+comment on column happenings.kind is 'event, phase, entrance, report, removal or return.';
+comment on column happenings.name is 'Id of the event or phase, or the role that entered, is out or is back; of a report the phase or the act.';
 comment on column happenings.text is 'What was perceived; null where nothing was said of it.';
 comment on column happenings.audience is 'Roles that perceived it.';
+
+create table world (
+    episode_id varchar not null, step integer not null, after_turn integer not null, phase varchar, round integer not null,
+    cause varchar not null, variable varchar not null, role varchar, value varchar not null, number double
+);
+comment on table world is 'What a scene keeps count of: every value at the start, and every new value.';
+comment on column world.episode_id is 'The episode.';
+comment on column world.step is 'Round of choosing in which it changed; 0 at the start.';
+comment on column world.after_turn is 'Number of the last act before it, 0 at the start.';
+comment on column world.phase is 'Phase of the scenario, where it has phases.';
+comment on column world.round is 'How often the phases that repeat had begun; 0 where none does.';
+comment on column world.cause is 'start, acts, before:PHASE, after:PHASE, vote:PHASE, or branch for what was set at a branch.';
+comment on column world.variable is 'Name of the variable.';
+comment on column world.role is 'Whose value it is; null where there is one for all.';
+comment on column world.value is 'The value, as text.';
+comment on column world.number is 'The same as a number, 1 for true and 0 for false; null for words.';
+
+create table decisions (
+    episode_id varchar not null, turn integer not null, step integer not null, phase varchar, round integer not null,
+    role varchar not null, act varchar, args json not null, granted json, allowed boolean not null, reason varchar,
+    cooperation double
+);
+comment on table decisions is 'Acts beside speaking, votes and private answers, those that were not allowed among them.';
+comment on column decisions.episode_id is 'The episode.';
+comment on column decisions.turn is 'Number of the act in the episode, from 1.';
+comment on column decisions.step is 'Round of choosing; acts of one step are simultaneous.';
+comment on column decisions.phase is 'Phase of the scenario, where it has phases.';
+comment on column decisions.round is 'How often the phases that repeat had begun; 0 where none does.';
+comment on column decisions.role is 'Role that acted.';
+comment on column decisions.act is 'Name of the act, vote, or answer; null for talk that was not allowed.';
+comment on column decisions.args is 'Its arguments as they were given, as JSON; roles by their id.';
+comment on column decisions.granted is 'The arguments as they took effect, less where all asked for more than there was; null where nothing took effect, and for votes.';
+comment on column decisions.allowed is 'Whether it was allowed and took effect.';
+comment on column decisions.reason is 'Why it was not allowed; null where it was.';
+comment on column decisions.cooperation is 'How far it was cooperation, 0 to 1, as the scene measures it; null where it does not.';
+
+create table votes (
+    episode_id varchar not null, turn integer not null, step integer not null, phase varchar, round integer not null,
+    role varchar not null, choice varchar not null, rank integer not null, won boolean not null
+);
+comment on table votes is 'Ballots, one row for each option that a voter named.';
+comment on column votes.episode_id is 'The episode.';
+comment on column votes.turn is 'Number of the act by which it was cast.';
+comment on column votes.step is 'Round of choosing.';
+comment on column votes.phase is 'Phase in which was voted.';
+comment on column votes.round is 'How often the phases that repeat had begun; 0 where none does.';
+comment on column votes.role is 'Who voted.';
+comment on column votes.choice is 'What for: a role, or an option of the scene.';
+comment on column votes.rank is 'Place of the option on the ballot, from 1.';
+comment on column votes.won is 'Whether this option won the vote.';
+
+create table payoffs (episode_id varchar not null, role varchar not null, payoff double);
+comment on table payoffs is 'What a scene was worth to each role at its end, as the scene measures it.';
+comment on column payoffs.episode_id is 'The episode.';
+comment on column payoffs.role is 'The role.';
+comment on column payoffs.payoff is 'What it was worth; null where it cannot be worked out.';
 
 create table calls (
     episode_id varchar not null, call integer not null, step integer not null, purpose varchar not null,

@@ -1,0 +1,155 @@
+"""Reading a reply, in either form, as an act that the world offers.
+
+Invariant: what is not allowed or out of bounds raises `NotAllowed` with the act as far as it can be
+read; nothing is brought into bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from agents.naming import sole
+from agents.offer import Offer, Slot, TypedAct
+from agents.reply import Act, NotAllowed, read_object
+
+_BRACKETED = re.compile(r"^[\[(]\s*([a-z][a-z0-9_-]*)\b[\s:,=]*([^\[\]]*)[\])]\.?$", re.IGNORECASE)
+_TRAILING = re.compile(r"\S.*[\[(]\s*([a-z][a-z0-9_-]*)\b[^\[\]]*[\])]\.?$", re.IGNORECASE)
+_SEVERAL = re.compile(r"\s*(?:,|;|>|\band\b)\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_TRUTH = {"yes": True, "true": True, "no": False, "false": False}
+
+
+def read_typed_json(
+    reply: str, offers: Sequence[Offer], known: Collection[str], names: Mapping[str, str]
+) -> Act | None:
+    """Return the typed act in a reply of the form `json`, or None where it is none.
+
+    `known` are all typed acts of the scene, `names` those of the roles. Raises Unreadable.
+    """
+    value = read_object(reply, ("action",))
+    name = str(value.get("action"))
+    if name not in known:
+        return None
+    offer = _offered(name, value, offers)
+    return _made(offer, {slot.name: value.get(slot.name) for slot in offer.slots}, names)
+
+
+def read_typed_script(
+    reply: str, offers: Sequence[Offer], known: Collection[str], names: Mapping[str, str]
+) -> Act | None:
+    """Return the typed act in a reply of the form `script`, one bracketed act on the line."""
+    line = " ".join((reply.strip().splitlines() or [""])[0].split())
+    found = _BRACKETED.match(line)
+    if not found or found[1].lower() not in known:
+        after = _TRAILING.match(line)
+        if after and after[1].lower() in known:
+            raise NotAllowed("an act stands alone on its line, without words.")
+        return None
+    offer = _offered(found[1].lower(), {}, offers)
+    return _made(offer, _split(found[2].strip(), offer.slots), names)
+
+
+def shown(act: TypedAct, names: Mapping[str, str]) -> str:
+    """Return an act as it is written between brackets."""
+    return " ".join([act.name, *(_shown(value, names) for value in act.args.values())])
+
+
+def _shown(value: Any, names: Mapping[str, str]) -> str:
+    if isinstance(value, tuple | list):
+        return ", ".join(_shown(one, names) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else names.get(value, str(value))
+
+
+def _offered(name: str, given: Mapping[str, Any], offers: Sequence[Offer]) -> Offer:
+    for offer in offers:
+        if offer.name == name:
+            return offer
+    told = (
+        f"'{name}' is not allowed now; allowed are: {', '.join(o.name for o in offers) or 'none'}."
+    )
+    raise NotAllowed(told, TypedAct(name, {}))
+
+
+def _split(text: str, slots: Sequence[Slot]) -> dict[str, str]:
+    """Return the parts of a text that belong to each slot, names of slots in it left off."""
+    for slot in slots:
+        text = re.sub(rf"\b{re.escape(slot.name)}\b\s*[:=]?", " ", text, flags=re.IGNORECASE)
+    text = " ".join(text.split()).strip(" ,;")
+    if len(slots) <= 1:
+        return {slot.name: text for slot in slots} if slots else ({"": text} if text else {})
+    parts = [part for part in _SEVERAL.split(text) if part]
+    parts = parts if len(parts) == len(slots) else text.split()
+    if len(parts) != len(slots):
+        told = " and ".join(slot.name for slot in slots)
+        raise NotAllowed(f"it needs {told}, in that order.")
+    return {slot.name: part for slot, part in zip(slots, parts, strict=True)}
+
+
+def _made(offer: Offer, given: Mapping[str, Any], names: Mapping[str, str]) -> Act:
+    args, faults = dict[str, Any](), list[str]()
+    for slot in offer.slots:
+        value = _value(slot, given.get(slot.name), names)
+        args[slot.name] = value
+        if value is None or not _within(slot, value):
+            faults.append(f"'{slot.name}' must be {in_words(slot)}")
+    if "" in given:
+        faults.append(f"'{offer.name}' takes nothing beside its name")
+    act = TypedAct(offer.name, args)
+    if faults:
+        raise NotAllowed(f"{'; '.join(faults)}.", act)
+    return Act("non-verbal", shown(act, names), typed=act)
+
+
+def in_words(slot: Slot) -> str:
+    """Return what a slot may hold, for a model to read."""
+    if slot.kind in ("choice", "role"):
+        options = " or ".join(slot.options)
+        return f"any of {options}, the best first" if slot.many else options
+    if slot.kind == "boolean":
+        return "yes or no"
+    kind = "a whole number" if slot.kind == "integer" else "a number"
+    if slot.low is None and slot.high is None:
+        return kind
+    if slot.high is None:
+        return f"{kind} of at least {slot.low:g}"
+    if slot.low is None:
+        return f"{kind} of at most {slot.high:g}"
+    return f"{kind} from {slot.low:g} to {slot.high:g}"
+
+
+def _within(slot: Slot, value: Any) -> bool:
+    if slot.kind in ("integer", "number"):
+        low, high = slot.low, slot.high
+        return (low is None or value >= low) and (high is None or value <= high)
+    return True
+
+
+def _value(slot: Slot, given: Any, names: Mapping[str, str]) -> Any:
+    """Return what is given as a value of the slot's kind, or None where it is none."""
+    if slot.many:
+        parts = given if isinstance(given, list) else [p for p in _SEVERAL.split(str(given)) if p]
+        found = [_option(slot, part, names) for part in parts]
+        whole = None not in found and len(set(found)) == len(found)
+        return tuple(found) if whole else None
+    if slot.kind in ("choice", "role"):
+        return _option(slot, given, names)
+    if slot.kind == "boolean":
+        return given if isinstance(given, bool) else _TRUTH.get(str(given).strip().lower())
+    if isinstance(given, bool) or not _NUMBER.fullmatch(str(given).strip()):
+        return None
+    number = float(given)
+    if slot.kind == "number":
+        return number
+    return int(str(given).split(".")[0]) if number.is_integer() else None
+
+
+def _option(slot: Slot, given: Any, names: Mapping[str, str]) -> str | None:
+    text = str(given).strip().strip("\"'.")
+    if slot.kind == "role":
+        role = sole(text, names)
+        return role if role and names[role] in slot.options else None
+    return next((one for one in slot.options if one.casefold() == text.casefold()), None)

@@ -1,0 +1,347 @@
+"""What is wrong with a world: names, types, bounds, and what agents would be told of it.
+
+Invariant: a scene whose world passes can fail while it is played only by dividing by zero, by
+growing beyond a bound, or because nobody may act.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import networkx as nx
+
+from scenarios.parsing.problem import Finding, Keys, show_value, suggest
+from scenarios.scenario import ACTIONS, Phase, Scenario
+from scenarios.world.expression import FUNCTIONS, WorldFault, read_by
+from scenarios.world.expression_type import NUMERIC, fits, type_of
+from scenarios.world.schema import Act, Argument, Decision, Outcome, Variable, Vote
+from scenarios.world.scope import (
+    ANSWER,
+    TARGET,
+    VOTE,
+    acts_of,
+    all_effects,
+    scope,
+    successors,
+    vote_type,
+    within_act,
+)
+
+_WORDS = {"true", "false", "null", "in", "self", "each", "winner", "round", "turn", "roles"} | {
+    *("present", "end", "size", "double", "int", ANSWER)
+}
+"""Words that mean something in expressions, beside the functions."""
+_REPLY = ("action", "to", "whisper", "text")
+"""Keys of a reply that no argument may be named like."""
+PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+Names = Mapping[str, str]
+
+
+def world_faults(scene: Scenario) -> Iterator[Finding]:
+    """Yield every fault of a scene's world."""
+    yield from _names(scene)
+    for name, variable in scene.world.items():
+        yield from _variable(scene, ("world", name), variable)
+    names = scope(scene)
+    for name, act in scene.acts.items():
+        yield from _act(scene, ("acts", name), act, names)
+    for path, effects, own in all_effects(scene):
+        for target, text in effects.items():
+            yield from _effect(scene, (*path, target), target, text, names, own)
+    for number, phase in enumerate(scene.phases):
+        yield from _phase(scene, ("phases", number), phase, names)
+    yield from _loops(scene, names)
+    yield from _numeric(("payoff",), scene.payoff, {**names, "self": "role"})
+    for number, rule in enumerate(scene.stop):
+        if rule.rule == "when" and rule.expr is None:
+            yield Finding(("stop", number), "the rule 'when' needs expr: what must hold")
+        yield from _typed(("stop", number, "expr"), rule.expr, names, "boolean")
+
+
+def _names(scene: Scenario) -> Iterator[Finding]:
+    """Yield names that mean something else already."""
+    taken: dict[str, str] = dict.fromkeys((*_WORDS, *FUNCTIONS), "a word of expressions")
+    taken |= dict.fromkeys(scene.teams, "a team") | dict.fromkeys(scene.roles, "a role")
+    for name in scene.world:
+        if name in taken:
+            message = f"'{name}' is the name of {taken[name]}; rename the variable"
+            yield Finding(("world", name), message, key=True)
+    taken |= dict.fromkeys(scene.world, "a variable")
+    shapes: dict[str, str] = {}
+    for name, act in scene.acts.items():
+        if name in ACTIONS or name in (VOTE, ANSWER):
+            message = f"'{name}' is the name of an act that every scene has; rename it"
+            yield Finding(("acts", name), message, key=True)
+        for argument, part in act.args.items():
+            path: Keys = ("acts", name, "args", argument)
+            if argument in taken:
+                message = f"'{argument}' is the name of {taken[argument]}; rename the argument"
+                yield Finding(path, message, key=True)
+            if argument in _REPLY or argument in scene.acts:
+                message = f"'{argument}' is a key of every reply, or an act; rename the argument"
+                yield Finding(path, message, key=True)
+            if shapes.setdefault(argument, part.type) != part.type:
+                message = f"'{argument}' is {shapes[argument]} in another act; keep to one type"
+                yield Finding((*path, "type"), message, part.type)
+
+
+def _variable(scene: Scenario, path: Keys, variable: Variable) -> Iterator[Finding]:
+    numeric = variable.type in NUMERIC
+    if (variable.type == "choice") != bool(variable.options):
+        yield Finding(path, "a choice, and nothing else, has options", key=True)
+        return
+    for bound in ("min", "max"):
+        value = getattr(variable, bound)
+        if value is not None and (isinstance(value, bool | str) or not numeric):
+            yield Finding((*path, bound), "only numbers have bounds", show_value(value))
+            return
+    low, high = variable.min, variable.max
+    if low is not None and high is not None and low > high:  # type: ignore[operator]
+        yield Finding((*path, "max"), "less than min", show_value(high))
+        return
+    yield from _starts(scene, path, variable)
+    if variable.visible in ("owner", "team") and not variable.each:
+        message = "only what each role has an owner; write each: role, or list the roles"
+        yield Finding((*path, "visible"), message, str(variable.visible))
+    for role in variable.visible if isinstance(variable.visible, tuple) else ():
+        if role not in scene.roles:
+            message = f"no such role{suggest(role, scene.roles)}"
+            yield Finding((*path, "visible"), message, show_value(role))
+
+
+def _starts(scene: Scenario, path: Keys, variable: Variable) -> Iterator[Finding]:
+    starts: dict[Keys, Any] = {("start",): variable.start}
+    if isinstance(variable.start, dict):
+        if not variable.each:
+            message = "values by role need each: role"
+            yield Finding((*path, "start"), message, key=True)
+            return
+        for role in variable.start:
+            if role not in scene.roles:
+                message = f"no such role{suggest(role, scene.roles)}"
+                yield Finding((*path, "start", role), message, key=True)
+        starts = {("start", role): value for role, value in variable.start.items()}
+    for where, value in starts.items():
+        given = variable.first(None) if value is None else value
+        if variable.type == "number" and isinstance(given, int) and not isinstance(given, bool):
+            given = float(given)
+        if not variable.fits(given):
+            yield Finding((*path, *where), "not a value it can have", show_value(given))
+
+
+def _act(scene: Scenario, path: Keys, act: Act, names: Names) -> Iterator[Finding]:
+    own = {**names, **within_act(act)}
+    for role in act.who or ():
+        if role not in scene.roles:
+            message = f"no such role{suggest(role, scene.roles)}"
+            yield Finding((*path, "who"), message, show_value(role))
+    who = act.who or tuple(scene.roles)
+    for name, part in act.args.items():
+        yield from _argument(scene, (*path, "args", name), part, names, who)
+    yield from _typed((*path, "requires"), act.requires, {**names, "self": "role"}, "boolean")
+    yield from _typed((*path, "removes"), act.removes, own, "some roles")
+    yield from _share((*path, "cooperates"), act.cooperates, own)
+    for place in PLACE.findall(act.says or ""):
+        if place not in {*within_act(act), *scene.roles}:
+            known = ", ".join(within_act(act))
+            yield Finding((*path, "says"), f"'{{{place}}}' is not known there", allowed=known)
+
+
+def _argument(
+    scene: Scenario, path: Keys, part: Argument | Decision, names: Names, who: Collection[str]
+) -> Iterator[Finding]:
+    own = {**names, "self": "role"}
+    if (part.type == "choice") != bool(part.options):
+        yield Finding(path, "a choice, and nothing else, has options", key=True)
+    for bound in ("min", "max"):
+        text = getattr(part, bound)
+        if text is not None and part.type not in NUMERIC:
+            yield Finding((*path, bound), "only numbers have bounds", show_value(text))
+            continue
+        yield from _typed((*path, bound), text, own, part.type)
+        yield from _told(scene, (*path, bound), text, who)
+    if part.among is not None and part.type != "role":
+        yield Finding((*path, "among"), "only roles are named among others", key=True)
+    yield from _typed((*path, "among"), part.among, own, "some roles")
+    yield from _told(scene, (*path, "among"), part.among, who)
+    if isinstance(part, Argument) and part.shares is not None:
+        if part.type not in NUMERIC:
+            yield Finding((*path, "shares"), "only numbers are shared", show_value(part.shares))
+        yield from _typed((*path, "shares"), part.shares, names, part.type)
+
+
+def _told(scene: Scenario, path: Keys, text: str | None, who: Collection[str]) -> Iterator[Finding]:
+    """Yield what an agent would be told of by a bound, though it is hidden from it."""
+    try:
+        read = read_by(text) if text else ()
+    except WorldFault:
+        return
+    for name in read:
+        variable = scene.world.get(name)
+        if variable and not _seen_by(variable, who):
+            message = f"tells whoever acts of '{name}', which is not visible to them"
+            yield Finding(path, message, show_value(text))
+
+
+def _seen_by(variable: Variable, who: Collection[str]) -> bool:
+    shown = variable.visible
+    return shown in ("all", "owner", "team") or not set(who).difference(shown)
+
+
+def _effect(
+    scene: Scenario, path: Keys, target: str, text: str, names: Names, own: Names
+) -> Iterator[Finding]:
+    found = TARGET.fullmatch(target)
+    variable = scene.world.get(found[1]) if found else None
+    if found is None or variable is None:
+        hint = suggest(found[1] if found else target, scene.world)
+        yield Finding(path, f"no such variable{hint}", allowed=", ".join(scene.world), key=True)
+        return
+    index, every = found[2], {**names, **own}
+    if bool(index) != bool(variable.each):
+        how = f"{found[1]}[self]" if variable.each else found[1]
+        yield Finding(
+            path, f"write {how}: a value {'of each role' if variable.each else 'for all'}"
+        )
+        return
+    if index and every.get(index) != "role":
+        message = f"'{index}' is not a role there{suggest(index, every)}"
+        yield Finding(path, message, key=True)
+        return
+    allowed = dict(every)
+    if index != "each":
+        allowed.pop("each", None)
+    kind = "text" if variable.type == "choice" else variable.type
+    yield from _typed(path, text, allowed, kind)
+
+
+def _phase(scene: Scenario, path: Keys, phase: Phase, names: Names) -> Iterator[Finding]:
+    for number, act in enumerate(phase.acts):
+        if act not in ACTIONS and act not in scene.acts:
+            known = [*ACTIONS, *scene.acts]
+            message = f"unknown value{suggest(act, known)}"
+            yield Finding((*path, "acts", number), message, show_value(act), ", ".join(known))
+    yield from _typed((*path, "removes"), phase.removes, names, "some roles")
+    yield from _typed((*path, "returns"), phase.returns, names, "some roles")
+    yield from _report(scene, (*path, "report"), phase.report, {})
+    for name in phase.briefs:
+        if name not in scene.roles and name not in scene.teams:
+            message = f"no such role or team{suggest(name, [*scene.roles, *scene.teams])}"
+            yield Finding((*path, "briefs", name), message, key=True)
+    if phase.resolve not in (None, "file", "random"):
+        yield from _numeric((*path, "resolve"), phase.resolve, {**names, "self": "role"})
+    ids = [one.id for one in scene.phases]
+    for number, step in enumerate(phase.next):
+        if step.phase != "end" and step.phase not in ids:
+            message = f"no such phase{suggest(step.phase, ids)}"
+            allowed = ", ".join([*ids, "end"])
+            yield Finding((*path, "next", number), message, show_value(step.phase), allowed)
+        yield from _typed((*path, "next", number, "when"), step.when, names, "boolean")
+    if phase.vote and phase.decide:
+        yield Finding((*path, "decide"), "a phase is a vote or a decision, not both", key=True)
+    who = phase.who or tuple(scene.roles)
+    if phase.vote:
+        yield from _vote(scene, (*path, "vote"), phase.vote, names, who)
+    elif phase.decide:
+        yield from _argument(scene, (*path, "decide"), phase.decide, names, who)
+        own = {**names, **within_act(acts_of(scene, phase)[ANSWER])}
+        yield from _share((*path, "decide", "cooperates"), phase.decide.cooperates, own)
+    yield from _gone(scene, path, phase)
+
+
+def _gone(scene: Scenario, path: Keys, phase: Phase) -> Iterator[Finding]:
+    """Yield phases whose only roles have been removed for good before."""
+    number = int(path[1])
+    before = {one.removes for one in scene.phases[: number + 1]} & set(scene.roles)
+    back = {one.returns for one in scene.phases}
+    if phase.who and before and set(phase.who) <= before - back:
+        message = f"nobody can act: {', '.join(phase.who)} have been removed by then"
+        yield Finding((*path, "who"), message)
+
+
+def _vote(
+    scene: Scenario, path: Keys, vote: Vote, names: Names, who: Collection[str]
+) -> Iterator[Finding]:
+    if isinstance(vote.options, str):
+        yield from _typed((*path, "options"), vote.options, names, "some roles")
+        yield from _told(scene, (*path, "options"), vote.options, who)
+    elif not vote.options or len(set(vote.options)) < len(vote.options):
+        yield Finding((*path, "options"), "a vote needs options, each once", str(vote.options))
+    won = {"winner": vote_type(vote)}
+    for key, outcome, more in (("then", vote.then, won), ("otherwise", vote.otherwise, {})):
+        yield from _outcome(scene, (*path, key), outcome, {**names, **more}, more)
+
+
+def _outcome(
+    scene: Scenario, path: Keys, outcome: Outcome, names: Names, more: Names
+) -> Iterator[Finding]:
+    yield from _typed((*path, "removes"), outcome.removes, names, "some roles")
+    yield from _typed((*path, "returns"), outcome.returns, names, "some roles")
+    yield from _report(scene, (*path, "report"), outcome.report, more)
+
+
+def _report(scene: Scenario, path: Keys, text: str | None, own: Names) -> Iterator[Finding]:
+    """Yield what stands in braces in a report and is unknown, or hidden from those who are told."""
+    for place in PLACE.findall(text or ""):
+        variable = scene.world.get(place)
+        if place in (*own, *scene.roles, "round"):
+            continue
+        if variable is None or variable.each:
+            known = [name for name, one in scene.world.items() if not one.each]
+            allowed = ", ".join([*known, "round", *own])
+            yield Finding(path, f"'{{{place}}}' is not known there", allowed=allowed)
+        elif variable.visible != "all":
+            message = f"tells everyone of '{place}', which is not visible to all"
+            yield Finding(path, message)
+
+
+def _loops(scene: Scenario, names: Names) -> Iterator[Finding]:
+    """Yield phases that are repeated and are none, and circles in which nobody ever acts."""
+    ids, repeat = [phase.id for phase in scene.phases], scene.repeat
+    if repeat:
+        yield from _typed(("repeat", "until"), repeat.until, names, "boolean")
+        for number, one in enumerate(repeat.phases):
+            if one not in ids:
+                message = f"no such phase{suggest(one, ids)}"
+                yield Finding(("repeat", "phases", number), message, show_value(one))
+                return
+        first = ids.index(repeat.phases[0])
+        if list(repeat.phases) != ids[first : first + len(repeat.phases)]:
+            message = "must be phases that follow one another in the file, in that order"
+            yield Finding(("repeat", "phases"), message, ", ".join(repeat.phases))
+            return
+    idle = [n for n, one in enumerate(scene.phases) if not (one.acts or one.vote or one.decide)]
+    after = successors(scene)
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_edges_from((n, m) for n in idle for m in after[n] if m in idle)
+    for circle in nx.simple_cycles(graph):
+        shown = " -> ".join(ids[n] for n in [*circle, circle[0]])
+        message = f"nobody acts in any of these phases, which follow one another for ever: {shown}"
+        yield Finding(("phases", min(circle)), message)
+        return
+
+
+def _typed(path: Keys, text: str | None, names: Names, wanted: str) -> Iterator[Finding]:
+    """Yield what is wrong with an expression."""
+    if text is None:
+        return
+    try:
+        found = type_of(text, names)
+    except WorldFault as fault:
+        yield Finding(path, str(fault), show_value(text))
+        return
+    if not fits(found, wanted):
+        meant = "a role or a list of roles" if wanted == "some roles" else wanted
+        yield Finding(path, f"must be {meant}, and is {found}", show_value(text))
+
+
+def _numeric(path: Keys, text: str | None, names: Names) -> Iterator[Finding]:
+    yield from _typed(path, text, names, "number")
+
+
+def _share(path: Keys, text: str | None, names: Names) -> Iterator[Finding]:
+    """Yield what is wrong with a measure of cooperation."""
+    found = list(_typed(path, text, names, "number"))
+    yield from found if list(_typed(path, text, names, "boolean")) else ()

@@ -1,0 +1,136 @@
+"""Expressions about a world, in CEL (Common Expression Language), worked out by its own engine.
+
+Invariant: an expression reads the values that it is given and nothing else; whatever cannot be
+worked out raises `WorldFault`, and no value is made up for it.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+from folkways.errors import FolkwaysError
+from scenarios.world.schema import INTEGER_LIMIT
+
+_SHOWN = 60
+"""Characters of an expression that a fault repeats."""
+
+
+class WorldFault(FolkwaysError):
+    """Something in a world cannot be worked out, in words."""
+
+
+def _numbers(values: Any) -> list[Any]:
+    return list(values.values() if isinstance(values, dict) else values)
+
+
+def _least(*values: Any) -> Any:
+    return min(_numbers(values[0]) if isinstance(values[0], dict | list) else values)
+
+
+def _greatest(*values: Any) -> Any:
+    return max(_numbers(values[0]) if isinstance(values[0], dict | list) else values)
+
+
+def _count(values: Any, among: Any = None) -> int:
+    """Return how many roles have true, or how many are in a list; of some roles alone where these
+    are given."""
+    found = [key for key, value in values.items() if value] if isinstance(values, dict) else values
+    return len(found) if among is None else len(set(found).intersection(among))
+
+
+def _best(values: Any) -> list[str]:
+    """Return the roles with the greatest value."""
+    return [role for role, value in values.items() if value == max(values.values())]
+
+
+def _nth(values: Any, place: int) -> Any:
+    """Return the value at a place, from 1, with the greatest first."""
+    return sorted(_numbers(values), reverse=True)[place - 1 if place > 0 else len(values)]
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "min": _least,
+    "max": _greatest,
+    "sum": lambda values: sum(_numbers(values)),
+    "count": _count,
+    "best": _best,
+    "nth": _nth,
+    "abs": abs,
+    "floor": lambda value: math.floor(value),
+    "ceil": lambda value: math.ceil(value),
+    "round": lambda value: math.floor(value + 0.5),
+}
+"""Functions beside CEL's own."""
+
+
+@cache
+def _engine() -> Any:
+    """Return CEL's compiled module without its package, which would bring in a command line."""
+    package = importlib.util.find_spec("cel")
+    places = package.submodule_search_locations if package else None
+    found = importlib.machinery.PathFinder.find_spec("cel.cel", list(places or ()))
+    if found is None or found.loader is None:
+        raise ImportError("the package common-expression-language is not installed")
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """An expression that is ready to be worked out."""
+
+    text: str
+    program: Any
+    names: tuple[str, ...]
+    """What it reads, names bound in it included."""
+    functions: Mapping[str, Callable[..., Any]]
+
+    def __call__(self, known: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Any:
+        """Return its value; `own` goes before what is known. Raises WorldFault."""
+        given: dict[str, Any] = dict(self.functions)
+        for name in self.names:
+            if own and name in own:
+                given[name] = own[name]
+            elif name in known:
+                given[name] = known[name]
+        try:
+            value = self.program.execute(given)
+        except Exception as error:  # the engine raises whatever Python's own operators would
+            raise WorldFault(f"'{self.text:.{_SHOWN}}' {_why(error)}") from error
+        if isinstance(value, int | float) and not abs(value) <= INTEGER_LIMIT:
+            raise WorldFault(f"'{self.text:.{_SHOWN}}' has no value that can be kept: {value}")
+        return value
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ZeroDivisionError):
+        return "divides by zero"
+    if isinstance(error, OverflowError):
+        return "is too large a number"
+    if isinstance(error, KeyError):
+        return f"asks for {error}, which there is not"
+    return f"has no value: {' '.join(str(error).split()):.200}"
+
+
+@lru_cache(maxsize=4096)
+def compiled(text: str) -> Formula:
+    """Return an expression made ready. Raises WorldFault for one that is not well-formed."""
+    try:
+        program = _engine().compile(text)
+    except Exception as error:
+        raise WorldFault(f"'{text:.{_SHOWN}}' is not an expression") from error
+    used = program.references()
+    functions = {name: FUNCTIONS[name] for name in used["functions"] if name in FUNCTIONS}
+    return Formula(text, program, tuple(used["variables"]), functions)
+
+
+def read_by(text: str) -> Collection[str]:
+    """Return the names that an expression reads. Raises WorldFault as `compiled` does."""
+    return compiled(text).names

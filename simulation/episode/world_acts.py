@@ -1,0 +1,133 @@
+"""Acts that a world offers a role at its turn, and what the role is told of the world then.
+
+Invariant: nothing that a role may not see is in what it is told or in the bounds that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agents.actor import ReplyForm
+from agents.offer import Offer, Slot, WorldCue
+from agents.reply import Act as Made
+from agents.template import load_template
+from agents.typed_act import in_words, read_typed_json, read_typed_script
+from scenarios.world.expression import WorldFault
+from scenarios.world.schema import Act, Argument, Vote
+from scenarios.world.scope import ANSWER, VOTE, acts_of
+from simulation.episode.world_state import WorldState, allowed
+
+if TYPE_CHECKING:
+    from simulation.episode.scene_state import SceneState
+
+CHOICE = "choice"
+"""Argument of a vote."""
+_READ = {"json": read_typed_json, "script": read_typed_script}
+
+
+def rules_of(stage: SceneState) -> dict[str, Act]:
+    """Return the acts beside speaking that the phase allows, by name."""
+    return acts_of(stage.scenario, stage.phase)
+
+
+def options_of(stage: SceneState, vote: Vote, voter: str | None = None) -> list[str]:
+    """Return what can be voted for: words, or ids of roles; of a voter, without itself where that
+    is the rule."""
+    if not isinstance(vote.options, str):
+        return list(vote.options)
+    found = _world(stage).roles_of(vote.options)
+    return [role for role in found if vote.own or role != voter]
+
+
+def offers(stage: SceneState, role: str) -> tuple[Offer, ...]:
+    """Return what a role may do beside speaking now."""
+    world, phase = _world(stage), stage.phase
+    if phase and phase.vote:
+        many = phase.vote.rule in ("approval", "ranked")
+        given = options_of(stage, phase.vote, role)
+        kind: Any = "role" if isinstance(phase.vote.options, str) else "choice"
+        shown = tuple(stage.names[one] if kind == "role" else one for one in given)
+        slot = Slot(CHOICE, kind, options=shown, many=many)
+        return (Offer(VOTE, (slot,), phase.vote.ask),) if given else ()
+    found = list[Offer]()
+    for name, act in rules_of(stage).items():
+        try:
+            slots = _slots(stage, world, act, role) if allowed(world, act, role) else None
+        except WorldFault:
+            continue
+        if slots is not None:
+            found.append(Offer(name, slots, act.about))
+    return tuple(found)
+
+
+def _slots(stage: SceneState, world: WorldState, act: Act, role: str) -> tuple[Slot, ...] | None:
+    """Return what an act needs to be told, or None where no value would do."""
+    found = list[Slot]()
+    for name, part in act.args.items():
+        own = {"self": role}
+        low = None if part.min is None else world.evaluate(part.min, own)
+        high = None if part.max is None else world.evaluate(part.max, own)
+        options = _options(stage, world, part, role)
+        if (low is not None and high is not None and low > high) or (
+            part.type in ("role", "choice") and not options
+        ):
+            return None
+        found.append(Slot(name, part.type, low, high, options))
+    return tuple(found)
+
+
+def _options(stage: SceneState, world: WorldState, part: Argument, role: str) -> tuple[str, ...]:
+    if part.type != "role":
+        return part.options
+    among = world.roles_of(part.among, {"self": role}) if part.among else stage.here()
+    return tuple(stage.names[one] for one in among if part.among or one != role)
+
+
+def world_cue(stage: SceneState, role: str) -> WorldCue:
+    """Return what a role is told of the world at its turn."""
+    template, found = load_template("world"), offers(stage, role)
+    known = [_told(stage, role, name, value) for name, value in _world(stage).visible(role).items()]
+    shown = [
+        {
+            "name": offer.name,
+            "about": offer.about,
+            "slots": [{"name": slot.name, "words": in_words(slot)} for slot in offer.slots],
+        }
+        for offer in found
+    ]
+    text = getattr(template, stage.form)(stage.names[role], known, shown) if known or shown else ""
+    return WorldCue(text, found)
+
+
+def _told(stage: SceneState, role: str, name: str, value: Any) -> dict[str, Any]:
+    """Return a variable as the template shows it."""
+    template, variable = load_template("world"), stage.scenario.world[name]
+    label = variable.label or name.replace("_", " ")
+    if not isinstance(value, Mapping):
+        return {"label": label, "text": _text(value), "of": []}
+    if list(value) == [role]:
+        return {"label": template.yours(label), "text": _text(value[role]), "of": []}
+    of = [(stage.names[one], _text(its)) for one, its in value.items()]
+    return {"label": label, "text": "", "of": of}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return load_template("world").yes(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def read_act(stage: SceneState, role: str, reply: str, form: ReplyForm) -> Made | None:
+    """Return the act of the world in a reply of a form, or None where it is none. Raises
+    Unreadable."""
+    told, phases = stage.world_cue(role), stage.scenario.phases
+    known = set(stage.scenario.acts)
+    known |= {VOTE} if any(phase.vote for phase in phases) else set()
+    known |= {ANSWER} if any(phase.decide for phase in phases) else set()
+    return _READ[form](reply, told.offers if told else (), known, stage.names)
+
+
+def _world(stage: SceneState) -> WorldState:
+    assert stage.world is not None
+    return stage.world

@@ -1,0 +1,252 @@
+"""What the acts, votes and phases of a scene do to its world, as entries of the log.
+
+Invariant: the world changes by the declared effects alone; acts that are made at once take effect
+in a stated order, and one that cannot any more is told so and changes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agents.template import load_template
+from scenarios.scenario import Phase
+from scenarios.words import one_line
+from scenarios.world.check import PLACE
+from scenarios.world.expression import WorldFault
+from scenarios.world.schema import Act, Outcome
+from scenarios.world.scope import VOTE
+from simulation.episode.call import derived_seed
+from simulation.episode.entry import Entry, MadeAct
+from simulation.episode.votes import winner
+from simulation.episode.world_acts import CHOICE, options_of, rules_of
+from simulation.episode.world_state import Change, WorldState, allowed
+
+if TYPE_CHECKING:
+    from simulation.episode.scene_state import SceneState
+
+
+class Resolved(NamedTuple):
+    """What came of the acts of one step."""
+
+    acts: list[MadeAct | None]
+    """One for each act, None for those that are none of the world."""
+    changes: list[Change]
+    removed: list[str]
+
+
+class _Tried(NamedTuple):
+    role: str
+    rule: Act
+    made: MadeAct
+
+
+def resolve(
+    stage: SceneState, tried: Sequence[tuple[str, MadeAct | None]], step: int, seed: int
+) -> Resolved:
+    """Return what acts, each of a role, come to when they are made at once."""
+    assert stage.world is not None
+    made = [None if one is None else MadeAct(**one) for _, one in tried]
+    rules, world, changes, removed = (
+        rules_of(stage),
+        stage.world.fork(),
+        list[Change](),
+        list[str](),
+    )
+    acts = [
+        _Tried(role, rules[one["name"]], one)
+        for (role, _), one in zip(tried, made, strict=True)
+        if one and one["reason"] is None and one["name"] in rules
+    ]
+    _share(world, acts)
+    for role, rule, one in _in_order(world, acts, stage.phase, derived_seed(seed, step, "resolve")):
+        own = {"self": role, **(one["granted"] or {})}
+        try:
+            if not allowed(world, rule, role):
+                raise WorldFault(f"'{one['name']}' is not allowed any more")
+            found, gone = world.changes(rule.effects, own), world.roles_of(rule.removes, own)
+            one["cooperation"] = _cooperation(world, rule, own)
+        except WorldFault as fault:
+            one["reason"], one["granted"] = str(fault), None
+            continue
+        world.absorb(found)
+        changes += found
+        removed += [other for other in gone if other not in removed]
+    return Resolved(made, changes, removed)
+
+
+def _cooperation(world: WorldState, rule: Act, own: Mapping[str, Any]) -> float | None:
+    return None if rule.cooperates is None else float(world.evaluate(rule.cooperates, own))
+
+
+def _in_order(
+    world: WorldState, acts: list[_Tried], phase: Phase | None, seed: int
+) -> list[_Tried]:
+    how = (phase and phase.resolve) or "file"
+    if len(acts) < 2 or how == "file":
+        return acts
+    if how == "random":
+        return random.Random(seed).sample(acts, len(acts))
+    return sorted(acts, key=lambda one: -world.evaluate(how, {"self": one.role}))
+
+
+def _share(world: WorldState, acts: list[_Tried]) -> None:
+    """Give each act what it asks for, in proportion where all ask for more than there is."""
+    wanted: dict[tuple[str, str], list[_Tried]] = defaultdict(list)
+    for one in acts:
+        one.made["granted"] = dict(one.made["args"])
+        for name, part in one.rule.args.items():
+            if part.shares is not None:
+                wanted[str(one.made["name"]), name].append(one)
+    for (_, name), those in wanted.items():
+        part = those[0].rule.args[name]
+        there, asked = world.evaluate(part.shares or ""), [one.made["args"][name] for one in those]
+        if sum(asked) <= there:
+            continue
+        for one, share in zip(those, _shares(there, asked, part.type), strict=True):
+            assert one.made["granted"] is not None
+            one.made["granted"][name] = share
+
+
+def _shares(there: Any, asked: Sequence[Any], kind: str) -> list[Any]:
+    """Return shares in proportion; of whole numbers, what is left over goes one by one to those
+    with the largest fractions, the first of equals first."""
+    total = sum(asked)
+    if kind == "number":
+        return [there * one / total for one in asked]
+    shares = [there * one // total for one in asked]
+    by_rest = sorted(range(len(asked)), key=lambda n: -(there * asked[n] % total))
+    for n in by_rest[: there - sum(shares)]:
+        shares[n] += 1
+    return shares
+
+
+def follow(stage: SceneState, resolved: Resolved, turns: Sequence[Entry], step: int) -> list[Entry]:
+    """Return what follows the acts of a step, absorbed by the stage: new values, who is out, and
+    what the others are told."""
+    entries = _changed(stage, step, "acts", resolved.changes)
+    entries += _moved(stage, step, resolved.removed, [])
+    rules = rules_of(stage)
+    for turn in turns:
+        made, rule = turn.get("act"), None
+        if made and made["reason"] is None:
+            rule = rules.get(made["name"] or "")
+        if made and made["name"] and rule and rule.says:
+            told = [one for one in stage.here() if one not in turn["audience"]]
+            told = [one for one in told if one != turn["speaker"]]
+            own = {"self": turn["speaker"], **made["args"]}
+            text = one_line(_filled(stage, rule.says, own))
+            entries += _noted(stage, [_report(step, made["name"], text, told)])
+    return entries
+
+
+def begin(stage: SceneState, phase: Phase, step: int) -> list[Entry]:
+    """Return what a phase begins with, absorbed by the stage."""
+    if stage.world is None:
+        return []
+    world, cause = stage.world, f"before:{phase.id}"
+    entries = _changed(stage, step, cause, world.changes(phase.before))
+    removed, returned = world.roles_of(phase.removes), world.roles_of(phase.returns)
+    entries += _moved(stage, step, removed, returned)
+    if phase.report:
+        text = one_line(_filled(stage, phase.report, {}))
+        entries += _noted(stage, [_report(step, phase.id, text, stage.here())])
+    for name, text in phase.briefs.items():
+        team = stage.scenario.teams.get(name)
+        told = [one for one in stage.here() if one in (team.roles if team else (name,))]
+        entries += _noted(stage, [_report(step, phase.id, one_line(text), told)])
+    return entries
+
+
+def close(stage: SceneState, step: int, seed: int) -> list[Entry]:
+    """Return what a phase that is over ends with, absorbed by the stage; nothing when it has."""
+    phase = stage.phase
+    if stage.world is None or phase is None or (stage.phase_index or 0) < 0 or stage.world.closed:
+        return []
+    entries = _voted(stage, phase, step, seed) if phase.vote else []
+    return entries + _changed(stage, step, f"after:{phase.id}", stage.world.changes(phase.after))
+
+
+def _voted(stage: SceneState, phase: Phase, step: int, seed: int) -> list[Entry]:
+    assert stage.world is not None and phase.vote is not None
+    vote, world = phase.vote, stage.world
+    ballots = {
+        turn["speaker"]: _ballot(turn["act"])
+        for turn in stage.turns[stage.phase_began :]
+        if turn.get("act") and turn["act"]["name"] == VOTE and turn["act"]["reason"] is None
+    }
+    rng = random.Random(derived_seed(seed, step, "vote"))
+    won = winner(vote, ballots, options_of(stage, vote), rng)
+    outcome: Outcome = vote.otherwise if won is None else vote.then
+    own = {} if won is None else {"winner": won}
+    result: Entry = {
+        "kind": "world", "step": step, "name": f"vote:{phase.id}", "text": None, "audience": [],
+        "changes": [list(one) for one in world.changes(outcome.effects, own)], "won": won,
+    }  # fmt: skip
+    removed, returned = world.roles_of(outcome.removes, own), world.roles_of(outcome.returns, own)
+    entries = _noted(stage, [result])
+    if outcome.report:
+        text = one_line(_filled(stage, outcome.report, own))
+        entries += _noted(stage, [_report(step, phase.id, text, stage.here())])
+    return entries + _moved(stage, step, removed, returned)
+
+
+def _ballot(made: MadeAct) -> list[str]:
+    given = made["args"][CHOICE]
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _changed(stage: SceneState, step: int, cause: str, changes: Sequence[Change]) -> list[Entry]:
+    if not changes:
+        return []
+    entry: Entry = {
+        "kind": "world", "step": step, "name": cause, "text": None, "audience": [],
+        "changes": [list(one) for one in changes],
+    }  # fmt: skip
+    return _noted(stage, [entry])
+
+
+def _moved(
+    stage: SceneState, step: int, removed: Sequence[str], returned: Sequence[str]
+) -> list[Entry]:
+    """Return who is out of the scene now, and who is back."""
+    template, entries = load_template("world"), list[Entry]()
+    for role in removed:
+        if role in stage.present:
+            text = template.gone(stage.names[role])
+            entries += _noted(stage, [_moves("removal", step, role, text, stage.here())])
+    for role in returned:
+        if role not in stage.present:
+            text = template.back(stage.names[role])
+            told = [*stage.here(), role]
+            entries += _noted(stage, [_moves("return", step, role, text, told)])
+    return entries
+
+
+def _moves(kind: Any, step: int, role: str, text: str, audience: list[str]) -> Entry:
+    return {"kind": kind, "step": step, "name": role, "text": text, "audience": audience}
+
+
+def _report(step: int, name: str, text: str, audience: list[str]) -> Entry:
+    return {"kind": "report", "step": step, "name": name, "text": text, "audience": audience}
+
+
+def _noted(stage: SceneState, entries: list[Entry]) -> list[Entry]:
+    stage.absorb(entries)
+    return entries
+
+
+def _filled(stage: SceneState, text: str, own: Mapping[str, Any]) -> str:
+    """Return a text with values in place of the names in braces."""
+    assert stage.world is not None
+    known: dict[str, Any] = {**stage.world.values, "round": stage.world.round, **own}
+
+    def value(name: str) -> str:
+        found = known[name]
+        if isinstance(found, bool):
+            return str(load_template("world").yes(found))
+        return f"{found:.10g}" if isinstance(found, float) else stage.names.get(found, str(found))
+
+    return PLACE.sub(lambda place: value(place[1]) if place[1] in known else place[0], text)
