@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from agents.models.adapter import adapter_folder
+from agents.models.adapter import adapter_folder, add_adapter
 from agents.models.local.tokens import first_line, load_tokenizer
 from agents.models.weights import model_folder, require_packages
 from eval.report.abilities import Measured, changes, read_measured, read_results, table_lines
@@ -256,7 +256,6 @@ def _load(subject: _Subject) -> Any:
     """Return the model with its adapter, which is not merged: rounding would change it. Without an
     accelerator it computes in float32, since bfloat16 gives many choices the same likelihood."""
     import torch
-    from peft import PeftModel
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
@@ -271,10 +270,5 @@ def _load(subject: _Subject) -> Any:
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise UserError(f"{subject.folder} cannot be loaded: {first_line(error)}") from error
     if subject.adapter is not None:
-        try:
-            model = PeftModel.from_pretrained(model, str(subject.adapter))
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise UserError(
-                f"adapter '{subject.adapter}' does not fit the model: {first_line(error)}"
-            ) from error
+        model = add_adapter(model, subject.adapter, merged=False)
     return model.to(device).eval()

@@ -155,7 +155,8 @@ def shaping(resolved: Mapping[str, Any]) -> dict[str, Any]:
     for part in ("model", "in_loop"):
         if isinstance(settings := resolved.get(part), Mapping):
             kept = {name: value for name, value in settings.items() if name != "timeout_s"}
-            shaped[part] = kept | {"options": shaping_options(settings.get("options", {}))}
+            options = shaping_options(str(settings.get("name")), settings.get("options", {}))
+            shaped[part] = kept | {"options": options}
     return shaped
 
 

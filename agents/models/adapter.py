@@ -1,12 +1,16 @@
 """PEFT adapters: small changes of a model's weights, kept in a folder of their own.
 
 Invariant: an adapter is read from its folder alone; what it says of the model it was trained on
-decides nothing, but an adapter that does not fit is an error.
+decides nothing, but an adapter that does not fit is an error, and one that is added to weights is
+added in float32.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,17 @@ from agents.models.weights import require_packages
 from folkways.errors import UserError
 from folkways.files import read_json
 
+log = logging.getLogger(__name__)
+
 CONFIG = "adapter_config.json"
+MERGED = "merged_adapter.json"
+"""File of a model folder that says which adapter is in its weights, and in which numbers."""
+ENOUGH = 0.99
+"""Share of an adapter's change that has to be left after rounding."""
+_ROWS = 64
+"""Rows of each matrix that are looked at for that share, at most."""
+_PREFIX = "base_model.model."
+"""What PEFT puts before the names of a model's weights."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM makes room for."""
 
@@ -48,17 +62,95 @@ def lora_rank(folder: Path) -> int:
     rank = config.get("r")
     if config.get("peft_type") != "LORA" or not isinstance(rank, int):
         raise UserError(f"adapter '{folder}' is no LoRA adapter; vLLM takes no other kind")
+    if saved := config.get("modules_to_save"):
+        raise UserError(
+            f"adapter '{folder}' holds {', '.join(saved)} in full, which vLLM does not take; ask "
+            "it with hf:, or merge it: folkways train --merge ADAPTER OUT"
+        )
     return next((room for room in _RANKS if room >= rank), rank)
 
 
-def merge_adapter(model: Any, folder: Path) -> Any:
-    """Return a transformers model with an adapter added to its weights. Raises UserError where it
-    does not fit."""
+def add_adapter(model: Any, folder: Path, merged: bool) -> Any:
+    """Return a transformers model with an adapter: `merged` into its weights, or computed beside
+    them, which takes longer. Raises UserError where it does not fit."""
     require_packages("peft", extra="train")
     from peft import PeftModel
 
     try:
-        return PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+        whole = PeftModel.from_pretrained(model, str(folder))
+        if whole.active_peft_config.is_prompt_learning:
+            raise ValueError("it is a prompt and changes no weights")
+        return whole.merge_and_unload() if merged else whole.get_base_model()
     except (ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"adapter '{folder}' does not fit the model: {reason}") from error
+
+
+def surviving(adapter: Path, base: Path, dtype: str) -> float | None:
+    """Return the share of what an adapter changes that is left once the sums of weights and change
+    are rounded to a number format: 1 less the length of the errors over that of the change.
+
+    It is that of the first rows of each matrix; None where it is not known: for another adapter
+    than plain LoRA, and for weights that are not in safetensors files.
+    """
+    import torch
+
+    changed = lost = 0.0
+    for weight, change in _changes(adapter, base):
+        whole = weight.double() + change.double()
+        lost += float(((whole.to(getattr(torch, dtype)).double() - whole) ** 2).sum())
+        changed += float((change.double() ** 2).sum())
+    return max(0.0, 1 - math.sqrt(lost / changed)) if changed else None
+
+
+def warn_of_rounding(adapter: Path, base: Path, dtype: str) -> None:
+    """Log a warning where a number format leaves too little of what an adapter changes."""
+    kept = surviving(adapter, base, dtype)
+    if kept is not None and kept < ENOUGH:
+        log.warning(
+            "%s in %s: of what the adapter changes about %.0f %% is larger than the rounding; with "
+            "the option dtype: float32, for the model without it as well, nothing is lost",
+            adapter,
+            dtype,
+            100 * kept,
+        )
+
+
+def _changes(adapter: Path, base: Path) -> Iterator[tuple[Any, Any]]:
+    """Yield rows of the base's weights and what is added to them."""
+    from safetensors import safe_open
+
+    config = read_json(adapter / CONFIG, dict[str, Any])
+    file = adapter / "adapter_model.safetensors"
+    plain = not any(config.get(key) for key in ("use_dora", "alpha_pattern", "fan_in_fan_out"))
+    if config.get("peft_type") != "LORA" or not plain or not file.is_file():
+        return
+    weights: dict[str, Any] = {}
+    kept: Any
+    for each in sorted(base.glob("*.safetensors")):
+        kept = safe_open(each, "pt")
+        weights |= dict.fromkeys(kept.keys(), kept)
+    with safe_open(file, "pt") as kept:
+        for name in list(kept.keys()):
+            stem = name.removeprefix(_PREFIX)
+            if ".lora_A." in name:
+                stem = stem.replace(".lora_A", "")
+                change = _product(kept, name, config)
+            elif ".lora_" in name:
+                continue
+            else:
+                change = None
+            if stem == "lm_head.weight" and stem not in weights:
+                stem = "model.embed_tokens.weight"
+            if stem in weights:
+                rows = weights[stem].get_slice(stem)[:_ROWS].double()
+                saved = change is None
+                yield rows, kept.get_slice(name)[:_ROWS].double() - rows if saved else change
+
+
+def _product(kept: Any, name: str, config: Mapping[str, Any]) -> Any:
+    """Return the first rows of what a pair of LoRA's matrices adds."""
+    inner = kept.get_tensor(name).double()
+    outer = kept.get_slice(name.replace(".lora_A.", ".lora_B."))[:_ROWS].double()
+    rank = inner.shape[0]
+    return outer @ inner * (config["lora_alpha"] / (rank**0.5 if config["use_rslora"] else rank))

@@ -248,9 +248,12 @@ _OPERATIONAL = frozenset({
 """Options of engines that may change: they shape no answer."""
 
 
-def shaping_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of an engine that shape its answers."""
-    return {name: value for name, value in options.items() if name not in _OPERATIONAL}
+def shaping_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a model's engine that shape its answers."""
+    shaping = {name: value for name, value in options.items() if name not in _OPERATIONAL}
+    if name.partition(":")[0] == "hf" and shaping.get("adapter"):
+        shaping.setdefault("dtype", "float32")  # once it was merged in bfloat16
+    return shaping
 
 
 def default_reply_form(name: str) -> Literal["json", "script"]:

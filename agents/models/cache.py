@@ -85,7 +85,7 @@ def _identify(name: str, options: Mapping[str, Any]) -> Asking:
     An adapter counts by its contents, wherever its folder lies; adapters that an engine merely
     holds do not count.
     """
-    shaping = {key: value for key, value in shaping_options(options).items() if key != "adapters"}
+    shaping = shaping_options(name, {key: options[key] for key in options if key != "adapters"})
     if shaping.get("adapter"):
         shaping["adapter"] = adapter_hash(shaping["adapter"])
     text = json.dumps(shaping, sort_keys=True, default=str)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from agents.models.base import shaping_options
-from eval.config import EvalConfig, ModelRef, Readout
+from eval.config import EvalConfig, ModelPart, ModelRef, Readout
 from eval.item import Item
 from eval.respondents.marginals import load_marginals
 from eval.respondents.respondent import Respondent
@@ -66,11 +66,10 @@ class Condition:
 
     def row(self, with_id: bool = True) -> dict[str, Any]:
         """Return the row of the table `survey_conditions`."""
-        shaping = shaping_options(self.model.options)
+        shaping = shaping_options(self.model.name, self.model.options)
         if self.model.by_culture:
             shaping["by_culture"] = {
-                culture: part.model_dump(mode="json")
-                for culture, part in self.model.by_culture.items()
+                culture: self._told(part) for culture, part in self.model.by_culture.items()
             }
         if self.terms:
             sampled = self.readout == "text"
@@ -88,6 +87,12 @@ class Condition:
             "options": json.dumps(shaping, sort_keys=True),
         }
         return {"condition_id": self.id} | row if with_id else row
+
+    def _told(self, part: ModelPart) -> dict[str, Any]:
+        """Return what stands for the model in a culture, with what its options imply."""
+        given, told = self.model.options | part.options, part.model_dump(mode="json")
+        whole = shaping_options(part.name or self.model.name, given)
+        return told | {"options": part.options | {k: whole[k] for k in whole if k not in given}}
 
     def voice(self, country: str | None) -> Voice:
         """Return the language in which a culture is asked."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.models.adapter import adapter_folder, lora_rank
-from agents.models.base import Message, open_model
+from agents.models.adapter import adapter_folder, lora_rank, surviving
+from agents.models.base import Message, open_model, shaping_options
+from eval.config import ModelPart, ModelRef
+from eval.survey.condition import Condition
 from folkways.errors import UserError
 
 CHAT: list[Message] = [{"role": "user", "content": "Tea or coffee?"}]
@@ -37,6 +39,103 @@ def test_another_kind_of_adapter_is_refused_for_vllm(tmp_path: Path) -> None:
         lora_rank(folder)
 
 
+def test_an_adapter_with_whole_modules_is_refused_for_vllm(tmp_path: Path) -> None:
+    folder = write_config(tmp_path / "a", peft_type="LORA", r=4, modules_to_save=["lm_head"])
+    with pytest.raises(UserError, match="holds lm_head in full, which vLLM does not take"):
+        lora_rank(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "dtype", "left"),
+    [
+        (0.001, "bfloat16", 0.0),  # numbers from 1 to 2 are 1/128 apart
+        (1 / 128, "bfloat16", 1.0),
+        (1.5 / 128, "bfloat16", 2 / 3),  # a third of the change is the error
+        (0.001, "float32", 1.0),
+    ],
+)
+def test_what_rounding_leaves_of_an_adapter(
+    tmp_path: Path, change: float, dtype: str, left: float
+) -> None:
+    torch = pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    adapter = write_config(tmp_path / "a", peft_type="LORA", r=2, lora_alpha=4, use_rslora=False)
+    layer = "layers.0.q_proj"
+    save_file({f"model.{layer}.weight": torch.ones(3, 5)}, tmp_path / "model.safetensors")
+    pair = {"A": torch.full((2, 5), 0.5), "B": torch.full((3, 2), change / 2)}
+    save_file(
+        {f"base_model.model.model.{layer}.lora_{side}.weight": pair[side] for side in pair},
+        adapter / "adapter_model.safetensors",
+    )  # alpha/r is 2, so that each weight gets 2 x 2 x 0.5 x change/2
+    assert surviving(adapter, tmp_path, dtype) == pytest.approx(left, abs=1e-3)
+
+
+def scores(**options: object) -> list[float]:
+    async def ask() -> list[float]:
+        engine = open_model("hf:embedded", options)
+        await engine.start()
+        try:
+            return await engine.score(CHAT, ["Tea", "Coffee"])
+        finally:
+            await engine.close()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.model
+def test_an_adapter_without_effect_is_the_base_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("peft")
+    from training.finetune.config import parse_train_config
+    from training.finetune.result import write_null
+
+    config = parse_train_config({"name": "n", "corpus": "none", "preset": "clca-paper"}, "test")
+    write_null(config, tmp_path / "null")
+    for dtype in ("float32", "bfloat16"):
+        null = scores(adapter=str(tmp_path / "null"), dtype=dtype)
+        assert null == scores(dtype=dtype)
+    assert not caplog.records
+
+
+@pytest.mark.model
+def test_an_adapter_is_computed_in_float32_or_its_loss_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    peft = pytest.importorskip("peft")
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from agents.models.weights import embedded_folder
+
+    model = AutoModelForCausalLM.from_pretrained(embedded_folder(), dtype=torch.float32)
+    torch.manual_seed(0)
+    config = peft.LoraConfig(
+        r=4, lora_alpha=0.1, target_modules=["q_proj", "v_proj"], init_lora_weights=False
+    )
+    peft.get_peft_model(model, config).save_pretrained(tmp_path / "adapter")
+    adapter = str(tmp_path / "adapter")
+    exact = scores(adapter=adapter)
+    assert exact == scores(adapter=adapter, dtype="float32") and not caplog.records
+    effect = [a - b for a, b in zip(exact, scores(dtype="float32"), strict=True)]
+    assert max(map(abs, effect)) > 1e-4
+    scores(adapter=adapter, dtype="bfloat16")
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "in bfloat16: of what the adapter changes about" in told and "dtype: float32" in told
+
+
+def test_the_numbers_of_an_adapter_are_part_of_what_was_asked() -> None:
+    assert shaping_options("hf:m", {"adapter": "a"}) == {"adapter": "a", "dtype": "float32"}
+    assert shaping_options("hf:m", {"adapter": "a", "dtype": "float16"})["dtype"] == "float16"
+    assert shaping_options("vllm:m", {"adapter": "a"}) == {"adapter": "a"}
+    part = ModelPart(options={"adapter": "a"})
+    asked = Condition(
+        ModelRef(name="hf:m", by_culture={"DEU": part}), "culture", None, "en", "text"
+    )
+    told = json.loads(asked.row()["options"])["by_culture"]["DEU"]["options"]
+    assert told == {"adapter": "a", "dtype": "float32"}
+
+
 @pytest.mark.model
 def test_an_adapter_changes_what_the_model_says(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
@@ -49,19 +148,7 @@ def test_an_adapter_changes_what_the_model_says(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     peft.get_peft_model(model, config).save_pretrained(tmp_path / "adapter")
-
-    def scores(**options: object) -> list[float]:
-        async def ask() -> list[float]:
-            engine = open_model("hf:embedded", {"dtype": "float32", **options})
-            await engine.start()
-            try:
-                return await engine.score(CHAT, ["Tea", "Coffee"])
-            finally:
-                await engine.close()
-
-        return asyncio.run(ask())
-
-    plain, adapted = scores(), scores(adapter=str(tmp_path / "adapter"))
+    plain, adapted = scores(dtype="float32"), scores(adapter=str(tmp_path / "adapter"))
     assert max(abs(a - b) for a, b in zip(plain, adapted, strict=True)) > 0.01
     with torch.inference_mode():  # the model above still carries the adapter
         from agents.models.local.tokens import encode_choice, load_tokenizer

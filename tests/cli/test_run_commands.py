@@ -126,4 +126,4 @@ def test_how_many_tokens_a_context_holds(tmp_path: Path) -> None:
     (model / "config.json").write_text("[]")
     assert context_length(f"hf:{model}", {}) is None
     assert open_model("fake", {"context": 512}).name == "fake"
-    assert shaping_options({"context": 512}) == {}
+    assert shaping_options("fake", {"context": 512}) == {}

@@ -77,6 +77,7 @@ def test_one_store_holds_scenes_adapters_and_answers(whole: ClcaExperiment) -> N
     assert sorted(trained) == sorted(
         (made.arm, made.culture, 2, True) for made in read_corpora(whole.folder) if made.folder
     )
+    assert "null" not in {arm for arm, *_ in trained}
     asked = rows(
         whole,
         "select model, list_sort(list(distinct country)) from survey_replies "
@@ -144,6 +145,18 @@ def test_differences_in_the_report_are_those_of_the_results(whole: ClcaExperimen
     assert shown == pytest.approx(sign * gap["value"], abs=5e-4)
 
 
+def test_an_adapter_without_effect_is_no_different_from_the_base_model(
+    whole: ClcaExperiment,
+) -> None:
+    results = json.loads((whole.folder / "results.json").read_text(encoding="utf-8"))
+    model = {series["id"]: series["model"] for series in results["series"]}
+    found = [
+        gap for gap in results["gaps"] if {model[gap["one"]], model[gap["two"]]} == {"null", "base"}
+    ]
+    assert {gap["metric"] for gap in found} >= {"js_distance", "tv", "w1"}
+    assert all(abs(gap["value"]) < 1e-5 for gap in found)
+
+
 def test_the_same_experiment_again_does_nothing(whole: ClcaExperiment) -> None:
     counts = "select (select count(*) from calls), (select count(*) from survey_replies), " \
              "(select count(*) from adapters), (select count(*) from control_texts)"  # fmt: skip
@@ -180,7 +193,7 @@ def test_stages_before_their_time_say_what_is_missing(tmp_path: Path) -> None:
     [
         ({"cultures": ["XXX"]}, "XXX"),
         ({"held_out": ["DEU"]}, "cannot be learned and held out"),
-        ({"arms": ["sonnets"]}, "unknown arm 'sonnets'"),
+        ({"arms": ["sonnets", None]}, "unknown arm 'sonnets'"),
         ({"engine": "abacus"}, "unknown engine 'abacus'"),
         ({"simulation": {"name": "other"}}, "simulation.name is the experiment's own"),
         ({"training": {"lora": {"r": 0}}}, "training: lora.r"),

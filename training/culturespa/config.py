@@ -159,7 +159,7 @@ def protocol(config: SpaConfig) -> dict[str, Any]:
 
     How answers are collected is no part of it; answers carry the hash of their condition.
     """
-    shaping = shaping_options(config.model.options)
+    shaping = shaping_options(config.model.name, config.model.options)
     made = config.generation.model_dump(mode="json", exclude={"attempts"}) | {"form": config.form}
     return {
         "model": {"name": config.model.name, "options": shaping},

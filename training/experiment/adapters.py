@@ -16,7 +16,7 @@ from folkways.clock import utc_now
 from folkways.files import read_bytes, read_json
 from folkways.provenance import short_hash
 from simulation.store.writer import Store
-from training.experiment.arm import JOINT
+from training.experiment.arm import JOINT, NULL
 from training.experiment.corpus_folders import Made
 from training.experiment.experiment import ExperimentSettings
 from training.finetune.checkpoint import RESULTS
@@ -56,9 +56,8 @@ Adapters = Mapping[tuple[str, str], Path]
 
 def _training_of(config: ExperimentSettings, made: Made) -> TrainConfig:
     """Return the configuration of the training on a corpus."""
-    assert made.folder is not None
     joint = "joint" if made.culture == JOINT else "per-culture"
-    corpus = config.folder / made.folder
+    corpus = config.folder / str(made.folder)
     first = config.train_config("x", corpus, joint, made.culture)
     mark = short_hash(json.dumps([made.folder, shaping(first)]))[:8]
     return first.model_copy(update={"name": f"{made.arm}-{mark}"})
@@ -72,9 +71,12 @@ def adapter_folder(config: ExperimentSettings, made: Made) -> Path:
 
 def train_adapters(config: ExperimentSettings, corpora: Sequence[Made], quiet: bool) -> str:
     """Train what is missing; return done or drained."""
+    from training.finetune.result import write_null
     from training.finetune.train import train
 
     for made in corpora:
+        if made.arm == NULL:
+            write_null(_training_of(config, made), adapter_folder(config, made))
         if made.folder is None:
             continue
         if not (adapter_folder(config, made) / RESULTS).is_file():
@@ -88,7 +90,9 @@ def train_adapters(config: ExperimentSettings, corpora: Sequence[Made], quiet: b
 def trained(config: ExperimentSettings, corpora: Sequence[Made]) -> Adapters:
     """Return the adapters that are trained."""
     folders = {
-        (made.arm, made.culture): adapter_folder(config, made) for made in corpora if made.folder
+        (made.arm, made.culture): adapter_folder(config, made)
+        for made in corpora
+        if made.folder or made.arm == NULL
     }
     return {key: folder for key, folder in folders.items() if (folder / RESULTS).is_file()}
 

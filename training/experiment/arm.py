@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Source = Literal["run", "texts", "selection", "scenes", "answers", "both"]
+Source = Literal["run", "texts", "selection", "scenes", "answers", "both", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Arm:
     source: Source = "run"
     """Where its rows come from: scenes that were played, plain texts, a selection of the model's
     own answers; or, as many tokens of each, another experiment's scenes, answers of the main arm,
-    and both in equal parts."""
+    and both in equal parts; or there are none."""
     preset: str = "clca"
     corpus: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the corpus, over the preset's where it has one."""
@@ -34,6 +34,9 @@ class Arm:
 
 JOINT = "joint"
 """Stands for all cultures together."""
+NULL = "null"
+NO_EFFECT = Arm("nothing: an adapter without effect", "nothing", joint=True)
+"""What computes as adapters do and must not differ from the base model."""
 MAIN, PLAIN, TWO, SEVERAL = "clca", "plain-text", "two-party", "multi-party"
 ARMS: dict[str, Arm] = {
     MAIN: Arm("dialogue and intents of accepted scenes"),
@@ -44,6 +47,7 @@ ARMS: dict[str, Arm] = {
     TWO: Arm("scenes of two, as many tokens", corpus={"max_parties": 2}),
     SEVERAL: Arm("scenes of three and more, as many tokens", corpus={"min_parties": 3}),
     JOINT: Arm("all cultures in one adapter", joint=True),
+    NULL: NO_EFFECT,
 }
 """Every arm of a CLCA experiment by name, the main one first."""
 EQUAL = ((TWO, SEVERAL),)
@@ -66,5 +70,6 @@ SPA_ARMS: dict[str, Arm] = {
     "clca": Arm("simulated scenes, at equal tokens", "scenes", joint=True),
     "answers": Arm("answers that the culture changes, at equal tokens", "answers", joint=True),
     "both": Arm("scenes and answers in equal parts, at equal tokens", "both", joint=True),
+    NULL: NO_EFFECT,
 }
 """Every arm of a CultureSPA experiment by name, the main one first."""

@@ -72,6 +72,8 @@ class _Maker:
 
     def _made(self, name: str, culture: str, tokens: int | None) -> Made:
         try:
+            if ARMS[name].source == "nothing":
+                return Made.nothing(name, culture)
             if ARMS[name].source == "texts":
                 return self._of_texts(name, culture, tokens)
             settings = self._settings(ARMS[name], culture, tokens)

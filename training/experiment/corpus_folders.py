@@ -42,6 +42,11 @@ class Made:
     reason: str | None = None
     """Why there is none."""
 
+    @classmethod
+    def nothing(cls, arm: str, culture: str) -> Made:
+        """Return the entry of an arm whose adapter learns from no corpus."""
+        return cls(arm, culture, None, reason="nothing is learned")
+
 
 @dataclass(frozen=True, slots=True)
 class _Size:

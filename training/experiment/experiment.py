@@ -15,7 +15,7 @@ from eval.config import EvalConfig, ModelRef, parse_eval_config
 from folkways.errors import UserError, unknown_name
 from folkways.settings import Configuration, read_settings, validated
 from scenarios.culture import load_culture
-from training.experiment.arm import Arm
+from training.experiment.arm import NULL, Arm
 from training.finetune.config import TrainConfig, parse_train_config
 
 CORPORA, ADAPTERS = "corpora", "adapters"
@@ -60,6 +60,12 @@ class ExperimentSettings(Configuration):
         for name in names:
             load_culture(name)
         return tuple(dict.fromkeys(names))
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _null_is_a_name(cls, names: Any) -> Any:
+        """Return the arms as named: YAML takes the word null for nothing."""
+        return [NULL if name is None else name for name in names] if names else names
 
     @field_validator("arms")
     @classmethod

@@ -28,6 +28,7 @@ from eval.report.write import load_results, write_files
 from eval.survey.condition import conditions
 from simulation.store.reader import open_reader, read_rows
 from training.experiment.adapters import adapter_folder
+from training.experiment.arm import NULL
 from training.experiment.corpus_folders import read_corpora
 from training.experiment.experiment import ExperimentSettings
 from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
@@ -124,7 +125,8 @@ def _learned(con: duckdb.DuckDBPyConnection, config: ExperimentSettings) -> list
             folder = adapter_folder(config, made)
             adapter = found.get(str(folder.relative_to(config.folder)))
         if made.folder is None:
-            rest: tuple[str, ...] = (DASH,) * 5 + (f"not made: {made.reason}",)
+            reason = "" if made.arm == NULL else f"not made: {made.reason}"
+            rest: tuple[str, ...] = (DASH,) * 5 + (reason,)
         elif adapter is None:
             rest = (f"{made.rows:,}", f"{made.tokens:,}", *(DASH,) * 3, "not trained yet")
         else:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from eval.config import ModelPart, ModelRef
 from training.experiment.adapters import Adapters
-from training.experiment.arm import JOINT
+from training.experiment.arm import JOINT, NULL
 from training.experiment.experiment import ExperimentSettings
 
 BASE, SHUFFLED, HELD_OUT = "base", "shuffled", "held out"
+_EXACT = {"hf": {"dtype": "float32"}}
+"""Options of engines with which base and adapters are computed alike, and nothing is lost."""
 
 
 def roster(config: ExperimentSettings, adapters: Adapters) -> list[ModelRef]:
@@ -36,7 +38,7 @@ def roster(config: ExperimentSettings, adapters: Adapters) -> list[ModelRef]:
         turned = [*main.values()][1:] + [*main.values()][:1]
         asked += _in_each(config, SHUFFLED, dict(zip(main, turned, strict=True)))
     if config.held_out:
-        joint = [folder for (_, culture), folder in adapters.items() if culture == JOINT]
+        joint = [adapters[key] for key in adapters if key[1] == JOINT and key[0] != NULL]
         chosen_one = next(iter([*joint, *main.values()]), None)
         asked += _in_each(config, HELD_OUT, dict.fromkeys(config.held_out, chosen_one))
     return asked
@@ -70,6 +72,6 @@ def _ref(
     return ModelRef(
         name=f"{config.engine}:{config.model}",
         label=label,
-        options=config.engine_options | dict(options or {}),
+        options=_EXACT.get(config.engine, {}) | config.engine_options | dict(options or {}),
         by_culture=dict(by_culture or {}),
     )

@@ -73,8 +73,8 @@ class SpaExperiment(ExperimentSettings):
     @property
     def chosen_arms(self) -> dict[str, Arm]:
         """The arms to be compared; those of scenes where there is a CLCA experiment."""
-        found = super().chosen_arms
-        return {name: arm for name, arm in found.items() if self.clca or arm.source == "selection"}
+        found, own = super().chosen_arms, ("selection", "nothing")
+        return {name: arm for name, arm in found.items() if self.clca or arm.source in own}
 
     def spa_config(self) -> SpaConfig:
         """Return the configuration of questions and answers."""

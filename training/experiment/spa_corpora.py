@@ -65,7 +65,8 @@ class _Maker:
 
     def make(self, name: str, culture: str) -> Made:
         """Return the corpus of an arm and a culture, made now if it is missing."""
-        makers = {
+        makers: dict[str, Callable[[str, str], Made]] = {
+            "nothing": Made.nothing,
             "selection": self._selected,
             "scenes": self._scenes,
             "answers": self._answers,

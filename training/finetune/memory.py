@@ -69,18 +69,9 @@ class Load:
 
 def _shape_of(folder: Path, lora: Lora) -> Shape:
     """Return the shape of a model with its adapter, counted on a model without memory."""
-    import torch
-    from peft import get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = AutoModelForCausalLM.from_config(config)
-        weights = sum(each.numel() for each in model.parameters())
-        _require_layers(model, lora)
-        model = get_peft_model(model, lora_config(lora), low_cpu_mem_usage=True)
-    text = config.get_text_config()
+    model = outline(folder, lora)
+    weights = sum(each.numel() for name, each in model.named_parameters() if not _is_added(name))
+    text = model.config.get_text_config()
     heads = text.num_attention_heads
     head = getattr(text, "head_dim", None) or text.hidden_size // heads
     return Shape(
@@ -92,6 +83,26 @@ def _shape_of(folder: Path, lora: Lora) -> Shape:
         getattr(text, "intermediate_size", None) or 4 * text.hidden_size,
         text.vocab_size,
     )
+
+
+def outline(folder: Path, lora: Lora) -> Any:
+    """Return a model with a new adapter, without memory for its weights. Raises UserError for a
+    layer in the configuration that the model does not have."""
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = AutoModelForCausalLM.from_config(config)
+        _require_layers(model, lora)
+        return get_peft_model(model, lora_config(lora), low_cpu_mem_usage=True)
+
+
+def _is_added(name: str) -> bool:
+    """Return whether a parameter is the adapter's."""
+    return ".lora_" in name or ".modules_to_save." in name
 
 
 def _require_layers(model: Any, lora: Lora) -> None:

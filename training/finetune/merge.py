@@ -1,45 +1,61 @@
 """Merging an adapter into the model it was trained on.
 
 Invariant: a merged folder is whole or absent, and an adapter is never merged into another model
-than its own.
+than its own nor rounded away.
 """
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
 
-from agents.models.adapter import CONFIG, adapter_folder, merge_adapter
+from agents.models.adapter import (
+    CONFIG,
+    ENOUGH,
+    MERGED,
+    adapter_folder,
+    adapter_hash,
+    add_adapter,
+    surviving,
+)
 from agents.models.local.tokens import first_line, load_tokenizer
 from agents.models.weights import check_model_folder, require_packages
 from folkways.errors import UserError
-from folkways.files import new_folder, read_json
+from folkways.files import new_folder, read_json, write_whole
 from training.finetune.base import Base, Precision, find_base, load_base
 from training.finetune.checkpoint import could_not_write, read_record
 
 
 def merge(adapter: Path, out: Path, base: str | None = None) -> Path:
-    """Write a model folder with the adapter in its weights, in the base's own number format, and
-    return it. `base` is the base model if the adapter's folder does not say, or says a folder that
-    has moved.
+    """Write a model folder with the adapter in its weights and return it: in the base's own number
+    format where that leaves nearly all of what the adapter changes, otherwise in float32. `base` is
+    the base model if the adapter's folder does not say, or says a folder that has moved.
 
     Raises UserError where the adapter is none, was trained on another model, or `out` exists.
     """
     require_packages("torch", "transformers", "peft", extra="train")
+    import torch
+
     folder = adapter_folder(str(adapter))
     if out.exists():
         raise UserError(f"{out} is there already; name a folder that is not")
     found = _find(folder, base)
-    # Small changes added to bfloat16 weights would be rounded twice, hence float32 until the end.
+    own = _own_dtype(found.folder)
+    kept = surviving(folder, found.folder, own)
+    dtype = own if kept is not None and kept >= ENOUGH else "float32"
+    told = {"adapter": adapter_hash(str(folder)), "dtype": dtype, "kept": {own: kept}}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*tie")
-        model = merge_adapter(load_base(found, Precision(False, False)), folder)
+        model = add_adapter(load_base(found, Precision(False, False)), folder, merged=True)
     try:
         with new_folder(out) as part:
-            model.to(_own_dtype(found.folder)).save_pretrained(part)
+            model.to(getattr(torch, dtype)).save_pretrained(part)
             load_tokenizer(found.folder).save_pretrained(part)
             check_model_folder(part)
+            if dtype == "float32":
+                write_whole(part, part / MERGED, json.dumps(told, indent=1) + "\n")
     except Exception as error:
         if could_not_write(error):
             raise UserError(f"{out} cannot be written: {first_line(error)}") from error
@@ -64,10 +80,10 @@ def _find(folder: Path, name: str | None) -> Base:
     return base
 
 
-def _own_dtype(folder: Path) -> Any:
+def _own_dtype(folder: Path) -> str:
     """Return the number format of a model's weights."""
     import torch
     from transformers import AutoConfig
 
     dtype = AutoConfig.from_pretrained(folder, local_files_only=True).dtype
-    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+    return str(dtype).rpartition(".")[2] if isinstance(dtype, torch.dtype) else "float32"

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from folkways.files import remove, write_whole
-from training.finetune.base import Base, Precision
+from training.finetune.base import Base, Precision, find_base
 from training.finetune.card import render_card
 from training.finetune.checkpoint import FOLDER, RESULTS
 from training.finetune.config import TrainConfig
+from training.finetune.memory import outline
 from training.finetune.plot import plot_loss
 from training.finetune.rows import Corpus, TrainingJob
 from training.finetune.tokenise import Tally
@@ -71,6 +72,31 @@ def write_result(
     write_whole(folder, folder / SETTINGS, json.dumps(settings, indent=2, sort_keys=True) + "\n")
     write_whole(folder, folder / RESULTS, json.dumps(results, indent=2) + "\n")
     remove(folder, staged)
+
+
+def write_null(config: TrainConfig, folder: Path) -> None:
+    """Write an adapter that changes nothing into a folder, unless it is there: of the size that is
+    configured, one of the two matrices of each layer being zero."""
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import save_file
+
+    if (folder / RESULTS).is_file():
+        return
+    base = find_base(config.model)
+    model = outline(base.folder, config.lora.model_copy(update={"modules_to_save": ()}))
+    random = torch.Generator().manual_seed(config.seed)
+    weights = {
+        name: torch.zeros(each.shape)
+        if ".lora_B." in name
+        else torch.randn(each.shape, generator=random)
+        for name, each in get_peft_model_state_dict(model).items()
+    }
+    settings = model.peft_config["default"]
+    settings.base_model_name_or_path, settings.inference_mode = base.findable, True
+    settings.save_pretrained(str(folder))
+    save_file(weights, folder / WEIGHTS)
+    write_whole(folder, folder / RESULTS, json.dumps({"steps": 0}) + "\n")
 
 
 def _results(

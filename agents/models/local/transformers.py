@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.models.adapter import adapter_folder, merge_adapter
+from agents.models.adapter import MERGED, adapter_folder, add_adapter, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
 from agents.models.local.batch import Batch, BatchRow, score_choices
 from agents.models.local.tokens import (
@@ -103,16 +103,18 @@ class TransformersModel:
         path: str | Path,
         *,
         max_batch: int = 32,
-        dtype: str = "bfloat16",
+        dtype: str | None = None,
         device: str | None = None,
         adapter: str | None = None,
     ) -> None:
         """`path` is whatever `agents.models.weights.model_folder` takes; `device` defaults to a GPU
-        where there is one; `adapter` is the folder of a PEFT adapter, merged into the model.
+        where there is one; `adapter` is the folder of a PEFT adapter. `dtype` defaults to bfloat16
+        and, with an adapter or for a model that one is merged into, to float32: rounded to bfloat16
+        its change of the weights would be lost in part or whole.
         """
         if max_batch < 1:
             raise UserError(f"max_batch is {max_batch}; it must be at least 1")
-        if dtype not in _DTYPES:
+        if dtype not in (None, *_DTYPES):
             raise UserError(f"unknown dtype '{dtype}'; known: {', '.join(_DTYPES)}")
         for key, value in PATIENT_THREADS.items():
             os.environ.setdefault(key, value)
@@ -171,11 +173,13 @@ class TransformersModel:
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._tokenizer = load_tokenizer(folder)
         try:
+            exact = bool(self.adapter) or (folder / MERGED).is_file()
+            dtype = self.dtype or ("float32" if exact else "bfloat16")
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, self.dtype), local_files_only=True
+                folder, dtype=getattr(torch, dtype), local_files_only=True
             )
             if self.adapter:
-                model = merge_adapter(model, adapter_folder(self.adapter))
+                model = self._adapted(model, folder, dtype)
             self._model = model.to(device).eval()
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise ModelUnavailable(f"{folder} cannot be loaded: {first_line(error)}") from error
@@ -188,6 +192,13 @@ class TransformersModel:
         config = model.config.get_text_config()
         self._context = int(getattr(config, "max_position_embeddings", 0) or 2**31)
         self._grammars: Any = None
+
+    def _adapted(self, model: Any, folder: Path, dtype: str) -> Any:
+        """Return the model with its adapter: merged in float32, otherwise beside the weights."""
+        adapter = adapter_folder(str(self.adapter))
+        if dtype != "float32":
+            warn_of_rounding(adapter, folder, dtype)
+        return add_adapter(model, adapter, merged=dtype == "float32")
 
     def _serve(self) -> None:
         """Serve one batch out of those waiting; runs in the thread that owns the model."""

@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.models.adapter import adapter_folder, lora_rank
+from agents.models.adapter import MERGED, adapter_folder, lora_rank, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
 from agents.models.local.tokens import (
     encode_choice,
@@ -74,7 +74,7 @@ class VllmModel:
         max_model_len: int = 4096,
         gpu_memory_utilization: float = 0.9,
         kv_cache_gib: int = 4,
-        dtype: str = "bfloat16",
+        dtype: str | None = None,
         compiled: bool | None = None,
         adapter: str | None = None,
         adapters: Sequence[str] = (),
@@ -86,7 +86,8 @@ class VllmModel:
         the model, by default where there is a GPU: on a CPU that takes a minute at every start and
         makes the embedded model a fifth faster. `adapter` is the folder of a PEFT adapter, which
         all calls go through; `adapters` are folders for `adapted`, each call choosing one. On a CPU
-        a merged model is several times faster.
+        a merged model is several times faster. `dtype` defaults to bfloat16, and to float32 for a
+        model that an adapter is merged into.
         """
         if kv_cache_gib < 1:
             raise UserError(f"kv_cache_gib is {kv_cache_gib}; it must be at least 1")
@@ -95,8 +96,8 @@ class VllmModel:
         self._options = {
             "max_num_seqs": max_num_seqs,
             "gpu_memory_utilization": gpu_memory_utilization,
-            "dtype": dtype,
         }
+        self._dtype = dtype
         self._max_model_len = max_model_len
         self._compiled = compiled
         self._adapter = None if adapter is None else adapter_folder(adapter)
@@ -209,12 +210,16 @@ class VllmModel:
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
 
+        dtype = self._dtype or ("float32" if (folder / MERGED).is_file() else "bfloat16")
+        for adapter in self._folders if dtype != "float32" else ():
+            warn_of_rounding(adapter, folder, dtype)
         if self._adapter is not None:
             self._lora = LoRARequest(self._adapter.name, 1, str(self._adapter))
         cpu = current_platform.is_cpu()
         compiled = not cpu if self._compiled is None else self._compiled
         arguments = AsyncEngineArgs(
             model=str(folder),
+            dtype=dtype,
             max_model_len=self._context,
             enable_prefix_caching=True,
             enforce_eager=not compiled,
@@ -229,8 +234,13 @@ class VllmModel:
         )
         return AsyncLLM.from_engine_args(arguments)
 
+    @property
+    def _folders(self) -> list[Path]:
+        """The folders of its adapters."""
+        return [*self._adapters.values()] if self._adapter is None else [self._adapter]
+
     def _lora_options(self) -> dict[str, Any]:
-        folders = [*self._adapters.values()] if self._adapter is None else [self._adapter]
+        folders = self._folders
         if not folders:
             return {}
         return {
