@@ -97,9 +97,9 @@ def surviving(adapter: Path, base: Path, dtype: str) -> float | None:
 
     changed = lost = 0.0
     for weight, change in _changes(adapter, base):
-        whole = weight.double() + change.double()
+        whole = weight + change
         lost += float(((whole.to(getattr(torch, dtype)).double() - whole) ** 2).sum())
-        changed += float((change.double() ** 2).sum())
+        changed += float((change**2).sum())
     return max(0.0, 1 - math.sqrt(lost / changed)) if changed else None
 
 
@@ -142,10 +142,14 @@ def _changes(adapter: Path, base: Path) -> Iterator[tuple[Any, Any]]:
                 change = None
             if stem == "lm_head.weight" and stem not in weights:
                 stem = "model.embed_tokens.weight"
-            if stem in weights:
-                rows = weights[stem].get_slice(stem)[:_ROWS].double()
-                saved = change is None
-                yield rows, kept.get_slice(name)[:_ROWS].double() - rows if saved else change
+            if stem not in weights:
+                continue
+            rows = weights[stem].get_slice(stem)[:_ROWS].double()
+            if change is None:
+                saved = kept.get_slice(name)[:_ROWS].double()
+                change = saved - rows if saved.shape == rows.shape else saved
+            if change.shape == rows.shape:  # otherwise it is another model's
+                yield rows, change
 
 
 def _product(kept: Any, name: str, config: Mapping[str, Any]) -> Any:

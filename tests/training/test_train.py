@@ -154,11 +154,25 @@ def test_a_merged_model_says_what_the_adapter_does(
 ) -> None:
     out = merge(trained, tmp_path / "merged")
     adapted, merged = scores(f"hf:{tiny}", adapter=str(trained)), scores(f"hf:{out}")
-    assert merged == pytest.approx(adapted, abs=1e-4)
-    told = json.loads((out / "merged_adapter.json").read_text(encoding="utf-8"))
-    assert told["dtype"] == "float32" and told["kept"]["bfloat16"] < 0.99
+    assert merged == pytest.approx(adapted, abs=0.02)
     with pytest.raises(UserError, match="is there already"):
         merge(trained, tmp_path / "merged")
+
+
+def test_a_faint_adapter_is_merged_in_float32(tiny: Path, trained: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    faint = tmp_path / "faint"
+    shutil.copytree(trained, faint)
+    file = faint / "adapter_model.safetensors"
+    save_file({k: v * (1e-3 if "lora_B" in k else 1) for k, v in load_file(file).items()}, file)
+    out = merge(faint, tmp_path / "merged")
+    told = json.loads((out / "merged_adapter.json").read_text(encoding="utf-8"))
+    assert told["dtype"] == "float32" and told["kept"]["bfloat16"] < 0.9
+    exact = scores(f"hf:{tiny}", adapter=str(faint))
+    assert scores(f"hf:{out}") == pytest.approx(exact, abs=1e-5)
+    plain = scores(f"hf:{tiny}", dtype="float32")
+    assert exact != pytest.approx(plain, abs=1e-5)
 
 
 def test_the_command_trains_and_merges(
@@ -269,12 +283,12 @@ def test_modules_trained_in_full_are_kept_and_merged(
     assert head.dtype == torch.float32
     assert not torch.equal(head, embedding)
     merged = load_file(merge(folder, tmp_path / "merged") / "model.safetensors")
-    assert torch.equal(merged["lm_head.weight"], head)
-    assert torch.equal(merged["model.embed_tokens.weight"], embedding)
+    assert torch.allclose(merged["lm_head.weight"].float(), head, atol=0.01)
+    assert torch.allclose(merged["model.embed_tokens.weight"].float(), embedding, atol=0.01)
     settings = json.loads((tmp_path / "merged" / "config.json").read_text(encoding="utf-8"))
     assert settings["tie_word_embeddings"] is False
     assert scores(f"hf:{tmp_path / 'merged'}") == pytest.approx(
-        scores(f"hf:{tiny}", adapter=str(folder)), abs=1e-4
+        scores(f"hf:{tiny}", adapter=str(folder)), abs=0.05
     )
 
 
