@@ -22,6 +22,19 @@ ReplyForm = Literal["json", "script"]
 Hearing = Literal["all", "some", "addressed", "nobody"]
 
 
+class Moment(NamedTuple):
+    """What has come of the scene since a role last acted, as it perceived it."""
+
+    heard: tuple[str, str] | None
+    """Who spoke last, and the words."""
+    waiting: tuple[str, ...]
+    """Names of those who spoke to the role and have had no answer."""
+    happened: tuple[str, ...]
+    """Events, entrances and exits."""
+    said: str | None
+    """The role's own last words."""
+
+
 class Cue(NamedTuple):
     """What a role is told at the moment of its turn."""
 
@@ -36,6 +49,8 @@ class Cue(NamedTuple):
     addressed to, or nobody."""
     hearers: tuple[str, ...] = ()
     """Names of those who can perceive it."""
+    moment: Moment | None = None
+    """What stands in the prompt for this act alone; the prompts of later acts are without it."""
 
 
 class Asked(NamedTuple):
@@ -51,6 +66,8 @@ class Actor(Protocol):
 
     template: Template
     view: RoleView
+    told: str
+    """What stands in its prompts before anything has happened."""
 
     def perceive(self, line: str) -> None:
         """Note a line that the role perceived, its own acts included."""
@@ -91,7 +108,8 @@ class _ScriptActor:
 
     def __init__(self, role: str, view: RoleView) -> None:
         self.role, self.view, self.template = role, view, load_template("script")
-        self._body = self.template.header(view) + "\n"
+        self.told = self.template.header(view)
+        self._body = self.told + "\n"
         self._hash = hashlib.sha256(self._body.encode())
 
     def perceive(self, line: str) -> None:
@@ -138,7 +156,8 @@ class _JsonActor:
         self._messages: list[Message] = []
         self._hash = hashlib.sha256()
         self._pending: list[str] = []
-        self._add({"role": "system", "content": self.template.header(view)})
+        self.told = self.template.header(view)
+        self._add({"role": "system", "content": self.told})
 
     def perceive(self, line: str) -> None:
         self._pending.append(line)
@@ -165,7 +184,7 @@ class _JsonActor:
     def acted(
         self, asked_with: Cue, entry: Mapping[str, Any], line: str, world: WorldCue | None = None
     ) -> None:
-        self._add(self._user(self._cue(asked_with, world)))
+        self._add(self._user(self._cue(asked_with._replace(moment=None), world)))
         reply = entry.get("act") or {key: entry[key] for key in ("action", "to", "whisper")} | {
             "text": entry["text"] or ""
         }

@@ -23,7 +23,8 @@ MAX_TEXT = 4000
 
 _OBJECT = re.compile(r'\{\s*(?:["}]|\Z)')
 """The beginning of a JSON object; a brace in prose is none."""
-_DIRECTION = re.compile(r"^[\[(]([^\[\]()]+)[\])]$")
+_DIRECTION = re.compile(r"[\[(]([^\[\]()]+)[\])]")
+_ONLY_DIRECTIONS = re.compile(rf"^{_DIRECTION.pattern}(?:[\s.]*{_DIRECTION.pattern})*\.?$")
 _PLACES = "room|house|table|office|shop|building|place|meeting|scene|kitchen|hall|party|gathering"
 _LEAVING = re.compile(
     r"^(?:(?:s?he|they) )?(?:\w+ly )?"
@@ -175,9 +176,9 @@ def _own_line(line: str, me: str, names: Mapping[str, str]) -> tuple[str, str | 
 
 
 def _read_line(line: str, me: str, names: Mapping[str, str], acts: Sequence[str]) -> Act:
-    direction = _DIRECTION.match(line)
-    if direction and not _ASIDE.match(line):
-        words = direction.group(1).strip().removeprefix(names[me]).strip()
+    if _ONLY_DIRECTIONS.match(line) and not _ASIDE.match(line):
+        given = [one.strip() for one in _DIRECTION.findall(line)]
+        words = "; ".join(given).removeprefix(names[me]).strip()
         if _LEAVING.match(words):
             return _checked(Act("leave", None), me, names, acts)
         if _SILENCE.match(words):

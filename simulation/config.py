@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agents.models.base import (
     Model,
@@ -27,6 +27,7 @@ from folkways.settings import Configuration, ModelName, Settings, read_settings,
 from scenarios.scenario import Limits
 from simulation.episode.budget import BudgetConfig
 from simulation.episode.draft_critic import DraftCritic, InLoopConfig
+from simulation.episode.play_settings import PLAIN, PlaySettings
 from simulation.execution.model_manager import CacheConfig
 from simulation.review_settings import CritiqueConfig, LabelConfig
 
@@ -39,6 +40,10 @@ class ModelConfig(Settings):
     import path."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the engine, such as `prices` or `max_batch`."""
+    profile: str = "auto"
+    """Play profile: auto (by the model's size, chat template and reasoning), tiny, small, base,
+    instruct, thinking, a YAML file, or none. Where the configuration gives a value of its own, that
+    one holds."""
     reply_form: Literal["auto", "json", "script"] = "auto"
     """auto: `script` for the embedded model and for GGUF files without a chat template, `json` for
     others."""
@@ -46,6 +51,10 @@ class ModelConfig(Settings):
     top_p: float = Field(default=1.0, gt=0, le=1)
     min_p: float = Field(default=0.05, ge=0, lt=1)
     repetition_penalty: float = Field(default=1.1, gt=0)
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    dry: float = Field(default=0.0, ge=0)
+    """Multiplier of DRY, which keeps sequences of tokens from being said again; llama only."""
     max_tokens: int = Field(default=160, ge=1)
     """Completion tokens of one act."""
     timeout_s: float = Field(default=300.0, gt=0)
@@ -56,7 +65,14 @@ class ModelConfig(Settings):
     def sampling(self) -> Sampling:
         """Return the sampling of acts."""
         return Sampling(
-            self.temperature, self.top_p, self.min_p, self.repetition_penalty, self.max_tokens
+            self.temperature,
+            self.top_p,
+            self.min_p,
+            self.repetition_penalty,
+            self.max_tokens,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            dry=self.dry,
         )
 
 
@@ -98,6 +114,8 @@ class RunConfig(Configuration):
     """Replaces the scenarios' own limits."""
     cast: CastConfig = CastConfig()
     model: ModelConfig = ModelConfig()
+    play: PlaySettings = PLAIN
+    """How acts are asked for and chosen; the play profile gives what is not given here."""
     in_loop: InLoopConfig | None = None
     """A critic that may send an act back before the others perceive it; null: none."""
     concurrency: int = Field(default=64, ge=1)
@@ -111,6 +129,14 @@ class RunConfig(Configuration):
     """The labeller of intents, after the critics; null: none, or later by command."""
     out: str = "runs"
     """Folder in which the run's folder is made."""
+
+    @model_validator(mode="after")
+    def _one_chooser(self) -> RunConfig:
+        if self.in_loop and self.play.drafts:
+            raise ValueError(
+                "in_loop and play.drafts both choose among drafts; set one of them to null"
+            )
+        return self
 
 
 _OPERATIONAL = ("concurrency", "budget", "cache", "out", "critique", "label")

@@ -91,6 +91,7 @@ def _headers(plan: Plan, episode: Episode) -> list[int]:
         episode.language,
         plan.form,
         plan.config.conditioning,
+        play=plan.config.play,
     )
     return [
         prompt_length(actor.ask(stage.cue(role)).prompt) for role, actor in stage.actors.items()
@@ -100,11 +101,12 @@ def _headers(plan: Plan, episode: Episode) -> list[int]:
 def _one(plan: Plan, episode: Episode) -> Forecast:
     scenario, lengths = episode.scenario, _headers(plan, episode)
     header = sum(lengths) / len(lengths) / _CHARACTERS_PER_TOKEN
-    turns = scenario.limits.turns
-    side = _side_calls(scenario)
-    calls = turns + round(turns * side)
-    prompt_tokens = round(calls * (header + _LINE_TOKENS * turns / 2))
-    return Forecast(1, calls, prompt_tokens, turns * plan.config.model.max_tokens)
+    turns, drafts = scenario.limits.turns, plan.config.play.drafts
+    side = round(turns * _side_calls(scenario))
+    most = turns * (drafts.n if drafts else 1)
+    expected = most if drafts and drafts.keep == "best" else turns
+    prompt_tokens = round((expected + side) * (header + _LINE_TOKENS * turns / 2))
+    return Forecast(1, most + side, prompt_tokens, most * plan.config.model.max_tokens)
 
 
 def _side_calls(scenario: Scenario) -> float:

@@ -31,6 +31,7 @@ from scenarios.scenario import Scenario
 from simulation.config import RunConfig, config_hash, resolve, shaping
 from simulation.episode.call import derived_seed
 from simulation.episode.episode import Episode, content_of
+from simulation.profile import with_profile
 
 TEMPLATES = ("json", "script", "referee", "moderator", "draft")
 
@@ -74,6 +75,7 @@ class Plan:
 
 def make_plan(config: RunConfig) -> Plan:
     """Load and check everything a configuration names. Raises UserError for what is missing."""
+    config = with_profile(config)
     scenarios = _scenarios(config)
     cultures = load_cultures()
     for culture_id in config.cultures:

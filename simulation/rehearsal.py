@@ -28,6 +28,7 @@ from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, Episode, play_episode
 from simulation.episode.scene_state import SceneState
 from simulation.plan import people_for, require_sound
+from simulation.profile import with_profile
 from simulation.store.record import Record
 
 Watch = Callable[[SceneState, Sequence[Entry]], None]
@@ -57,6 +58,7 @@ class Rehearsal:
             self.scenario.language,
             self.form,
             self.config.conditioning,
+            play=self.config.play,
         )
 
     async def play(self, watch: Watch | None = None) -> Record:
@@ -78,6 +80,7 @@ class Rehearsal:
             self.people,
             load_cultures(),
             utc_now,
+            play=self.config.play,
         )
         episode = Episode(
             "0" * 16, self.scenario, self.culture_id, self.scenario.language, 0, self.seed
@@ -102,7 +105,8 @@ def rehearse(
     `settings` are those of a run that matter here: model, conditioning, cast. Raises UserError for
     a file with errors, for faulty settings, and where nobody can be cast.
     """
-    config, scenario = parse_config({"name": "play"} | dict(settings), ""), load_scenario(name)
+    config = with_profile(parse_config({"name": "play"} | dict(settings), ""))
+    scenario = load_scenario(name)
     if turns is not None:
         limits = scenario.limits.model_copy(update={"turns": turns})
         scenario = scenario.model_copy(update={"limits": limits})

@@ -59,6 +59,7 @@ class Playing:
             plan.cultures,
             tools.utc,
             draft_critic(config, judge),
+            config.play,
         )
 
         async def work(episode: Episode, emit: Emit) -> None:

@@ -24,7 +24,7 @@ _GRAM = 3
 """Words in a row that repetition, echo and leaks are measured by."""
 _CHARACTER_GRAM = 5
 """The same in scripts written without spaces, where a character is a word, for leaks."""
-_COPIED_SHARE = 0.5
+COPIED_SHARE = 0.5
 """Share of a turn's different word sequences said before that makes it a repeat or an echo."""
 _LEAKED_SEQUENCES = 3
 """Sequences of a secret in one turn that give it away; half of them where there are fewer than six.
@@ -70,10 +70,10 @@ def _repetition(
     """Turns at least half of whose three-word sequences the speaker said in earlier turns."""
     said: set[tuple[str, ...]] = set()
     for line in spoken:
-        grams = _grams(line.text)
-        if grams and len(grams & said) >= _COPIED_SHARE * len(grams):
+        own = grams(line.text)
+        if own and len(own & said) >= COPIED_SHARE * len(own):
             yield line
-        said |= grams
+        said |= own
 
 
 def echo(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
@@ -84,14 +84,14 @@ def echo(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> 
     talk = [line for line in conversation.turns if line.words]
     before = {line.turn: earlier for earlier, line in pairwise(talk)}
     for line in spoken:
-        earlier, grams = before.get(line.turn), _grams(line.text)
+        earlier, own = before.get(line.turn), grams(line.text)
         if (
             earlier is None
             or earlier.role == line.role
             or (line.step and earlier.step == line.step)
         ):
             continue
-        if grams and len(grams & _grams(earlier.text)) >= _COPIED_SHARE * len(grams):
+        if own and len(own & grams(earlier.text)) >= COPIED_SHARE * len(own):
             yield line
 
 
@@ -187,7 +187,7 @@ DETECTORS: Mapping[str, tuple[Faulty, float]] = {
 """Detectors with the share of a role's spoken turns from which they flag it."""
 
 
-def _grams(text: str | None) -> frozenset[tuple[str, ...]]:
+def grams(text: str | None) -> frozenset[tuple[str, ...]]:
     """Return every three words in a row; of a shorter text the text itself."""
     return frozenset(_sequences(words(text or ""), _GRAM))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from agents.models.reasoning import join, separate
@@ -46,12 +46,29 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.05
     repetition_penalty: float = 1.1
-    """1 is none; engines that lack it ignore it."""
+    """1 is none."""
     max_tokens: int = 120
     """Completion tokens."""
     stop: tuple[str, ...] = ()
     """Generation ends before any of these."""
     seed: int | None = None
+    presence_penalty: float = 0.0
+    """Taken off the logit of every token that was written; 0 is none."""
+    frequency_penalty: float = 0.0
+    """The same for each time that it was written; 0 is none."""
+    dry: float = 0.0
+    """Multiplier of DRY, which makes it unlikely that a sequence of tokens is said again, from the
+    prompt too; 0 is none."""
+
+    def key(self) -> tuple[Any, ...]:
+        """Return the values as a tuple, without the last ones where they are neutral: what was
+        kept under it before they came stays known."""
+        values = astuple(self)
+        return values if any(values[_KEYED:]) else values[:_KEYED]
+
+
+_KEYED = 7
+"""Fields of a sampling that always tell it apart from others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any, Protocol, cast, runtime_checkable
 
 from pydantic import TypeAdapter, ValidationError
@@ -250,7 +250,7 @@ class CachedModel:
     def _completing(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None
     ) -> Request:
-        return self._request("complete", prompt, [astuple(sampling), schema], sampling.seed)
+        return self._request("complete", prompt, [sampling.key(), schema], sampling.seed)
 
     def _scoring(self, prompt: Prompt, options: Sequence[str], floor: float) -> Request:
         return self._request("score", prompt, [list(options), floor], None)

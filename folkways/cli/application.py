@@ -117,6 +117,7 @@ class Folkways(Scenario):
         "critics": Listed("review", "Look at the critics, and test them."),
         "export": Listed("export", "Export accepted episodes as a corpus to train on."),
         "train": Listed("train", "Train LoRA adapters on a corpus."),
+        "bench": Listed("bench", "Measure how well a model plays scenes."),
         "eval": Listed("evaluate", "Ask models what surveys asked people."),
         "spa": Listed("culturespa", "CultureSPA: train on where a culture changes answers."),
         "experiment": Listed("experiment", "Run a whole study: simulate, train, evaluate, report."),

@@ -58,6 +58,10 @@ def run(
         sums = forecast(plan, limit)
         model = f"model              {plan.config.model.name}, reply form {plan.form}"
         typer.echo(printable(model))
+        typer.echo(printable(f"play profile       {plan.config.model.profile}"))
+        if drafts := plan.config.play.drafts:
+            price = "all of them" if drafts.keep == "best" else "until one has no fault"
+            typer.echo(f"drafts of an act   {drafts.n} at most, {price}")
         typer.echo(f"episodes           {sums.episodes:,}")
         typer.echo(f"calls              {sums.calls:,} at most")
         typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")

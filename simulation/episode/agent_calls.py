@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from agents.actor import Asked
 from agents.models.base import Message, Model, Prompt, Sampling, prompt_hash, with_room
-from agents.models.health import Guarded
+from agents.models.health import NO_RESULT, Guarded
 from agents.prose import read_number, read_role, read_yes_no
 from agents.reply import Act, NotAllowed, Unreadable
 from agents.template import Template, load_template
@@ -28,7 +28,9 @@ from simulation.episode.call import (
     only_reasoned,
     tokens_of,
 )
+from simulation.episode.draft_choice import judge_draft
 from simulation.episode.draft_critic import ACCEPTED, DraftCritic, DraftVerdict, read_draft_verdict
+from simulation.episode.play_settings import DraftsConfig
 from simulation.episode.scene_state import SceneState
 from simulation.store.record import Row
 
@@ -88,11 +90,13 @@ class Caller:
     async def act(self, role: str) -> Acted:
         """Return the role's act, or why there is none, with the rows of the calls made.
 
-        With a critic in the loop every draft is judged, and the best of them is the act. Raises
-        BudgetSpent before a call that the budget does not admit.
+        With several drafts, or a critic in the loop, every draft is judged, and the best of them is
+        the act. Raises BudgetSpent before a call that the budget does not admit.
         """
         actor = self.stage.actors[role]
         asked = actor.ask(self.stage.cue(role), self.stage.world_cue(role))
+        if self.stage.play.drafts:
+            return await self._choose(self.stage.play.drafts, role, asked)
         first = await self._draft(role, asked, 0)
         if self.critic is None or first.act is None or first.act.typed:
             return first
@@ -125,6 +129,35 @@ class Caller:
                 failure = "not-allowed" if refused else "parse-failure"
                 asked = actor.repair(asked, row["reply"], str(error))
         return Acted(None, failure, rows, len(rows) - 1, refused=refused)
+
+    async def _choose(self, config: DraftsConfig, role: str, asked: Asked) -> Acted:
+        """Draw drafts and return the best, the earliest of equals; where the budget ends in
+        between, the best so far."""
+        rows, drafts, made = list[Row](), list[Row](), list[Acted]()
+        for batch in config.batches():
+            drawn = await asyncio.gather(
+                *(self._draft(role, asked, number) for number in batch), return_exceptions=True
+            )
+            faults = [one for one in drawn if isinstance(one, BaseException)]
+            for number, draft in zip(batch, drawn, strict=True):
+                if isinstance(draft, BaseException):
+                    continue
+                drafts.append(_draft_row(number, draft, len(rows) + draft.made_by))
+                rows += draft.rows
+                made.append(draft)
+                if draft.act:
+                    drafts[-1] |= judge_draft(self.stage, role, draft.act)._asdict()
+            for fault in faults:
+                if not made or not isinstance(fault, BudgetSpent):
+                    self.side_rows += rows
+                    raise fault
+            over = any(one["label"] == "accept" for one in drafts) or made[-1].failure in NO_RESULT
+            if faults or over:
+                break
+        best = max(range(len(made)), key=lambda n: (made[n].act is not None, *_rank(drafts[n])))
+        drafts[best]["kept"] = made[best].act is not None
+        call, kept = drafts[best]["call"], made[best]
+        return Acted(kept.act, kept.failure, rows, call, drafts, refused=kept.refused)
 
     async def _improve(self, critic: DraftCritic, role: str, asked: Asked, draft: Acted) -> Acted:
         """Judge drafts until one is accepted or the rewrites are used up; return the best.

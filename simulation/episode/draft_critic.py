@@ -91,7 +91,7 @@ class DraftCritic:
         """Return what a detector has against a draft, if one has and the detectors are asked."""
         if "detectors" not in self.config.critics or not act.text or act.action == "non-verbal":
             return None
-        talk = _conversation(stage, role, act)
+        talk = scene_with(stage, role, act)
         person = next(person for person in talk.people if person.role == role)
         spoken = [line for line in talk.turns if line.role == role and line.words]
         for name, (faulty, _) in DETECTORS.items():
@@ -139,7 +139,7 @@ def _shown(stage: SceneState, view: RoleView, act: Act) -> str:
     return load_template("script").line(line)
 
 
-def _conversation(stage: SceneState, role: str, act: Act) -> Conversation:
+def scene_with(stage: SceneState, role: str, act: Act) -> Conversation:
     """Return the latest acts of a scene with the draft as the last of them."""
     scene = stage.scenario
     public = (

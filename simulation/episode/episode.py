@@ -32,6 +32,7 @@ from simulation.episode.budget import Budget
 from simulation.episode.draft_critic import DraftCritic
 from simulation.episode.entry import Entry
 from simulation.episode.graph import EpisodeContext, EpisodeState, broken_off, play
+from simulation.episode.play_settings import PLAIN, PlaySettings
 from simulation.episode.scene_state import SceneState
 from simulation.episode.world_rows import world_rows
 from simulation.store.record import Record, Row
@@ -71,6 +72,8 @@ class Conditions:
     """The time now, naive UTC."""
     critic: DraftCritic | None = None
     """The critic in the loop, if the run has one."""
+    play: PlaySettings = PLAIN
+    """How acts are asked for and chosen."""
 
 
 async def play_episode(
@@ -95,6 +98,7 @@ async def play_episode(
         episode.language,
         conditions.form,
         conditions.conditioning,
+        play=conditions.play,
     )
     caller = Caller(
         conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic

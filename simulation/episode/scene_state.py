@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.actor import Actor, Cue, Hearing, ReplyForm, new_actor
+from agents.actor import Actor, Cue, Hearing, Moment, ReplyForm, new_actor
 from agents.offer import WorldCue
 from agents.reply import Act, read_script
 from agents.role_view import Conditioning, display_names, role_view
@@ -24,6 +24,7 @@ from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
 from scenarios.statement import Sought, stance
 from scenarios.world.schema import Hears
 from simulation.episode.entry import Entry, said, words
+from simulation.episode.play_settings import PLAIN, PlaySettings, allowed
 from simulation.episode.world_acts import offers, read_act, world_cue
 from simulation.episode.world_state import WorldState
 
@@ -65,8 +66,10 @@ class SceneState:
         form: ReplyForm,
         conditioning: Conditioning,
         told: Mapping[str, Culture] | None = None,
+        play: PlaySettings = PLAIN,
     ) -> None:
         """`told` has the culture of those roles that are told of another than their persona's."""
+        self.play = play
         self.names = display_names(cast)
         scenario = filled(scenario, self.names)
         written_here = {person.id for person in scenario.personas}
@@ -104,6 +107,12 @@ class SceneState:
         """Acts in a row without a spoken word."""
         self.last_act = dict.fromkeys(scenario.roles, 0)
         """Role to the number of its last turn, 0 for none."""
+        self._made: dict[str, list[str | None]] = {role: [] for role in scenario.roles}
+        """The actions of each role, in order."""
+        self._words: dict[str, str | None] = dict.fromkeys(scenario.roles)
+        """What each role said last."""
+        self._news: dict[str, list[str]] = {role: [] for role in scenario.roles}
+        """What each role perceived of events, entrances and exits since it last acted."""
         self._public: list[_PublicLine] = []
         self.copies = 0
         """Turns in a row that were empty or near-copies of earlier ones, for staleness rules."""
@@ -190,9 +199,14 @@ class SceneState:
         elif not hearers and len(present) > 1:
             hearing = "nobody"
         names = tuple(self.names[other] for other in hearers)
+        acts = self._with_offers(role, allowed(self.acts, self.play, self._made[role]))
+        moment = self._moment(role) if self.play.cue == "full" else None
+        return Cue(self.turns_left, acts, present, hearing, names, moment)
+
+    def _with_offers(self, role: str, acts: tuple[str, ...]) -> tuple[str, ...]:
+        """Return acts with those that the world offers a role now."""
         world = self.world_cue(role)
-        acts = (*(offer.name for offer in world.offers), *self.acts) if world else self.acts
-        return Cue(self.turns_left, acts, present, hearing, names)
+        return (*(offer.name for offer in world.offers), *acts) if world else acts
 
     def world_cue(self, role: str) -> WorldCue | None:
         """Return what a role whose turn it is now is told of the world, where there is one."""
@@ -209,10 +223,23 @@ class SceneState:
         form = form or self.form
         if self.world and (typed := read_act(self, role, reply, form)):
             return typed
-        acts = self.cue(role).acts if self.world else self.acts
+        acts = self._with_offers(role, self.acts)
         if form != self.form:
             return read_script(reply, role, self.names, acts)
         return self.actors[role].read(reply, self.names, acts)
+
+    def _moment(self, role: str) -> Moment:
+        """Return what has come of the scene since a role last acted, as it perceived it."""
+        since = [turn for turn in self.turns[self.last_act[role] :] if role in turn["audience"]]
+        spoken = [turn for turn in since if turn["text"] and turn["action"] in ("speak", "leave")]
+        asking = dict.fromkeys(t["speaker"] for t in spoken if role in t["addressees"])
+        last = spoken[-1] if spoken else None
+        return Moment(
+            (self.names[last["speaker"]], last["text"] or "") if last else None,
+            tuple(self.names[other] for other in asking),
+            tuple(self._news[role]),
+            self._words[role],
+        )
 
     @property
     def _hears(self) -> Hears | tuple[str, ...]:
@@ -297,8 +324,11 @@ class SceneState:
                 self.actors[entry["speaker"]].acted(self.cue(entry["speaker"]), spoken, line, told)
                 lines.append((entry, line))
         for entry, line in lines:
+            self._news[entry["speaker"]] = []
             for role in entry["audience"]:
                 self.actors[role].perceive(line)
+                if entry["action"] == "leave":
+                    self._news[role].append(line)
             self._note_public(line, {entry["speaker"], *entry["audience"]}, entry["turn"])
         for entry in batch:
             self._count(entry)
@@ -314,15 +344,19 @@ class SceneState:
 
     def _count(self, entry: Entry) -> None:
         self.turns.append(entry)
-        self.last_act[entry["speaker"]] = entry["turn"]
+        speaker = entry["speaker"]
+        self.last_act[speaker] = entry["turn"]
+        self._made[speaker].append(entry["action"])
+        if entry["text"] and entry["action"] in ("speak", "leave"):
+            self._words[speaker] = entry["text"]
         new = words(entry)
         is_copy = any(len(new & old) >= _NEAR_COPY * len(new) for old in self._recent)
         self.copies = self.copies + 1 if (not new or is_copy) and "act" not in entry else 0
         self._recent.append(new)
         self.quiet = 0 if entry["action"] == "speak" else self.quiet + 1
         if entry["action"] == "leave":
-            self.present.remove(entry["speaker"])
-            self.left.append(entry["speaker"])
+            self.present.remove(speaker)
+            self.left.append(speaker)
 
     def _absorb_happening(self, entry: Entry) -> None:
         if entry["kind"] == "event":
@@ -350,6 +384,7 @@ class SceneState:
         line = self.template.line(shown)
         for role in entry["audience"]:
             self.actors[role].perceive(line)
+            self._news[role].append(line)
         self._note_public(line, {*entry["audience"]}, len(self.turns) + 1)
 
     def _spoken(self, entry: Entry) -> dict[str, Any]:

@@ -176,6 +176,7 @@ class _Launch:
                 self.fork.parent.cultures,
                 self.utc,
                 draft_critic(config, judge),
+                config.play,
             )
             models = [model] if judge is model else [model, judge]
             return await self._play_all(todo, models, conditions, concurrency)

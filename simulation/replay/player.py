@@ -246,6 +246,7 @@ def _conditions(recorded: StoredEpisode, log: _Log) -> Conditions:
         recorded.cultures,
         lambda: row["started_at"],
         draft_critic(config, _RecordedModel(loop or row["model"], log)),
+        config.play,
     )
 
 

@@ -21,6 +21,7 @@ from scenarios.culture import Culture
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig
+from simulation.episode.play_settings import PlaySettings
 from simulation.episode.scene_state import SceneState
 from simulation.store.episodes import WHOLE, read_episodes
 from simulation.store.part import shared_keys
@@ -43,11 +44,19 @@ class Premise(NamedTuple):
     language: str
     form: ReplyForm
     conditioning: Conditioning
+    play: PlaySettings
 
     def stage(self) -> SceneState:
         """Return the stage before anything has happened."""
         return SceneState(
-            self.scenario, self.cast, {}, self.language, self.form, self.conditioning, self.told
+            self.scenario,
+            self.cast,
+            {},
+            self.language,
+            self.form,
+            self.conditioning,
+            self.told,
+            self.play,
         )
 
 
@@ -111,6 +120,7 @@ class StoredEpisode:
             self.row["language"],
             self.row["reply_form"],
             self.config.conditioning,
+            self.config.play,
         )
 
     @property

@@ -127,3 +127,26 @@ def test_how_many_tokens_a_context_holds(tmp_path: Path) -> None:
     assert context_length(f"hf:{model}", {}) is None
     assert open_model("fake", {"context": 512}).name == "fake"
     assert shaping_options("fake", {"context": 512}) == {}
+
+    assert shaping_options({"context": 512}) == {}
+
+
+def test_a_dry_run_names_the_profile_and_the_price_of_its_drafts(tmp_path: Path) -> None:
+    def told(**play: object) -> list[str]:
+        scene_file(tmp_path)
+        file = config_file(tmp_path, name="fake", max_tokens=100)
+        asked = ("run", file, "-o", f"play={json.dumps(play)}", "--dry-run")
+        return folkways(*asked).stdout.splitlines()
+
+    plain, first, best = told(), told(drafts={"n": 3, "keep": "first"}), told(drafts={"n": 3})
+    assert "play profile       instruct" in plain
+    assert not any("drafts" in line for line in plain)
+    assert "drafts of an act   3 at most, until one has no fault" in first
+    assert "drafts of an act   3 at most, all of them" in best
+    assert "calls              10 at most" in plain
+    assert "calls              30 at most" in first and "calls              30 at most" in best
+    assert "completion tokens  3,000 at most" in first
+    tokens = [
+        next(line for line in one if line.startswith("prompt")) for one in (plain, first, best)
+    ]
+    assert tokens[0] == tokens[1] != tokens[2]

@@ -17,6 +17,7 @@ from scenarios.scenario import Scenario
 from simulation.episode.agent_calls import CallSettings
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.episode import Conditions, Episode, Record, play_episode
+from simulation.episode.play_settings import PLAIN
 
 ROLES = ("ada", "bela", "cleo", "dora", "emil")
 
@@ -81,7 +82,8 @@ def play(
         "test", settings.pop("model", None) or FakeModel(reply=function),
         CallSettings(Sampling(), settings.pop("timeout_s", 60), settings.pop("repairs", 1)),
         form, settings.pop("conditioning", "dimensions"), {p.id: p for p in people},
-        load_cultures(), lambda: datetime(2026, 1, 1)  # noqa: DTZ001,
+        load_cultures(), lambda: datetime(2026, 1, 1),  # noqa: DTZ001
+        play=settings.pop("play", PLAIN),
     )  # fmt: skip
     assert not settings
     episode = Episode("0" * 16, scene, "GBR", scene.language, 0, seed)

@@ -30,8 +30,10 @@ from agents.models.local.tokens import Choice, require_room, score_choice, split
 from agents.models.weights import packaged_file, require_packages
 from folkways.errors import UserError
 
-_SAMPLERS = ("penalties", "temperature", "min_p", "top_p")
+_SAMPLERS = ("penalties", "dry", "temperature", "min_p", "top_p")
 """In the order of the other local engines."""
+_DRY_ALLOWED = 3
+"""Tokens in a row that may be said again under DRY: names are as long."""
 _LIKELIEST = 256
 """Tokens whose log-probability comes with one request; others are asked for one by one."""
 _IMPOSSIBLE = -1e30
@@ -114,6 +116,11 @@ class LlamaModel:
             "top_k": 0,
             "repeat_penalty": sampling.repetition_penalty,
             "repeat_last_n": self._context,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
+            "dry_multiplier": sampling.dry,
+            "dry_allowed_length": _DRY_ALLOWED,
+            "dry_penalty_last_n": self._context,
             "samplers": _SAMPLERS,
             "stop": sampling.stop,
         }

@@ -317,7 +317,7 @@ create table drafts (
     call integer not null, label varchar, score double, feedback varchar, critic_call integer, failure varchar,
     kept boolean not null
 );
-comment on table drafts is 'Every draft of an act that the critic in the loop looked at; the one that was kept is the act.';
+comment on table drafts is 'Every draft of an act that the critic in the loop, or the detectors that choose among drafts, looked at; the one that was kept is the act.';
 comment on column drafts.episode_id is 'The episode.';
 comment on column drafts.turn is 'Number of the act.';
 comment on column drafts.draft is 'Number of the draft, from 1.';
@@ -325,8 +325,8 @@ comment on column drafts.action is 'speak, non-verbal, leave or none; null where
 comment on column drafts.text is 'Words of the draft.';
 comment on column drafts.call is 'Call of the same episode that produced the draft.';
 comment on column drafts.label is 'accept or revise; null where the judgement failed.';
-comment on column drafts.score is 'How good the draft is to the critic, 0 to 10; null where the judgement failed.';
-comment on column drafts.feedback is 'What the critic would change; of a judgement that failed, what is wrong with the reply.';
+comment on column drafts.score is 'How good the draft is to the critic or the detectors, 0 to 10; null where the judgement failed.';
+comment on column drafts.feedback is 'What the critic would change, or the faults that detectors found; of a judgement that failed, what is wrong with the reply.';
 comment on column drafts.critic_call is 'Call of the same episode in which the critic judged the draft; null where it was not asked.';
 comment on column drafts.failure is 'Null, or why there is no judgement.';
 comment on column drafts.kept is 'Whether this draft became the act.';

@@ -1,0 +1,1 @@
+"""The bench of play: how well a model plays scenes, by what can be counted in them."""
