@@ -128,8 +128,6 @@ def test_how_many_tokens_a_context_holds(tmp_path: Path) -> None:
     assert open_model("fake", {"context": 512}).name == "fake"
     assert shaping_options("fake", {"context": 512}) == {}
 
-    assert shaping_options({"context": 512}) == {}
-
 
 def test_a_dry_run_names_the_profile_and_the_price_of_its_drafts(tmp_path: Path) -> None:
     def told(**play: object) -> list[str]:
