@@ -15,6 +15,7 @@ from scenarios.scenario import Scenario
 _LIBRARY = Path(__file__).with_suffix("")
 """The folder beside this file that has its name."""
 _ADAPTED = _LIBRARY.with_name("adapted")
+_TINY = _LIBRARY.with_name("tiny")
 
 
 def library() -> dict[str, Path]:
@@ -27,22 +28,32 @@ def adapted() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_ADAPTED.glob("*.yaml"))}
 
 
+def tiny() -> dict[str, Path]:
+    """Return the files of the scenarios that were written for the smallest models, by id."""
+    return {path.stem: path for path in sorted(_TINY.glob("*.yaml"))}
+
+
+def shipped() -> dict[str, Path]:
+    """Return the files of all shipped scenarios by id."""
+    return library() | adapted() | tiny()
+
+
 def find_scenario(path_or_id: Path | str) -> Path:
     """Return the file that a path or the id of a shipped scenario stands for.
 
     Raises UserError for an id that is not in the library and a path where there is no file.
     """
     path, name = Path(path_or_id), str(path_or_id)
-    shipped = library() | adapted()
-    if name in shipped and not path.is_file():
-        return shipped[name]
+    known = shipped()
+    if name in known and not path.is_file():
+        return known[name]
     if path.is_file():
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         raise UserError(
             f"there is no scenario file '{name}'; give a path or the id of a shipped one"
         )
-    hint = suggest(name, shipped) or "; see the list with: folkways scenario list"
+    hint = suggest(name, known) or "; see the list with: folkways scenario list"
     raise UserError(f"no shipped scenario has the id '{name}'{hint}")
 
 

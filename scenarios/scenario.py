@@ -280,6 +280,7 @@ class Phase(Part):
 class When(Part):
     """A condition on what has happened; exactly one key is given."""
 
+    later = frozenset({"still"})
     leaves: RoleId | Literal["anyone"] | None = None
     """The role, or anyone, has left."""
     says: str | None = Field(default=None, min_length=1)
@@ -290,6 +291,8 @@ class When(Part):
     """A phase has begun."""
     quiet: int | None = Field(default=None, ge=1)
     """So many acts in a row without a spoken word."""
+    still: int | None = Field(default=None, ge=1)
+    """So many acts in a row that brought nothing new: silent, or near-copies of earlier ones."""
 
 
 class Event(Part):
@@ -305,7 +308,7 @@ class Event(Part):
     audience: Annotated[tuple[RoleId, ...], BeforeValidator(as_tuple)] | None = None
     """Who perceives it; default everyone present."""
     every: bool = False
-    """Whether it happens again each time its condition `quiet` is met anew."""
+    """Whether it happens again each time its condition `quiet` or `still` is met anew."""
     ends: bool = False
     """Whether the scene ends with it."""
 
@@ -336,7 +339,7 @@ class Provenance(Part):
 class Scenario(Part):
     """A scene with two or more roles that can be cast and played."""
 
-    later = frozenset({"teams", "world", "acts", "repeat", "payoff", "benchmarks"})
+    later = frozenset({"teams", "world", "acts", "repeat", "payoff", "benchmarks", "needs"})
 
     id: Slug
     """Same as the file's name without its ending."""
@@ -348,6 +351,10 @@ class Scenario(Part):
     of your own.
     """
     tags: tuple[Slug, ...] = ()
+    needs: Literal["tiny", "small", "medium"] | None = None
+    """How capable a model it takes: below 0.5B parameters, below 4B, or more. Null: by what a role
+    is told.
+    """
     setting: str = Field(min_length=20, max_length=1500)
     """Place, time and occasion; everyone is told."""
     culture: CultureId | None = None

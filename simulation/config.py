@@ -94,9 +94,9 @@ class RunConfig(Configuration):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     """Name of the run and of its folder."""
-    scenarios: tuple[str, ...] | Literal["all", "adapted"] = "all"
+    scenarios: tuple[str, ...] | Literal["all", "adapted", "tiny"] = "all"
     """Ids of shipped scenarios and paths of scenario files; all: the library; adapted: the shipped
-    adaptations of it to cultures."""
+    adaptations of it to cultures; tiny: those written for the smallest models."""
     themes: tuple[str, ...] = ()
     """Keep scenarios of these themes only; empty keeps all."""
     cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")

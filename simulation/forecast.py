@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 from agents.models.base import prompt_length
 from agents.models.context import context_length
+from agents.models.facts import model_facts
 from scenarios.casting import cast_scenario
+from scenarios.needs import NEEDS, needs_of
 from scenarios.scenario import Scenario
 from simulation.episode.episode import Episode
 from simulation.episode.scene_state import SceneState
 from simulation.plan import Plan
+from simulation.profile import model_class
 
 _CHARACTERS_PER_TOKEN = 4
 """A rule of thumb for English text."""
@@ -62,6 +65,22 @@ def too_long(plan: Plan) -> Iterator[str]:
         episode = next(e for e in plan.episodes() if e.scenario is scenario)
         if found := _overflow(plan, episode, context or 0):
             yield f"{scenario.id}: {found}"
+
+
+def too_demanding(plan: Plan) -> str | None:
+    """Return in one line which scenarios need a larger model than the one that plays; None where
+    all suit it, or its size is not known.
+    """
+    own = model_class(model_facts(plan.config.model.name))
+    rank = NEEDS.index
+    above = [s.id for s in plan.scenarios if own and rank(needs_of(s)) > rank(own)]
+    if not above:
+        return None
+    some = ", ".join(above[:3]) + (f" and {len(above) - 3} more" if len(above) > 3 else "")
+    return (
+        f"{some}: {'these need' if len(above) > 1 else 'this needs'} a larger model than "
+        f"{plan.config.model.name}, which is {own}; scenarios: tiny has scenes for it"
+    )
 
 
 def _overflow(plan: Plan, episode: Episode, context: int) -> str | None:

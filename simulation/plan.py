@@ -15,6 +15,7 @@ from typing import Any
 
 from agents.actor import ReplyForm
 from agents.models.base import default_reply_form
+from agents.models.sampling import applied
 from agents.template import load_template
 from folkways.errors import UserError
 from folkways.provenance import short_hash
@@ -22,7 +23,7 @@ from scenarios.casting import named_cultures, obstacles
 from scenarios.checks.check import check_file
 from scenarios.code import require_code
 from scenarios.culture import Culture, load_culture, load_cultures
-from scenarios.library import adapted, find_scenario, library, load_scenario
+from scenarios.library import adapted, find_scenario, library, load_scenario, shipped, tiny
 from scenarios.parsing.problem import SourceError
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
@@ -98,6 +99,7 @@ def make_plan(config: RunConfig) -> Plan:
         "personas": short_hash("".join(content_of(p)[0] for p in personas.values())),
         "cultures": short_hash("".join(content_of(c)[0] for c in cultures.values())),
         "prompts": {name: load_template(name).hash for name in TEMPLATES},
+        "sampling": applied(config.model.name, config.model.sampling()),
     }
     resolved = resolve(config, contents)
     hash_ = config_hash(shaping(resolved))
@@ -124,7 +126,7 @@ def _require_people(
 def require_sound(name: str, personas: Mapping[str, Persona]) -> None:
     """Raise UserError for a user's scenario file that `scenario check` finds errors in."""
     path = find_scenario(name)
-    if path in (library() | adapted()).values():
+    if path in shipped().values():
         return
     problems = [p for p in check_file(path, personas=personas) if p.severity == "error"]
     if problems:
@@ -132,9 +134,9 @@ def require_sound(name: str, personas: Mapping[str, Persona]) -> None:
 
 
 def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
-    shipped = {"all": library, "adapted": adapted}
+    groups = {"all": library, "adapted": adapted, "tiny": tiny}
     chosen = config.scenarios
-    names = sorted(shipped[chosen]()) if isinstance(chosen, str) else chosen
+    names = sorted(groups[chosen]()) if isinstance(chosen, str) else chosen
     loaded: dict[str, Scenario] = {}
     for name in names:
         scenario = load_scenario(name)

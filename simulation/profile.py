@@ -15,8 +15,9 @@ from agents.models.facts import ModelFacts, model_facts
 from agents.role_view import Conditioning
 from folkways.errors import UserError, unknown_name
 from folkways.settings import Settings, validated
+from scenarios.needs import NEEDS, Needs
 from scenarios.parsing.yaml_file import load_yaml
-from simulation.config import ModelConfig, RunConfig
+from simulation.config import RunConfig
 from simulation.episode.play_settings import PlaySettings
 
 _FOLDER = Path(__file__).with_name("profiles")
@@ -60,6 +61,13 @@ def profile_name(facts: ModelFacts) -> str:
     return "small" if size is not None and size < _SMALL else "instruct"
 
 
+def model_class(facts: ModelFacts) -> Needs | None:
+    """Return which scenes a model can be given, by its size; None where that is not known."""
+    if facts.parameters is None:
+        return None
+    return NEEDS[(facts.parameters >= _TINY) + (facts.parameters >= _SMALL)]
+
+
 def load_profile(name: str) -> Profile:
     """Return a shipped profile, or that of a file. Raises UserError for what is neither."""
     path = _FOLDER / f"{name}.yaml" if name in PROFILES else Path(name).expanduser()
@@ -100,8 +108,3 @@ def with_profile(config: RunConfig) -> RunConfig:
 def _not_given(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
     """Return the values that a configuration does not give itself."""
     return {key: value for key, value in values.items() if key not in settings.model_fields_set}
-
-
-def size_known(model: ModelConfig) -> bool:
-    """Return whether a profile could be chosen by the size of a model."""
-    return model_facts(model.name).parameters is not None

@@ -18,7 +18,7 @@ from folkways.errors import UserError
 from folkways.event_loop import run_to_end
 from folkways.text import printable
 from scenarios.culture import add_cultures
-from scenarios.library import adapted, find_scenario, library, load_scenario
+from scenarios.library import find_scenario, load_scenario, shipped
 from scenarios.parsing.problem import Finding, Problem
 from scenarios.parsing.yaml_file import read_yaml
 from simulation.config import parse_config
@@ -70,7 +70,7 @@ def check(
         finding = Finding(("limits",), "".join(lines).partition(": ")[2], severity="warning")
         return [read_yaml(path).place(finding)] if lines else []
 
-    paths = [find_scenario(name) for name in files or library() | adapted()]
+    paths = [find_scenario(name) for name in files or shipped()]
     wanted = parse_config({"name": "check"} | _casting(cast, pools), "--cast")
     people = people_for(wanted, ()) if cast != "authored" or pools else None
     report(paths, people, further if model or context else lambda _: [])

@@ -25,7 +25,7 @@ from folkways.text import printable
 from simulation.config import load_config
 from simulation.execution.metrics import serving
 from simulation.execution.placement import cluster_of
-from simulation.forecast import forecast, too_long
+from simulation.forecast import forecast, too_demanding, too_long
 from simulation.plan import make_plan
 from simulation.run import launch
 
@@ -54,11 +54,15 @@ def run(
     cluster = cluster_of(ray, workers, shards, keep_shards)
     overrides = [*(override or []), *([f"model.name={model}"] if model else [])]
     plan = make_plan(load_config(config, overrides))
+    if (above := too_demanding(plan)) and not quiet:
+        typer.echo(printable(f"warning: {above}"), err=True)
     if dry_run:
         sums = forecast(plan, limit)
         model = f"model              {plan.config.model.name}, reply form {plan.form}"
         typer.echo(printable(model))
         typer.echo(printable(f"play profile       {plan.config.model.profile}"))
+        if lost := (plan.resolved["contents"]["sampling"] or {}).get("not_taken"):
+            typer.echo(f"not taken          {', '.join(lost)}: this engine does not know it")
         if drafts := plan.config.play.drafts:
             price = "all of them" if drafts.keep == "best" else "until one has no fault"
             typer.echo(f"drafts of an act   {drafts.n} at most, {price}")

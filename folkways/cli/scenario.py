@@ -25,7 +25,8 @@ from scenarios.culture import (
     write_culture,
 )
 from scenarios.descriptors import hofstede_words, map_words
-from scenarios.library import adapted, library, load_scenario
+from scenarios.library import adapted, library, load_scenario, tiny
+from scenarios.needs import needs_of
 from scenarios.parsing.problem import Problem, suggest
 from scenarios.parsing.validation import json_schema
 from scenarios.parsing.yaml_file import load_yaml
@@ -123,23 +124,34 @@ def list_scenarios(
     to_cultures: Annotated[
         bool, typer.Option("--adapted", help="List the adaptations to cultures instead.")
     ] = False,
+    to_tiny: Annotated[
+        bool, typer.Option("--tiny", help="List those for the smallest models instead.")
+    ] = False,
 ) -> None:
-    """List the shipped scenarios, or those in files and folders."""
+    """List the shipped scenarios, or those in files and folders, with the model that they need."""
     own = [
         file
         for path in files or ()
         for file in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])
     ]
-    scenes = [*map(load_scenario, own if files else adapted() if to_cultures else library())]
+    there = tiny if to_tiny else adapted if to_cultures else library
+    scenes = [*map(load_scenario, own if files else there())]
     themes = {scene.theme for scene in scenes}
     if theme is not None and theme not in themes:
         raise unknown_name("theme", theme, themes)
     rows = [
-        (scene.id, str(len(scene.roles)), scene.culture or "any", scene.theme, scene.title)
+        (
+            scene.id,
+            str(len(scene.roles)),
+            needs_of(scene),
+            scene.culture or "any",
+            scene.theme,
+            scene.title,
+        )
         for scene in scenes
         if (theme is None or scene.theme == theme) and (roles is None or len(scene.roles) == roles)
     ]
-    _print_table([("id", "roles", "culture", "theme", "title"), *rows])
+    _print_table([("id", "roles", "needs", "culture", "theme", "title"), *rows])
 
 
 @_culture_app.command("list")

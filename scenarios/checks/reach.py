@@ -72,6 +72,8 @@ def _obstacle(event: Event, when: When, times: Timeline) -> tuple[str, str]:
     if when.quiet is not None:
         why = f"there is no room for {when.quiet} acts without a word before act {times.last}"
         return "quiet", why
+    if when.still is not None:
+        return "still", f"there is no room for {when.still} acts before act {times.last}"
     return "", ""
 
 

@@ -102,8 +102,8 @@ def contradictions(scene: Scenario) -> Iterator[Finding]:
         if event.when is not None and len(event.when.model_dump(exclude_none=True)) != 1:
             given = ", ".join(event.when.model_dump(exclude_none=True)) or "none"
             yield Finding((*path, "when"), f"needs exactly one key; {given} given", key=True)
-        if event.every and not (event.when and event.when.quiet):
-            message = "only an event with when: {quiet: N} can happen again"
+        if event.every and not (event.when and (event.when.quiet or event.when.still)):
+            message = "only an event with when: {quiet: N} or {still: N} can happen again"
             yield Finding((*path, "every"), message, key=True)
         elif event.every and event.ends:
             message = "has no effect on an event that ends the scene"

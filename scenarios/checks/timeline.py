@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 
-from scenarios.scenario import RULES, Action, Event, Phase, Scenario, StopRule, Until
+from scenarios.scenario import ACTIONS, RULES, Action, Event, Phase, Scenario, StopRule, Until
 from scenarios.words import words
 from scenarios.world.scope import successors
 
@@ -123,6 +123,8 @@ def _event_time(event: Event, now: Timeline) -> float:
         return now.events.get(when.event, inf)
     if when.phase is not None:
         return now.phase_times.get(when.phase, inf)
+    if when.still is not None:
+        return now.anyone(*ACTIONS) + when.still
     return now.anyone("non-verbal", "leave", "none") + (when.quiet or inf)
 
 

@@ -63,8 +63,10 @@ async def due(
 def _is_due(event: Event, stage: SceneState) -> bool:
     if event.id in stage.happened:
         since = len(stage.turns) - stage.happened_at[event.id]
-        quiet = event.when.quiet if event.when and event.every else None
-        return quiet is not None and min(stage.quiet, since) >= quiet
+        when = event.when if event.every else None
+        if when and when.still is not None:
+            return min(stage.copies, since) >= when.still
+        return bool(when and when.quiet is not None and min(stage.quiet, since) >= when.quiet)
     if event.at is not None:
         return len(stage.turns) + 1 >= event.at
     return event.when is not None and _holds(event.when, stage)
@@ -80,6 +82,8 @@ def _holds(when: When, stage: SceneState) -> bool:
     if when.phase is not None:
         ids = [phase.id for phase in stage.scenario.phases]
         return (stage.phase_index or 0) >= ids.index(when.phase)
+    if when.still is not None:
+        return stage.copies >= when.still
     return when.quiet is not None and stage.quiet >= when.quiet
 
 

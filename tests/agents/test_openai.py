@@ -118,6 +118,7 @@ def test_a_chat_is_sent_with_all_its_parameters_and_read_with_its_costs() -> Non
         "top_p": 0.9,
         "min_p": 0.05,
         "repetition_penalty": 1.1,
+        "repeat_penalty": 1.1,
         "max_tokens": 50,
         "stop": ["\n", "BO:"],
         "seed": 5,

@@ -20,7 +20,7 @@ from folkways.cli.application import application
 from folkways.errors import UserError
 from folkways.text import guard, printable, unguard
 from scenarios.checks.check import check_file
-from scenarios.library import adapted, library
+from scenarios.library import library, shipped
 from scenarios.parsing.validation import json_schema
 from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import PersonaPool
@@ -47,7 +47,7 @@ def mistake(*arguments: str | Path) -> str:
 def test_checking_the_whole_library() -> None:
     result = run("scenario", "check")
     assert result.exit_code == 0
-    assert f"{len(library() | adapted())} files checked, 0 with errors" in result.stderr
+    assert f"{len(shipped())} files checked, 0 with errors" in result.stderr
 
 
 def test_checking_files_and_ids(tmp_path: Path) -> None:

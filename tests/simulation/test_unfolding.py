@@ -311,6 +311,19 @@ def test_an_event_may_repeat_whenever_it_is_quiet() -> None:
     assert [h["after_turn"] for h in once.rows["happenings"]] == [2]
 
 
+def test_an_event_carries_on_a_scene_that_stands_still() -> None:
+    events = [{"id": "knock", "when": {"still": 2}, "every": True, "text": "Somebody knocks."}]
+    stale = [{"rule": "staleness", "window": 5}]
+    same = play(scenario(events=events, stop=stale, limits={"turns": 9}), json_act("Well then."))
+    assert [h["after_turn"] for h in same.rows["happenings"]] == [3, 5]
+    assert ending(same)[0] == "staleness"
+    lines = iter(["One two.", "One two.", "One two.", "Three four.", "Five six.", "Five six."])
+    carried = play(scenario(events=events, stop=stale, limits={"turns": 6}),
+                   lambda *_: json_act(next(lines)))  # fmt: skip
+    assert [h["after_turn"] for h in carried.rows["happenings"]] == [3]
+    assert ending(carried)[0] == "turn-limit"
+
+
 @pytest.mark.parametrize("rule", ["goal-reached", "agreement", "deal"])
 def test_nobody_is_asked_about_a_scene_that_everyone_has_left(rule: str) -> None:
     def reply(prompt: Any, sampling: Any, schema: Any) -> str:

@@ -27,6 +27,7 @@ from agents.models.local.llama_server import (
     usable_threads,
 )
 from agents.models.local.tokens import Choice, require_room, score_choice, split_choice
+from agents.models.sampling import named
 from agents.models.weights import packaged_file, require_packages
 from folkways.errors import UserError
 
@@ -110,15 +111,9 @@ class LlamaModel:
         asked: dict[str, Any] = {
             "prompt": await self._as_text(prompt),
             "n_predict": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "min_p": sampling.min_p,
+            **named(sampling, "llama"),
             "top_k": 0,
-            "repeat_penalty": sampling.repetition_penalty,
             "repeat_last_n": self._context,
-            "presence_penalty": sampling.presence_penalty,
-            "frequency_penalty": sampling.frequency_penalty,
-            "dry_multiplier": sampling.dry,
             "dry_allowed_length": _DRY_ALLOWED,
             "dry_penalty_last_n": self._context,
             "samplers": _SAMPLERS,

@@ -29,6 +29,7 @@ from agents.models.local.tokens import (
     require_room,
     score_choice,
 )
+from agents.models.sampling import named
 from agents.models.weights import model_folder, require_packages
 from folkways.errors import UserError
 
@@ -128,12 +129,7 @@ class VllmModel:
         output = await self._request(
             ids,
             SamplingParams(
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                min_p=sampling.min_p,
-                repetition_penalty=sampling.repetition_penalty,
-                presence_penalty=sampling.presence_penalty,
-                frequency_penalty=sampling.frequency_penalty,
+                **named(sampling, "vllm"),
                 max_tokens=sampling.max_tokens,
                 stop=list(sampling.stop),
                 seed=sampling.seed,

@@ -46,6 +46,7 @@ from agents.models.openai.route import find_route
 from agents.models.openai.start import PATHS, check_start
 from agents.models.openai.terms import EXTENSIONS, Terms, Trial, arranged
 from agents.models.openai.timed_client import TimedClient
+from agents.models.sampling import named
 from folkways.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -303,8 +304,12 @@ class OpenAIModel:
 
     def _parameters(self, sampling: Sampling, schema: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return all but the prompt; neutral values too, as servers have defaults of their own."""
-        names = ("temperature", "top_p", "max_tokens", *(() if self._is_openai else EXTENSIONS))
-        parameters: dict[str, Any] = {name: getattr(sampling, name) for name in names}
+        parameters: dict[str, Any] = {
+            "max_tokens": sampling.max_tokens,
+            **named(sampling, "openai"),
+        }
+        for name in EXTENSIONS if self._is_openai else ():
+            parameters.pop(name, None)
         if sampling.stop:
             parameters["stop"] = list(sampling.stop)
         if sampling.seed is not None:

@@ -87,7 +87,7 @@ _TOO_LONG = re.compile(
 """Read only where the status says that the request itself was wrong."""
 _OWN_LIMIT = re.compile(
     r"\b(max_tokens|max_completion_tokens|max_new_tokens|max_output_tokens|(top_)?logprobs|stop"
-    r"|response_format|json.?schema|schema|temperature|top_p|min_p|seed|repetition_penalty)\b",
+    r"|response_format|json.?schema|schema|temperature|top_p|min_p|seed|repetition_penalty|repeat_penalty)\b",
     re.IGNORECASE,
 )
 _OF_PROMPT = re.compile(

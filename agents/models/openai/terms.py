@@ -16,7 +16,7 @@ from typing import Any
 from agents.models.chat import alternate, fold_system
 from agents.models.openai.error import UNSUPPORTED, Fault
 
-EXTENSIONS = ("min_p", "repetition_penalty")
+EXTENSIONS = ("min_p", "repetition_penalty", "repeat_penalty", "dry_multiplier")
 """Sampling parameters outside OpenAI's interface."""
 _LEVELS = (10, 5, 3, 2, 1)
 """Likeliest tokens to ask for where more are refused."""
