@@ -116,7 +116,7 @@ class Scenario:
         stage = rehearse(self.source, given, culture, seed).stage()
         if role not in stage.scenario.roles:
             raise unknown_name("role", role, stage.scenario.roles)
-        prompt = stage.actors[role].ask(stage.cue(role)).prompt
+        prompt = stage.ask(role).prompt
         if isinstance(prompt, str):
             return prompt
         return "\n\n".join(f"[{message['role']}]\n{message['content']}" for message in prompt)

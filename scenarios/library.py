@@ -16,6 +16,7 @@ _LIBRARY = Path(__file__).with_suffix("")
 """The folder beside this file that has its name."""
 _ADAPTED = _LIBRARY.with_name("adapted")
 _TINY = _LIBRARY.with_name("tiny")
+_GAMES = _LIBRARY.with_name("games")
 
 
 def library() -> dict[str, Path]:
@@ -33,9 +34,14 @@ def tiny() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_TINY.glob("*.yaml"))}
 
 
+def games() -> dict[str, Path]:
+    """Return the files of the shipped games, which are scenes with a world, by id."""
+    return {path.stem: path for path in sorted(_GAMES.glob("*.yaml"))}
+
+
 def shipped() -> dict[str, Path]:
     """Return the files of all shipped scenarios by id."""
-    return library() | adapted() | tiny()
+    return library() | adapted() | tiny() | games()
 
 
 def find_scenario(path_or_id: Path | str) -> Path:

@@ -112,9 +112,7 @@ def _headers(plan: Plan, episode: Episode) -> list[int]:
         plan.config.conditioning,
         play=plan.config.play,
     )
-    return [
-        prompt_length(actor.ask(stage.cue(role)).prompt) for role, actor in stage.actors.items()
-    ]
+    return [prompt_length(stage.ask(role).prompt) for role in stage.actors]
 
 
 def _one(plan: Plan, episode: Episode) -> Forecast:

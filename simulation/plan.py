@@ -23,7 +23,7 @@ from scenarios.casting import named_cultures, obstacles
 from scenarios.checks.check import check_file
 from scenarios.code import require_code
 from scenarios.culture import Culture, load_culture, load_cultures
-from scenarios.library import adapted, find_scenario, library, load_scenario, shipped, tiny
+from scenarios.library import adapted, find_scenario, games, library, load_scenario, shipped, tiny
 from scenarios.parsing.problem import SourceError
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
@@ -134,7 +134,7 @@ def require_sound(name: str, personas: Mapping[str, Persona]) -> None:
 
 
 def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
-    groups = {"all": library, "adapted": adapted, "tiny": tiny}
+    groups = {"all": library, "adapted": adapted, "tiny": tiny, "games": games}
     chosen = config.scenarios
     names = sorted(groups[chosen]()) if isinstance(chosen, str) else chosen
     loaded: dict[str, Scenario] = {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.actor import ReplyForm
-from agents.models.base import default_reply_form, open_model
+from agents.models.base import Model, default_reply_form, open_model
 from agents.models.health import Guarded
 from folkways.clock import utc_now
 from scenarios.casting import cast_scenario
@@ -61,14 +61,15 @@ class Rehearsal:
             play=self.config.play,
         )
 
-    async def play(self, watch: Watch | None = None) -> Record:
-        """Play it with the model of the configuration; `watch` is given entries as they come.
+    async def play(self, watch: Watch | None = None, model: Model | None = None) -> Record:
+        """Play it with the model of the configuration, or the one that is given; `watch` is given
+        entries as they come.
 
         Raises UserError where the model, or a turn policy, cannot be used.
         """
         require_code(self.scenario, find_scenario(self.source))
         config = self.config.model
-        engine = Guarded(open_model(config.name, config.options))
+        engine = Guarded(model or open_model(config.name, config.options))
         await engine.start()
         settings = CallSettings(config.sampling(), config.timeout_s, config.repairs)
         conditions = Conditions(

@@ -51,6 +51,8 @@ class Scenario(TyperGroup):
         "check": Listed("play", "Report every problem of scenario files."),
         "show": Listed("play", "Print exactly what each agent will be told."),
         "play": Listed("play", "Play one episode to the terminal; nothing is stored."),
+        "test": Listed("play", "Play the tests of scenario files without a model."),
+        "draw": Listed("play", "Print the phases of a scene as a diagram."),
         "new": Listed(
             "scenario:scenario_app", "Write a commented scenario file that passes the check."
         ),

@@ -1,4 +1,4 @@
-"""Commands about one scene: `scenario check`, `scenario show`, `scenario play`.
+"""Commands about one scene: `scenario check`, `show`, `play`, `test` and `draw`.
 
 Invariant: everything printed that a scenario or a model wrote passes through `printable`.
 """
@@ -16,18 +16,21 @@ from rich.text import Text
 from folkways.cli.scenario import report
 from folkways.errors import UserError
 from folkways.event_loop import run_to_end
+from folkways.files import write_named
 from folkways.text import printable
 from scenarios.culture import add_cultures
-from scenarios.library import find_scenario, load_scenario, shipped
+from scenarios.library import find_scenario, games, load_scenario, shipped
 from scenarios.parsing.problem import Finding, Problem
 from scenarios.parsing.yaml_file import read_yaml
 from simulation.config import parse_config
 from simulation.display.live import entry_text, heard_by_some
+from simulation.display.phase_graph import phase_graph
 from simulation.episode.entry import Entry
 from simulation.episode.scene_state import SceneState
 from simulation.forecast import too_long
 from simulation.plan import make_plan, people_for
 from simulation.rehearsal import rehearse
+from simulation.script_tests import run_tests
 
 app = typer.Typer()
 
@@ -95,7 +98,7 @@ def show(
     stage = rehearse(scenario, settings, culture, seed).stage()
     for name in stage.scenario.roles:
         if role in (None, name):
-            prompt = stage.actors[name].ask(stage.cue(name)).prompt
+            prompt = stage.ask(name).prompt
             Console(stderr=False).rule(Text(printable(f"{name}: what {stage.names[name]} is told")))
             if isinstance(prompt, str):
                 typer.echo(printable(prompt))
@@ -135,6 +138,43 @@ def play(
     console.print(Text(printable(f"[the scene ends: {ending['exit_reason']}{detail}]"), "dim"))
     if record.outcome in ("endpoint-failure", "error"):
         raise typer.Exit(1)
+
+
+@app.command("test")
+def run_scripts(
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Files or ids of shipped scenarios; none: all games.")
+    ] = None,
+) -> None:
+    """Play the `tests` of scenario files without a model; the exit status is 1 if one fails."""
+    count = failed = 0
+    for name in files or games():
+        found = run_tests(name)
+        if not found:
+            typer.echo(printable(f"{name}: no tests"))
+        for result in found:
+            count, failed = count + 1, failed + bool(result.faults)
+            told = "; ".join(result.faults) or "passed"
+            typer.echo(printable(f"{name}: {result.name}: {told}"))
+    typer.echo(f"{count} tests, {failed} failed", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def draw(
+    scenario: Annotated[str, typer.Argument(help="Id of a shipped scenario, or a file.")],
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a picture instead.")
+    ] = None,
+) -> None:
+    """Print the phases of a scene and what leads from one to another as a Mermaid diagram."""
+    graph = phase_graph(load_scenario(scenario))
+    if svg is None:
+        typer.echo(printable(graph.mermaid()))
+        return
+    write_named(svg, graph.svg())
+    typer.echo(printable(f"wrote {svg}"))
 
 
 def _casting(source: str, pools: Sequence[str] | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from scenarios.culture import (
     write_culture,
 )
 from scenarios.descriptors import hofstede_words, map_words
-from scenarios.library import adapted, library, load_scenario, tiny
+from scenarios.library import adapted, games, library, load_scenario, tiny
 from scenarios.needs import needs_of
 from scenarios.parsing.problem import Problem, suggest
 from scenarios.parsing.validation import json_schema
@@ -127,6 +127,9 @@ def list_scenarios(
     to_tiny: Annotated[
         bool, typer.Option("--tiny", help="List those for the smallest models instead.")
     ] = False,
+    with_worlds: Annotated[
+        bool, typer.Option("--games", help="List the games, which keep count, instead.")
+    ] = False,
 ) -> None:
     """List the shipped scenarios, or those in files and folders, with the model that they need."""
     own = [
@@ -134,7 +137,7 @@ def list_scenarios(
         for path in files or ()
         for file in (sorted(path.glob("*.y*ml")) if path.is_dir() else [path])
     ]
-    there = tiny if to_tiny else adapted if to_cultures else library
+    there = tiny if to_tiny else games if with_worlds else adapted if to_cultures else library
     scenes = [*map(load_scenario, own if files else there())]
     themes = {scene.theme for scene in scenes}
     if theme is not None and theme not in themes:

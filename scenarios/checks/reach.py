@@ -140,7 +140,7 @@ def _roles(scene: Scenario, times: Timeline) -> Iterator[Finding]:
             if role.enters in known:
                 message = f"the role never enters: '{role.enters}' can never happen"
                 yield Finding(("roles", name, "enters"), message)
-        elif not times.possible(times.acts(name)):
+        elif not scene.has_world and not times.possible(times.acts(name)):
             yield Finding(("roles", name), "no phase ever lets the role act", key=True)
     if all(role.enters for role in scene.roles.values()):
         yield Finding(("roles",), "no role is there from the start", key=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from folkways.errors import FolkwaysError
@@ -54,13 +54,25 @@ def _nth(values: Any, place: int) -> Any:
     return sorted(_numbers(values), reverse=True)[place - 1 if place > 0 else len(values)]
 
 
+def _first(values: Sequence[str], order: Sequence[str] = ()) -> str:
+    """Return the first of some roles; the engine's maps and lists have no order to go by."""
+    return min(values, key=order.index)
+
+
+def _sum(values: Any) -> Any:
+    """Return a sum that does not depend on the order."""
+    numbers = _numbers(values)
+    return math.fsum(numbers) if any(isinstance(one, float) for one in numbers) else sum(numbers)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "min": _least,
     "max": _greatest,
-    "sum": lambda values: sum(_numbers(values)),
+    "sum": _sum,
     "count": _count,
     "best": _best,
     "nth": _nth,
+    "first": _first,
     "abs": abs,
     "floor": lambda value: math.floor(value),
     "ceil": lambda value: math.ceil(value),
@@ -95,6 +107,8 @@ class Formula:
     def __call__(self, known: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Any:
         """Return its value; `own` goes before what is known. Raises WorldFault."""
         given: dict[str, Any] = dict(self.functions)
+        if "first" in given:
+            given["first"] = partial(_first, order=known.get("roles", ()))
         for name in self.names:
             if own and name in own:
                 given[name] = own[name]

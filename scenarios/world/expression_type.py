@@ -276,6 +276,7 @@ _CALLS: dict[str, Callable[..., str | None]] = {
     "size": lambda *given: "integer" if given in (("roles",), ("texts",)) else None,
     "best": lambda *given: "roles" if len(given) == 1 and _item(given[0]) else None,
     "nth": lambda *given: _item(given[0]) if given[1:] == ("integer",) else None,
+    "first": lambda *given: "role" if given == ("roles",) else None,
     "abs": _one(*NUMERIC),
     "floor": _one("number", to="integer"),
     "ceil": _one("number", to="integer"),

@@ -201,6 +201,24 @@ class Benchmark(Part):
     """Why, in words."""
 
 
+class Expected(Part):
+    """What must have come of a play."""
+
+    exit: str | None = None
+    """Why the scene ends: an exit reason, or the outcome of a rule."""
+    turns: int | None = None
+    """How many acts are made."""
+    not_allowed: int | None = None
+    """How many acts are not allowed."""
+    payoffs: dict[RoleId, float] = Field(default_factory=dict)
+    gone: Roles | None = None
+    """Who is out of the scene, in the order of the file."""
+    world: dict[Name, Value | dict[RoleId, Value]] = Field(default_factory=dict)
+    """Values at the end."""
+    hears: dict[int, Roles] = Field(default_factory=dict)
+    """Number of an act to who perceives it, beside who makes it."""
+
+
 class ScriptedTest(Part):
     """A play of the scene with given lines, and what must come of it."""
 
@@ -208,5 +226,4 @@ class ScriptedTest(Part):
     plays: dict[RoleId, Annotated[tuple[str, ...], BeforeValidator(as_tuple)]]
     """Role to its lines and acts in order, as in the reply form `script`; the last one is repeated
     where more are wanted."""
-    expect: dict[str, Any]
-    """What must hold at the end: `exit`, `turns`, `payoffs`, `gone`, and values of the world."""
+    expect: Expected

@@ -70,13 +70,13 @@ def _as_act(decide: Decision) -> Act:
 def all_effects(scene: Scenario) -> Iterator[tuple[Keys, Effects, dict[str, str]]]:
     """Yield every set of effects with the way to it and the names beside those of the scene."""
     for name, act in scene.acts.items():
-        yield ("acts", name, "effects"), act.effects, within_act(act)
+        yield ("acts", name, "effects"), act.effects, within_act(act) | {"each": "role"}
     for number, phase in enumerate(scene.phases):
         path: Keys = ("phases", number)
         yield (*path, "before"), phase.before, {"each": "role"}
         yield (*path, "after"), phase.after, {"each": "role"}
         if phase.decide:
-            own = within_act(_as_act(phase.decide))
+            own = within_act(_as_act(phase.decide)) | {"each": "role"}
             yield (*path, "decide", "effects"), phase.decide.effects, own
         if phase.vote:
             won = {"winner": vote_type(phase.vote), "each": "role"}

@@ -93,8 +93,7 @@ class Caller:
         With several drafts, or a critic in the loop, every draft is judged, and the best of them is
         the act. Raises BudgetSpent before a call that the budget does not admit.
         """
-        actor = self.stage.actors[role]
-        asked = actor.ask(self.stage.cue(role), self.stage.world_cue(role))
+        asked = self.stage.ask(role)
         if self.stage.play.drafts:
             return await self._choose(self.stage.play.drafts, role, asked)
         first = await self._draft(role, asked, 0)

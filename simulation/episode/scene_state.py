@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.actor import Actor, Cue, Hearing, Moment, ReplyForm, new_actor
+from agents.actor import Actor, Asked, Cue, Hearing, Moment, ReplyForm, new_actor
 from agents.offer import WorldCue
 from agents.reply import Act, read_script
 from agents.role_view import Conditioning, display_names, role_view
@@ -207,6 +207,10 @@ class SceneState:
         """Return acts with those that the world offers a role now."""
         world = self.world_cue(role)
         return (*(offer.name for offer in world.offers), *acts) if world else acts
+
+    def ask(self, role: str) -> Asked:
+        """Return the prompt for a role's next act."""
+        return self.actors[role].ask(self.cue(role), self.world_cue(role))
 
     def world_cue(self, role: str) -> WorldCue | None:
         """Return what a role whose turn it is now is told of the world, where there is one."""

@@ -574,6 +574,62 @@ comment on column branch_pairs.shared_words is
 comment on column branch_pairs.conditioning is 'How much agents were told of their culture: none, name, dimensions or norms; unknown in old stores.';
 comment on column branch_pairs.completed is 'Whether neither of the two was cut short, and no role failed in more than a third of its turns.';
 
+-- Worlds --------------------------------------------------------------------------------------------------------------
+
+create or replace view world_series as
+select
+    e.episode_id, e.scenario_id, e.culture_id, e.model, e.replicate, w.step, w.after_turn, w.phase, w.round, w.cause,
+    w.variable, w.role, w.value, w.number,
+    w.number - lag(w.number) over (partition by w.episode_id, w.variable, w.role order by w.step, w.rowid) as change,
+    e.completed
+from world w join latest_episodes e using (episode_id);
+comment on view world_series is 'Values of worlds in the order in which they changed, with the scene that they belong to.';
+comment on column world_series.change is 'By how much the number changed; null at the start and for words.';
+
+create or replace view cooperation as
+select
+    e.episode_id, e.scenario_id, e.culture_id, e.model, e.replicate, d.round, d.role, r.name, count(*) as decisions,
+    count(*) filter (d.allowed) as allowed, avg(d.cooperation) as cooperation, e.completed
+from decisions d join latest_episodes e using (episode_id) left join roles r using (episode_id, role)
+group by all
+qualify max(count(d.cooperation)) over (partition by e.episode_id) > 0;
+comment on view cooperation is
+    'How far each role cooperated in each round, in scenes that measure it; also roles of which nothing was allowed.';
+comment on column cooperation.decisions is 'Acts, votes and answers that were made or tried.';
+comment on column cooperation.allowed is 'How many of them were allowed and took effect.';
+comment on column cooperation.cooperation is 'Mean of what the scene measures, 0 to 1; null where nothing was allowed.';
+
+create or replace view efficiency as
+select
+    e.episode_id, e.scenario_id, e.culture_id, e.model, e.replicate, p.total, p.least, p.greatest, b.equilibrium,
+    b.optimum, p.total / nullif(b.optimum, 0) as share_of_optimum,
+    (p.total - b.equilibrium) / nullif(b.optimum - b.equilibrium, 0) as gain, e.exit_reason, e.exit_detail, e.completed
+from latest_episodes e
+join (
+    select episode_id, case when count(*) = count(payoff) then sum(payoff) end as total, min(payoff) as least,
+        max(payoff) as greatest
+    from payoffs group by episode_id
+) p using (episode_id)
+left join (
+    select scenario_hash, max(total) filter (name = 'equilibrium') as equilibrium,
+        max(total) filter (name = 'optimum') as optimum
+    from (
+        select scenario_hash, one ->> '$.name' as name, cast(one ->> '$.total' as double) as total
+        from (
+            select scenario_hash, unnest(cast(json_extract(data, '$.benchmarks[*]') as json[])) as one from scenarios
+        )
+    )
+    group by scenario_hash
+) b using (scenario_hash);
+comment on view efficiency is 'What scenes with payoffs came to, beside the textbook benchmarks in their files.';
+comment on column efficiency.total is 'Sum of all payoffs; null where one of them cannot be worked out.';
+comment on column efficiency.least is 'Least payoff of a role.';
+comment on column efficiency.greatest is 'Greatest payoff of a role.';
+comment on column efficiency.equilibrium is 'Sum of payoffs in equilibrium, as the file has it; null where it has none.';
+comment on column efficiency.optimum is 'Greatest sum of payoffs that can be reached, as the file has it; null where it has none.';
+comment on column efficiency.share_of_optimum is 'total by optimum.';
+comment on column efficiency.gain is 'How far the total lies on the way from equilibrium (0) to optimum (1); null where a benchmark is missing.';
+
 -- One episode --------------------------------------------------------------------------------------------------------
 
 create or replace macro find_episode(episode) as (
