@@ -591,8 +591,8 @@ select
     e.episode_id, e.scenario_id, e.culture_id, e.model, e.replicate, d.round, d.role, r.name, count(*) as decisions,
     count(*) filter (d.allowed) as allowed, avg(d.cooperation) as cooperation, e.completed
 from decisions d join latest_episodes e using (episode_id) left join roles r using (episode_id, role)
-group by all
-qualify max(count(d.cooperation)) over (partition by e.episode_id) > 0;
+where d.episode_id in (select episode_id from decisions where cooperation is not null)
+group by all;
 comment on view cooperation is
     'How far each role cooperated in each round, in scenes that measure it; also roles of which nothing was allowed.';
 comment on column cooperation.decisions is 'Acts, votes and answers that were made or tried.';
