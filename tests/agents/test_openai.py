@@ -277,6 +277,7 @@ def test_parameters_that_the_endpoint_refuses_are_left_out_from_then_on() -> Non
         "messages": GREETING,
         "temperature": 0.75,
         "top_p": 1.0,
+        "repeat_penalty": 1.1,
         "max_completion_tokens": 9,
     }
 
