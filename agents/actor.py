@@ -119,7 +119,7 @@ class _ScriptActor:
 
     def ask(self, cue: Cue, world: WorldCue | None = None) -> Asked:
         tail: str = self.template.cue(self.view, *cue)
-        return self._ending(world.text + tail if world else tail, None)
+        return self._ending(f"{world.text}{tail}{world.opening}" if world else tail, None)
 
     def bid(self) -> Asked:
         return self._ending(self.template.bid(self.view), _BID_SCHEMA)

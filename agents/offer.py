@@ -44,6 +44,9 @@ class WorldCue(NamedTuple):
 
     text: str
     offers: tuple[Offer, ...]
+    opening: str = ""
+    """In the form `script`, how the line begins where only an act of the world can be one: the
+    bracket, and the act where there is but one."""
 
 
 def with_offers(schema: Mapping[str, Any], offers: Sequence[Offer]) -> dict[str, Any]:

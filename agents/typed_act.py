@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agents.naming import sole
@@ -22,7 +23,11 @@ _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
 
 
 def read_typed_json(
-    reply: str, offers: Sequence[Offer], known: Collection[str], names: Mapping[str, str]
+    reply: str,
+    offers: Sequence[Offer],
+    known: Collection[str],
+    names: Mapping[str, str],
+    opening: str = "",
 ) -> Act | None:
     """Return the typed act in a reply of the form `json`, or None where it is none.
 
@@ -37,9 +42,20 @@ def read_typed_json(
 
 
 def read_typed_script(
-    reply: str, offers: Sequence[Offer], known: Collection[str], names: Mapping[str, str]
+    reply: str,
+    offers: Sequence[Offer],
+    known: Collection[str],
+    names: Mapping[str, str],
+    opening: str = "",
 ) -> Act | None:
-    """Return the typed act in a reply of the form `script`, one bracketed act on the line."""
+    """Return the typed act in a reply of the form `script`, one bracketed act on the line.
+
+    Where the prompt has opened the bracket, what follows its end is cut.
+    """
+    if opening and not reply.lstrip().startswith(("[", "(")):
+        inside, _, rest = (reply.splitlines() or [""])[0].partition("]")
+        made = read_typed_script(f"{opening}{inside}]", offers, known, names)
+        return made and replace(made, cut=rest.strip() or None)
     line = " ".join((reply.strip().splitlines() or [""])[0].split())
     found = _BRACKETED.match(line)
     if not found or found[1].lower() not in known:

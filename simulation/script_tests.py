@@ -97,7 +97,7 @@ def _replies(plays: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> Re
     used = dict.fromkeys(plays, 0)
 
     def reply(prompt: Prompt, *_: object) -> str:
-        last = str(prompt).rsplit("\n", 1)[-1].rstrip(":")
+        last = str(prompt).rsplit("\n", 1)[-1].partition(":")[0]
         role = names.get(last)
         lines = plays.get(role or "", ())
         if role is None or not lines:

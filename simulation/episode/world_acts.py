@@ -5,7 +5,7 @@ Invariant: nothing that a role may not see is in what it is told or in the bound
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agents.actor import ReplyForm
@@ -97,7 +97,14 @@ def world_cue(stage: SceneState, role: str) -> WorldCue:
         for offer in found
     ]
     text = getattr(template, stage.form)(stage.names[role], known, shown) if known or shown else ""
-    return WorldCue(text, found)
+    return WorldCue(text, found, _opening(stage, found))
+
+
+def _opening(stage: SceneState, found: Sequence[Offer]) -> str:
+    """Return how the line of a play begins where only acts of the world are allowed."""
+    if stage.form != "script" or stage.acts or not found:
+        return ""
+    return f" [{found[0].name}" if len(found) == 1 and found[0].slots else " ["
 
 
 def _told(stage: SceneState, role: str, name: str, value: Any) -> dict[str, Any]:
@@ -125,7 +132,9 @@ def read_act(stage: SceneState, role: str, reply: str, form: ReplyForm) -> Made 
     known = set(stage.scenario.acts)
     known |= {VOTE} if any(phase.vote for phase in phases) else set()
     known |= {ANSWER} if any(phase.decide for phase in phases) else set()
-    return _READ[form](reply, told.offers if told else (), known, stage.names)
+    assert told is not None
+    opening = told.opening if form == stage.form else ""
+    return _READ[form](reply, told.offers, known, stage.names, opening)
 
 
 def _world(stage: SceneState) -> WorldState:

@@ -33,7 +33,7 @@ def played(name: str, players: dict[str, Player], seed: int = 0) -> Record:
     made = dict.fromkeys(players, -1)
 
     def reply(prompt: object, *_: object) -> str:
-        role = roles[str(prompt).rsplit("\n", 1)[-1].rstrip(":")]
+        role = roles[str(prompt).rsplit("\n", 1)[-1].partition(":")[0]]
         made[role] += 1
         return players[role](str(prompt), made[role])
 

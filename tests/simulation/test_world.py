@@ -103,6 +103,17 @@ def test_a_bracketed_line_of_a_play_is_an_act(line: str) -> None:
     assert series(record, "pool")[1] == 88
 
 
+@pytest.mark.parametrize(("reply", "cut"), [(" 12] and rows home", "and rows home"), (" 12", None)])
+def test_a_prompt_opens_the_bracket_where_only_an_act_can_follow(
+    reply: str, cut: str | None
+) -> None:
+    recorder = Recorder(lambda *_: reply)
+    record = played(lake(), recorder, form="script")
+    assert text_of(recorder.prompts["ada"][0]).endswith("\nAda: [fish")
+    assert decided(record, "act", "args")[0] == ("fish", '{"tons": 12}')
+    assert record.rows["turns"][0]["cut"] == cut
+
+
 def test_words_and_an_act_on_one_line_are_neither() -> None:
     record = played(lake(), {role: ["Off I go. [fish 12]"] for role in FISH}, form="script")
     assert decided(record, "reason")[0] == ("an act stands alone on its line, without words.",)

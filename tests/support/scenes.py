@@ -58,7 +58,7 @@ def json_act(text: str = "Good morning.", **fields: Any) -> str:
 def who_asks(prompt: Prompt) -> str:
     """Return the role that a prompt of the form `json` or `script` is for."""
     if isinstance(prompt, str):
-        return prompt.rsplit("\n", 1)[-1].rstrip(":").lower()
+        return prompt.rsplit("\n", 1)[-1].partition(":")[0].lower()
     return prompt[0]["content"].split("You are ", 1)[1].split(",", 1)[0].lower()
 
 
