@@ -20,6 +20,18 @@ from scenarios.words import one_line
 PROMPTS = Path(__file__).with_name("prompts")
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """The sandbox, with a short way to the values of templates: keys of dicts, slots of records."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return `obj.attribute` as a template means it."""
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        if attribute in getattr(type(obj), "__slots__", ()):
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
+
+
 class Template:
     """One compiled template file with its text and content hash; its macros are called as
     functions.
@@ -28,7 +40,7 @@ class Template:
     def __init__(self, name: str, text: str, folded: bool = True) -> None:
         """With `folded`, every value is one line: none of it can look like a line of the prompt."""
         self.name, self.text, self.hash = name, text, short_hash(text)
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Sandbox(
             undefined=StrictUndefined, autoescape=False, finalize=fold if folded else None
         )
         self._macros = environment.from_string(text).module

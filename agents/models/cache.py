@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -41,24 +41,6 @@ class NotKept(ModelUnavailable):
     """No answer to a request is kept, and the model must not be asked."""
 
 
-@runtime_checkable
-class _Recalling(Protocol):
-    """A model with a cache before it."""
-
-    async def recall(
-        self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
-    ) -> Completion | None:
-        """Return the kept answer that `complete` would get, or None once the model is started.
-
-        Raises NotKept where it must not be asked.
-        """
-
-    async def recall_scores(
-        self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
-    ) -> list[float] | None:
-        """Return the kept answer that `score` would get, as `recall` does."""
-
-
 async def recall(
     model: Model, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
 ) -> Completion | None:
@@ -67,16 +49,16 @@ async def recall(
     None means that the model has to be asked: it is ready for it, however long it took to load.
     Raises NotKept where it must not be asked.
     """
-    return await model.recall(prompt, sampling, schema) if isinstance(model, _Recalling) else None
+    kept = getattr(model, "recall", None)
+    return None if kept is None else await kept(prompt, sampling, schema)
 
 
 async def recall_scores(
     model: Model, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
 ) -> list[float] | None:
     """Return the kept answer to a call of `score`, as `recall` does."""
-    return (
-        await model.recall_scores(prompt, options, floor) if isinstance(model, _Recalling) else None
-    )
+    kept = getattr(model, "recall_scores", None)
+    return None if kept is None else await kept(prompt, options, floor)
 
 
 def _identify(name: str, options: Mapping[str, Any]) -> Asking:
@@ -187,7 +169,10 @@ class CachedModel:
     async def recall(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion | None:
-        """Return the kept answer, if there is one; see `_Recalling`."""
+        """Return the kept answer that `complete` would get, or None once the model is started.
+
+        Raises NotKept where it must not be asked.
+        """
         request = self._completing(prompt, sampling, schema)
         number, kept = self._responses.take(request.key), None
         try:
@@ -202,7 +187,7 @@ class CachedModel:
     async def recall_scores(
         self, prompt: Prompt, options: Sequence[str], floor: float = -math.inf
     ) -> list[float] | None:
-        """Return the kept log-probabilities, if there are any; see `_Recalling`."""
+        """Return the kept answer that `score` would get, as `recall` does."""
         request = self._scoring(prompt, options, floor)
         kept = await self._responses.find(request.key, 0)
         if kept is None:

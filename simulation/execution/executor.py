@@ -7,6 +7,7 @@ nothing behind.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _FLUSH_S = 0.5
 """Longest time in seconds that a finished record waits for others to be stored with it."""
 _SETTLE_S = 30.0
 """Seconds that the end of the work waits for whoever holds the store."""
+_COLLECTED_EVERY, _USUAL = 100_000, gc.get_threshold()
+"""New objects after which Python looks for cycles, while there is work and otherwise."""
 
 Item = TypeVar("Item")
 Emit = Callable[[Record], None]
@@ -49,6 +52,20 @@ class Opened(NamedTuple, Generic[Item]):
 
 class Incomplete(UserError):
     """All has been tried, and some of it is to be tried again."""
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    """Have Python look for cycles seldom, and not among what is loaded: with thousands of episodes
+    in memory its default, every 700 new objects, takes a fifth of the time.
+    """
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_EVERY, *_USUAL[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*_USUAL)
+        gc.unfreeze()
 
 
 class Executor(Generic[Item]):
@@ -97,7 +114,7 @@ class Executor(Generic[Item]):
             for model in self.models:
                 await model.start()
             self.progress.state = "working"
-            with self._interruptible(), self.progress.shown():
+            with self._interruptible(), self.progress.shown(), _seldom_collected():
                 await self._do_all(items, count, writer)
             reason = self.budget.spent or ("drained" if self.draining else reason)
         except ModelUnavailable:
