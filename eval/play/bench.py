@@ -47,6 +47,8 @@ SCENES = (
 CULTURES = ("GBR", "MEX", "JPN", "CHN", "DEU")
 """Those that are played, as many as asked for from the first on."""
 _SEED = 20
+_PATIENCE_S = 1800.0
+"""Seconds for a call: a slow machine takes minutes for a first prompt, which is no silence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,9 @@ def play(
                 "name": contender.model,
                 "profile": contender.profile,
                 "options": dict(options),
+                "timeout_s": _PATIENCE_S,
             },
-            "concurrency": 4,
+            "concurrency": 2,
             "out": str(out),
         }
         plan = make_plan(parse_config(data, "the bench of play"))

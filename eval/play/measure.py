@@ -1,18 +1,20 @@
 """What a stored scene is worth as play, in counts: faults of its acts, and what carries it.
 
 Invariant: every share is hits out of cases, both kept, so that scenes can be drawn anew; what has
-no cases is not measured, never zero.
+no cases is not measured, never zero, and an act that an endpoint failed is nobody's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from agents.conversation import Conversation, Line, Person
 from agents.critics.act_fault import content_words, faults
+from agents.models.health import NO_RESULT
 from scenarios.words import words
 from simulation.replay.stored_episode import StoredEpisode, read_book
 from simulation.review.conversations import load_conversations
@@ -23,7 +25,7 @@ Count = tuple[float, float]
 """Hits, and the cases out of which they are."""
 
 MEASURES = {
-    "silent": "acts that say and do nothing, failed ones included",
+    "silent": "acts that say and do nothing, those that could not be read included",
     "mute_roles": "roles that never say a word",
     "repeated": "spoken acts that repeat the speaker's own words",
     "echoed": "spoken acts that give back the words just heard",
@@ -90,6 +92,8 @@ def _measured(stored: StoredEpisode, talk: Conversation) -> Scene:
     stage = stored.premise().stage()
     told = {role: actor.template.header(actor.view) for role, actor in stage.actors.items()}
     cut = {turn["turn"] for turn in stored.tables["turns"] if turn["cut"]}
+    void = {turn["turn"] for turn in stored.tables["turns"] if turn["failure"] in NO_RESULT}
+    talk = replace(talk, lines=tuple(line for line in talk.lines if line.turn not in void))
     counts = scene_counts(talk, told, cut) | _costs(row, stored.tables["calls"])
     place = row["episode_id"], row["scenario_id"], row["culture_id"], row["replicate"]
     return Scene(*place, counts, talk)
