@@ -104,7 +104,9 @@ class Folkways(Scenario):
     listed: ClassVar[Mapping[str, Listed]] = {
         "new": Listed("study", "Write a study folder that runs as it is."),
         "doctor": Listed("doctor", "Say what works on this machine, and what to install for what."),
-        "models": Listed("models", "List what --model takes, and what of it works here."),
+        "models": Listed(
+            "models", "List what --model takes, and what of it works here; find its play profile."
+        ),
         "scenario": Listed("application", "Check, show, play, write and find scenario files."),
         "culture": Listed("scenario", "Look at cultures, or write your own."),
         "persona": Listed("scenario", "Look at personas, or draw new ones."),

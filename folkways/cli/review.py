@@ -131,7 +131,7 @@ _review_app = typer.Typer(
     cls=_ShowsByDefault,
     no_args_is_help=True,
     help="Look at what critics made of a run, and exchange ratings with people: "
-    "review RUN, review export, review import.",
+    "review RUN, review export, review import, review pair.",
 )
 app.add_typer(_review_app, name="review")
 
@@ -189,6 +189,51 @@ def import_(
             "end as on an old Macintosh; if letters are wrong in comments or names, save it as "
             "'CSV UTF-8' and import it again"
         )
+
+
+@_review_app.command("pair")
+def pair(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more runs of the same scenes.")],
+    out: Annotated[Path, typer.Option(help="CSV sheet to write; its key lies beside it.")] = Path(
+        "pairs.csv"
+    ),
+    n: Annotated[int | None, typer.Option("--n", min=1, help="So many pairs at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order, and of who stands left.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
+) -> None:
+    """Write a sheet of blind pairs: two transcripts of the same scene, to say which is better."""
+    from eval.play.pairs import key_of, write_pairs
+
+    refuse_to_overwrite(out, force)
+    pairs = write_pairs(runs, out, n, seed)
+    typer.echo(printable(f"{out}: {pairs} pairs to read; {key_of(out)} says whose they are"))
+
+
+@_review_app.command("preferences")
+def preferences_(
+    sheets: Annotated[list[Path], typer.Argument(help="Sheets of pairs that were filled in.")],
+    reader: Annotated[
+        str | None, typer.Option(help="Who read, where the sheet's column is empty.")
+    ] = None,
+) -> None:
+    """Print what readers of blind pairs preferred, with intervals over scenes."""
+    from eval.play.pairs import preferences, read_choices
+
+    found = preferences(*read_choices(sheets, reader))
+    for one in found["pairs"]:
+        typer.echo(printable(
+            f"{one['first']} over {one['second']}: {one['share']:.0%} of {one['n']} "
+            f"(95 %: {one['low']:.0%} to {one['high']:.0%}; ties count half)"
+        ))  # fmt: skip
+    for name, share in found["strengths"].items():
+        typer.echo(printable(f"strength (Bradley-Terry) of {name}: {share:.2f}"))
+    if found["left_share"] is not None:
+        typer.echo(f"left side chosen: {found['left_share']:.0%}; ties: {found['ties']}")
+    if found["agreement"]["n"]:
+        same, times = found["agreement"]["share"], found["agreement"]["n"]
+        typer.echo(f"two readers of a pair agree: {same:.0%} of {times}")
+    for name in found["left_out"]:
+        typer.echo(printable(f"left out: {name} chose nearly always the same side"))
 
 
 _critics_app = typer.Typer(help="Look at the critics, and test them.", no_args_is_help=True)

@@ -26,7 +26,7 @@ from training.finetune.config import parse_train_config
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SHORT_FOR = {"review": "show"}
+SHORT_FOR = {"models": "list", "review": "show"}
 """Groups whose name alone, with an argument, stands for one of their commands."""
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
