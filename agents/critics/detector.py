@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import pairwise
@@ -17,20 +18,27 @@ from typing import NamedTuple
 import yaml
 
 from agents.conversation import Conversation, Line, Person, Shared
+from agents.critics.wording import is_courtesy, row_length, stems, without_courtesies
 from agents.language import speaks
-from scenarios.words import is_unspaced, parts, words
+from scenarios.words import is_unspaced, words
 
 _GRAM = 3
-"""Words in a row that repetition, echo and leaks are measured by."""
-_CHARACTER_GRAM = 5
-"""The same in scripts written without spaces, where a character is a word, for leaks."""
+"""Words in a row that repetition and echo are measured by."""
+_STEMS, _CHARACTERS = 2, 5
+"""Stems in a row that leaks are measured by; the same in scripts written without spaces, where a
+character is a word."""
+_SAID_ONCE = 25
+"""Length of a turn that may not be said a second time, by `row_length`; a shorter one, or one of
+courtesies, may not be said a third time."""
 COPIED_SHARE = 0.5
 """Share of a turn's different word sequences said before that makes it a repeat or an echo."""
 _LEAKED_SEQUENCES = 3
-"""Sequences of a secret in one turn that give it away; half of them where there are fewer than six.
-"""
+"""Sequences of a secret in one turn that give it away; half of them where there are fewer than six,
+but two of two."""
 _SHORT_WORDS = 3
 """Words of a turn that is too short; in scripts without spaces, characters of one."""
+_VOWEL_SIGNS = re.compile("[\u064b-\u0652]")
+"""Of Arabic: written or not."""
 
 
 class Detection(NamedTuple):
@@ -67,17 +75,27 @@ def detect(conversation: Conversation) -> list[Detection]:
 def _repetition(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
-    """Turns at least half of whose three-word sequences the speaker said in earlier turns."""
+    """Turns at least half of whose three-word sequences the speaker said in earlier turns, or that
+    the speaker said before, word for word, at least twice: the rule of the view repetition.
+
+    Of courtesies and short turns only the second counts: people thank and greet each other twice.
+    """
     said: set[tuple[str, ...]] = set()
+    whole: Counter[tuple[str, ...]] = Counter()
     for line in spoken:
-        own = grams(line.text)
-        if own and len(own & said) >= COPIED_SHARE * len(own):
+        text = line.text or ""
+        own, turn = grams(text), words(text)
+        copied = len(own & said) >= COPIED_SHARE * len(own)
+        long = row_length(without_courtesies(text)) >= _SAID_ONCE
+        if (long and copied) or (turn and whole[turn] > 1):
             yield line
         said |= own
+        whole[turn] += 1
 
 
 def echo(conversation: Conversation, person: Person, spoken: Sequence[Line]) -> Iterator[Line]:
-    """Turns at least half of whose three-word sequences are in the spoken turn just before.
+    """Turns at least half of whose three-word sequences are in the spoken turn just before,
+    courtesies left out.
 
     What two say in the same step is no echo: neither could hear the other.
     """
@@ -129,8 +147,9 @@ def _secret_leak(
     """Turns that hold a secret's own words and are heard by somebody who was not told it: the rule
     of the view secret_leaks. A role's own secret was told to nobody else, a team's to its members.
 
-    Three-word sequences (five characters in scripts without spaces) count that not everybody was
-    told and that hold no word which changes with the speaker. Paraphrases go unnoticed.
+    Two stems in a row (five characters in scripts without spaces) count that not everybody was
+    told; the turn may have one between them, or have them turned round. Words that say little or
+    change with the speaker are left out. Paraphrases go unnoticed.
     """
     own = Shared(person.secret or "", (person.role,))
     secrets = [
@@ -140,10 +159,10 @@ def _secret_leak(
     everyone = {each.role for each in conversation.people} - {person.role}
     for line in spoken:
         audience = everyone if line.audience is None else {*line.audience}
-        said = _row(parts(line.text or ""))
+        said = _nearby(stems(line.text or ""))
         for members, telling in secrets:
-            enough = min(_LEAKED_SEQUENCES, -(-len(telling) // 2))
-            found = sum(sequence in said for sequence in telling)
+            enough = min(_LEAKED_SEQUENCES, max(-(-len(telling) // 2), min(2, len(telling))))
+            found = sum(_holds(said, sequence) for sequence in telling)
             if telling and found >= enough and not audience <= members:
                 yield line
                 break
@@ -151,18 +170,32 @@ def _secret_leak(
 
 def _telling(text: str, public: Sequence[str]) -> list[str]:
     """Return the sequences of a secret that give it away."""
-    secret = parts(text)
-    size = _CHARACTER_GRAM if any(map(is_unspaced, secret)) else _GRAM
-    known = _row(parts(" ".join(public)))
-    own = [g for g in _sequences(secret, size) if not _person_words() & set(g)]
-    return [sequence for sequence in map(_row, own) if sequence not in known]
+    secret = stems(text)
+    size = _CHARACTERS if any(map(is_unspaced, secret)) else _STEMS
+    known = _row(stems(" ".join(public)))
+    rows = [_row(sequence) for sequence in _sequences(secret, size) if len(sequence) > 1]
+    return [row for row in rows if not _holds(known, row)]
+
+
+def _nearby(said: tuple[str, ...]) -> str:
+    """Return rows in which stems that have at most one between them are beside each other."""
+    return "|".join(map(_row, (said, said[::2], said[1::2])))
+
+
+def _holds(text: str, sequence: str) -> bool:
+    """Return whether a row of stems holds a sequence; of two stems either may come first."""
+    one, _, two = sequence.strip().partition(" ")
+    return sequence in text or (" " not in two and _row((two, one)) in text)
 
 
 def _too_short(
     conversation: Conversation, person: Person, spoken: Sequence[Line]
 ) -> Iterator[Line]:
-    """Turns of one to three words."""
-    yield from (line for line in spoken if len(words(line.text or "")) <= _SHORT_WORDS)
+    """Turns of up to three words that are no courtesy."""
+    for line in spoken:
+        text = line.text or ""
+        if len(words(text)) <= _SHORT_WORDS and not is_courtesy(text):
+            yield line
 
 
 def _meta_talk(
@@ -171,7 +204,8 @@ def _meta_talk(
     """Turns in which a machine talks about itself or its task."""
     for line in spoken:
         text = unicodedata.normalize("NFKC", line.text or "").replace("\u2019", "'")
-        if _meta_phrases().search(text):
+        text = _VOWEL_SIGNS.sub("", text)
+        if any(pattern.search(text) for pattern in _meta_talk_patterns()):
             yield line
 
 
@@ -188,8 +222,8 @@ DETECTORS: Mapping[str, tuple[Faulty, float]] = {
 
 
 def grams(text: str | None) -> frozenset[tuple[str, ...]]:
-    """Return every three words in a row; of a shorter text the text itself."""
-    return frozenset(_sequences(words(text or ""), _GRAM))
+    """Return every three words in a row, courtesies left out; of a shorter text the text itself."""
+    return frozenset(_sequences(words(without_courtesies(text or "")), _GRAM))
 
 
 def _sequences(text: tuple[str, ...], size: int) -> list[tuple[str, ...]]:
@@ -207,17 +241,8 @@ def _parts(name: str) -> set[str]:
 
 
 @cache
-def _data() -> dict[str, list[str]]:
+def _meta_talk_patterns() -> tuple[re.Pattern[str], ...]:
+    """Return a pattern for each language: one for all is searched for four times as long."""
     text = Path(__file__).with_name("detector.yaml").read_text(encoding="utf-8")
-    data: dict[str, list[str]] = yaml.safe_load(text)
-    return data
-
-
-@cache
-def _person_words() -> frozenset[str]:
-    return frozenset(word for line in _data()["person_words"] for word in line.split())
-
-
-@cache
-def _meta_phrases() -> re.Pattern[str]:
-    return re.compile("|".join(_data()["meta_talk"]), re.IGNORECASE)
+    languages: dict[str, list[str]] = yaml.safe_load(text)["meta_talk"]
+    return tuple(re.compile("|".join(phrases), re.IGNORECASE) for phrases in languages.values())

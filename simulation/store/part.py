@@ -18,6 +18,7 @@ import duckdb
 from folkways.errors import UserError
 from folkways.provenance import short_hash
 from folkways.store_parts import STORE_PARTS
+from agents.critics.wording import sql_wording
 from scenarios.words import sql_patterns
 from simulation.store.locked import literal, quoted
 
@@ -109,7 +110,7 @@ def tables() -> tuple[str, ...]:
 def macros_sql() -> str:
     """Return the statements that make the macros that tables are filled with."""
     text = (PART.folder / "words.sql").read_text(encoding="utf-8")
-    for name, pattern in sql_patterns().items():
+    for name, pattern in (sql_wording() | sql_patterns()).items():
         text = text.replace(f"{{{name}}}", pattern)
     return text
 

@@ -1,6 +1,7 @@
 """Detectors flag the faults they are made for, and nothing that people may well say."""
 
 import json
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +14,12 @@ from hypothesis import strategies as st
 from scenes import ROLES, json_act, play, scenario
 from talks import SENTENCES, SETTING, act, person, talk
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+import detectors as bench
+
 from agents.conversation import Conversation, Person
 from agents.critics.detector import DETECTORS, detect
+from agents.critics.wording import stems, without_courtesies
 from agents.language import identify, speaks
 from simulation.review.calibration import expectations, fill_store, load_cases
 from simulation.review.conversations import load_conversations
@@ -55,6 +60,18 @@ def test_a_sound_conversation_is_not_flagged() -> None:
     assert not any(one.flagged or one.value or one.turns or one.evidence for one in found)
 
 
+@pytest.mark.parametrize("aside", [False, True])
+def test_precision_is_nine_tenths_and_recall_eight_in_every_detector(aside: bool) -> None:
+    cases = [case for case in bench.load() if case.aside is aside]
+    assert len(cases) >= 200 and len({case.language for case in cases}) >= 13
+    for detector in ("meta-talk", "secret-leak", "repetition", "too-short"):
+        one = bench.tally([case for case in cases if case.detector == detector])
+        assert one.faulty == one.sound >= 21
+        assert (one.precision or 0) >= 0.9 and one.recall >= 0.8, (detector, one)
+    told = Path(__file__).parents[2].joinpath("docs", "critics.md").read_text(encoding="utf-8")
+    assert "\n".join(bench.rows(cases)) in told, "python bench/detectors.py"
+
+
 SPANISH = "Las gallinas no quieren salir con este frío."
 
 
@@ -88,10 +105,23 @@ def test_a_turn_repeats_what_its_speaker_said_before() -> None:
     assert turns(alone(said, "No doubt.", again), "repetition") == (5,)
     assert turns(alone(said, "The doctor? Call him, tonight, we should."), "repetition") == ()
     assert turns(talk(said, said), "repetition") == (), "another person's words are no repetition"
-    assert turns(alone("はい、そうですね。", "ええ。", "はい。そうですね。"), "repetition") == (5,)
+    long = "はい、明日は船で島へ行きますね。"
+    assert turns(alone(long, "ええ。", f"ええ、{long}"), "repetition") == (5,)
     polite = ("おはようございます、今日は早いですね。", "それは大変ですね。お医者さんには。",
               "困りましたね。うちの母も同じでした。", "はい、おかげさまで元気です。")  # fmt: skip
     assert turns(alone(*polite), "repetition") == ()
+
+
+def test_courtesies_and_short_turns_repeat_when_they_are_said_for_the_third_time() -> None:
+    for said in (
+        "Thank you very much indeed, Mrs Carter.", "I will not go.", "はい、そうですね。",
+        "السلام عليكم ورحمة الله وبركاته.", "どうもありがとうございます。",
+    ):  # fmt: skip
+        assert turns(alone(said, said), "repetition") == ()
+        assert turns(alone(said, said, said, said), "repetition") == (5, 7)
+    more = "Thank you very much indeed. The roof must be mended before it rains."
+    assert turns(alone(more, more), "repetition") == (3,), "what is said besides counts"
+    assert turns(talk("Good morning, Bela!", "Good morning, Ada!"), "echo") == ()
 
 
 def test_an_echo_is_of_the_spoken_turn_just_before() -> None:
@@ -290,8 +320,28 @@ def test_a_secret_of_a_team_is_given_away_to_outsiders_only(
             one.flagged] == ["ada"] * leaked  # fmt: skip
 
 
-def test_both_leave_out_the_same_words(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_word_that_changes_with_the_speaker_parts_nothing(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
     ((listed,),) = con.execute("select person_words()").fetchall()
+    assert "your" in listed
     for word in listed:
         people = person("ada", secret=f"blue {word} boat"), person("bela")
-        assert "secret-leak" not in flagged(talk(f"A blue {word} boat.", people=people)), word
+        assert "secret-leak" in flagged(talk("A blue boat.", people=people)), word
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES["stems"].items())
+def test_the_words_that_tell_a_secret(
+    con: duckdb.DuckDBPyConnection, text: str, expected: str
+) -> None:
+    assert " ".join(stems(text)) == expected
+    assert con.execute("select trim(stems(?))", [text]).fetchall() == [(expected,)]
+
+
+@pytest.mark.parametrize(("text", "left"), CASES["without_courtesies"].items())
+def test_courtesies_are_short_sentences(
+    con: duckdb.DuckDBPyConnection, text: str, left: str
+) -> None:
+    assert without_courtesies(text).strip() == left
+    ((same,),) = con.execute("select without_courtesies(?)", [text]).fetchall()
+    assert same == without_courtesies(text)

@@ -410,12 +410,12 @@ def test_leaks_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
         "where leaked or episode_id like 'f%' or episode_id like 'b%' order by 1, 2 desc",
     )
     assert found == [
-        # sold father s | father s boat ... bank in march: all but the one with `your`
-        (DINNER, "son", 7, 7, True, 4, ["mother"]),
+        # sold father | father boat | ... bank march, of all words but `your`, `the` and the like
+        (DINNER, "son", 5, 5, True, 4, ["mother"]),
         # another role said it, in an attempt that does not count
-        ("bbbb000000000002-2", "son", 7, 0, False, None, None),
-        ("cccc000000000003", "clerk", 6, 3, True, 2, ["boss"]),
-        ("ffff000000000009", "owner", 13, 13, True, 2, ["guest"]),
+        ("bbbb000000000002-2", "son", 5, 0, False, None, None),
+        ("cccc000000000003", "clerk", 3, 2, True, 2, ["boss"]),
+        ("ffff000000000009", "owner", 10, 10, True, 2, ["guest"]),
         ("ffff000000000009", "guest", 0, 0, None, None, None),  # `You are.` cannot be looked for
     ]
     assert rows(con, "from leak_rates where scenario_id = 'shop'") == [
@@ -427,14 +427,15 @@ def test_leaks_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
     ("line", "audience", "leaked"),
     [
         ("SEEING... a doctor, EVERY Friday!", ["boss"], True),
-        ("I see a doctor on Fridays. It is the heart.", ["boss"], False),  # a paraphrase
-        ("He is seeing a doctor every week.", ["boss"], False),  # two sequences of six
-        ("Every Friday? Because of... seeing a doctor?", ["boss"], True),  # three apart
+        ("I see a doctor on Fridays. It is the heart.", ["boss"], True),  # inflected
+        ("My cardiologist wants me once a week.", ["boss"], False),  # a paraphrase
+        ("He is seeing a doctor every week.", ["boss"], False),  # one sequence of three
+        ("On Friday, doctor? My heart, on a Friday?", ["boss"], True),  # two, turned round
         ("I am seeing a doctor every Friday.", [], False),  # nobody perceives it
         ("we areseeing a doctor every_fridays", ["boss"], False),  # not the same words
     ],
 )
-def test_a_leak_is_three_sequences_that_others_perceive(
+def test_a_leak_is_half_of_a_short_secret_that_others_perceive(
     tmp_path: Path, line: str, audience: list[str], leaked: bool
 ) -> None:
     change = f"update turns set text = '{line}', audience = {audience}::varchar[] where turn = 2"
@@ -450,27 +451,27 @@ def test_what_everyone_is_told_is_no_leak(tmp_path: Path) -> None:
     )
     with open_reader(sample_run(tmp_path, public)) as con:
         query = "select sequences, most_said, leaked from secret_leaks where episode_id like 'c%3'"
-        assert rows(con, query) == [(3, 0, False)]  # are seeing a | every friday because | ...
+        assert rows(con, query) == [(1, 0, False)]  # friday heart
 
 
 def test_repetition_of_the_sample(con: duckdb.DuckDBPyConnection) -> None:
     query = "select spoken_turns, repeated_turns, echoed_turns from repetition where episode_id = ?"
-    assert rows(con, query, DINNER) == [(6, 1, 0)]  # the son's thanks
+    assert rows(con, query, DINNER) == [(6, 0, 0)]  # the son's thanks are a courtesy
     assert rows(con, query, "bbbb000000000002-2") == [(2, 0, 1)]  # his echo of her welcome
     assert rows(con, query, "cccc000000000003") == [(4, 1, 0)]
     # The same words in one step are no echo: neither could hear the other.
-    assert rows(con, query, "cccc000000000004") == [(5, 1, 0)]
+    assert rows(con, query, "cccc000000000004") == [(5, 0, 0)]  # a short line said twice
     assert rows(con, query, "eeee000000000008") == []
 
 
 def test_repetition_agrees_with_another_implementation(tmp_path: Path) -> None:
     rng = random.Random(5)
-    roles, told = ("boss", "clerk"), ["so it is", "I do not know", "we will see about that", "yes"]
+    roles, told = ("boss", "clerk"), ["so it is", "I do not know", "we will see", "yes"]
     turns, step = [], 0
     for turn in range(1, 61):
         step += rng.random() < 0.8 or turn == 1
-        text = " ".join(rng.choice(told) for _ in range(rng.randint(1, 3)))
-        turns.append((turn, step, rng.choice(roles), text + rng.choice(".!?")))
+        text = rng.choice(".!?").join(rng.choice(told) for _ in range(rng.randint(1, 5)))
+        turns.append((turn, step, rng.choice(roles), text))
     values = ", ".join(
         f"('cccc000000000004', {turn}, {step}, null, '{role}', 'speak', '{text}', [], [], false, "
         f"null, {turn}, 3)" for turn, step, role, text in turns
@@ -481,17 +482,24 @@ def test_repetition_agrees_with_another_implementation(tmp_path: Path) -> None:
     )  # fmt: skip
 
     def grams(text: str) -> set[tuple[str, ...]]:
-        said = re.findall(r"\w+", text.lower())
-        return set(zip(said, said[1:], said[2:], strict=False)) or {tuple(said)}
+        said = re.findall(r"\w+", re.sub("thank you kindly", "", text.lower()))
+        return set(zip(said, said[1:], said[2:], strict=False)) or (
+            {tuple(said)} if said else set()
+        )
 
     repeated = echoed = 0
     said: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    whole: Counter[tuple[str, str]] = Counter()
     for before, (_, step, role, text) in itertools.pairwise([None, *turns]):
         own = grams(text)
-        repeated += len(own & said[role]) >= len(own) / 2
+        telling = re.findall(r"\w+", text.replace("thank you kindly", ""))
+        long = sum(len(word) + 1 for word in telling) >= 25
+        turn = role, " ".join(re.findall(r"\w+", text))
+        repeated += (long and len(own & said[role]) >= len(own) / 2) or whole[turn] > 1
         said[role] |= own
+        whole[turn] += 1
         if before and before[1] < step and before[2] != role:
-            echoed += len(own & grams(before[3])) >= len(own) / 2
+            echoed += bool(own) and len(own & grams(before[3])) >= len(own) / 2
     assert 0 < echoed < repeated < 60
     with open_reader(run) as con:
         found = rows(con, "from repetition where episode_id = 'cccc000000000004'")

@@ -362,14 +362,15 @@ with teams as (
     left join people p on p.episode_id = e.episode_id
     where t.secret is not null
 ), secrets as (
-    select *, list_transform(sequences, lambda words: ltrim(words)) as probes
+    select *, list_transform(list_concat(sequences, list_transform(sequences, lambda words: turned(words))),
+        lambda words: ltrim(words)) as probes
     from (
         select scenario_hash, secret, people, list_filter(
-            word_sequences(secret, case when regexp_matches(secret, unspaced_scripts()) then 5 else 3 end),
-            lambda words: not contains(known, words) and not list_has_any(string_split(words, ' '), person_words())
+            word_sequences(stems(secret), case when regexp_matches(stems(secret), unspaced_scripts()) then 5 else 2 end),
+            lambda words: contains(trim(words), ' ') and not contains(known, words) and not contains(known, turned(words))
         ) as sequences
         from (
-            select scenario_hash, secret, people, folded(names_filled(concat_ws(
+            select scenario_hash, secret, people, stems(names_filled(concat_ws(
                 ' ', data ->> '$.setting', data ->> '$.roles.*.brief', data ->> '$.events[*].text',
                 data ->> '$.phases[*].brief', list_transform(
                     list_filter(
@@ -381,7 +382,7 @@ with teams as (
         )
     )
 ), lines as (
-    select t.episode_id, h.role, h.team, t.turn, t.text, t.audience, s.sequences, s.probes, folded(t.text) as line
+    select t.episode_id, h.role, h.team, t.turn, t.text, t.audience, s.sequences, s.probes, nearby(stems(t.text)) as line
     from turns t
     join held h on h.episode_id = t.episode_id and h.role = t.speaker
     join secrets s on s.scenario_hash = h.scenario_hash and s.secret = h.secret
@@ -389,8 +390,9 @@ with teams as (
     where t.action in ('speak', 'leave') and t.text is not null and not list_has_all(h.members, t.audience)
         and s.sequences <> []
 ), found as (
-    select *, len(list_filter(sequences, lambda words: contains(line, words))) as said,
-        least(3, ceil(len(sequences) / 2)) as enough
+    select *, len(list_filter(
+            sequences, lambda words: contains(line, words) or contains(line, turned(words)))) as said,
+        least(3, greatest(ceil(len(sequences) / 2), least(2, len(sequences)))) as enough
     from lines
     -- A search that does not begin with a space is twice as fast, and few lines pass it.
     where len(list_filter(probes, lambda words: contains(line, words))) > 0
@@ -411,16 +413,15 @@ join secrets s on s.scenario_hash = h.scenario_hash and s.secret = h.secret and 
 left join told t on t.episode_id = h.episode_id and t.role = h.role and t.team is not distinct from h.team;
 comment on view secret_leaks is
     'Whether a role gave away its own secret, or that of a team it is in, by its own words; a row for each secret it '
-    'has. What only members of the team perceive gives nothing away. The secret is cut into every three words in a row '
-    '(every five characters where it is written without spaces), letter case and punctuation ignored; sequences '
-    'that everyone is told anyway, and those with a word that changes with the speaker (your job, my job), are '
-    'left out. A turn that others perceived leaks if it holds at least three of the sequences, or half of them '
-    'where there are fewer than six. Paraphrases go unnoticed: a lower bound.';
+    'has. What only members of the team perceive gives nothing away. The secret is cut into every two stems in a row, as '
+    'the macro stems makes them (every five characters where it is written without spaces); sequences that everyone is told '
+    'anyway are left out. A turn may have two stems turned round, or one between them. One that others perceived leaks if it holds at least three of the sequences, or '
+    'half of them where there are fewer than six, but two of two. Paraphrases go unnoticed: a lower bound.';
 comment on column secret_leaks.scenario_id is 'Id of the scenario.';
 comment on column secret_leaks.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
 comment on column secret_leaks.role is 'Role that has the secret, alone or with its team.';
 comment on column secret_leaks.secret is 'The secret.';
-comment on column secret_leaks.sequences is 'Number of word sequences looked for; 0: nothing to look for.';
+comment on column secret_leaks.sequences is 'Number of sequences looked for; 0: nothing to look for.';
 comment on column secret_leaks.most_said is 'Most of them found in one turn.';
 comment on column secret_leaks.leaked is 'Whether a turn leaked; null where there is nothing to look for.';
 comment on column secret_leaks.turn is 'First turn that leaked.';
@@ -445,12 +446,16 @@ comment on column leak_rates.leak_rate is 'leaked / testable, 0 to 1.';
 
 create or replace view repetition as
 with spoken as (
-    select episode_id, turn, step, speaker, three_grams(text) as grams
-    from turns where action in ('speak', 'leave') and text is not null
+    select *, three_grams(telling) as grams, array_to_string(folded_words(text), ' ') as whole
+    from (
+        select episode_id, turn, step, speaker, text, without_courtesies(text) as telling
+        from turns where action in ('speak', 'leave') and text is not null
+    )
 ), compared as (
     select episode_id,
-        len(grams) > 0
-            and len(list_intersect(grams, flatten(list(grams) over own))) >= len(list_distinct(grams)) / 2 as repeats,
+        (length(rtrim(folded(telling))) >= 25
+            and len(list_intersect(grams, flatten(list(grams) over own))) >= len(list_distinct(grams)) / 2)
+            or (whole <> '' and row_number() over (partition by episode_id, speaker, whole order by turn) > 2) as repeats,
         len(grams) > 0 and lag(speaker) over talk <> speaker and lag(step) over talk < step
             and len(list_intersect(grams, lag(grams) over talk)) >= len(list_distinct(grams)) / 2 as echoes
     from spoken
@@ -467,10 +472,11 @@ join latest_episodes e using (episode_id)
 group by
     e.episode_id, e.scenario_id, e.culture_id, e.model, e.reply_form, e.run_id, e.scenario_hash, e.conditioning;
 comment on view repetition is
-    'How much of what is said was said before. A spoken turn repeats if at least half of its different three-word '
-    'sequences were said earlier in the episode by the same speaker; it echoes if at least half of them are in '
+    'How much of what is said was said before, courtesies left out. A spoken turn repeats if it has at least 25 characters '
+    'and half of its different three-word sequences were said earlier in the episode by the same speaker, or if the '
+    'speaker says it for the third time; it echoes if at least half of them are in '
     'the spoken turn just before, by another speaker, in an earlier step. Single characters stand for words in '
-    'scripts written without spaces. Episodes without a word are missing.';
+    'scripts written without spaces, and count twice. Episodes without a word are missing.';
 comment on column repetition.spoken_turns is 'Number of turns in which something was said.';
 comment on column repetition.repeated_turns is 'Spoken turns that repeat.';
 comment on column repetition.echoed_turns is 'Spoken turns that echo.';

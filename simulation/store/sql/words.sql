@@ -51,9 +51,35 @@ create or replace macro word_sequences(line, n) as case
         lambda i: ' ' || array_to_string(string_split(trim(folded(line)), ' ')[i:i + n - 1], ' ') || ' ') end;
 comment on macro word_sequences is 'word_sequences(line, n): every n words of folded(line) in a row, as a list.';
 
-create or replace macro person_words() as string_split(
-    'i me my mine myself you your yours yourself he him his himself she her hers herself they them their theirs we us '
-    'our ours ich mich mir mein meine meinen meiner du dich dir dein deine deinen deiner er ihn ihm sein seine sie ihr '
-    'ihre yo mi mis tú tu tus te él ella su sus 我 你 您 他 她 私 僕 俺 彼', ' ');
-comment on macro person_words is
-    'Words that change with who speaks (your job, my job), so that a sequence of words holding one proves nothing.';
+create or replace macro stems(line) as {stemmed};
+comment on macro stems is
+    'stems(line): the words of a line between single spaces, without accents, endings and clitics (the first four letters; '
+    'in Arabic and Korean less article, particles and pronouns), those that say little left out. For finding a text in '
+    'another form of it.';
+
+create or replace macro nearby(row_) as row_
+    || '| ' || array_to_string(list_slice(string_split(trim(row_), ' '), 1, len(string_split(trim(row_), ' ')), 2), ' ')
+    || ' | ' || array_to_string(list_slice(string_split(trim(row_), ' '), 2, len(string_split(trim(row_), ' ')), 2), ' ')
+    || ' ';
+comment on macro nearby is
+    'nearby(row_): a row of words between single spaces, and behind it those in odd and those in even places, so that words '
+    'with at most one between them are beside each other.';
+
+create or replace macro turned(sequence) as regexp_replace(sequence, '^ ([^ ]+) ([^ ]+) $', ' \2 \1 ');
+comment on macro turned is 'turned(sequence): a sequence of two words with the second first; longer ones as they are.';
+
+create or replace macro courtesies() as '{courtesies}';
+comment on macro courtesies is
+    'Regular expression over folded(line): a word or phrase of greeting, thanks, apology, wishes and offers.';
+
+create or replace macro without_courtesies(line) as case
+    when regexp_matches(folded(line), courtesies()) then array_to_string(list_filter(
+        regexp_extract_all(line, '{sentence}'),
+        lambda said: not (length(rtrim(folded(said))) <= {courtesy_length}
+            and regexp_matches(folded(said), courtesies()))), ' ')
+    else line end;
+comment on macro without_courtesies is
+    'without_courtesies(line): a line without its short sentences of greeting, thanks, apology and the like.';
+
+create or replace macro person_words() as string_split('{person_words}', ' ');
+comment on macro person_words is 'Words that change with who speaks (your job, my job).';
