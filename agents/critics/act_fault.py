@@ -63,13 +63,14 @@ def _is_copied(line: Line, told: str) -> bool:
     if len(words(line.text or "")) < _FEWEST_WORDS:
         return False
     own = grams(line.text)
-    return len(own & _grams_of(told)) >= COPIED_SHARE * len(own)
+    return bool(own) and len(own & _grams_of(told)) >= COPIED_SHARE * len(own)
 
 
 def _is_said_before(line: Line, earlier: Sequence[Line]) -> bool:
-    """Tell whether one earlier act, whoever made it, holds at least half of a text."""
+    """Tell whether one earlier act, whoever made it, holds at least half of a text; courtesies are
+    left out."""
     own = grams(line.text)
-    return any(
+    return bool(own) and any(
         len(own & grams(one.text)) >= COPIED_SHARE * len(own)
         for one in earlier
         if one.words and not (line.step and one.step == line.step)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import duckdb
 
+from agents.critics.wording import sql_wording
 from folkways.errors import UserError
 from folkways.provenance import short_hash
 from folkways.store_parts import STORE_PARTS
-from agents.critics.wording import sql_wording
 from scenarios.words import sql_patterns
 from simulation.store.locked import literal, quoted
 
