@@ -66,6 +66,7 @@ def run(
         if drafts := plan.config.play.drafts:
             price = "all of them" if drafts.keep == "best" else "until one has no fault"
             typer.echo(f"drafts of an act   {drafts.n} at most, {price}")
+        typer.echo(f"conditioning       {plan.config.conditioning}")
         typer.echo(f"episodes           {sums.episodes:,}")
         typer.echo(f"calls              {sums.calls:,} at most")
         typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")

@@ -4,19 +4,23 @@ import asyncio
 import json
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import command
+from scenes import json_act, scenario
+from scenes import play as play_scene
 from talks import SENTENCES, act, person, talk
 
 from agents.conversation import Conversation
-from agents.models.base import Prompt
+from agents.models.base import CallFailed, Prompt
 from agents.models.fake import FakeModel
 from eval.play.bench import Contender, Played, contenders, summarise, table_lines
-from eval.play.measure import MEASURES, Scene, scene_counts
+from eval.play.measure import MEASURES, Scene, measure_run, scene_counts
 from eval.play.ranking import rank_answers
+from simulation.store.writer import Store
 
 TOLD = {
     "ada": "You keep a small bakery in the village.",
@@ -136,6 +140,27 @@ def test_shares_are_hits_over_cases_with_intervals_over_scenarios() -> None:
     lines = table_lines(results)
     assert len(lines) == 3 + len(MEASURES)
     assert "| silent | 10% (10% to 10%) | 40% (40% to 40%) |" in lines
+
+
+def test_an_act_that_an_endpoint_failed_is_not_counted(tmp_path: Path) -> None:
+    def fails_at_first(prompt: Any, sampling: Any, schema: Any) -> str:
+        given.append(1)
+        if len(given) == 1:
+            raise CallFailed("timeout", "no reply")
+        return json_act(SENTENCES[len(given)])
+
+    given: list[int] = []
+    record = play_scene(scenario(limits={"turns": 4}), fails_at_first)
+    store = Store(tmp_path)
+    store.create()
+    config = {"name": "test", "model": {"name": "fake"}}
+    row = {"run_id": "test", "kind": "run", "config": json.dumps(config), "config_hash": "0",
+           "versions": "{}", "git_commit": None, "created_at": datetime(2026, 1, 1)}  # noqa: DTZ001  # fmt: skip
+    store.add("runs", row)
+    store.append([record])
+    (measured,) = measure_run(tmp_path)
+    assert measured.counts["silent"] == (0, 3)
+    assert measured.counts["calls_a_turn"] == (4, 4)
 
 
 def test_who_plays_is_named_by_profile_model_or_run(tmp_path: Path) -> None:

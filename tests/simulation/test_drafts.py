@@ -191,3 +191,24 @@ def test_with_the_defaults_nothing_is_called_or_stored_in_addition(tmp_path: Pat
     run = played(tmp_path, scene_file(tmp_path, 2, limits={"turns": 4}))
     with duckdb.connect(str(run / "log.duckdb"), read_only=True) as con:
         assert con.execute("select count(*) from drafts").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("form", ["json", "script"])
+def test_the_full_cue_tells_only_what_the_role_perceived(form: str) -> None:
+    whisper = "The safe stands open, Bela."
+    replies = [
+        json_act(whisper, to=["Bela"], whisper=True)
+        if form == "json"
+        else f" (whispering to Bela) {whisper}",
+        *((json_act(t) if form == "json" else f" {t}") for t in SENTENCES[1:6]),
+    ]
+    recorder = Recorder(told_in_turn(*replies))
+    events = [{"id": "bell", "at": 2, "text": "A bell rings.", "audience": ["cleo"]}]
+    play(scenario(3, events=events), recorder, form=form, play=settings(cue="full"))
+    told = {role: [text_of(p) for p in some] for role, some in recorder.prompts.items()}
+    assert whisper in told["bela"][0] and not any(whisper in text for text in told["cleo"])
+    assert "A bell rings." in told["cleo"][0]
+    assert not any("A bell rings." in text for text in told["ada"] + told["bela"])
+    for role, texts in told.items():
+        others = {f"{one}-goal" for one in ("ada", "bela", "cleo")} - {f"{role}-goal"}
+        assert not any(goal in text for goal in others for text in texts)

@@ -10,6 +10,7 @@ from folkways.errors import UserError
 from simulation.config import parse_config
 from simulation.plan import make_plan
 from simulation.profile import PROFILES, load_profile, profile_name, with_profile
+from training.experiment.config import ClcaExperiment
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,10 @@ def test_a_critic_in_the_loop_chooses_in_place_of_the_profile() -> None:
     assert with_profile(parse_config(given, "")).play.drafts is None
     with pytest.raises(UserError, match="both choose among drafts"):
         parse_config(given | {"play": {"drafts": {"n": 2}}}, "")
+
+
+def test_a_profile_does_not_choose_the_conditioning_of_an_experiment() -> None:
+    data = {"name": "e", "model": "embedded", "cultures": ["GBR", "JPN"],
+            "simulation": {"scenarios": "tiny", "model": {"name": "embedded"}}}  # fmt: skip
+    config = with_profile(ClcaExperiment.model_validate(data).run_config())
+    assert (config.model.profile, config.conditioning) == ("tiny", "dimensions")
