@@ -7,13 +7,14 @@ hashes included, so that it reproduces the run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
+from agents.actor import ReplyForm
 from agents.models.base import (
     Model,
     Sampling,
@@ -28,6 +29,7 @@ from scenarios.scenario import Limits
 from simulation.episode.budget import BudgetConfig
 from simulation.episode.draft_critic import DraftCritic, InLoopConfig
 from simulation.episode.play_settings import PLAIN, PlaySettings
+from simulation.episode.seats import CallSettings, Seat, Seats
 from simulation.execution.model_manager import CacheConfig
 from simulation.review_settings import CritiqueConfig, LabelConfig
 
@@ -75,6 +77,14 @@ class ModelConfig(Settings):
             dry=self.dry,
         )
 
+    def call_settings(self) -> CallSettings:
+        """Return how calls of it are made."""
+        return CallSettings(self.sampling(), self.timeout_s, self.repairs)
+
+    def settled_form(self) -> ReplyForm:
+        """Return its reply form, the one that suits it where that is left open."""
+        return default_reply_form(self.name) if self.reply_form == "auto" else self.reply_form
+
 
 class CastConfig(Settings):
     """Who may be cast."""
@@ -115,6 +125,13 @@ class RunConfig(Configuration):
     """Replaces the scenarios' own limits."""
     cast: CastConfig = CastConfig()
     model: ModelConfig = ModelConfig()
+    models: dict[str, ModelConfig] = Field(default_factory=dict)
+    """Further models by a name of your own, each with its reply form and sampling."""
+    seats: dict[str, str] = Field(default_factory=dict)
+    """Who is played by which of `models`: a role, a team, or `*` for all other roles. Roles without
+    a seat are played by `model`."""
+    rotate: bool = False
+    """Whether the models move on by one role, in the order of the file, with every replicate."""
     play: PlaySettings = PLAIN
     """How acts are asked for and chosen; the play profile gives what is not given here."""
     in_loop: InLoopConfig | None = None
@@ -130,6 +147,14 @@ class RunConfig(Configuration):
     """The labeller of intents, after the critics; null: none, or later by command."""
     out: str = "runs"
     """Folder in which the run's folder is made."""
+
+    @model_validator(mode="after")
+    def _known_seats(self) -> RunConfig:
+        for seat, name in self.seats.items():
+            if name not in self.models:
+                known = ", ".join(self.models) or "none is given"
+                raise ValueError(f"seats.{seat}: '{name}' is not one of models: {known}")
+        return self
 
     @model_validator(mode="after")
     def _one_chooser(self) -> RunConfig:
@@ -171,7 +196,21 @@ def resolve(config: RunConfig, contents: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with the hashes of its contents as plain data, which is what the
     store keeps of it.
     """
-    return config.model_dump(mode="json", exclude=set(_OPERATIONAL)) | {"contents": contents}
+    unused = set() if config.seats else {"models", "seats", "rotate"}
+    kept = config.model_dump(mode="json", exclude=unused.union(_OPERATIONAL))
+    return kept | {"contents": contents}
+
+
+def seats_of(config: RunConfig, lend: Callable[[str, Mapping[str, Any]], Model]) -> Seats:
+    """Return what plays roles in place of the run's model; `lend` gives a model by its name and its
+    options. Their reply forms are settled.
+    """
+    models = {
+        name: Seat(lend(one.name, one.options), one.call_settings(), one.settled_form())
+        for name, one in config.models.items()
+        if name in config.seats.values()
+    }
+    return Seats(config.seats, config.rotate, models)
 
 
 def shaping(resolved: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,10 +220,16 @@ def shaping(resolved: Mapping[str, Any]) -> dict[str, Any]:
     shaped = dict(resolved)
     for part in ("model", "in_loop"):
         if isinstance(settings := resolved.get(part), Mapping):
-            kept = {name: value for name, value in settings.items() if name != "timeout_s"}
-            options = shaping_options(str(settings.get("name")), settings.get("options", {}))
-            shaped[part] = kept | {"options": options}
+            shaped[part] = _shaping_model(settings)
+    if models := resolved.get("models"):
+        shaped["models"] = {name: _shaping_model(settings) for name, settings in models.items()}
     return shaped
+
+
+def _shaping_model(settings: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in settings.items() if name != "timeout_s"}
+    options = shaping_options(str(settings.get("name")), settings.get("options", {}))
+    return kept | {"options": options}
 
 
 def config_hash(resolved: Mapping[str, Any]) -> str:

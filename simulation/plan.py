@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.actor import ReplyForm
-from agents.models.base import default_reply_form
 from agents.models.sampling import applied
 from agents.template import load_template
-from folkways.errors import UserError
+from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
 from scenarios.casting import named_cultures, obstacles
 from scenarios.checks.check import check_file
@@ -29,9 +28,10 @@ from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
 from scenarios.sampling.population import known_cultures, populated, sample_personas
 from scenarios.scenario import Scenario
-from simulation.config import RunConfig, config_hash, resolve, shaping
+from simulation.config import ModelConfig, RunConfig, config_hash, resolve, shaping
 from simulation.episode.call import derived_seed
 from simulation.episode.episode import Episode, content_of
+from simulation.episode.seats import OTHERS
 from simulation.profile import with_profile
 
 TEMPLATES = ("json", "script", "referee", "moderator", "draft")
@@ -88,11 +88,12 @@ def make_plan(config: RunConfig) -> Plan:
             require_sound(name, personas)
     for scenario in scenarios:
         require_code(scenario)
-    form = config.model.reply_form
-    if form == "auto":
-        form = default_reply_form(config.model.name)
+    form = config.model.settled_form()
     config = config.model_copy(
-        update={"model": config.model.model_copy(update={"reply_form": form})}
+        update={
+            "model": config.model.model_copy(update={"reply_form": form}),
+            "models": _settled_models(config, scenarios),
+        }
     )
     contents = {
         "scenarios": {scenario.id: content_of(scenario)[0] for scenario in scenarios},
@@ -101,9 +102,33 @@ def make_plan(config: RunConfig) -> Plan:
         "prompts": {name: load_template(name).hash for name in TEMPLATES},
         "sampling": applied(config.model.name, config.model.sampling()),
     }
+    if config.seats:
+        contents["seats"] = {
+            name: applied(one.name, one.sampling()) for name, one in config.models.items()
+        }
     resolved = resolve(config, contents)
     hash_ = config_hash(shaping(resolved))
     return Plan(config, resolved, hash_, scenarios, personas, cultures, form)
+
+
+def _settled_models(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, ModelConfig]:
+    """Return the models of seats with what their play profiles give. Raises UserError for a seat
+    that no scenario has, and for one model under two sets of options."""
+    known = {OTHERS, *(name for scene in scenarios for name in (*scene.roles, *scene.teams))}
+    for seat in config.seats:
+        if seat not in known:
+            raise unknown_name("seat: a role, a team or *", seat, known)
+    found = dict[str, ModelConfig]()
+    options = {config.model.name: config.model.options}
+    for name, given in config.models.items():
+        if options.setdefault(given.name, given.options) != given.options:
+            raise UserError(
+                f"models.{name}: '{given.name}' is given with other options already; a model is "
+                "opened once"
+            )
+        model = with_profile(config.model_copy(update={"model": given})).model
+        found[name] = model.model_copy(update={"reply_form": model.settled_form()})
+    return found
 
 
 def _require_people(

@@ -22,11 +22,11 @@ from scenarios.library import find_scenario, load_scenario
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
 from simulation.config import RunConfig, parse_config
-from simulation.episode.agent_calls import CallSettings
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, Episode, play_episode
 from simulation.episode.scene_state import SceneState
+from simulation.episode.seats import CallSettings
 from simulation.plan import people_for, require_sound
 from simulation.profile import with_profile
 from simulation.store.record import Record

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from simulation.config import draft_critic
-from simulation.episode.agent_calls import CallSettings
+from simulation.config import draft_critic, seats_of
 from simulation.episode.budget import Budget
 from simulation.episode.episode import Conditions, Episode, play_episode
 from simulation.execution.executor import Emit, Opened, make_executor
@@ -37,7 +36,8 @@ class Playing:
         """The model that plays, and the judge in the loop where it is another one."""
         config = self.plan.config
         judge = config.in_loop.model if config.in_loop else None
-        return list(dict.fromkeys([config.model.name, judge or config.model.name]))
+        seats = (config.models[name].name for name in config.seats.values())
+        return list(dict.fromkeys([config.model.name, judge or config.model.name, *seats]))
 
     def open(self, tools: Tools) -> Opened[Episode]:
         """Return what plays an episode."""
@@ -46,13 +46,11 @@ class Playing:
         loop = config.in_loop
         if loop and loop.model and loop.model != config.model.name:
             judge = tools.engines.lend(loop.model, loop.options)
-        settings = CallSettings(
-            config.model.sampling(), config.model.timeout_s, config.model.repairs
-        )
+        seats = seats_of(config, tools.engines.lend)
         conditions = Conditions(
             config.name,
             model,
-            settings,
+            config.model.call_settings(),
             plan.form,
             config.conditioning,
             plan.personas,
@@ -60,6 +58,7 @@ class Playing:
             tools.utc,
             draft_critic(config, judge),
             config.play,
+            seats,
         )
 
         async def work(episode: Episode, emit: Emit) -> None:
@@ -67,7 +66,8 @@ class Playing:
             with tools.progress.scene(*about) as watch:
                 emit(await play_episode(episode, conditions, tools.budget, watch))
 
-        return Opened([model] if judge is model else [model, judge], work)
+        others = [judge, *(seat.model for seat in seats.models.values())]
+        return Opened(list({id(one): one for one in [model, *others]}.values()), work)
 
 
 class Runner:

@@ -206,6 +206,8 @@ ENGINES = {
     "llama": "agents.models.local.llama:from_spec",
     "openai": "agents.models.openai.engine:from_spec",
     "pool": "agents.models.pool.engine:from_spec",
+    "rule": "agents.player:from_rule",
+    "script": "agents.player:from_script",
     "vllm": "agents.models.local.vllm:from_spec",
 }
 """Engine names to factories; a factory takes what follows the colon of a model's name, and the
@@ -278,7 +280,7 @@ def default_reply_form(name: str) -> Literal["json", "script"]:
     file without a chat template, `json` for others.
     """
     engine, _, spec = name.partition(":")
-    if "embedded" in (engine, spec):
+    if "embedded" in (engine, spec) or engine == "script":
         return "script"
     if engine == "llama":
         from agents.models.local.gguf_file import has_chat_template

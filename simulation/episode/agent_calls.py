@@ -7,15 +7,16 @@ and the attempt.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 from agents.actor import Asked
 from agents.models.base import Message, Model, Prompt, Sampling, prompt_hash, with_room
 from agents.models.health import NO_RESULT, Guarded
+from agents.player import Seeing, player_of
 from agents.prose import read_number, read_role, read_yes_no
 from agents.reply import Act, NotAllowed, Unreadable
 from agents.template import Template, load_template
@@ -32,20 +33,12 @@ from simulation.episode.draft_choice import judge_draft
 from simulation.episode.draft_critic import ACCEPTED, DraftCritic, DraftVerdict, read_draft_verdict
 from simulation.episode.play_settings import DraftsConfig
 from simulation.episode.scene_state import SceneState
+from simulation.episode.seats import CallSettings, Seat
 from simulation.store.record import Row
 
 _Value = TypeVar("_Value")
 _SHORT_ANSWER_TOKENS = 32
 """Completion tokens for bids, the moderator and the referee."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallSettings:
-    """How calls are made; the same for all episodes of a run."""
-
-    sampling: Sampling
-    timeout_s: float
-    repairs: int
 
 
 class Acted(NamedTuple):
@@ -74,8 +67,11 @@ class Caller:
         seed: int,
         budget: Budget,
         critic: DraftCritic | None = None,
+        seats: Mapping[str, Seat] | None = None,
     ) -> None:
+        """`seats` has what plays roles in place of the model."""
         self.model, self.settings, self.stage, self.critic = model, settings, stage, critic
+        self._seats = seats or {}
         self.seed, self.budget = seed, budget
         self.tokens = 0
         self.step = 0
@@ -105,12 +101,15 @@ class Caller:
         """Ask until a reply can be read as an act, or the tries are used up."""
         actor, stage, rows, failure = self.stage.actors[role], self.stage, list[Row](), ""
         refused: NotAllowed | None = None
-        tries = self.settings.repairs + 1
-        sampling = replace(self.settings.sampling, stop=("\n",) if stage.form == "script" else ())
+        seat = self._seat(role)
+        tries = seat.settings.repairs + 1
+        sampling = replace(seat.settings.sampling, stop=("\n",) if seat.form == "script" else ())
         for attempt in range(number * tries, number * tries + tries):
             purpose = "act" if attempt % tries == 0 else "repair"
             try:
-                row = await self._call(asked, sampling, purpose, role, actor.template, attempt)
+                row = await self._call(
+                    asked, sampling, purpose, role, actor.template, attempt, self._playing(role)
+                )
             except BudgetSpent:
                 self.side_rows += rows  # they were made, though no act came of them
                 raise
@@ -128,6 +127,16 @@ class Caller:
                 failure = "not-allowed" if refused else "parse-failure"
                 asked = actor.repair(asked, row["reply"], str(error))
         return Acted(None, failure, rows, len(rows) - 1, refused=refused)
+
+    def _seat(self, role: str) -> Seat:
+        """Return what plays a role."""
+        return self._seats.get(role) or Seat(self.model, self.settings, self.stage.forms[role])
+
+    def _playing(self, role: str) -> Model:
+        """Return the model to ask for an act of a role; of a player, one that sees the moment."""
+        model = self._seat(role).model
+        player = player_of(model)
+        return Seeing(player, self.stage.observation(role)) if player else model
 
     async def _choose(self, config: DraftsConfig, role: str, asked: Asked) -> Acted:
         """Draw drafts and return the best, the earliest of equals; where the budget ends in
@@ -345,11 +354,11 @@ class Caller:
         """Make one call and return its row."""
         seed = derived_seed(self.seed, self.step, purpose, role, attempt)
         row = await make_call(
-            model or self.model,
+            model or (self._seat(role).model if role else self.model),
             asked,
             replace(sampling, seed=seed),
             self.budget,
-            self.settings.timeout_s,
+            (self._seat(role) if role else self).settings.timeout_s,
             purpose=purpose,
             template_hash=template.hash,
             seen=len(self.stage.turns),

@@ -27,13 +27,14 @@ from scenarios.casting import cast_scenario
 from scenarios.culture import Culture
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
-from simulation.episode.agent_calls import Caller, CallSettings
+from simulation.episode.agent_calls import Caller
 from simulation.episode.budget import Budget
 from simulation.episode.draft_critic import DraftCritic
 from simulation.episode.entry import Entry
 from simulation.episode.graph import EpisodeContext, EpisodeState, broken_off, play
 from simulation.episode.play_settings import PLAIN, PlaySettings
 from simulation.episode.scene_state import SceneState
+from simulation.episode.seats import NO_SEATS, CallSettings, Seats
 from simulation.episode.world_rows import world_rows
 from simulation.store.record import Record, Row
 
@@ -74,6 +75,8 @@ class Conditions:
     """The critic in the loop, if the run has one."""
     play: PlaySettings = PLAIN
     """How acts are asked for and chosen."""
+    seats: Seats = NO_SEATS
+    """What plays roles in place of the model."""
 
 
 async def play_episode(
@@ -91,6 +94,7 @@ async def play_episode(
     cast = cast_scenario(
         episode.scenario, episode.culture_id, conditions.personas, random.Random(episode.seed)
     )
+    seats = conditions.seats.of(episode.scenario, episode.replicate)
     stage = SceneState(
         episode.scenario,
         cast,
@@ -99,9 +103,16 @@ async def play_episode(
         conditions.form,
         conditions.conditioning,
         play=conditions.play,
+        forms={role: seat.form for role, seat in seats.items()},
     )
     caller = Caller(
-        conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic
+        conditions.model,
+        conditions.settings,
+        stage,
+        episode.seed,
+        budget,
+        conditions.critic,
+        seats,
     )
     context = EpisodeContext(stage, caller, watch, time.monotonic())
     try:
@@ -147,7 +158,7 @@ def record_of(
     }  # fmt: skip
     rows: dict[str, list[Row]] = {
         "episodes": [row],
-        "roles": [id_of | role for role in _cast_rows(episode, stage)],
+        "roles": [id_of | role for role in _cast_rows(episode, stage, conditions.seats)],
         "turns": turns,
         "happenings": happenings,
         "choices": [id_of | choice for choice in state["choices"]],
@@ -166,7 +177,8 @@ def _unjudged(calls: Sequence[Row]) -> str | None:
     return str(min(failures)) if failures and failures <= {*FAULTS} else None
 
 
-def _cast_rows(episode: Episode, stage: SceneState) -> list[Row]:
+def _cast_rows(episode: Episode, stage: SceneState, seats: Seats) -> list[Row]:
+    taken = seats.of(episode.scenario, episode.replicate)
     return [
         {
             "role": role,
@@ -178,6 +190,7 @@ def _cast_rows(episode: Episode, stage: SceneState) -> list[Row]:
             "language": part.language or episode.language,
             "goal": part.goal,
             "secret": part.secret,
+            "model": taken[role].model.name if role in taken else None,
         }
         for role, part in stage.scenario.roles.items()
         for persona, told in [(stage.cast[role], stage.actors[role].view.culture)]
@@ -205,7 +218,7 @@ def _shared_rows(
         "scenarios": [scenario],
         "personas": [_persona_row(persona) for persona in stage.cast.values()],
         "cultures": list({row["culture_hash"]: row for row in rows}.values()),
-        "templates": used((stage.template, *map(load_template, names))),
+        "templates": used((*stage.templates(), *map(load_template, names))),
     }
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor import Actor, Asked, Cue, Hearing, Moment, ReplyForm, new_actor
 from agents.offer import WorldCue
+from agents.player import Observation
 from agents.reply import Act, read_script
 from agents.role_view import Conditioning, display_names, role_view
-from agents.template import load_template
+from agents.template import Template, load_template
 from scenarios.culture import Culture
 from scenarios.persona import Persona
 from scenarios.placeholder import filled
@@ -67,9 +68,12 @@ class SceneState:
         conditioning: Conditioning,
         told: Mapping[str, Culture] | None = None,
         play: PlaySettings = PLAIN,
+        forms: Mapping[str, ReplyForm] | None = None,
     ) -> None:
-        """`told` has the culture of those roles that are told of another than their persona's."""
+        """`told` has the culture of those roles that are told of another than their persona's,
+        `forms` the reply form of those with one of their own."""
         self.play = play
+        self.forms = dict.fromkeys(scenario.roles, form) | dict(forms or {})
         self.names = display_names(cast)
         scenario = filled(scenario, self.names)
         written_here = {person.id for person in scenario.personas}
@@ -80,12 +84,13 @@ class SceneState:
         self.scenario, self.cast, self.form, self.language = scenario, cast, form, language
         self.ties: nx.DiGraph[str] = scenario.graph()
         self.template = load_template(form)
+        self._templates = {one: load_template(one) for one in {form, *self.forms.values()}}
         self.actors: dict[str, Actor] = {}
         for role in scenario.roles:
             own = cast[role].culture
             known = {own: told[role]} if told and role in told else cultures
             view = role_view(scenario, cast, known, role, language, conditioning)
-            self.actors[role] = new_actor(form, role, view)
+            self.actors[role] = new_actor(self.forms[role], role, view)
         self.present = [role for role, part in scenario.roles.items() if part.enters is None]
         self.world = WorldState(scenario, self.present) if scenario.has_world else None
         self._world_cues: dict[str, tuple[int, WorldCue]] = {}
@@ -212,6 +217,20 @@ class SceneState:
         """Return the prompt for a role's next act."""
         return self.actors[role].ask(self.cue(role), self.world_cue(role))
 
+    def observation(self, role: str) -> Observation:
+        """Return what a player of a role may know at its turn."""
+        world, told, phase = self.world, self.world_cue(role), self.phase
+        return Observation(
+            role,
+            self.names,
+            phase.id if phase else None,
+            world.round if world else 0,
+            len(self.turns),
+            len(self._made[role]),
+            world.visible(role) if world else {},
+            told.offers if told else (),
+        )
+
     def world_cue(self, role: str) -> WorldCue | None:
         """Return what a role whose turn it is now is told of the world, where there is one."""
         if self.world is None:
@@ -224,11 +243,11 @@ class SceneState:
 
     def read(self, role: str, reply: str, form: ReplyForm | None = None) -> Act:
         """Read a reply as an act of a role, of the world or not. Raises Unreadable."""
-        form = form or self.form
+        form = form or self.forms[role]
         if self.world and (typed := read_act(self, role, reply, form)):
             return typed
         acts = self._with_offers(role, self.acts)
-        if form != self.form:
+        if form != self.forms[role]:
             return read_script(reply, role, self.names, acts)
         return self.actors[role].read(reply, self.names, acts)
 
@@ -323,17 +342,19 @@ class SceneState:
         for entry in batch:
             if entry["action"] is not None:
                 spoken = self._spoken(entry)
-                line = self.template.line(spoken)
-                told = self.world_cue(entry["speaker"])
-                self.actors[entry["speaker"]].acted(self.cue(entry["speaker"]), spoken, line, told)
+                speaker, line = entry["speaker"], self._lines(spoken)
+                told, own = self.world_cue(speaker), line[self.forms[speaker]]
+                self.actors[speaker].acted(self.cue(speaker), spoken, own, told)
                 lines.append((entry, line))
         for entry, line in lines:
             self._news[entry["speaker"]] = []
             for role in entry["audience"]:
-                self.actors[role].perceive(line)
+                self.actors[role].perceive(line[self.forms[role]])
                 if entry["action"] == "leave":
-                    self._news[role].append(line)
-            self._note_public(line, {entry["speaker"], *entry["audience"]}, entry["turn"])
+                    self._news[role].append(line[self.forms[role]])
+            self._note_public(
+                line[self.form], {entry["speaker"], *entry["audience"]}, entry["turn"]
+            )
         for entry in batch:
             self._count(entry)
         self._acted |= {entry["speaker"] for entry in batch}
@@ -341,6 +362,14 @@ class SceneState:
             self.rounds, self._acted = self.rounds + 1, set()
         if self.world:
             self.world.count_turns(len(self.turns))
+
+    def templates(self) -> tuple[Template, ...]:
+        """Return the templates of the reply forms that are in use."""
+        return (self.template, *(t for t in self._templates.values() if t is not self.template))
+
+    def _lines(self, shown: Mapping[str, Any]) -> dict[ReplyForm, str]:
+        """Return a line in every reply form that somebody has."""
+        return {form: template.line(shown) for form, template in self._templates.items()}
 
     def _note_public(self, line: str, perceived: set[str], turns: int) -> None:
         if perceived >= set(self.present):
@@ -385,11 +414,11 @@ class SceneState:
         shown = {"kind": entry["kind"], "text": entry["text"]}
         if entry["kind"] == "entrance":
             shown["name"] = self.names[entry["name"]]
-        line = self.template.line(shown)
+        line = self._lines(shown)
         for role in entry["audience"]:
-            self.actors[role].perceive(line)
-            self._news[role].append(line)
-        self._note_public(line, {*entry["audience"]}, len(self.turns) + 1)
+            self.actors[role].perceive(line[self.forms[role]])
+            self._news[role].append(line[self.forms[role]])
+        self._note_public(line[self.form], {*entry["audience"]}, len(self.turns) + 1)
 
     def _spoken(self, entry: Entry) -> dict[str, Any]:
         """Return a turn as the prompt templates see it: names in place of roles."""

@@ -96,13 +96,17 @@ def world_cue(stage: SceneState, role: str) -> WorldCue:
         }
         for offer in found
     ]
-    text = getattr(template, stage.form)(stage.names[role], known, shown) if known or shown else ""
-    return WorldCue(text, found, _opening(stage, found))
+    text = (
+        getattr(template, stage.forms[role])(stage.names[role], known, shown)
+        if known or shown
+        else ""
+    )
+    return WorldCue(text, found, _opening(stage, role, found))
 
 
-def _opening(stage: SceneState, found: Sequence[Offer]) -> str:
+def _opening(stage: SceneState, role: str, found: Sequence[Offer]) -> str:
     """Return how the line of a play begins where only acts of the world are allowed."""
-    if stage.form != "script" or stage.acts or not found:
+    if stage.forms[role] != "script" or stage.acts or not found:
         return ""
     return f" [{found[0].name}" if len(found) == 1 and found[0].slots else " ["
 
@@ -133,7 +137,7 @@ def read_act(stage: SceneState, role: str, reply: str, form: ReplyForm) -> Made 
     known |= {VOTE} if any(phase.vote for phase in phases) else set()
     known |= {ANSWER} if any(phase.decide for phase in phases) else set()
     assert told is not None
-    opening = told.opening if form == stage.form else ""
+    opening = told.opening if form == stage.forms[role] else ""
     return _READ[form](reply, told.offers, known, stage.names, opening)
 
 

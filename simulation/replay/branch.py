@@ -157,7 +157,7 @@ def with_model(config: RunConfig, name: str) -> RunConfig:
     if name == config.model.name:
         return config
     model = config.model.model_copy(update={"name": name, "options": {}})
-    return config.model_copy(update={"model": model})
+    return config.model_copy(update={"model": model, "models": {}, "seats": {}})
 
 
 async def go_on(

@@ -19,8 +19,8 @@ from folkways.clock import utc_now
 from folkways.errors import UserError
 from folkways.event_loop import run_to_end
 from folkways.registry import require_allowed
-from simulation.config import draft_critic
-from simulation.episode.agent_calls import Caller, CallSettings
+from simulation.config import draft_critic, seats_of
+from simulation.episode.agent_calls import Caller
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, record_of
@@ -169,7 +169,7 @@ class _Launch:
             conditions = Conditions(
                 self.fork.parent.row["run_id"],
                 model,
-                CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
+                config.model.call_settings(),
                 self.fork.premise.form,
                 config.conditioning,
                 {},
@@ -177,8 +177,10 @@ class _Launch:
                 self.utc,
                 draft_critic(config, judge),
                 config.play,
+                seats := seats_of(config, engines.lend),
             )
-            models = [model] if judge is model else [model, judge]
+            others = [judge, *(seat.model for seat in seats.models.values())]
+            models = list({id(one): one for one in [model, *others]}.values())
             return await self._play_all(todo, models, conditions, concurrency)
         finally:
             await engines.close()
@@ -239,7 +241,13 @@ async def _play_branch(
     started, began = conditions.utc(), time.perf_counter()
     episode, stage = branch.episode(), fork.premise.stage()
     caller = Caller(
-        conditions.model, conditions.settings, stage, episode.seed, budget, conditions.critic
+        conditions.model,
+        conditions.settings,
+        stage,
+        episode.seed,
+        budget,
+        conditions.critic,
+        conditions.seats.of(episode.scenario, episode.replicate),
     )
     caller.tokens = fork.start.tokens
     context = EpisodeContext(stage, caller, watch, time.monotonic())

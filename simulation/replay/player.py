@@ -16,8 +16,8 @@ import duckdb
 from agents.models.base import CallFailed, Completion, Prompt, Sampling, prompt_hash
 from agents.template import load_template
 from folkways.errors import UserError
-from simulation.config import draft_critic
-from simulation.episode.agent_calls import Caller, CallSettings
+from simulation.config import draft_critic, seats_of
+from simulation.episode.agent_calls import Caller
 from simulation.episode.budget import Budget, BudgetConfig, BudgetSpent
 from simulation.episode.episode import Conditions
 from simulation.episode.graph import LISTS, EpisodeContext, EpisodeState, at_first, broken_off
@@ -225,6 +225,7 @@ def _context(
         seed,
         Budget(BudgetConfig(), lambda: 0.0),
         shared.critic,
+        shared.seats.of(recorded.scenario, row["replicate"]),
     )
     caller.tokens = start.tokens
     timed_out = row["turns"] if row["exit_reason"] == "wall-limit" else math.inf
@@ -239,7 +240,7 @@ def _conditions(recorded: StoredEpisode, log: _Log) -> Conditions:
     return Conditions(
         row["run_id"],
         _RecordedModel(row["model"], log),
-        CallSettings(config.model.sampling(), config.model.timeout_s, config.model.repairs),
+        config.model.call_settings(),
         row["reply_form"],
         config.conditioning,
         {},
@@ -247,6 +248,7 @@ def _conditions(recorded: StoredEpisode, log: _Log) -> Conditions:
         lambda: row["started_at"],
         draft_critic(config, _RecordedModel(loop or row["model"], log)),
         config.play,
+        seats_of(config, lambda name, options: _RecordedModel(name, log)),
     )
 
 

@@ -23,6 +23,7 @@ from scenarios.scenario import Scenario
 from simulation.config import RunConfig
 from simulation.episode.play_settings import PlaySettings
 from simulation.episode.scene_state import SceneState
+from simulation.episode.seats import seated
 from simulation.store.episodes import WHOLE, read_episodes
 from simulation.store.part import shared_keys
 from simulation.store.reader import read_rows
@@ -45,6 +46,8 @@ class Premise(NamedTuple):
     form: ReplyForm
     conditioning: Conditioning
     play: PlaySettings
+    forms: Mapping[str, ReplyForm]
+    """Reply forms of roles that have one of their own."""
 
     def stage(self) -> SceneState:
         """Return the stage before anything has happened."""
@@ -57,6 +60,7 @@ class Premise(NamedTuple):
             self.conditioning,
             self.told,
             self.play,
+            self.forms,
         )
 
 
@@ -121,7 +125,13 @@ class StoredEpisode:
             self.row["reply_form"],
             self.config.conditioning,
             self.config.play,
+            self._forms(),
         )
+
+    def _forms(self) -> dict[str, ReplyForm]:
+        config, shift = self.config, self.row["replicate"]
+        seats = seated(self.scenario, config.seats, shift if config.rotate else 0)
+        return {role: config.models[name].settled_form() for role, name in seats.items()}
 
     @property
     def row(self) -> Row:

@@ -27,13 +27,14 @@ from scenarios.library import load_scenario
 from scenarios.parsing.yaml_file import load_yaml
 from scenarios.pool import load_personas
 from scenarios.words import one_line
-from simulation.episode.agent_calls import Caller, CallSettings
+from simulation.episode.agent_calls import Caller
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.entry import Entry
 from simulation.episode.episode import Conditions, Episode, record_of
 from simulation.episode.events import due
 from simulation.episode.graph import EMPTY
 from simulation.episode.scene_state import SceneState
+from simulation.episode.seats import CallSettings
 from simulation.store.record import Record
 from simulation.store.writer import Store
 

@@ -20,10 +20,10 @@ from agents.models.fake import FakeModel
 from folkways.errors import UserError
 from scenarios.culture import load_cultures
 from simulation.config import RunConfig, parse_config
-from simulation.episode.agent_calls import CallSettings
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.draft_critic import DraftCritic, InLoopConfig, read_draft_verdict
 from simulation.episode.episode import Conditions, Episode, play_episode
+from simulation.episode.seats import CallSettings
 from simulation.replay.player import replay
 from simulation.store.record import Record
 

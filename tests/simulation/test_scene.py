@@ -215,8 +215,9 @@ def test_a_hanging_model_is_a_timeout() -> None:
 
     from agents.models.base import Sampling
     from scenarios.culture import load_cultures
-    from simulation.episode.agent_calls import Caller, CallSettings
+    from simulation.episode.agent_calls import Caller
     from simulation.episode.scene_state import SceneState
+    from simulation.episode.seats import CallSettings
 
     scene = scenario()
     cast = {role: persona(role) for role in scene.roles}

@@ -14,10 +14,10 @@ from agents.models.fake import FakeModel, Reply
 from scenarios.culture import load_cultures
 from scenarios.persona import Persona
 from scenarios.scenario import Scenario
-from simulation.episode.agent_calls import CallSettings
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.episode import Conditions, Episode, Record, play_episode
 from simulation.episode.play_settings import PLAIN
+from simulation.episode.seats import CallSettings
 
 ROLES = ("ada", "bela", "cleo", "dora", "emil")
 

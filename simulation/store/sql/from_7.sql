@@ -10,6 +10,7 @@ alter table cases add column wants varchar;
 alter table ratings add column turn integer;
 alter table choices add column fallback boolean;
 update choices set fallback = why in ('no bid could be read', 'the moderator''s answer could not be read');
+alter table roles add column model varchar;
 alter table episodes add column conditioning varchar;
 update episodes set conditioning = configured.conditioning
 from (select run_id, nullif(regexp_extract(config, '(?m)^conditioning: *(\w+)', 1), '') as conditioning from runs) configured

@@ -107,7 +107,7 @@ comment on column episodes.conditioning is 'How much agents were told of their c
 create table roles (
     episode_id varchar not null, role varchar not null, persona_hash varchar not null, persona_id varchar not null,
     name varchar not null, culture_id varchar not null, culture_hash varchar not null, language varchar not null,
-    goal varchar not null, secret varchar
+    goal varchar not null, secret varchar, model varchar
 );
 comment on table roles is 'The cast: who played which role in an episode, in the order of the scenario file.';
 comment on column roles.episode_id is 'The episode.';
@@ -120,6 +120,7 @@ comment on column roles.culture_hash is 'Row of the table cultures.';
 comment on column roles.language is 'BCP 47 tag of the language the role speaks.';
 comment on column roles.goal is 'Private goal.';
 comment on column roles.secret is 'Secret, if the role has one.';
+comment on column roles.model is 'The model that played the role, where it had a seat of its own; null: that of the episode.';
 
 create table turns (
     episode_id varchar not null, turn integer not null, step integer not null, phase varchar, speaker varchar not null,

@@ -636,6 +636,44 @@ comment on column efficiency.optimum is 'Greatest sum of payoffs that can be rea
 comment on column efficiency.share_of_optimum is 'total by optimum.';
 comment on column efficiency.gain is 'How far the total lies on the way from equilibrium (0) to optimum (1); null where a benchmark is missing.';
 
+create or replace view model_by_role as
+with played as (
+    select e.scenario_id, r.role, coalesce(r.model, e.model) as model, p.payoff, d.cooperation, t.silent
+    from latest_episodes e
+    join roles r using (episode_id)
+    left join payoffs p using (episode_id, role)
+    left join (select episode_id, role, avg(cooperation) as cooperation from decisions group by episode_id, role) d
+        using (episode_id, role)
+    left join (
+        select episode_id, speaker as role, avg((failure is not null)::integer) as silent from turns
+        group by episode_id, speaker
+    ) t using (episode_id, role)
+    where e.completed
+), cells as (
+    select scenario_id, role, model, count(*) as scenes, avg(payoff) as payoff, avg(cooperation) as cooperation,
+        avg(silent) as not_acted
+    from played group by scenario_id, role, model
+)
+select *, avg(payoff) over (partition by scenario_id, role) as role_payoff,
+    avg(payoff) over (partition by scenario_id, model) as model_payoff,
+    avg(payoff) over (partition by scenario_id) as scenario_payoff,
+    role_payoff - scenario_payoff as role_effect, model_payoff - scenario_payoff as model_effect,
+    payoff - role_payoff - model_payoff + scenario_payoff as interaction
+from cells;
+comment on view model_by_role is
+    'What each model came to in each role of a scene. With rotate: true every model has every role, and the effects of the two come apart.';
+comment on column model_by_role.model is 'The model that played the role.';
+comment on column model_by_role.scenes is 'Scenes in which it did.';
+comment on column model_by_role.payoff is 'Its mean payoff in this role; null where the scene has none.';
+comment on column model_by_role.cooperation is 'How far it cooperated, 0 to 1; null where the scene does not measure it.';
+comment on column model_by_role.not_acted is 'Share of its turns in which it made no act.';
+comment on column model_by_role.role_payoff is 'Mean payoff of the role, every model counting once.';
+comment on column model_by_role.model_payoff is 'Mean payoff of the model, every role counting once.';
+comment on column model_by_role.scenario_payoff is 'Mean over roles and models of the scene.';
+comment on column model_by_role.role_effect is 'How much more the role earns than the mean.';
+comment on column model_by_role.model_effect is 'How much more the model earns than the mean.';
+comment on column model_by_role.interaction is 'What is left in this role with this model once both effects are taken off.';
+
 -- One episode --------------------------------------------------------------------------------------------------------
 
 create or replace macro find_episode(episode) as (
