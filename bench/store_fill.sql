@@ -67,7 +67,7 @@ insert into roles
     select episode_id, role, persona_hash, persona_id, 'Person ' || people.i, culture_id, culture_hash,
            if(in_chinese, 'zh', 'en'), 'Get what you came for.',
            if(role = 'son', 'You have spent the money for the wedding on a train ticket and a doctor in the city, '
-               || 'and your boss in the office must not know of your illness.', null)
+               || 'and your boss in the office must not know of your illness.', null), null
     from played
     cross join (select unnest(['mother', 'son', 'aunt']) as role, unnest([0, 1, 2]) as place)
     join people on people.i = (played.i * 3 + place) % 400

@@ -14,8 +14,8 @@ insert into branches
            '{"say": {"role": "mother", "text": "Stay a while, Kenji."}}')
     from episodes e where e.episode_id like 'abba%' order by e.rowid;
 insert into roles
-    select b.episode_id, r.* exclude (episode_id, goal, secret), coalesce(b.changes -> 'set' ->> (r.role || '.goal'), r.goal),
-           r.secret
+    select b.episode_id, r.* exclude (episode_id, goal, secret, model), coalesce(b.changes -> 'set' ->> (r.role || '.goal'), r.goal),
+           r.secret, r.model
     from branches b join roles r on r.episode_id = b.parent_id order by b.episode_id, r.rowid;
 insert into turns
     select b.episode_id, t.* exclude (episode_id)

@@ -64,7 +64,7 @@ insert into episodes
 
 insert into roles
     select episode_id, role, persona_hash, persona_id, name, p.culture_id, 'cul-' || lower(p.culture_id), e.language,
-           s.data ->> ('$.roles.' || role || '.goal'), s.data ->> ('$.roles.' || role || '.secret')
+           s.data ->> ('$.roles.' || role || '.goal'), s.data ->> ('$.roles.' || role || '.secret'), null
     from episodes e join scenarios s using (scenario_hash)
     join (values
         ('dinner', 'JPN', 'mother', 'keiko', 0), ('dinner', 'JPN', 'son', 'kenji', 1), ('dinner', 'JPN', 'uncle', 'shiro', 2),
