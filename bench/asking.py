@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import duckdb
 
 from agents.models.base import Sampling, open_model
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import encode_prompt, load_tokenizer
 from agents.models.local.vllm import cpu_options
 from agents.models.weights import embedded_folder
@@ -71,7 +72,7 @@ def prompts(planner: Planner) -> list[dict[str, Any]]:
     tokenizer = load_tokenizer(embedded_folder())
     return [
         {
-            "ids": encode_prompt(tokenizer, chat(sheet.system, question.text)),
+            "ids": encode_prompt(ChatForm(tokenizer), chat(sheet.system, question.text)),
             "chat": chat(sheet.system, question.text),
             "options": [
                 tokenizer(form.format(number), add_special_tokens=False).input_ids[0]

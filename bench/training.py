@@ -21,6 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import load_tokenizer
 from training.finetune.base import find_base, find_device, find_precision, load_base
 from training.finetune.config import TrainConfig, parse_train_config
@@ -88,7 +89,8 @@ def examples_of(config: TrainConfig) -> tuple[Any, list[Example]]:
     """Return the tokenizer and the rows in tokens."""
     tokenizer = load_tokenizer(find_base(config.model).folder)
     corpus = read_corpus(Path(config.corpus))
-    return tokenizer, encode_rows(find_form(tokenizer, config.model), corpus.train, MAX_LENGTH)[0]
+    form = find_form(ChatForm(tokenizer), config.model)
+    return tokenizer, encode_rows(form, corpus.train, MAX_LENGTH)[0]
 
 
 def run_bare(config: TrainConfig) -> None:

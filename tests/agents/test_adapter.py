@@ -151,9 +151,10 @@ def test_an_adapter_changes_what_the_model_says(tmp_path: Path) -> None:
     plain, adapted = scores(dtype="float32"), scores(adapter=str(tmp_path / "adapter"))
     assert max(abs(a - b) for a, b in zip(plain, adapted, strict=True)) > 0.01
     with torch.inference_mode():  # the model above still carries the adapter
+        from agents.models.local.chat_form import ChatForm
         from agents.models.local.tokens import encode_choice, load_tokenizer
 
-        choice = encode_choice(load_tokenizer(embedded_folder()), CHAT, ["Tea"])
+        choice = encode_choice(ChatForm(load_tokenizer(embedded_folder())), CHAT, ["Tea"])
         logits = model(torch.tensor([choice.shared])).logits[0, -1]
         first = float(logits.log_softmax(-1)[choice.rests[0][0]])
     if len(choice.rests[0]) == 1:

@@ -10,6 +10,7 @@ from jinja2 import TemplateError
 
 from agents.models.base import Message, Prompt
 from agents.models.chat import alternate, fold_system
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import encode_prompt
 
 ROLES = ("system", "user", "assistant")
@@ -80,7 +81,7 @@ class Tokenizer:
 
 
 def read(template: str, prompt: Prompt) -> str:
-    return "".join(map(chr, encode_prompt(Tokenizer(template), prompt)))
+    return "".join(map(chr, encode_prompt(ChatForm(Tokenizer(template)), prompt)))
 
 
 def test_a_local_model_reads_the_system_message_whatever_its_template_does_with_it() -> None:

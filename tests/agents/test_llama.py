@@ -19,6 +19,7 @@ from jsonschema import validate
 from local_models import CHAT, FACT, GREEDY, SCENE, SCHEMA, needs, plain_model, plain_scores
 
 from agents.models.base import CallFailed, ModelUnavailable, Sampling, open_model
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.llama import LlamaModel
 from agents.models.local.tokens import encode_prompt
 from agents.models.local.transformers import TransformersModel
@@ -102,7 +103,7 @@ def test_its_prompts_are_those_of_the_same_tokenizer(run: Run, model: LlamaModel
     chat = [{"role": "system", "content": "You are Ana."}, *CHAT]
     for prompt in (FACT, SCENE, "In 1987 12 cats", CHAT, chat):
         ids = run(model._tokens(run(model._as_text(prompt))))
-        assert ids == encode_prompt(tokenizer, prompt)
+        assert ids == encode_prompt(ChatForm(tokenizer), prompt)
 
 
 def test_options_are_disjoint_and_sum_up(run: Run, model: LlamaModel) -> None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.models.base import CallFailed, Message
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import encode_choice, encode_prompt, exclude_longer
 from agents.models.openai.reply import LIKELIEST, NoEcho, read_first_token
 from folkways.errors import UserError
@@ -52,28 +53,28 @@ class Toy:
         return found
 
     def apply_chat_template(self, messages: list[Message], **how: Any) -> str:
-        assert how == {"tokenize": False, "add_generation_prompt": True}
+        assert how["tokenize"] is False and {"date_string", "strftime_now"} <= how.keys()
         text = "".join(f"{message['role']}: {message['content']}\n" for message in messages)
         return self.chat_template.replace("{text}", text)
 
 
 def test_the_options_of_a_chat_are_what_might_be_written_where_the_answer_begins() -> None:
     options = ["1", " 1", "10", " 10", "12"]
-    shared, rests = encode_choice(Toy(), CHAT, options)
-    assert shared == encode_prompt(Toy(), CHAT)
+    shared, rests = encode_choice(ChatForm(Toy()), CHAT, options)
+    assert shared == encode_prompt(ChatForm(Toy()), CHAT)
     assert "".join(map(str, shared)).endswith("Answer:\n<answer>")
     assert rests == [["1"], [" 1"], ["10"], [" 10"], ["1", "2"]]
     seamless = Toy("{text}Answer: ")  # an option would merge with the blank in a text
-    shared, rests = encode_choice(seamless, CHAT, ["1", " 1"])
+    shared, rests = encode_choice(ChatForm(seamless), CHAT, ["1", " 1"])
     assert shared[-1] == " " and rests == [["1"], [" 1"]]
-    assert encode_choice(Toy(), "Answer: ", ["1", "2"]).rests == [[" 1"], [" ", "2"]]
-    assert encode_choice(Toy(), CHAT, []).rests == []
+    assert encode_choice(ChatForm(Toy()), "Answer: ", ["1", "2"]).rests == [[" 1"], [" ", "2"]]
+    assert encode_choice(ChatForm(Toy()), CHAT, []).rests == []
     with pytest.raises(UserError, match="no chat template"):
-        encode_choice(Toy(""), CHAT, ["1"])
+        encode_choice(ChatForm(Toy("")), CHAT, ["1"])
 
 
 def test_options_with_the_same_tokens_are_counted_once() -> None:
-    rests = encode_choice(Toy(strips=True), CHAT, ["1", " 1", "2", " 2"]).rests
+    rests = encode_choice(ChatForm(Toy(strips=True)), CHAT, ["1", " 1", "2", " 2"]).rests
     assert exclude_longer(rests, [-1.0, -1.0, -2.0, -2.0]) == [-1.0, -math.inf, -2.0, -math.inf]
 
 

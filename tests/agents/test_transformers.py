@@ -26,6 +26,7 @@ from local_models import (
 
 from agents.models.base import CallFailed, Completion, Sampling
 from agents.models.local.batch import WORTH_SHARING, shared_length
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import encode_choice, encode_prompt, load_tokenizer
 from agents.models.local.transformers import TransformersModel, from_spec
 from agents.models.weights import embedded_folder
@@ -59,7 +60,7 @@ def test_it_continues_texts_and_answers_chats(model: TransformersModel) -> None:
     assert text.text.startswith(" Paris")
     assert "Paris" in answer.text
     assert answer.finish_reason == "stop"
-    assert answer.prompt_tokens == len(encode_prompt(plain_model()[1], CHAT))
+    assert answer.prompt_tokens == len(encode_prompt(ChatForm(plain_model()[1]), CHAT))
 
 
 def test_a_row_does_not_depend_on_its_batch(model: TransformersModel) -> None:
@@ -195,7 +196,7 @@ def test_scores_of_prompts_that_begin_alike_are_those_of_each_alone() -> None:
 
     alone, together = asyncio.run(ask())
     tokenizer = load_tokenizer(embedded_folder())
-    ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    ids = [encode_prompt(ChatForm(tokenizer), prompt) for prompt in prompts]
     assert shared_length(ids) > WORTH_SHARING
     for one, other in zip(alone, together, strict=True):
         chances = [math.exp(value) for value in one]
@@ -206,10 +207,11 @@ def test_scores_of_prompts_that_begin_alike_are_those_of_each_alone() -> None:
 
 def test_options_are_split_where_their_tokens_part() -> None:
     tokenizer = load_tokenizer(embedded_folder())
-    shared, rests = encode_choice(tokenizer, "The answer is ", ["Yes", "No"])
+    form = ChatForm(tokenizer)
+    shared, rests = encode_choice(form, "The answer is ", ["Yes", "No"])
     assert tokenizer.decode(shared) == "The answer is"
     assert [tokenizer.decode(rest) for rest in rests] == [" Yes", " No"]
-    shared, rests = encode_choice(tokenizer, "The answer is", [" Yes", " Yes indeed", " 12"])
+    shared, rests = encode_choice(form, "The answer is", [" Yes", " Yes indeed", " 12"])
     assert tokenizer.decode(shared) == "The answer is"
     assert [len(rest) for rest in rests] == [1, 2, 3]
 
@@ -256,9 +258,9 @@ def test_a_base_model_is_not_asked_to_chat(tmp_path: Path) -> None:
     for file in embedded_folder().glob("*token*.json"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     tokenizer = load_tokenizer(tmp_path)
-    assert encode_prompt(tokenizer, FACT)
+    assert encode_prompt(ChatForm(tokenizer), FACT)
     with pytest.raises(UserError, match="reply_form"):
-        encode_prompt(tokenizer, CHAT)
+        encode_prompt(ChatForm(tokenizer), CHAT)
 
 
 def test_a_truncated_folder_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from local_models import (
 )
 
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Sampling
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import encode_prompt
 from agents.models.local.vllm import VllmModel, from_spec
 from agents.models.weights import embedded_folder
@@ -80,7 +81,7 @@ def test_it_continues_texts_and_answers_chats(run: Run, model: VllmModel) -> Non
     text, answer = complete(run, model, (FACT, GREEDY), (CHAT, GREEDY))
     assert text.text.startswith(" Paris")
     assert answer.text in most_likely_answers(CHAT, GREEDY.max_tokens)
-    assert answer.prompt_tokens == len(encode_prompt(plain_model()[1], CHAT))
+    assert answer.prompt_tokens == len(encode_prompt(ChatForm(plain_model()[1]), CHAT))
     assert text.finish_reason == "length"
     assert text.completion_tokens == GREEDY.max_tokens
 

@@ -11,6 +11,40 @@ from agents.models.base import Message
 from agents.models.weights import embedded_folder
 
 THINGS = ("bread", "tea", "rice", "coal", "soap", "paper", "salt", "apples")
+LLAMA_32 = """\
+{{ bos_token }}{% set day = date_string if date_string is defined else strftime_now('%d %b %Y') -%}
+<|start_header_id|>system<|end_header_id|>
+
+Today is {{ day }}.
+
+{% set named = messages[0]['role'] == 'system' -%}
+{{ messages[0]['content'] | trim if named }}<|eot_id|>
+{%- for message in (messages[1:] if named else messages) -%}
+<|start_header_id|>{{ message['role'] }}<|end_header_id|>
+
+{{ message['content'] | trim }}<|eot_id|>
+{%- endfor %}{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>
+
+{% endif %}"""
+MISTRAL_01 = """\
+{{ bos_token }}{% for message in messages -%}
+{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('order') }}\
+{% endif -%}
+{% if message['role'] == 'user' %}[INST] {{ message['content'] }} [/INST]\
+{% else %}{{ message['content'] }}{{ eos_token }}{% endif -%}
+{% endfor %}"""
+GEMMA_3 = """\
+{{ bos_token }}{% set system = messages[0]['content'] if messages[0]['role'] == 'system' -%}
+{% for message in messages if message['role'] != 'system' -%}
+<start_of_turn>{{ 'model' if message['role'] == 'assistant' else message['role'] }}
+{{ system ~ '\n\n' if loop.first and system }}{{ message['content'] | trim }}<end_of_turn>
+{% endfor %}{% if add_generation_prompt %}<start_of_turn>model
+{% endif %}"""
+PHI = """\
+{% for message in messages -%}
+{{ '<|' + message['role'] + '|>\n' + message['content'] + '<|end|>\n' }}
+{%- endfor %}\
+{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"""
 LLAMA_3 = """\
 {{ bos_token }}{% for message in messages -%}
 <|start_header_id|>{{ message['role'] }}<|end_header_id|>
@@ -39,7 +73,9 @@ QWEN_3 = """\
 {{ '<|im_start|>' + message['role'] + '\n' }}\
 {% if loop.last and message['role'] == 'assistant' %}{{ '<think>\n\n</think>\n\n' }}{% endif -%}
 {{ message['content'] + '<|im_end|>\n' }}
-{%- endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+{%- endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}\
+{% if enable_thinking is defined and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}\
+{% endif %}{% endif %}"""
 TEMPLATES: dict[str, tuple[str | None, dict[str, str], Sequence[str]]] = {
     "chatml": (None, {}, ()),
     "llama 3": (
@@ -51,12 +87,25 @@ TEMPLATES: dict[str, tuple[str | None, dict[str, str], Sequence[str]]] = {
               ("<start_of_turn>", "<end_of_turn>")),
     "mistral": (MISTRAL, {"bos_token": "<s>", "eos_token": "</s>"}, ("[INST]", "[/INST]")),
     "qwen 3": (QWEN_3, {}, ()),
+    "llama 3.2": (
+        LLAMA_32,
+        {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"},
+        ("<|start_header_id|>", "<|end_header_id|>"),
+    ),
+    "mistral 0.1": (MISTRAL_01, {"bos_token": "<s>", "eos_token": "</s>"}, ("[INST]", "[/INST]")),
+    "gemma 3": (GEMMA_3, {"bos_token": "<bos>", "eos_token": "<eos>"},
+                ("<start_of_turn>", "<end_of_turn>")),
+    "phi": (PHI, {"eos_token": "<|endoftext|>"},
+            ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>")),
 }  # fmt: skip
 """The known shapes of templates, in our own words: template, named tokens, further control tokens;
 None is the embedded tokenizer's own."""
 ENDS = {"chatml": "<|im_end|>", "llama 3": "<|eot_id|>", "gemma": "<end_of_turn>",
-        "mistral": "</s>", "qwen 3": "<|im_end|>"}  # fmt: skip
+        "mistral": "</s>", "qwen 3": "<|im_end|>", "llama 3.2": "<|eot_id|>",
+        "mistral 0.1": "</s>", "gemma 3": "<end_of_turn>", "phi": "<|end|>"}  # fmt: skip
 """The end-of-turn tokens."""
+VARIABLES = {"qwen 3": {"enable_thinking": False}}
+"""Variables of templates, where tests set any."""
 
 
 def tokenizer_with(name: str) -> Any:

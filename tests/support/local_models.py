@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agents.models.base import Message, Sampling
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import encode_prompt
 from agents.models.weights import embedded_folder
 
@@ -69,7 +70,7 @@ def most_likely_answers(chat: list[Message], length: int, slack: float = 0.2) ->
     import torch
 
     model, tokenizer = plain_model()
-    start = encode_prompt(tokenizer, chat)
+    start = encode_prompt(ChatForm(tokenizer), chat)
     open_, ended = [start], []
     for _ in range(length):
         longer = []

@@ -22,7 +22,7 @@ def render_card(facts: TrainingMetadata, results: dict[str, Any]) -> str:
     """Return the card of a trained adapter as Markdown."""
     template = load_template("card", Path(__file__).parent, folded=False)
     values = facts.config.model_dump(mode="json")
-    settings = {key: values[key] for key in ("lora", "optimisation", "seed")}
+    settings = {key: values[key] for key in ("lora", "optimisation", "template", "seed")}
     return template.card(
         name=facts.config.name,
         adapter=facts.job.name,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from folkways.errors import unknown_name
+from folkways.errors import UserError, unknown_name
 from folkways.settings import Configuration, PlacedSettings, Settings, read_settings, validated
 from scenarios.parsing.yaml_file import load_yaml
 
@@ -99,6 +99,9 @@ class TrainConfig(Configuration):
     """What `lora` and `optimisation` start from: default, clca-paper, clca-code, culturespa."""
     lora: Lora = Lora()
     optimisation: Optimisation = Optimisation()
+    template: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the model's chat template, such as {enable_thinking: false}; the date that some
+    write is 26 Jul 2024 unless `date_string` says otherwise."""
     seed: int = Field(default=0, ge=0)
     """The seed of initial weights, dropout and the order of rows."""
     save_every: int = Field(default=50, ge=1)
@@ -109,6 +112,17 @@ class TrainConfig(Configuration):
     """Score the corpus's validation rows before, between and after."""
     out: str = "runs"
     """Folder in which the training's folder is made."""
+
+    @field_validator("template")
+    @classmethod
+    def _only_variables(cls, given: dict[str, Any]) -> dict[str, Any]:
+        from agents.models.local.chat_form import template_variables
+
+        try:
+            template_variables(given)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return given
 
 
 _OPERATIONAL = (
@@ -167,4 +181,7 @@ def _with_preset(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 def shaping(config: TrainConfig) -> dict[str, Any]:
     """Return what of a configuration shapes an adapter, as plain data."""
-    return config.model_dump(mode="json", exclude=set(_OPERATIONAL))
+    told = config.model_dump(mode="json", exclude=set(_OPERATIONAL))
+    if not told["template"]:
+        del told["template"]  # as in folders that were trained before there was any
+    return told

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agents.models.local.chat_form import template_variables
 from folkways.files import remove, write_whole
 from training.finetune.base import Base, Precision, find_base
 from training.finetune.card import render_card
@@ -113,6 +114,7 @@ def _results(
         "corpus_hash": facts.corpus.hash,
         "corpus_card_hash": facts.corpus.card_hash,
         "rows": asdict(facts.tally) | {"validation": facts.validated},
+        "template": template_variables(facts.config.template),
         "trained_parameters": trained,
         "precision": facts.precision.words,
         "processes": facts.processes,

@@ -48,7 +48,7 @@ from training.finetune.memory import require_memory
 from training.finetune.progress import FitProgress
 from training.finetune.result import TrainingMetadata, write_result
 from training.finetune.rows import Corpus, TrainingJob, plan_jobs, read_corpus
-from training.finetune.tokenise import ChatForm, Example, Tally, encode_rows, find_form
+from training.finetune.tokenise import Example, Tally, TrainingForm, encode_rows, find_form
 from training.finetune.trainer import Examples, build_trainer, sft_config, trained_by_kind
 from training.finetune.watch import Watch, as_callback
 
@@ -72,7 +72,7 @@ class _Setting:
     config: TrainConfig
     base: Base
     corpus: Corpus
-    form: ChatForm
+    form: TrainingForm
     device: str
     precision: Precision
     rank: int
@@ -152,6 +152,7 @@ def _fit(setting: _Setting, job: TrainingJob, fresh: bool = False) -> Outcome:
 
 def _prepare(config: TrainConfig, quiet: bool) -> _Setting:
     """Look at everything that can be wrong, the cheapest first."""
+    from agents.models.local.chat_form import ChatForm
     from agents.models.local.tokens import load_tokenizer
 
     corpus = read_corpus(Path(config.corpus))
@@ -162,7 +163,7 @@ def _prepare(config: TrainConfig, quiet: bool) -> _Setting:
     rank, processes = (
         int(os.environ.get(key, one)) for key, one in (("RANK", "0"), ("WORLD_SIZE", "1"))
     )
-    form = find_form(load_tokenizer(base.folder), config.model)
+    form = find_form(ChatForm(load_tokenizer(base.folder), config.template), config.model)
     return _Setting(config, base, corpus, form, device, precision, rank, processes, quiet)
 
 
@@ -173,15 +174,16 @@ def _notes(setting: _Setting) -> list[str]:
         notes.append(
             f"the scaling alpha/r is {config.lora.scaling:g}: such an adapter hardly moves a model"
         )
-    if setting.form.folds:
+    if setting.form.chats.folds:
         notes.append(
             f"the chat template of '{config.model}' has no place for a system message before the "
             "chat; its content goes in front of the first user message"
         )
-    if setting.form.replaced:
+    if setting.form.divides:
         notes.append(
             f"the chat template of '{config.model}' renders the beginning of a chat differently "
-            "once it goes on; TRL's training template for it is used in its place"
+            "once it goes on; each of the assistant's turns is learned after its own prompt, which "
+            "takes more tokens"
         )
     return notes
 
@@ -248,9 +250,8 @@ def _run(
             bool(examples.validation),
             last is None,
         )
-        trainer = build_trainer(
-            model, setting.form.tokenizer, arguments, setting.config, examples, as_callback(watch)
-        )
+        tokenizer, callback = setting.form.chats.tokenizer, as_callback(watch)
+        trainer = build_trainer(model, tokenizer, arguments, setting.config, examples, callback)
         trained = trained_by_kind(trainer.model)
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in trained.items())
         name = facts.job.name

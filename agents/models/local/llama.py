@@ -8,6 +8,7 @@ listens on this machine alone and answers nobody without a key that only this ob
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import secrets
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,24 @@ from typing import Any
 
 import httpx2
 
-from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
+from agents.models.base import (
+    CallFailed,
+    Completion,
+    Message,
+    ModelUnavailable,
+    Prompt,
+    Sampling,
+)
 from agents.models.chat import alternate, fold_system
 from agents.models.context import LLAMA_DEFAULT
+from agents.models.local.chat_form import (
+    NO_TEMPLATE,
+    SAMPLES,
+    folds,
+    refusal,
+    stripped,
+    template_variables,
+)
 from agents.models.local.gguf_file import GgufFile, check_adapter, read_model
 from agents.models.local.llama_server import (
     SPARE_CONNECTIONS,
@@ -63,6 +79,7 @@ class LlamaModel:
         threads: int | None = None,
         gpu_layers: int | None = None,
         adapter: str | None = None,
+        template: Mapping[str, Any] | None = None,
         debug: bool = False,
     ) -> None:
         """`path` is a GGUF file, of a model in parts the first, or `embedded`.
@@ -71,7 +88,8 @@ class LlamaModel:
         tokens (default: the file's, at most 4,096; llama.cpp rounds up to multiples of 256); more
         requests wait. `threads` defaults to the
         cores that are free, `gpu_layers` to all that fit where the package has a GPU; `adapter` is
-        a LoRA adapter as GGUF; with `debug` llama.cpp writes its log to standard error.
+        a LoRA adapter as GGUF; `template` are variables of the chat template, such as
+        enable_thinking; with `debug` llama.cpp writes its log to standard error.
         """
         for option, value, least in (
             ("slots", slots, 1),
@@ -85,6 +103,8 @@ class LlamaModel:
         self.path = str(path)
         self._slots, self._asked_context, self._threads = slots, context, threads
         self._gpu_layers, self._adapter, self._debug = gpu_layers, adapter, debug
+        self._variables = template_variables(template)
+        self._folds: bool | None = None
         self._file: GgufFile | None = None
         self._context = context or LLAMA_DEFAULT
         self._server: Any = None
@@ -182,26 +202,39 @@ class LlamaModel:
         if isinstance(prompt, str):
             return prompt
         if self._file is not None and not self._file.chat_template:
-            raise UserError(
-                "this model has no chat template, so it cannot answer a chat; "
-                "set reply_form: script"
-            )
-        folded = fold_system(prompt)
-        texts, refusals = [], []
-        for chat in (list(prompt), folded, alternate(folded)):
-            try:
-                text = (await self._post("/apply-template", {"messages": chat}))["prompt"]
-            except CallFailed as error:
-                refusals.append(error)
-                continue
-            if chat[0]["content"].strip() in text:  # some templates drop the system message
-                return str(text)
-            texts.append(str(text))
-        if texts:
-            return texts[0]
-        raise UserError(
-            f"the model's chat template refuses this chat ({refusals[0]}); set reply_form: script"
-        ) from refusals[0]
+            raise UserError(NO_TEMPLATE)
+        chat = stripped(prompt)
+        if await self._folds_system():
+            chat = fold_system(chat)
+        try:
+            return await self._rendered(chat)
+        except CallFailed as error:
+            for other in (alternate(chat), alternate(fold_system(chat))):
+                with contextlib.suppress(CallFailed):
+                    return await self._rendered(other)
+            raise refusal(error) from error
+
+    async def _folds_system(self) -> bool:
+        """Return whether the system message goes in front of the first user message."""
+        if self._folds is None:
+            native = [await self._tried(chat) for chat in SAMPLES]
+            self._folds = folds(native, [await self._tried(fold_system(chat)) for chat in SAMPLES])
+        return self._folds
+
+    async def _tried(self, chat: Sequence[Message]) -> str | None:
+        try:
+            return await self._rendered(chat, opens=False)
+        except CallFailed:
+            return None
+
+    async def _rendered(self, chat: Sequence[Message], opens: bool = True) -> str:
+        """Return what the file's template makes of messages. Raises CallFailed for a refusal."""
+        asked = {
+            "messages": chat,
+            "add_generation_prompt": opens,
+            "chat_template_kwargs": self._variables,
+        }
+        return str((await self._post("/apply-template", asked))["prompt"])
 
     async def _choice(self, prompt: Prompt, options: Sequence[str]) -> Choice:
         """Return the options in tokens; see `encode_choice`."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.models.base import CallFailed, Prompt
-from agents.models.chat import alternate, fold_system
+from agents.models.local.chat_form import ChatForm
 from folkways.errors import UserError
 
 AskNext = Callable[[list[int], list[int]], Awaitable[dict[int, float]]]
@@ -41,17 +41,18 @@ def load_tokenizer(folder: Path) -> Any:
         raise UserError(f"the tokenizer in {folder} cannot be loaded: {error}") from error
 
 
-def encode_prompt(tokenizer: Any, prompt: Prompt) -> list[int]:
+def encode_prompt(form: ChatForm, prompt: Prompt) -> list[int]:
     """Return the ids of a text to be continued, or of a chat up to where the answer begins.
 
     Raises UserError for a chat where the model has no chat template or its template refuses it.
     """
-    text, is_chat = _as_text(tokenizer, prompt)
-    ids: list[int] = tokenizer(text, add_special_tokens=not is_chat, verbose=False).input_ids
+    is_chat = not isinstance(prompt, str)
+    text = prompt if isinstance(prompt, str) else form.prompt(prompt)
+    ids: list[int] = form.tokenizer(text, add_special_tokens=not is_chat, verbose=False).input_ids
     return ids
 
 
-def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Choice:
+def encode_choice(form: ChatForm, prompt: Prompt, options: Sequence[str]) -> Choice:
     """Return the ids of `prompt` followed by each of `options`, split where they part.
 
     A chat's ids are fixed up to where the answer begins, and each option is what the model might
@@ -61,10 +62,10 @@ def encode_choice(tokenizer: Any, prompt: Prompt, options: Sequence[str]) -> Cho
     letters are scored along with every option, which leaves the options comparable.
     """
     if not isinstance(prompt, str):
-        rests = tokenizer(list(options), add_special_tokens=False, verbose=False).input_ids
-        return Choice(encode_prompt(tokenizer, prompt), rests)
+        rests = form.tokenizer(list(options), add_special_tokens=False, verbose=False).input_ids
+        return Choice(encode_prompt(form, prompt), rests)
     texts = [prompt, *(prompt + option for option in options)]
-    bare, *whole = tokenizer(texts, verbose=False).input_ids
+    bare, *whole = form.tokenizer(texts, verbose=False).input_ids
     return split_choice(bare, whole)
 
 
@@ -154,33 +155,3 @@ def first_line(error: BaseException) -> str:
     """Return a one-line account of an error of another library."""
     said = re.sub(r"\s+", " ", str(error).strip().partition("\n")[0])
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def _as_text(tokenizer: Any, prompt: Prompt) -> tuple[str, bool]:
-    """Return the text the model reads, and whether a chat template has made it."""
-    if isinstance(prompt, str):
-        return prompt, False
-    from jinja2 import TemplateError
-
-    if not tokenizer.chat_template:
-        raise UserError(
-            "this model has no chat template, so it cannot answer a chat; set reply_form: script"
-        )
-    folded, texts, refusals = fold_system(prompt), [], []
-    for chat in (list(prompt), folded, alternate(folded)):
-        try:
-            text: str = tokenizer.apply_chat_template(
-                chat, tokenize=False, add_generation_prompt=True
-            )
-        except TemplateError as error:
-            refusals.append(error)
-            continue
-        if chat[0]["content"].strip() in text:  # some templates drop the system message
-            return text, True
-        texts.append(text)
-    if texts:
-        return texts[0], True
-    raise UserError(
-        f"the model's chat template refuses this chat ({first_line(refusals[0])}); "
-        "set reply_form: script"
-    ) from refusals[0]

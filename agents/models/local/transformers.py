@@ -23,6 +23,7 @@ from typing import Any
 from agents.models.adapter import MERGED, adapter_folder, add_adapter, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
 from agents.models.local.batch import Batch, BatchRow, score_choices
+from agents.models.local.chat_form import ChatForm, template_variables
 from agents.models.local.tokens import (
     Choice,
     encode_choice,
@@ -106,11 +107,13 @@ class TransformersModel:
         dtype: str | None = None,
         device: str | None = None,
         adapter: str | None = None,
+        template: Mapping[str, Any] | None = None,
     ) -> None:
         """`path` is whatever `agents.models.weights.model_folder` takes; `device` defaults to a GPU
         where there is one; `adapter` is the folder of a PEFT adapter. `dtype` defaults to bfloat16
         and, with an adapter or for a model that one is merged into, to float32: rounded to bfloat16
-        its change of the weights would be lost in part or whole.
+        its change of the weights would be lost in part or whole. `template` are variables of the
+        chat template, such as enable_thinking.
         """
         if max_batch < 1:
             raise UserError(f"max_batch is {max_batch}; it must be at least 1")
@@ -124,6 +127,7 @@ class TransformersModel:
         self.dtype = dtype
         self.device = device
         self.adapter = adapter
+        self._variables = template_variables(template)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transformers")
         self._waiting: deque[_Request] = deque()
         self._model: Any = None
@@ -172,6 +176,7 @@ class TransformersModel:
         transformers_logging.disable_progress_bar()
         device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._tokenizer = load_tokenizer(folder)
+        self._form = ChatForm(self._tokenizer, self._variables)
         try:
             exact = bool(self.adapter) or (folder / MERGED).is_file()
             dtype = self.dtype or ("float32" if exact else "bfloat16")
@@ -282,7 +287,7 @@ class TransformersModel:
         return request.job is not None
 
     def _row(self, request: _Request) -> BatchRow:
-        ids = encode_prompt(self._tokenizer, request.prompt)
+        ids = encode_prompt(self._form, request.prompt)
         require_room(len(ids), self._context)
         return BatchRow(
             prompt=ids,
@@ -293,7 +298,7 @@ class TransformersModel:
         )
 
     def _choice(self, request: _Request) -> Choice:
-        choice = encode_choice(self._tokenizer, request.prompt, request.options or [])
+        choice = encode_choice(self._form, request.prompt, request.options or [])
         require_room(len(choice.shared) + max(map(len, choice.rests)) - 1, self._context)
         return choice
 

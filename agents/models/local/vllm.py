@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from agents.models.adapter import MERGED, adapter_folder, lora_rank, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
+from agents.models.local.chat_form import ChatForm, template_variables
 from agents.models.local.tokens import (
     encode_choice,
     encode_prompt,
@@ -79,6 +80,7 @@ class VllmModel:
         compiled: bool | None = None,
         adapter: str | None = None,
         adapters: Sequence[str] = (),
+        template: Mapping[str, Any] | None = None,
     ) -> None:
         """`path` is whatever `agents.models.weights.model_folder` takes.
 
@@ -88,7 +90,8 @@ class VllmModel:
         makes the embedded model a fifth faster. `adapter` is the folder of a PEFT adapter, which
         all calls go through; `adapters` are folders for `adapted`, each call choosing one. On a CPU
         a merged model is several times faster. `dtype` defaults to bfloat16, and to float32 for a
-        model that an adapter is merged into.
+        model that an adapter is merged into. `template` are variables of the chat template, such as
+        enable_thinking.
         """
         if kv_cache_gib < 1:
             raise UserError(f"kv_cache_gib is {kv_cache_gib}; it must be at least 1")
@@ -99,6 +102,7 @@ class VllmModel:
             "gpu_memory_utilization": gpu_memory_utilization,
         }
         self._dtype = dtype
+        self._variables = template_variables(template)
         self._max_model_len = max_model_len
         self._compiled = compiled
         self._adapter = None if adapter is None else adapter_folder(adapter)
@@ -123,7 +127,7 @@ class VllmModel:
         """Continue or answer `prompt`, constrained to `schema` where one is given."""
         from vllm.sampling_params import SamplingParams, StructuredOutputsParams
 
-        ids = encode_prompt(self._tokenizer, prompt)
+        ids = encode_prompt(self._form, prompt)
         require_room(len(ids), self._context)
         form = None if schema is None else StructuredOutputsParams(json=json.dumps(schema))
         output = await self._request(
@@ -156,7 +160,7 @@ class VllmModel:
         """
         if not options:
             return []
-        choice = encode_choice(self._tokenizer, prompt, options)
+        choice = encode_choice(self._form, prompt, options)
         require_room(len(choice.shared) + max(map(len, choice.rests)) - 1, self._context)
         return await score_choice(choice, floor, self._next)
 
@@ -188,7 +192,7 @@ class VllmModel:
 
     def _load(self) -> None:
         folder = model_folder(self.path)
-        self._tokenizer = load_tokenizer(folder)
+        self._form = ChatForm(load_tokenizer(folder), self._variables)
         try:
             from transformers import AutoConfig
 
