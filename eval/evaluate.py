@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import yaml
 
 from agents.models.base import CallFailed, Model, ScoresUnavailable
+from agents.models.local.chat_form import ChatForm, local_form
 from agents.models.local.vllm import PrefixCache
 from eval.config import EvalConfig, described, protocol_hash
 from eval.respondents.participants import read_participants
@@ -259,7 +260,8 @@ async def _ask(work: _Work, seats: Sequence[Seat], engines: ModelManager) -> str
     tools = Tools(engines, work.budget, utc_now, progress)
     task = Surveying(config, seats, work.stage)
     executor = make_executor(task, tools, store, progress, config.concurrency, work.cluster)
-    _add_conditions(store, planner, list(chain(*chosen)))
+    renders = config.cache.mode != "replay-strict"  # nothing is loaded there
+    _add_conditions(store, planner, list(chain(*chosen)), renders)
     progress.total, progress.already = len(todo), counts
     started = utc_now()
 
@@ -283,19 +285,44 @@ def _as_texts(chosen: Sequence[Condition]) -> list[Condition]:
     return list({condition.id: condition for condition in texts}.values())
 
 
-def _add_conditions(store: Store, planner: Planner, chosen: Sequence[Condition]) -> None:
-    """Store the conditions that are new. Raises UserError where an old one was worded otherwise:
-    its answers would be to other questions."""
+def _add_conditions(
+    store: Store, planner: Planner, chosen: Sequence[Condition], renders: bool
+) -> None:
+    """Store the conditions that are new. Raises UserError where an old one was worded otherwise, or
+    its chats were written otherwise for the model: its answers would be to other questions."""
     with store.reading() as con:
-        known = dict(con.execute("select condition_id, wording from survey_conditions").fetchall())
+        found = con.execute("select condition_id, wording, chat_hash from survey_conditions")
+        known = {name: (wording, written) for name, wording, written in found.fetchall()}
+    forms: dict[str, ChatForm | None] = {}
     for condition in chosen:  # one by one: DuckDB shuffles what it inserts or ignores together
-        wording = planner.wording(condition)
-        if known.get(condition.id, wording) != wording:
+        wording, form = planner.wording(condition), None
+        if renders:
+            form = _chat_form(condition, forms)
+        written = None if form is None else form.hash
+        before = known.get(condition.id, (wording, written))
+        if before[0] != wording:
             raise UserError(
                 f"the prompts or items in '{condition.language}' were worded otherwise when "
                 f"{store.path} was begun; choose another name, or start over with --fresh"
             )
-        store.add("survey_conditions", condition.row() | {"wording": wording})
+        if form is not None and (before[1] != written if before[1] else form.dated):
+            raise UserError(
+                f"the chat template of '{condition.model.called}' wrote chats otherwise when "
+                f"{store.path} was begun: another template, or the date of that day; choose "
+                "another name, or start over with --fresh"
+            )
+        row = condition.row() | {"wording": wording, "chat_hash": written}
+        store.add("survey_conditions", row)
+
+
+def _chat_form(condition: Condition, known: dict[str, ChatForm | None]) -> ChatForm | None:
+    """Return how the chats of a condition's model are written, each tokenizer being loaded once."""
+    part = condition.model.parts()[0][1]
+    variables = part.options.get("template")
+    key = f"{part.name} {variables}"
+    if key not in known:
+        known[key] = local_form(part.name, variables)
+    return known[key]
 
 
 async def _gives_scores(model: Model, chosen: Sequence[Condition], config: EvalConfig) -> bool:

@@ -34,6 +34,10 @@ from folkways.text import sound
 
 _KEY_VERSION = 1
 """Raise it when the same request may get another answer for a reason that its key does not hold."""
+_CHAT_VERSION = 2
+"""The same for chats that an engine on this machine writes as text."""
+_WRITING = ("hf", "llama", "vllm")
+"""Those engines."""
 _SCORES = TypeAdapter(list[float | None])
 
 
@@ -213,7 +217,8 @@ class CachedModel:
                 f"{self._responses.path} keeps no answer of {self.name} to this request "
                 f"({request.verb}, prompt {request.prompt_hash}, replicate {number}, key "
                 f"{request.key.hex()[:12]}); with cache.mode=read-write the model is asked. Other "
-                "messages, sampling, schema or options of the model make another request"
+                "messages, sampling, schema or options of the model make another request; a chat "
+                "that an earlier version kept for a model on this machine is one, too"
             )
         model = await self._sleeper.wake()
         if self._adapter is None:
@@ -243,7 +248,9 @@ class CachedModel:
     def _request(self, verb: str, prompt: Prompt, rest: Any, seed: int | None) -> Request:
         asking = self._asking
         said = prompt if isinstance(prompt, str) else [[m["role"], m["content"]] for m in prompt]
-        text = json.dumps([_KEY_VERSION, asking.name, asking.options, verb, said, rest])
+        writes = said is not prompt and asking.name.partition(":")[0] in _WRITING
+        version = _CHAT_VERSION if writes else _KEY_VERSION
+        text = json.dumps([version, asking.name, asking.options, verb, said, rest])
         key = hashlib.sha256(text.encode()).digest()
         return Request(key, verb, asking, prompt_hash(prompt), seed)
 

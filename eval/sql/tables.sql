@@ -52,7 +52,7 @@ comment on column survey_truths.point is 'Point of the scale.';
 create table survey_conditions (
     condition_id varchar primary key, model varchar not null, engine varchar not null, method varchar not null,
     leaks boolean not null, style varchar, language varchar not null, readout varchar not null, options json not null,
-    wording varchar not null
+    wording varchar not null, chat_hash varchar
 );
 comment on table survey_conditions is 'Ways in which the survey is put to a model: model, method, style of description, language and read-out.';
 comment on column survey_conditions.condition_id is 'Hash of all of them.';
@@ -65,6 +65,7 @@ comment on column survey_conditions.language is 'Language of the prompts; native
 comment on column survey_conditions.readout is 'logprobs or text.';
 comment on column survey_conditions.options is 'Options of the engine that shape its answers; for CultureSPA also the orders and the sampling (asked).';
 comment on column survey_conditions.wording is 'Hash of the prompts and of the wording of all items, in the languages asked; questions that a model wrote are in spa_questions.';
+comment on column survey_conditions.chat_hash is 'Hash of a sample chat as the text that the model reads: chat template, its variables, the date; null where an endpoint or llama.cpp writes it.';
 
 create table survey_replies (
     condition_id varchar not null, country varchar not null, respondent_id varchar, item_id varchar not null,

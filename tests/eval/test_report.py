@@ -39,7 +39,7 @@ insert into survey_options values
     ('Q1', 0, 1, 'no', 0), ('Q1', 1, 1, 'hardly', 0), ('Q1', 2, 2, 'yes', 1);
 insert into survey_people values ('DEU', 'Q1', 1, .25, 8, 0), ('DEU', 'Q1', 2, .75, 8, 0);
 insert into survey_conditions values
-    ('s0', 'tiny', 'fake', 'culture', false, null, 'en', 'logprobs', '{}', 'x');
+    ('s0', 'tiny', 'fake', 'culture', false, null, 'en', 'logprobs', '{}', 'x', null);
 insert into survey_replies by name
 select 's0' as condition_id, 'DEU' as country, 'Q1' as item_id, 0 as arrangement, 0 as sample,
     1 as attempt, [0, 1, 2] as shown, [.1, .1, .2] as probabilities, .4 as mass,

@@ -13,6 +13,7 @@ import yaml
 from chats import tiny_model
 from local_models import needs
 
+from eval.survey.condition import conditions
 from folkways.cli import main
 from folkways.errors import UserError
 from simulation.store.reader import open_reader
@@ -22,6 +23,7 @@ from training.experiment.corpus_folders import LIST, Made, read_corpora
 from training.experiment.plain_text import text_rows
 from training.experiment.roster import roster
 from training.experiment.stages import STAGES, run_stages
+from training.finetune.config import shaping
 
 pytestmark = [
     pytest.mark.model, pytest.mark.slow,
@@ -199,6 +201,8 @@ def test_stages_before_their_time_say_what_is_missing(tmp_path: Path) -> None:
         ({"simulation": {"name": "other"}}, "simulation.name is the experiment's own"),
         ({"training": {"lora": {"r": 0}}}, "training: lora.r"),
         ({"evaluation": {"items": "none-such"}}, "none-such"),
+        ({"template": {"messages": []}}, "template.messages is set by the chat itself"),
+        ({"engine_options": {"template": {"a": 1}}}, "engine_options.template is the experiment's"),
         ({"evaluation": {"methods": ["telepathy"]}}, "telepathy"),
     ],
 )
@@ -238,6 +242,19 @@ def test_who_is_asked_without_some_adapters(tmp_path: Path) -> None:
     asked = roster(config, {("clca", "DEU"): Path("a/DEU")})
     assert [model.label for model in asked] == ["base", "clca", "held out"]
     assert asked[-1].by_culture["MEX"].options == {"adapter": "a/DEU"}
+
+
+def test_variables_of_the_template_hold_for_training_and_asking(tmp_path: Path) -> None:
+    quiet = {"enable_thinking": False}
+    config = load_clca(written(tmp_path, cultures=["DEU"], template=quiet))
+    training = config.train_config("x", Path("x"), "joint", "")
+    assert shaping(training)["template"] == quiet
+    asked = roster(config, {("clca", "DEU"): Path("a/DEU")})
+    assert all(model.options["template"] == quiet for model in asked)
+    (one, *_) = conditions(config.eval_config(asked), asked[0])
+    assert json.loads(one.row()["options"])["template"] == quiet
+    plain = load_clca(written(tmp_path, cultures=["DEU"]))
+    assert "template" not in shaping(plain.train_config("x", Path("x"), "joint", ""))
 
 
 def test_a_list_of_corpora_is_read_back(tmp_path: Path) -> None:

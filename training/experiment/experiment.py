@@ -28,8 +28,9 @@ class ExperimentSettings(Configuration):
 
     known_arms: ClassVar[Mapping[str, Arm]] = {}
     own: ClassVar[Mapping[str, Sequence[str]]] = {
-        "training": ("name", "model", "corpus", "adapters", "cultures", "out"),
+        "training": ("name", "model", "corpus", "adapters", "cultures", "template", "out"),
         "evaluation": ("name", "cultures", "models", "out"),
+        "engine_options": ("template", "adapter"),
     }
     """Fields of the parts that the experiment sets itself."""
 
@@ -45,6 +46,9 @@ class ExperimentSettings(Configuration):
     """What asks it: vllm or hf."""
     engine_options: dict[str, Any] = Field(default_factory=dict)
     """Options of that engine."""
+    template: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the model's chat template where it is trained and asked, such as
+    {enable_thinking: false}."""
     arms: tuple[str, ...] = ()
     """What is compared; empty: all of docs/experiments.md. The main arm is always there."""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -108,6 +112,7 @@ class ExperimentSettings(Configuration):
             "model": self.model,
             "corpus": str(corpus),
             "adapters": adapters,
+            "template": self.template,
             "out": str(self.folder / ADAPTERS),
         }
         if adapters != "joint":

@@ -72,6 +72,9 @@ def _ref(
     return ModelRef(
         name=f"{config.engine}:{config.model}",
         label=label,
-        options=_EXACT.get(config.engine, {}) | config.engine_options | dict(options or {}),
+        options=_EXACT.get(config.engine, {})
+        | config.engine_options
+        | ({"template": config.template} if config.template else {})
+        | dict(options or {}),
         by_culture=dict(by_culture or {}),
     )

@@ -78,7 +78,9 @@ class SpaExperiment(ExperimentSettings):
 
     def spa_config(self) -> SpaConfig:
         """Return the configuration of questions and answers."""
-        given: dict[str, Any] = {"model": {"name": f"{self.engine}:{self.model}"}} | self.spa
+        options = {"template": self.template} if self.template else {}
+        model = {"name": f"{self.engine}:{self.model}", "options": options}
+        given: dict[str, Any] = {"model": model} | self.spa
         given |= {"name": self.name, "cultures": list(self.cultures), "out": self.out}
         return validated(SpaConfig, given, f"{self.name}: spa")
 

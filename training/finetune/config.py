@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from agents.models.chat import template_variables
 from folkways.errors import UserError, unknown_name
 from folkways.settings import Configuration, PlacedSettings, Settings, read_settings, validated
 from scenarios.parsing.yaml_file import load_yaml
@@ -116,8 +117,6 @@ class TrainConfig(Configuration):
     @field_validator("template")
     @classmethod
     def _only_variables(cls, given: dict[str, Any]) -> dict[str, Any]:
-        from agents.models.local.chat_form import template_variables
-
         try:
             template_variables(given)
         except UserError as error:

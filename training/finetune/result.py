@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.models.local.chat_form import template_variables
+from agents.models.chat import template_variables
 from folkways.files import remove, write_whole
 from training.finetune.base import Base, Precision, find_base
 from training.finetune.card import render_card

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.models.base import Message
-from agents.models.chat import alternate, fold_system
+from agents.models.chat import alternate, fold_system, template_variables
+from agents.models.weights import model_folder
 from folkways.errors import UserError
 from folkways.provenance import short_hash
 
-DATE = "26 Jul 2024"
-"""Day that templates write which write the date, where the variable `date_string` names no other;
-it is the one that Llama's templates fall back on."""
 _DATE_FORM = "%d %b %Y"
 _SYSTEM: Message = {"role": "system", "content": "Where and who."}
 _BEGUN: tuple[Message, ...] = (_SYSTEM, {"role": "user", "content": "First question."})
@@ -29,29 +27,9 @@ SAMPLE: tuple[Message, ...] = (
 )
 SAMPLES = (_BEGUN, SAMPLE)
 """A chat by which templates are told apart: its beginning, and all of it."""
-_GIVEN = ("messages", "tools", "documents", "add_generation_prompt", "chat_template", "tokenize")
-"""What a template gets from the chat, and no option may set."""
 _WAY_OUT = (
     "a run does without under model.reply_form: script; a survey takes a model with a chat template"
 )
-
-
-def template_variables(given: object) -> dict[str, Any]:
-    """Return the option `template` of an engine: variables of the chat template, with the date.
-    Raises UserError for anything else."""
-    if not isinstance(given, Mapping | None) or not all(map(_is_name, given or {})):
-        raise UserError(
-            f"template is {given!r:.80}; it maps variables of the chat template to values, such as "
-            "{enable_thinking: false}"
-        )
-    for name in given or {}:
-        if name in _GIVEN:
-            raise UserError(f"template.{name} is set by the chat itself; leave it out")
-    return {"date_string": DATE, **(given or {})}
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and name.isidentifier()
 
 
 def folds(native: Sequence[str | None], folded: Sequence[str | None]) -> bool:
@@ -82,6 +60,17 @@ def refusal(reason: object) -> UserError:
 
 
 NO_TEMPLATE = f"this model has no chat template, so it cannot answer a chat; {_WAY_OUT}"
+
+
+def local_form(name: str, variables: Mapping[str, Any] | None) -> ChatForm | None:
+    """Return how the chats of a model are written, without loading it; None where the engine does
+    that itself."""
+    from agents.models.local.tokens import load_tokenizer
+
+    engine, _, spec = name.partition(":")
+    if engine not in ("hf", "vllm"):
+        return None
+    return ChatForm(load_tokenizer(model_folder(spec)), variables)
 
 
 class ChatForm:
@@ -155,6 +144,11 @@ class ChatForm:
             return short_hash(self.prompt(SAMPLE))
         except UserError:
             return None
+
+    @property
+    def dated(self) -> bool:
+        """Whether the template writes the date."""
+        return "strftime_now" in str(self.tokenizer.chat_template)
 
     def _tried(self, chat: Sequence[Message]) -> str | None:
         from jinja2 import TemplateError

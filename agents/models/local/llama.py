@@ -25,7 +25,7 @@ from agents.models.base import (
     Prompt,
     Sampling,
 )
-from agents.models.chat import alternate, fold_system
+from agents.models.chat import alternate, fold_system, template_variables
 from agents.models.context import LLAMA_DEFAULT
 from agents.models.local.chat_form import (
     NO_TEMPLATE,
@@ -33,7 +33,6 @@ from agents.models.local.chat_form import (
     folds,
     refusal,
     stripped,
-    template_variables,
 )
 from agents.models.local.gguf_file import GgufFile, check_adapter, read_model
 from agents.models.local.llama_server import (
@@ -218,7 +217,11 @@ class LlamaModel:
         """Return whether the system message goes in front of the first user message."""
         if self._folds is None:
             native = [await self._tried(chat) for chat in SAMPLES]
-            self._folds = folds(native, [await self._tried(fold_system(chat)) for chat in SAMPLES])
+            folded = [await self._tried(fold_system(chat)) for chat in SAMPLES]
+            # For a template that drops it llama.cpp joins the message itself, in its own way.
+            joined = "\n".join(message["content"] for message in SAMPLES[0])
+            native = [None if joined in (text or "") else text for text in native]
+            self._folds = folds(native, folded)
         return self._folds
 
     async def _tried(self, chat: Sequence[Message]) -> str | None:

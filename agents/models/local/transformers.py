@@ -22,8 +22,9 @@ from typing import Any
 
 from agents.models.adapter import MERGED, adapter_folder, add_adapter, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
+from agents.models.chat import template_variables
 from agents.models.local.batch import Batch, BatchRow, score_choices
-from agents.models.local.chat_form import ChatForm, template_variables
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import (
     Choice,
     encode_choice,

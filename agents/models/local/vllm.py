@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 from agents.models.adapter import MERGED, adapter_folder, lora_rank, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
-from agents.models.local.chat_form import ChatForm, template_variables
+from agents.models.chat import template_variables
+from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import (
     encode_choice,
     encode_prompt,

@@ -27,6 +27,7 @@ from agents.models.base import (
     Sampling,
     prompt_length,
 )
+from agents.models.chat import template_variables
 from agents.models.openai.connection import BadAnswer
 from agents.models.openai.error import read_fault
 from agents.models.openai.failure import NO_KEY, Failures, Refusal
@@ -142,14 +143,16 @@ class OpenAIModel:
         prices: Prices | None = None,
         loading_s: float = 300,
         startup_s: float = 0,
+        template: Mapping[str, Any] | None = None,
     ) -> None:
         """Prepare the client; nothing is sent before `start`.
 
         Without `base_url`, OPENAI_BASE_URL or OpenAI's own address is used. `timeout_s` (seconds)
         bounds one attempt, from connecting to the last byte. At the start a server that says that
         it is loading is waited for up to `loading_s`, and one that refuses the connection up to
-        `startup_s`. Raises UserError for a key that cannot be sent, and for a proxy or certificates
-        that cannot be used.
+        `startup_s`. `template` are variables of the chat template, such as enable_thinking, which
+        servers of open models take as chat_template_kwargs. Raises UserError for a key that cannot
+        be sent, and for a proxy or certificates that cannot be used.
         """
         self.name = name
         self.model = model
@@ -161,6 +164,8 @@ class OpenAIModel:
             )
         self.loading_s, self.startup_s = loading_s, startup_s
         self._prices = prices
+        variables = template_variables(template, dated=False)
+        self._template = {"chat_template_kwargs": variables} if variables else {}
         self.limiter = Limiter(concurrency, timeout_s)
         self._terms: defaultdict[str, Terms] = defaultdict(Terms)
         self._watch = PromptWatch()
@@ -203,7 +208,7 @@ class OpenAIModel:
         """Return a request for one token."""
         prompt: dict[str, Any] = {"prompt": "."}
         if path == CHAT:
-            prompt = {"messages": [{"role": "user", "content": "."}]}
+            prompt = {"messages": [{"role": "user", "content": "."}], **self._template}
         return {"model": self.model, "max_tokens": 1, **prompt}
 
     async def _answers(self, path: str) -> bool:
@@ -234,7 +239,7 @@ class OpenAIModel:
             body["prompt"] = prompt
         else:
             path = CHAT
-            body["messages"] = list(prompt)
+            body |= {"messages": list(prompt), **self._template}
         made = await self._answered(
             path,
             body,
@@ -280,6 +285,7 @@ class OpenAIModel:
         body = {
             "model": self.model,
             "messages": list(prompt),
+            **self._template,
             "logprobs": True,
             "top_logprobs": LIKELIEST,
             "max_tokens": 1,
