@@ -32,7 +32,7 @@ class Lora(Settings):
     """Share of the adapter's inputs dropped while it learns."""
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     """Layers that get an adapter, by name, such as [q_proj, v_proj]; all-linear: all linear layers
-    but the output layer."""
+    but the output layer. Of a model that sees or hears, those of its language part alone."""
     modules_to_save: tuple[str, ...] = ()
     """Modules trained in full and stored with the adapter, such as [lm_head, embed_tokens]."""
 

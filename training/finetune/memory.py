@@ -28,6 +28,7 @@ with and without gradient checkpointing; for GPUs it has not been compared.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def outline(folder: Path, lora: Lora) -> Any:
         warnings.simplefilter("ignore")
         model = AutoModelForCausalLM.from_config(config)
         _require_layers(model, lora)
-        return get_peft_model(model, lora_config(lora), low_cpu_mem_usage=True)
+        return get_peft_model(model, lora_config(lora, model), low_cpu_mem_usage=True)
 
 
 def _is_added(name: str) -> bool:
@@ -116,8 +117,8 @@ def _require_layers(model: Any, lora: Lora) -> None:
                 raise unknown_name(f"layer in lora.{key}:", name, known)
 
 
-def lora_config(lora: Lora) -> Any:
-    """Return PEFT's configuration of an adapter."""
+def lora_config(lora: Lora, model: Any) -> Any:
+    """Return PEFT's configuration of an adapter on the language layers of a model."""
     from peft import LoraConfig
 
     targets = lora.target_modules
@@ -128,7 +129,22 @@ def lora_config(lora: Lora) -> Any:
         lora_dropout=lora.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         modules_to_save=list(lora.modules_to_save) or None,
+        exclude_modules=_outside_language(model),
     )
+
+
+def _outside_language(model: Any) -> str | None:
+    """Return a pattern for layers beside the decoder, such as those that see pictures; None where
+    there are none."""
+    inside, output = model.get_decoder(), model.get_output_embeddings()
+    path = next(name for name, module in model.named_modules() if module is inside).split(".")
+    beside = set()
+    for name, module in model.named_modules():
+        parts = name.split(".")
+        if module is not output and not any(True for _ in module.children()):
+            shared = next((n for n, part in enumerate(path) if parts[n : n + 1] != [part]), None)
+            beside |= set() if shared is None else {".".join(parts[: shared + 1])}
+    return "|".join(rf"{re.escape(name)}(\..*)?" for name in sorted(beside)) or None
 
 
 def estimate(shape: Shape, load: Load) -> dict[str, float]:

@@ -91,7 +91,7 @@ def build_trainer(
             train_dataset=_dataset(examples.train),
             eval_dataset=_dataset(examples.validation) if examples.validation else None,
             processing_class=tokenizer,
-            peft_config=lora_config(config.lora),
+            peft_config=lora_config(config.lora, model),
             callbacks=[callback],
         )
     trainer.remove_callback(PrinterCallback)
