@@ -53,6 +53,10 @@ def export(
     validation: Annotated[
         float | None, typer.Option(help="Share of the rows whose scenarios are held out.")
     ] = None,
+    hold_out: Annotated[
+        str | None,
+        typer.Option(help="What rows do not share with those: people (and scenarios), scenarios."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of split, sampling and order.")] = 0,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder of a tokenizer that counts tokens.")
@@ -70,6 +74,7 @@ def export(
         "tokens": tokens,
         "seed": seed,
         "validation": validation,
+        "hold_out": hold_out,
         "repeat": repeat or None,
         "tasks": None if tasks is None else read_tasks(tasks),
         "cultures": None if cultures is None else [c.strip() for c in cultures.split(",")],

@@ -393,6 +393,32 @@ def test_who_plays_in_a_held_out_scene_is_not_learned_from(tmp_path: Path) -> No
     assert {row["role"] for row in lines(tmp_path / "c", "validation")} == {"ada", "bela"}
 
 
+def test_scenarios_alone_are_held_out_where_one_cast_plays_all(tmp_path: Path) -> None:
+    cast = {"parts": {"ada": {"persona": "host"}, "bela": {"persona": "guest"}}}
+    files = [Path(scene(tmp_path, name, **cast)) for name in ("one", "two", "three", "four")]
+    for file in files:
+        text = file.read_text().replace(f"id: {file.stem}-bela", "id: guest")
+        file.write_text(text.replace(f"id: {file.stem}-ada", "id: host"))
+    run = played(tmp_path, *map(str, files), replicates=2)
+    given = {"policy": "none", "validation": 0.25}
+    with pytest.raises(UserError, match=r"Hold out scenarios alone .--hold-out scenarios"):
+        export_corpus(run, tmp_path / "p", make_config("dialogue-only", **given))
+    config = make_config("dialogue-only", **given, hold_out="scenarios")
+    contents = export_corpus(run, tmp_path / "c", config)
+    held, rest = lines(tmp_path / "c", "validation"), lines(tmp_path / "c")
+    assert contents.ledger.reasons("dialogue") == {}
+    assert (len(held), len(rest)) == (4, 12)
+    assert {r["scenario_id"] for r in held}.isdisjoint(r["scenario_id"] for r in rest)
+    card = (tmp_path / "c" / "README.md").read_text(encoding="utf-8")
+    assert "--hold-out scenarios" in card and "may play in scenes that are learned" in card
+
+
+def test_an_option_that_is_not_used_changes_no_corpus_s_name() -> None:
+    plain = make_config("clca")
+    assert "hold_out" not in plain.identity
+    assert make_config("clca", hold_out="scenarios").identity != plain.identity
+
+
 # Preference pairs -------------------------------------------------------------------------------
 
 

@@ -188,6 +188,29 @@ def test_the_command_trains_and_merges(
     assert scores(f"hf:{tmp_path / 'again'}") == scores(f"hf:{folder / 'merged'}")
 
 
+def test_the_best_checkpoint_goes_by_the_validation_rows(
+    tiny: Path, corpus: Path, tmp_path: Path
+) -> None:
+    steep = {"max_steps": 3, "learning_rate": 0.3}  # so that it gets worse again
+    wanted = config(tiny, corpus, tmp_path, checkpoint="best", optimisation=steep)
+    folder = train(wanted, quiet=True)[0].folder
+    scored = {row["step"]: row["validation_loss"] for row in metrics(folder)
+              if "validation_loss" in row and row["step"]}  # fmt: skip
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    best = min(scored, key=scored.__getitem__)
+    assert (results["steps"], results["kept_step"]) == (3, best) and best < 3
+    assert results["validation_loss_after"] == scored[best]
+    assert same(weights(folder), weights(folder / "checkpoints" / f"checkpoint-{best}"))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"after step {best}, the lowest, whose weights these are" in card
+
+
+def test_the_best_checkpoint_needs_validation_rows(tiny: Path, tmp_path: Path) -> None:
+    bare = write_corpus(tmp_path / "bare", [row(n) for n in range(4)])
+    with pytest.raises(UserError, match=r"goes by validation rows.*--hold-out scenarios"):
+        train(config(tiny, bare, tmp_path, checkpoint="best"), quiet=True)
+
+
 def test_the_same_command_trains_no_adapter_twice(
     tiny: Path, corpus: Path, trained: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

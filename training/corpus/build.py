@@ -93,7 +93,7 @@ def choose(
             facts.funnel,
         )
         code = load_format(config.format).code
-        source = hashlib.sha256(f"{config.model_dump_json()} {told}{code}".encode())
+        source = hashlib.sha256(f"{config.identity} {told}{code}".encode())
         for episodes in chosen_episodes(con, config):
             visit(episodes)
             source.update("\n".join([*episodes, ""]).encode())

@@ -181,6 +181,7 @@ def command(run: Path, folder: Path, config: CorpusConfig) -> str:
         "--max-parties": config.max_parties,
         "--tokens": config.tokens,
         "--validation": config.validation or None,
+        "--hold-out": "scenarios" if config.hold_out == "scenarios" else None,
         "--seed": config.seed,
         "--tokenizer": config.tokenizer,
     }

@@ -47,6 +47,9 @@ class CorpusConfig(Settings):
     """Tokens of the training rows together, for corpora of equal size; null: all there are."""
     validation: float = Field(default=0.0, ge=0, lt=1)
     """Share of the rows whose scenarios are held out; 0: none."""
+    hold_out: Literal["people", "scenarios"] = "people"
+    """What no training row shares with a validation row: neither scene nor anybody who plays in it,
+    or scenes alone, which leaves more rows where one cast plays all of them."""
     seed: int = 0
     """Seed of the held-out scenarios, the sampling and the order."""
     tokenizer: str | None = None
@@ -56,6 +59,12 @@ class CorpusConfig(Settings):
     def weighted(self) -> dict[str, float]:
         """The tasks with their weights; empty where all rows are wanted."""
         return {task: weight for task, weight in self.tasks.items() if weight is not None}
+
+    @property
+    def identity(self) -> str:
+        """The settings as one text, by which a corpus is found again."""
+        later = {"hold_out"} if self.hold_out == "people" else set()
+        return self.model_dump_json(exclude=later)
 
 
 @cache

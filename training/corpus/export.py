@@ -94,7 +94,7 @@ def _files(known: Mapping[str, Any], config: CorpusConfig) -> list[str]:
 def _choose(config: CorpusConfig, candidates: Candidates, ledger: Ledger) -> Contents:
     """Choose the rows that are kept."""
     candidates.drop_duplicates()
-    held_out = hold_out(candidates.con, config.validation, config.seed)
+    held_out = hold_out(candidates.con, config)
     mix(candidates.con, config.weighted, config.by, config.repeat)
     if config.tokens is not None:
         cut(candidates.con, config.tokens)

@@ -1,7 +1,8 @@
-"""Held-out scenarios: the validation rows, which share neither scene nor person with the others.
+"""Held-out scenarios: the validation rows, which share no scene with the others, nor any person
+unless the configuration says so.
 
-Invariant: a scenario and all its adaptations are on one side, and nobody whose acts are learned
-plays in a validation row.
+Invariant: a scenario and all its adaptations are on one side, and where people are held out nobody
+whose acts are learned plays in a validation row.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import duckdb
 
 from folkways.errors import UserError
 from training.corpus.candidates import draw
+from training.corpus.config import CorpusConfig
 
 _FAMILIES = """
 select family, count(*) from candidates where reason is null group by family
@@ -26,12 +28,14 @@ where split = 'train' and reason is null and number in (
 _LEFT = "select count(*) from candidates where split = 'train' and reason is null"
 
 
-def hold_out(con: duckdb.DuckDBPyConnection, share: float, seed: int) -> list[str]:
-    """Mark the rows of scenarios drawn by the seed until they are this share of all rows, and drop
-    other rows about people who play in them; return the scenarios.
+def hold_out(con: duckdb.DuckDBPyConnection, config: CorpusConfig) -> list[str]:
+    """Mark the rows of scenarios drawn by the seed until they are the share of all rows that is
+    wanted, and drop other rows about people who play in them, unless scenarios alone are held out;
+    return the scenarios.
 
     Raises UserError where nothing would be left to train on.
     """
+    share, seed = config.validation, config.seed
     sizes = dict(con.execute(_FAMILIES).fetchall())
     families = choose(sizes, share, seed)
     if not families:
@@ -42,12 +46,14 @@ def hold_out(con: duckdb.DuckDBPyConnection, share: float, seed: int) -> list[st
             "export more scenarios"
         )
     con.execute(_MARK, [families])
+    if config.hold_out == "scenarios":
+        return families
     con.execute(_HELD_OUT)
     if not con.execute(_LEFT).fetchall()[0][0]:
         raise UserError(
             f"a validation share of {share:g} leaves no row for training: everyone plays in one of "
-            f"the held-out scenarios ({', '.join(families[:5])}) too. Lower it, or play with more "
-            "people (cast.source: sampled)"
+            f"the held-out scenarios ({', '.join(families[:5])}) too. Hold out scenarios alone "
+            "(--hold-out scenarios), lower it, or play with more people (cast.source: sampled)"
         )
     return families
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,10 @@ class CorpusPart(Settings):
     """Filter policy; the arm no-filter has none."""
     tokens: int | None = Field(default=None, ge=1)
     """Tokens for training of every arm; null: what there is, which differs from arm to arm."""
+    validation: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the rows whose scenarios are held out, to score adapters on; of plain texts none."""
+    hold_out: Literal["people", "scenarios"] = "scenarios"
+    """As in an export; one cast plays all scenes of the library, hence scenarios alone."""
     seed: int = 0
 
 

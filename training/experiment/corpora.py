@@ -77,7 +77,7 @@ class _Maker:
             if ARMS[name].source == "texts":
                 return self._of_texts(name, culture, tokens)
             settings = self._settings(ARMS[name], culture, tokens)
-            made_of = [settings.model_dump_json(), self.contents]
+            made_of = [settings.identity, self.contents]
             export = partial(export_corpus, self.config.folder, config=settings)
             return self.folders.keep(name, culture, made_of, lambda folder: export(folder=folder))
         except UserError as error:
@@ -94,6 +94,8 @@ class _Maker:
             **given,
             cultures=cultures,
             tokens=tokens,
+            validation=part.validation,
+            hold_out=part.hold_out,
             seed=part.seed,
             tokenizer=self.folders.tokenizer,
         )

@@ -111,6 +111,9 @@ class TrainConfig(Configuration):
     """Checkpoints kept; two at least, so that a damaged one costs nothing."""
     validate_rows: bool = True
     """Score the corpus's validation rows before, between and after."""
+    checkpoint: Literal["last", "best"] = "last"
+    """Which step the adapter is of: the last, or the one with the lowest loss on the validation
+    rows, which are scored every `save_every` steps and after the last."""
     out: str = "runs"
     """Folder in which the training's folder is made."""
 
@@ -181,6 +184,7 @@ def _with_preset(data: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 def shaping(config: TrainConfig) -> dict[str, Any]:
     """Return what of a configuration shapes an adapter, as plain data."""
     told = config.model_dump(mode="json", exclude=set(_OPERATIONAL))
-    if not told["template"]:
-        del told["template"]  # as in folders that were trained before there was any
+    for name, plain in (("template", {}), ("checkpoint", "last")):
+        if told[name] == plain:
+            del told[name]  # as in folders that were trained before there was any
     return told

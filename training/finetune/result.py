@@ -105,6 +105,9 @@ def _results(
 ) -> dict[str, Any]:
     steps = [row for row in metrics if "loss" in row]
     scored = [row for row in metrics if "validation_loss" in row]
+    best = facts.config.checkpoint == "best"
+    saved = [row for row in scored if row["step"]]  # before the first step nothing is
+    kept = min(saved, key=_loss) if best else scored[-1] if scored else None
     tail = steps[-max(1, len(steps) // 10) :]
     tokens, seconds = (_over_launches(steps, key) for key in ("tokens", "seconds"))
     return {
@@ -126,9 +129,14 @@ def _results(
         "loss_first": steps[0]["loss"],
         "loss_last": sum(row["loss"] for row in tail) / len(tail),
         "validation_loss_before": scored[0]["validation_loss"] if scored else None,
-        "validation_loss_after": scored[-1]["validation_loss"] if scored else None,
+        "validation_loss_after": kept["validation_loss"] if kept else None,
+        "kept_step": kept["step"] if kept and best else steps[-1]["step"],
         "versions": _versions(),
     }
+
+
+def _loss(row: dict[str, Any]) -> float:
+    return float(row["validation_loss"])
 
 
 def _over_launches(steps: Sequence[dict[str, Any]], key: str) -> float:

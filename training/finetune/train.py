@@ -125,6 +125,11 @@ def _fit(setting: _Setting, job: TrainingJob, fresh: bool = False) -> Outcome:
         validation, _ = encode_rows(setting.form, job.validation, longest)
     if not train:
         raise UserError(f"{job.name}: no row is left to learn from: {_words(tally)}")
+    if config.checkpoint == "best" and not validation:
+        raise UserError(
+            f"{job.name}: checkpoint: best goes by validation rows, and there are none; export the "
+            "corpus with --validation 0.1 --hold-out scenarios, and leave validate_rows on"
+        )
     record = _record(setting, job)
     with _claimed(setting, folder, record, fresh, progress):
         if (folder / RESULTS).is_file():

@@ -32,7 +32,7 @@ def sft_config(
     """Return TRL's configuration. `scored`: there are validation rows; `new`: no step is done."""
     from trl import SFTConfig
 
-    chosen = config.optimisation
+    chosen, best = config.optimisation, config.checkpoint == "best"
     return SFTConfig(
         output_dir=str(folder / FOLDER),
         per_device_train_batch_size=chosen.batch,
@@ -63,6 +63,9 @@ def sft_config(
         eval_strategy="steps" if scored else "no",
         eval_steps=config.save_every,
         eval_on_start=scored and new,
+        load_best_model_at_end=best,
+        metric_for_best_model="eval_loss" if best else None,
+        greater_is_better=False if best else None,
         report_to="none",
         disable_tqdm=True,
     )

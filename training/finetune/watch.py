@@ -144,6 +144,8 @@ def as_callback(watch: Watch) -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             watch.progress.done = state.global_step
+            if args.load_best_model_at_end and state.global_step >= state.max_steps:
+                control.should_evaluate = True
             if watch.stop_asked():
                 control.should_save = control.should_training_stop = True
 
