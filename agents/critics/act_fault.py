@@ -14,7 +14,7 @@ from agents.conversation import Conversation, Line, Person
 from agents.critics.detector import COPIED_SHARE, DETECTORS, grams
 from scenarios.words import is_unspaced, words
 
-OF_WORDS = (
+_OF_WORDS = (
     "repetition",
     "echo",
     "speaks-for-others",
@@ -45,7 +45,7 @@ def faults(scene: Conversation, person: Person, line: Line, told: str) -> tuple[
     if line.words:
         until = scene.until(line.turn) if line.turn is not None else scene
         spoken = [one for one in until.turns if one.role == person.role and one.words]
-        found += [(name, line in DETECTORS[name][0](until, person, spoken)) for name in OF_WORDS]
+        found += [(name, line in DETECTORS[name][0](until, person, spoken)) for name in _OF_WORDS]
         found.append(("said-before", _is_said_before(line, earlier)))
     return tuple(name for name, holds in found if holds)
 

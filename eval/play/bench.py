@@ -21,6 +21,7 @@ from agents.models.base import ScoresUnavailable, open_model
 from eval.metrics.bootstrap import Table, compare, interval, tabulate
 from eval.play.measure import MEASURES, Count, Scene, measure_run
 from eval.play.ranking import rank_answers
+from folkways.errors import UserError
 from folkways.files import write_whole
 from folkways.provenance import commit, versions
 from simulation.config import parse_config
@@ -120,8 +121,10 @@ def play(
             "out": str(out),
         }
         plan = make_plan(parse_config(data, "the bench of play"))
-        launch(plan, limit=None, fresh=False, quiet=quiet)
         run = out / plan.config.name
+        reason = launch(plan, limit=None, fresh=False, quiet=quiet)
+        if reason != "done":
+            raise UserError(f"{run}: {reason}; the same command goes on where it stopped")
     scenes, note = measure_run(run), None
     if size.ranked:
         try:
@@ -167,6 +170,21 @@ def summarise(played: Sequence[Played], draws: int = 10_000) -> dict[str, Any]:
                 "measures": _numbers(spread.estimate, spread.low, spread.high),
             }
         )
+    machine = {"cores": os.cpu_count(), "machine": platform.machine()}
+    return {
+        "contenders": found,
+        "differences": _differences(played, rng, draws),
+        "counts": MEASURES,
+        "versions": versions(),
+        "commit": commit(),
+        "machine": machine,
+    }
+
+
+def _differences(
+    played: Sequence[Played], rng: np.random.Generator, draws: int
+) -> list[dict[str, Any]]:
+    """Return by how much the first contender differs from each other on their common scenes."""
     differences = []
     for one in played[1:]:
         both = {scene.scenario_id for scene in played[0].scenes}
@@ -182,15 +200,7 @@ def summarise(played: Sequence[Played], draws: int = 10_000) -> dict[str, Any]:
                 "measures": numbers,
             }
         )
-    machine = {"cores": os.cpu_count(), "machine": platform.machine()}
-    return {
-        "contenders": found,
-        "differences": differences,
-        "counts": MEASURES,
-        "versions": versions(),
-        "commit": commit(),
-        "machine": machine,
-    }
+    return differences
 
 
 def _table(scenes: Sequence[Scene]) -> Table:

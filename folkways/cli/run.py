@@ -26,7 +26,7 @@ from simulation.config import load_config
 from simulation.execution.metrics import serving
 from simulation.execution.placement import cluster_of
 from simulation.forecast import forecast, too_demanding, too_long
-from simulation.plan import make_plan
+from simulation.plan import Plan, make_plan
 from simulation.run import launch
 
 app = typer.Typer()
@@ -57,24 +57,29 @@ def run(
     if (above := too_demanding(plan)) and not quiet:
         typer.echo(printable(f"warning: {above}"), err=True)
     if dry_run:
-        sums = forecast(plan, limit)
-        model = f"model              {plan.config.model.name}, reply form {plan.form}"
-        typer.echo(printable(model))
-        typer.echo(printable(f"play profile       {plan.config.model.profile}"))
-        if lost := (plan.resolved["contents"]["sampling"] or {}).get("not_taken"):
-            typer.echo(f"not taken          {', '.join(lost)}: this engine does not know it")
-        if drafts := plan.config.play.drafts:
-            price = "all of them" if drafts.keep == "best" else "until one has no fault"
-            typer.echo(f"drafts of an act   {drafts.n} at most, {price}")
-        typer.echo(f"conditioning       {plan.config.conditioning}")
-        typer.echo(f"episodes           {sums.episodes:,}")
-        typer.echo(f"calls              {sums.calls:,} at most")
-        typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
-        typer.echo(f"completion tokens  {sums.completion_tokens:,} at most")
-        for line in too_long(plan):
-            typer.echo(printable(f"warning: {line}"), err=True)
+        _forecast(plan, limit)
         return
     with serving(metrics, quiet):
         reason = launch(plan, limit=limit, fresh=fresh, quiet=quiet, cluster=cluster, retry=retry)
     folder = Path(plan.config.out) / plan.config.name
     say_ending(folder, reason, "all episodes are stored")
+
+
+def _forecast(plan: Plan, limit: int | None) -> None:
+    """Say what a run would take."""
+    sums = forecast(plan, limit)
+    model = f"model              {plan.config.model.name}, reply form {plan.form}"
+    typer.echo(printable(model))
+    typer.echo(printable(f"play profile       {plan.config.model.profile}"))
+    if lost := (plan.resolved["contents"]["sampling"] or {}).get("not_taken"):
+        typer.echo(f"not taken          {', '.join(lost)}: this engine does not know it")
+    if drafts := plan.config.play.drafts:
+        price = "all of them" if drafts.keep == "best" else "until one has no fault"
+        typer.echo(f"drafts of an act   {drafts.n} at most, {price}")
+    typer.echo(f"conditioning       {plan.config.conditioning}")
+    typer.echo(f"episodes           {sums.episodes:,}")
+    typer.echo(f"calls              {sums.calls:,} at most")
+    typer.echo(f"prompt tokens      {sums.prompt_tokens:,} by estimate, if all turns are used")
+    typer.echo(f"completion tokens  {sums.completion_tokens:,} at most")
+    for line in too_long(plan):
+        typer.echo(printable(f"warning: {line}"), err=True)
