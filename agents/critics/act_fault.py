@@ -7,8 +7,12 @@ that came later changes its faults.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
+
+import yaml
 
 from agents.conversation import Conversation, Line, Person
 from agents.critics.detector import COPIED_SHARE, DETECTORS, grams
@@ -47,6 +51,7 @@ def faults(scene: Conversation, person: Person, line: Line, told: str) -> tuple[
         spoken = [one for one in until.turns if one.role == person.role and one.words]
         found += [(name, line in DETECTORS[name][0](until, person, spoken)) for name in _OF_WORDS]
         found.append(("said-before", _is_said_before(line, earlier)))
+        found.append(("assistant-voice", bool(_assistant().search(_plain(line.text)))))
     return tuple(name for name, holds in found if holds)
 
 
@@ -83,6 +88,17 @@ def _is_old(line: Line, earlier: Sequence[Line], told: str) -> bool:
     given = [frozenset(words(one.text or "")) for one in earlier if one.action == "non-verbal"]
     in_prompt = bool(own) and f" {' '.join(words(line.text or ''))} " in _row_of(told)
     return in_prompt or any(len(own & one) >= _SAME_DIRECTION * len(own) for one in given)
+
+
+def _plain(text: str | None) -> str:
+    return (text or "").replace("\u2019", "'")
+
+
+@cache
+def _assistant() -> re.Pattern[str]:
+    text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
+    phrases = [one for some in yaml.safe_load(text)["assistant_voice"].values() for one in some]
+    return re.compile("|".join(phrases), re.IGNORECASE)
 
 
 @lru_cache(maxsize=64)

@@ -36,6 +36,7 @@ MEASURES = {
     "for_others": "spoken acts that speak for somebody else, what was cut included",
     "wrong_language": "spoken acts in another language than the role's",
     "about_ai": "spoken acts about being a machine",
+    "assistant": "spoken acts with a phrase of a chat assistant",
     "secret_told": "spoken acts that give a secret away",
     "cut_short": "scenes of which somebody leaves within the first two acts of each role",
     "on_topic": "spoken acts with a word of the setting or of an own goal",
@@ -57,6 +58,7 @@ _FAULTS = {
     "for_others": "speaks-for-others",
     "wrong_language": "wrong-language",
     "about_ai": "meta-talk",
+    "assistant": "assistant-voice",
     "secret_told": "secret-leak",
 }
 """Measures of spoken acts with the fault that they count."""
