@@ -33,6 +33,8 @@ WAYS = (
     Way("openai", "openai:NAME@BASE_URL", "an OpenAI-compatible endpoint, with OPENAI_API_KEY"),
     Way("pool", "pool:FILE.yaml", "several endpoints at once, see docs/endpoints.md"),
     Way("fake", "fake", "scripted and instant, for tests; fake:FILE.yaml has your own lines"),
+    Way("script", "script:FILE", "lines and acts of each role, see docs/games.md"),
+    Way("rule", "rule:MODULE:FUNCTION", "a function of yours that plays roles, see docs/games.md"),
     Way("control", "control:NAME", "answers a survey in a known way, see `folkways eval controls`"),
     Way("", "MODULE:FACTORY", "an engine of your own, in Python"),
 )

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scenarios.checks.check import check_file
 from scenarios.library import games, load_scenario
@@ -30,7 +31,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_lake_of_the_page_is_sound_and_its_test_passes(tmp_path: Path) -> None:
-    (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    text, seats = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    assert RunConfig.model_validate({"name": "x"} | yaml.safe_load(seats)).rotate
     path = tmp_path / "two-families.yaml"
     path.write_text(text, encoding="utf-8")
     assert check_file(path) == []
