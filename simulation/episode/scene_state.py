@@ -409,6 +409,8 @@ class SceneState:
             self._acted.discard(entry["name"])
         elif entry["kind"] in ("entrance", "return"):
             self.present.append(entry["name"])
+        if self.world:
+            self.world.version += 1
         if entry["text"] is None and entry["kind"] != "entrance":
             return
         shown = {"kind": entry["kind"], "text": entry["text"]}

@@ -6,6 +6,7 @@ Invariant: nothing that a role may not see is in what it is told or in the bound
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agents.actor import ReplyForm
@@ -41,7 +42,16 @@ def options_of(stage: SceneState, vote: Vote, voter: str | None = None) -> list[
 
 
 def offers(stage: SceneState, role: str) -> tuple[Offer, ...]:
-    """Return what a role may do beside speaking now."""
+    """Return what a role may do beside speaking now, worked out once for each state."""
+    world = _world(stage)
+    version, found = world.offered.get(role, (-1, ()))
+    if version != world.version:
+        found = _offers(stage, role)
+        world.offered[role] = world.version, found
+    return found
+
+
+def _offers(stage: SceneState, role: str) -> tuple[Offer, ...]:
     world, phase = _world(stage), stage.phase
     if phase and phase.vote:
         many = phase.vote.rule in ("approval", "ranked")
@@ -87,7 +97,8 @@ def _options(stage: SceneState, world: WorldState, part: Argument, role: str) ->
 def world_cue(stage: SceneState, role: str) -> WorldCue:
     """Return what a role is told of the world at its turn."""
     template, found = load_template("world"), offers(stage, role)
-    known = [_told(stage, role, name, value) for name, value in _world(stage).visible(role).items()]
+    seen = _world(stage).visible(role).items()
+    known = "; ".join(_told(stage, role, name, value) for name, value in seen)
     shown = [
         {
             "name": offer.name,
@@ -111,22 +122,26 @@ def _opening(stage: SceneState, role: str, found: Sequence[Offer]) -> str:
     return f" [{found[0].name}" if len(found) == 1 and found[0].slots else " ["
 
 
-def _told(stage: SceneState, role: str, name: str, value: Any) -> dict[str, Any]:
-    """Return a variable as the template shows it."""
-    template, variable = load_template("world"), stage.scenario.world[name]
-    label = variable.label or name.replace("_", " ")
+def _told(stage: SceneState, role: str, name: str, value: Any) -> str:
+    """Return a variable with its value, or its values by name."""
+    label = stage.scenario.world[name].label or name.replace("_", " ")
     if not isinstance(value, Mapping):
-        return {"label": label, "text": _text(value), "of": []}
+        return f"{label} {_text(value)}"
     if list(value) == [role]:
-        return {"label": template.yours(label), "text": _text(value[role]), "of": []}
-    of = [(stage.names[one], _text(its)) for one, its in value.items()]
-    return {"label": label, "text": "", "of": of}
+        return f"{_word('own', label)} {_text(value[role])}"
+    return f"{label} {', '.join(f'{stage.names[one]} {_text(its)}' for one, its in value.items())}"
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
-        return load_template("world").yes(value)
+        return _word("yes", value)
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+@lru_cache(maxsize=4096)
+def _word(macro: str, value: Any) -> str:
+    """Return what the template makes of a value."""
+    return str(getattr(load_template("world"), macro)(value))
 
 
 def read_act(stage: SceneState, role: str, reply: str, form: ReplyForm) -> Made | None:

@@ -128,7 +128,7 @@ def follow(stage: SceneState, resolved: Resolved, turns: Sequence[Entry], step: 
     what the others are told."""
     entries = _changed(stage, step, "acts", resolved.changes)
     entries += _moved(stage, step, resolved.removed, [])
-    rules = rules_of(stage)
+    rules, reports = rules_of(stage), list[Entry]()
     for turn in turns:
         made, rule = turn.get("act"), None
         if made and made["reason"] is None:
@@ -138,8 +138,8 @@ def follow(stage: SceneState, resolved: Resolved, turns: Sequence[Entry], step: 
             told = [one for one in told if one != turn["speaker"]]
             own = {"self": turn["speaker"], **made["args"]}
             text = one_line(_filled(stage, rule.says, own))
-            entries += _noted(stage, [_report(step, made["name"], text, told)])
-    return entries
+            reports.append(_report(step, made["name"], text, told))
+    return entries + _noted(stage, reports)
 
 
 def begin(stage: SceneState, phase: Phase, step: int) -> list[Entry]:

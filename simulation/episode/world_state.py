@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
+from agents.offer import Offer
 from scenarios.scenario import Scenario
 from scenarios.world.expression import WorldFault, compiled
 from scenarios.world.schema import Act, Effects, Value, Variable
@@ -27,6 +28,8 @@ class WorldState:
     def __init__(self, scenario: Scenario, present: Sequence[str]) -> None:
         """`present` is the list of those who are there, which others keep up to date."""
         self.scenario, self.round, self.version = scenario, 0, 0
+        self.offered: dict[str, tuple[int, tuple[Offer, ...]]] = {}
+        """What each role may do, with the version of the state that it goes by."""
         self.closed = False
         """Whether what the current phase ends with has been done."""
         self.values: dict[str, Any] = {
