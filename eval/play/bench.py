@@ -11,7 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from eval.metrics.bootstrap import Table, compare, interval, tabulate
 from eval.play.measure import MEASURES, Count, Scene, measure_run
 from eval.play.ranking import rank_answers
 from folkways.errors import UserError
-from folkways.files import write_whole
+from folkways.files import parse_yaml, write_whole
 from folkways.provenance import commit, versions
 from simulation.config import parse_config
 from simulation.plan import make_plan
 from simulation.profile import PROFILES
 from simulation.run import launch
+from simulation.store.reader import open_reader
 from simulation.store.writer import FILE
 
 SCENES = (
@@ -89,12 +90,22 @@ def contenders(model: str, profile: str, against: Sequence[str]) -> list[Contend
     found = [Contender(profile, model, profile)]
     for name in against:
         if (Path(name) / FILE).is_file():
-            found.append(Contender(Path(name).name, model, "none", Path(name)))
+            found.append(_earlier(Path(name)))
         elif name in ("auto", "none", *PROFILES) or name.endswith((".yaml", ".yml")):
             found.append(Contender(Path(name).stem, model, name))
         else:
             found.append(Contender(name.rpartition("/")[2], name, profile))
     return found
+
+
+def _earlier(run: Path) -> Contender:
+    """Return a run that was played before, under the model and profile that it has on record."""
+    with open_reader(run) as con:
+        row = con.execute("select config from runs where kind = 'run'").fetchone()
+    if row is None:
+        raise UserError(f"'{run}' has no configuration of played scenes")
+    model = parse_yaml(row[0], f"the configuration of '{run}'")["model"]
+    return Contender(run.name, model["name"], model.get("profile", "none"), run)
 
 
 def play(
@@ -136,7 +147,7 @@ def play(
                 one._replace(counts={**one.counts, "follows": ranks[one.episode_id]})
                 for one in scenes
             ]
-    return Played(contender, scenes, note)
+    return Played(replace(contender, profile=_earlier(run).profile), scenes, note)
 
 
 async def _ranked(

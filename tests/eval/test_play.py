@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from commands import command
+from review_runs import played, scene_file
 from scenes import json_act, scenario
 from scenes import play as play_scene
 from talks import SENTENCES, act, person, talk
@@ -124,14 +125,14 @@ def test_an_answer_is_ranked_by_its_likelihood_after_the_true_line() -> None:
 
 
 def test_shares_are_hits_over_cases_with_intervals_over_scenarios() -> None:
-    def played(label: str, *hits: int) -> Played:
+    def measured(label: str, *hits: int) -> Played:
         some = [
             Scene(f"e{n}", f"s{n}", "GBR", 0, {"silent": (hit, 10)}, talk(SENTENCES[0]))
             for n, hit in enumerate(hits)
         ]
         return Played(Contender(label, "fake", label), some, None)
 
-    results = summarise([played("new", 1, 1, 1), played("old", 4, 4, 4)], draws=200)
+    results = summarise([measured("new", 1, 1, 1), measured("old", 4, 4, 4)], draws=200)
     new, old = results["contenders"]
     assert new["measures"]["silent"] == {"value": 0.1, "low": 0.1, "high": 0.1}
     assert old["acts"] == 30 and old["measures"]["echoed"] is None
@@ -164,13 +165,13 @@ def test_an_act_that_an_endpoint_failed_is_not_counted(tmp_path: Path) -> None:
 
 
 def test_who_plays_is_named_by_profile_model_or_run(tmp_path: Path) -> None:
-    (tmp_path / "log.duckdb").touch()
-    found = contenders("fake", "auto", ["none", "mine.yaml", "embedded", str(tmp_path)])
+    run = played(tmp_path, scene_file(tmp_path, 2), model={"name": "fake", "profile": "base"})
+    found = contenders("embedded", "auto", ["none", "mine.yaml", "fake", str(run)])
     assert [(one.label, one.model, one.profile) for one in found] == [
-        ("auto", "fake", "auto"), ("none", "fake", "none"), ("mine", "fake", "mine.yaml"),
-        ("embedded", "embedded", "auto"), (tmp_path.name, "fake", "none"),
+        ("auto", "embedded", "auto"), ("none", "embedded", "none"),
+        ("mine", "embedded", "mine.yaml"), ("fake", "fake", "auto"), ("trial", "fake", "base"),
     ]  # fmt: skip
-    assert found[-1].run == tmp_path
+    assert found[-1].run == run
 
 
 def test_the_command_prints_a_table_writes_json_and_goes_on(
@@ -183,9 +184,10 @@ def test_the_command_prints_a_table_writes_json_and_goes_on(
     assert out.startswith("| measure | auto | base |") and "| episodes, acts | 2, 8 | 2, 8 |" in out
     found = json.loads((tmp_path / "play.json").read_text())
     assert [one["label"] for one in found["contenders"]] == ["auto", "base"]
+    assert [one["profile"] for one in found["contenders"]] == ["instruct", "base"]
     assert found["counts"].keys() == MEASURES.keys() and found["commit"]
-    played = (tmp_path / "play-base" / "config.yaml").read_text()
-    assert "reply_form: script" in played and "profile: base" in played
+    config = (tmp_path / "play-base" / "config.yaml").read_text()
+    assert "reply_form: script" in config and "profile: base" in config
     assert command(*asked) == 0, "nothing is left to play"
     assert capsys.readouterr().out == out
     again = [*asked[:3], *asked[3:11], "--against", tmp_path / "play-base", "--out",
