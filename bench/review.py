@@ -37,7 +37,7 @@ from simulation.config import RunConfig
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.execution.model_manager import ModelManager
 from simulation.plan import make_plan
-from simulation.review.calibration import configuration, fill_store
+from simulation.review.calibration import configuration, fill_store, load_cases
 from simulation.review.stage import ReviewContext, run_critique, run_labels
 from simulation.review.task import Bounds, Player
 from simulation.review_settings import CritiqueConfig, LabelConfig
@@ -81,11 +81,12 @@ def fill(folder: Path, what: str) -> tuple[Path, str]:
     run.mkdir()
     store = Store(run)
     store.create()
+    config = json.dumps(configuration(MODEL, name, load_cases()))
     store.add("runs", {
-        "run_id": name, "kind": "run", "config": json.dumps(configuration(MODEL, name)),
+        "run_id": name, "kind": "run", "config": config,
         "config_hash": "0", "versions": "{}", "git_commit": None, "created_at": utc_now(),
     })  # fmt: skip
-    fill_store(store, utc_now())
+    fill_store(store, utc_now(), load_cases())
     return run, name
 
 

@@ -28,7 +28,9 @@ from simulation.episode.budget import BudgetConfig
 from simulation.execution.metrics import serving
 from simulation.execution.model_manager import CacheConfig
 from simulation.execution.placement import cluster_of
+from simulation.review.baseline import print_baselines
 from simulation.review.calibrate import calibrate, print_report, print_steered
+from simulation.review.calibration import load_cases
 from simulation.review.funnel import print_funnel
 from simulation.review.intents import print_labeller
 from simulation.review.launch import review
@@ -279,6 +281,8 @@ def calibrate_(
         typer.echo("not all of the set has been judged yet; the same command goes on", err=True)
     with output() as stream, closing(open_reader(run)) as con:
         (print_steered if injections else print_report)(con, console_for(stream))
+        if not injections:
+            print_baselines(load_cases(), console_for(stream))
         if reason == "done" and not injections:
             write_counts(con, run, whole_name(model), utc_now().date())
 

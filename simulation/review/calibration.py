@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -77,9 +77,12 @@ class Injected(Case):
 
 @cache
 def load_cases() -> tuple[Case, ...]:
-    """Return the set: each culture's sound conversations, then its faulty ones."""
+    """Return the set: each culture's sound conversations, then its faulty ones, then the pairs."""
     files = sorted(CALIBRATION_FOLDER.glob("[a-z][a-z][a-z].yaml"))
-    return tuple(case for file in files for case in _cases(load_yaml(file).data))
+    cases = [case for file in files for case in _cases(load_yaml(file).data)]
+    known = {case.id: case for case in cases}
+    pairs = load_yaml(CALIBRATION_FOLDER / "pairs.yaml").data
+    return *cases, *(case for part in pairs for case in _pair(known[part["of"]], part))
 
 
 @cache
@@ -127,20 +130,37 @@ def _cases(data: Mapping[str, Any]) -> Iterator[Case]:
     yield from sound.values()
     for part in data["faults"]:
         before = sound[part["of"]]
-        turns_ = [*before.turns]
-        for number, turn in part.get("change", {}).items():
-            turns_[int(number) - 1] = next(iter(turn.items()))
-        turns_ += [next(iter(turn.items())) for turn in part.get("add", [])]
-        yield Case(
-            part["id"],
-            before.id,
-            part["fault"],
-            part["note"],
-            before.culture,
-            before.scenario,
-            before.cast,
-            tuple(turns_),
+        added = tuple(next(iter(turn.items())) for turn in part.get("add", []))
+        yield replace(
+            before,
+            id=part["id"],
+            fault=part["fault"],
+            note=part["note"],
+            turns=_changed(before.turns, part.get("change", {})) + added,
         )
+
+
+def _pair(before: Case, part: Mapping[str, Any]) -> Iterator[Case]:
+    """Yield a sound conversation, unless it is in the set already, and the same with a fault."""
+    sound = before
+    if "sound" in part:
+        id_ = f"{part['id']}-sound"
+        turns = _changed(before.turns, part["sound"])
+        yield (sound := replace(before, id=id_, original=id_, turns=turns))
+    yield replace(
+        sound,
+        id=part["id"],
+        fault=part["fault"],
+        note=part["note"],
+        turns=_changed(before.turns, part["faulty"]),
+    )
+
+
+def _changed(
+    turns: Sequence[tuple[str, str]], changes: Mapping[str, Mapping[str, str]]
+) -> tuple[tuple[str, str], ...]:
+    changed = {int(number): next(iter(turn.items())) for number, turn in changes.items()}
+    return tuple(changed.get(number, turn) for number, turn in enumerate(turns, start=1))
 
 
 def fill_store(store: Store, utc: datetime, cases: Sequence[Case]) -> None:

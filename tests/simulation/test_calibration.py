@@ -21,9 +21,11 @@ from agents.models.base import Sampling
 from agents.template import load_template
 from folkways.cli import main
 from folkways.errors import UserError
-from scenarios.words import one_line
+from scenarios.words import one_line, words
+from simulation.review.baseline import area, baselines
 from simulation.review.calibrate import calibrate
 from simulation.review.calibration import (
+    Case,
     Injected,
     expectations,
     fill_store,
@@ -86,7 +88,7 @@ def test_the_set_holds_enough_of_everything() -> None:
     cases = load_cases()
     sound = {case.id: case for case in cases if case.fault is None}
     faulty = [case for case in cases if case.fault is not None]
-    assert len(sound) >= 40 and len(faulty) >= 60
+    assert len(sound) >= 48 and len(faulty) >= 74
     assert len({case.id for case in cases}) == len(cases)
     assert {case.fault for case in faulty} == KINDS == set(expectations())
     by_culture = Counter((case.culture, case.fault) for case in cases)
@@ -102,6 +104,49 @@ def test_the_set_holds_enough_of_everything() -> None:
         assert case.turns != before.turns and case.note
     sources = {source for names in expectations().values() for source in names}
     assert sources <= {*DETECTORS, *JUDGED} and sources >= JUDGED
+
+
+PAIRED = ("too-short", "looping", "wrong-manners")
+
+
+def test_length_and_words_give_no_minimal_pair_away() -> None:
+    found = {one.fault: one for one in baselines(load_cases())}
+    assert [found[kind].pairs for kind in PAIRED] == [8, 8, 8] and found["all"].pairs == 74
+    for one in found.values():
+        assert one.length < 0.6 and one.words < 0.6, one
+    known = {case.id: case for case in load_cases()}
+    for case in known.values():
+        if case.fault in PAIRED:
+            lengths = [sum(len(words(text)) for _, text in one.turns)
+                       for one in (case, known[case.original])]  # fmt: skip
+            assert abs(lengths[0] - lengths[1]) <= 4, case.id
+            assert len(case.turns) == len(known[case.original].turns)
+
+
+def paired(texts: list[tuple[str, str]]) -> list[Case]:
+    """Return cases of one kind of fault: a sound text and a faulty one in a scene of its own."""
+    return [
+        Case(f"{number}{fault or ''}", number, fault, "", "GBR", number, {}, (("a", text),))
+        for number, both in zip(map(str, range(99)), texts, strict=False)
+        for fault, text in zip((None, "looping"), both, strict=True)
+    ]  # fmt: skip
+
+
+def test_the_baselines_find_what_they_look_for() -> None:
+    longer = paired([("w" + " w" * n, "w w" + " w" * (n + 40)) for n in range(9)])
+    (one, of_all) = baselines(longer)
+    assert (one.fault, one.pairs, one.length) == ("looping", 9, 1.0)
+    assert of_all._replace(fault="looping") == one
+    told = paired([(f"w{n} yes", f"w{n} no") for n in range(9)])
+    assert baselines(told)[0][2:] == (0.5, 1.0), "equally long, told by a word"
+    alike = paired([(f"w{n} yes", f"w{n} yes") for n in range(9)])
+    assert baselines(alike)[0][2:] == (0.5, 0.5)
+    assert [one.fault for one in baselines(told[:14])] == ["all"], "seven pairs are too few"
+
+
+def test_the_area_under_the_curve() -> None:
+    assert area([1, 2, 3], [2, 4]) == pytest.approx((1 + 0.5 + 0 + 3) / 6)
+    assert area([1], [2]) == 1 and area([2], [1]) == 0 and area([1, 1], [1]) == 0.5
 
 
 def test_every_case_makes_an_episode(filled: Path) -> None:
@@ -211,7 +256,7 @@ def test_a_perfect_judge_has_full_marks_however_often_it_is_interrupted(
         assert (one["recall_low"], one["recall_high"]) == pytest.approx(
             wilson(*[faulty[source]] * 2)
         )
-        assert one["undecided"] == 0 and one["sound"] == 40
+        assert one["undecided"] == 0 and one["sound"] == 48
         assert one["false_alarms"] <= (0 if source in JUDGED else 2)
         assert one["precision"] == faulty[source] / (faulty[source] + one["false_alarms"])
     told = rows(run, "select source, fault, cases, flagged from calibration_confusion "
@@ -239,8 +284,8 @@ def test_a_judge_that_says_the_same_of_everything(
     asked = [source for source in JUDGED if source.split(":")[0] in critics]
     assert set(found) == {*DETECTORS, *asked}, "what was not asked is not told"
     for one in (found[source] for source in asked):
-        assert one["recall"] == share and one["false_alarms"] == 40 * share
-        wanted = one["faulty"] / (one["faulty"] + 40) if share else None
+        assert one["recall"] == share and one["false_alarms"] == 48 * share
+        wanted = one["faulty"] / (one["faulty"] + 48) if share else None
         assert one["precision"] == (pytest.approx(wanted) if wanted else None)
         assert one["undecided"] == 0
 
@@ -271,6 +316,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         told.append(capsys.readouterr().out)
     assert told[0] == told[1], "the second time everything is stored"
     assert all(word in told[0] for word in (*KINDS, *JUDGED, *DETECTORS, "recall", "precision"))
+    assert "bag of words" in told[0]
     run = tmp_path / "calibration-fake"
     assert rows(run, "select end_reason from launches") == [("done",)] * 2
     calls = rows(run, "select count(*), count(distinct (episode_id, seed)) from calls")
@@ -285,10 +331,10 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert counts["model"] == "fake" and set(counts["critics"]) == JUDGED
     sql = "select flagged, undecided from calibration_confusion where source = 'quality' and "
     right = sum(flagged for flagged, _ in rows(run, f"{sql} expected"))
-    right += sum(40 - flagged - unsure for flagged, unsure in rows(run, f"{sql} fault = 'sound'"))
+    right += sum(48 - flagged - unsure for flagged, unsure in rows(run, f"{sql} fault = 'sound'"))
     quality = counts["critics"]["quality"]
-    assert (quality["cases"], quality["faulty"], quality["correct"]) == (85, 45, right)
-    words = f"as quality right in {right} of 85 known cases and finds {quality['found']} of 45 "
+    assert (quality["cases"], quality["faulty"], quality["correct"]) == (99, 51, right)
+    words = f"as quality right in {right} of 99 known cases and finds {quality['found']} of 51 "
     assert words in told_here and f"calibrated on {counts['calibrated']}" in told_here
     assert told_elsewhere == (
         "fake is uncalibrated: folkways critics calibrate --model fake tells how often it is right"

@@ -150,9 +150,12 @@ def test_intents_are_rated_by_people_and_compared(tmp_path, capsys):
         both = con.execute(
             "select dimension, units, alpha from critics_people_agreement where culture_id is null"
         ).fetchall()
+        kappa = con.execute(
+            "select dimension, pairs, kappa from critics_people_kappa where culture_id is null"
+        ).fetchall()
         turns = con.execute("select count(distinct (episode_id, turn)) from ratings").fetchone()
     assert people == [("intent", 30, 1), ("relevance", 30, 1)] and turns == (30,)
-    assert both == [("relevance", 60, 1)]
+    assert both == [("relevance", 60, 1)] == kappa
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from typer.main import get_command
 from folkways.cli import main
 from folkways.cli.application import application
 from folkways.errors import UserError
+from simulation.review.intents import cohen_kappa
 from simulation.review.ratings import SCALES, export_sheet, import_sheet
 from simulation.store.run_lock import locked
 from simulation.store.writer import FILE
@@ -366,6 +367,10 @@ def test_critics_and_people_are_compared_role_by_role(unrated: Path, tmp_path: P
     assert found["quality"][2:] == (1, None)
     # One of eight pairs is at odds: 1 - 15 * 2 / (256 - 225 - 1).
     assert found["culture"][1:] == (16, 7 / 8, pytest.approx(0))
+    query = "select dimension, pairs, agreement, chance, kappa from critics_people_kappa "
+    kappas = {row[0]: row[1:] for row in rows(unrated, f"{query} where culture_id is null")}
+    assert kappas.keys() == {*LABELS}, "scores have none"
+    assert kappas["culture"] == (8, 7 / 8, 7 / 8, 0) and kappas["quality"] == (6, 1, 1, None)
     assert rows(unrated, "from people_agreement") == []
 
 
@@ -386,6 +391,12 @@ def test_many_rows_arrive_together(unrated: Path, tmp_path: Path) -> None:
     sheet = write(tmp_path / "many.csv", filled, columns=[*filled[0]][:-1])
     assert import_sheet(unrated, sheet, None) == (3000, 0)
     assert len(rows(unrated, "from people_ratings")) <= 6 * 40
+    pairs: dict[str, dict[str, str]] = {}
+    for unit, rater, label in rows(unrated, "select unit, rater, label from critics_and_people"):
+        pairs.setdefault(unit, {})[rater.rpartition("/")[2]] = label
+    wanted = cohen_kappa([(one["person"], one["critic"]) for one in pairs.values()])
+    query = "select pairs, kappa from critics_people_kappa where culture_id is null"
+    assert rows(unrated, query) == [(len(pairs), pytest.approx(wanted))]
     filled[-1] = filled[-1] | {"rating": "so so"}
     with pytest.raises(UserError, match="row 3001: 'so so' is not on the scale"):
         import_sheet(unrated, write(tmp_path / "many.csv", filled), None)

@@ -167,6 +167,10 @@ def test_what_judges_and_people_say_of_the_sample(con: duckdb.DuckDBPyConnection
     assert rows(con, query.format("critics_people_agreement")) == [
         ("quality", None, 3, 6, pytest.approx(2 / 3), pytest.approx(4 / 9))
     ]  # fmt: skip
+    # By chance (2 * 1 + 1 * 2) / 9 of them agree: (6 - 4) / (9 - 4).
+    assert rows(con, query.format("critics_people_kappa")) == [
+        ("quality", None, 3, pytest.approx(2 / 3), pytest.approx(4 / 9), pytest.approx(0.4))
+    ]
 
 
 def test_lines_read_as_one_would_say_them(con: duckdb.DuckDBPyConnection) -> None:

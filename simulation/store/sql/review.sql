@@ -325,6 +325,47 @@ comment on column critics_people_agreement.unanimous is 'Share of pairs that agr
 comment on column critics_people_agreement.alpha is 'Krippendorff''s alpha; null where all ratings are the same.';
 comment on column critics_people_agreement.run_id is 'The run; rows of two runs are never counted together.';
 
+create or replace view critics_people_kappa as
+with pairs as (
+    select run_id, dimension, culture_id, max(label) filter (ends_with(rater, '/person')) as person,
+        max(label) filter (ends_with(rater, '/critic')) as critic
+    from critics_and_people where label is not null
+    group by run_id, dimension, culture_id, unit
+), counted as (
+    select run_id, dimension, culture_id, count(*) as pairs, count(*) filter (person = critic) as agreed
+    from pairs group by grouping sets ((run_id, dimension, culture_id), (run_id, dimension))
+), sides as (
+    select run_id, dimension, culture_id, who, label, sum(k) as k
+    from (
+        select run_id, dimension, culture_id, unnest(['person', 'critic']) as who, unnest([person, critic]) as label, 1 as k
+        from pairs
+    ) group by grouping sets ((run_id, dimension, culture_id, who, label), (run_id, dimension, who, label))
+), by_chance as (
+    select p.run_id, p.dimension, p.culture_id, sum(p.k * c.k) as chance
+    from sides p
+    join sides c on c.run_id is not distinct from p.run_id and c.dimension = p.dimension
+        and c.culture_id is not distinct from p.culture_id and c.label = p.label and c.who = 'critic'
+    where p.who = 'person' group by p.run_id, p.dimension, p.culture_id
+)
+select n.dimension, n.culture_id, n.pairs::bigint as pairs, n.agreed / n.pairs as agreement,
+    coalesce(e.chance, 0) / (n.pairs * n.pairs) as chance,
+    (n.agreed * n.pairs - coalesce(e.chance, 0)) / nullif(n.pairs * n.pairs - coalesce(e.chance, 0), 0) as kappa, n.run_id
+from counted n
+left join by_chance e on e.run_id is not distinct from n.run_id and e.dimension = n.dimension
+    and e.culture_id is not distinct from n.culture_id;
+comment on view critics_people_kappa is
+    'How far critics and labeller agree with people on labels, per run, dimension and culture: Cohen''s kappa (Cohen 1960) over '
+    'the pairs of critics_and_people. Beside Krippendorff''s alpha, which takes the two for interchangeable, kappa keeps the '
+    'shares of labels of each.';
+comment on column critics_people_kappa.dimension is 'What is rated; scores have no kappa.';
+comment on column critics_people_kappa.culture_id is 'The culture the scenes were played in; null for all together.';
+comment on column critics_people_kappa.pairs is 'Pairs of a person''s label and the critics'', or the labeller''s.';
+comment on column critics_people_kappa.agreement is 'Share of pairs that agree, 0 to 1.';
+comment on column critics_people_kappa.chance is 'Share that would agree by chance, given how often each side gives each label.';
+comment on column critics_people_kappa.kappa is
+    '(agreement - chance) / (1 - chance): 1 complete agreement, 0 chance; null where both sides give one and the same label always.';
+comment on column critics_people_kappa.run_id is 'The run; rows of two runs are never counted together.';
+
 -- Calibration --------------------------------------------------------------------------------------------------------
 
 create or replace macro wilson_low(k, n) as greatest(0, (
