@@ -172,6 +172,28 @@ def compare(
 
     Raises ValueError where the tables do not have the same rows and items.
     """
+    both, difference = _side_by_side(one, two, statistic)
+    drawn = resample(both, rng, rows=rows, items=items, statistic=difference, draws=draws)
+    observed = estimate(both, difference)
+    tests = [_flip(_by_cluster(both), observed, difference, draws, rng)] if rows else []
+    if items:
+        by_item = np.swapaxes(_by_country(both), 0, 1)
+        tests.append(_flip(by_item, observed, difference, draws, rng))
+    p_value = np.max(tests, axis=0) if tests else np.full(observed.shape, np.nan)
+    return Difference(observed, *ends(drawn, level), p_value)
+
+
+def compare_by_country(
+    one: Table, two: Table, rng: np.random.Generator, *, draws: int = DRAWS
+) -> Interval:
+    """Return the differences (1 + C, M) of two models' means over rows and items, over all
+    countries and then of each; see `compare` and `interval_by_country`."""
+    both, difference = _side_by_side(one, two, ratio)
+    return interval_by_country(both, rng, rows=True, items=True, statistic=difference, draws=draws)
+
+
+def _side_by_side(one: Table, two: Table, statistic: Statistic) -> tuple[Table, Statistic]:
+    """Return two tables as one, and the statistic of their difference."""
     same = one.sums.shape == two.sums.shape and (one.group == two.group).all()
     if not same or not (one.cluster == two.cluster).all():
         raise ValueError("two models can only be compared on the same rows and items")
@@ -181,14 +203,7 @@ def compare(
         left, right = np.split(sums, 2, axis=-1)
         return statistic(left) - statistic(right)
 
-    drawn = resample(both, rng, rows=rows, items=items, statistic=difference, draws=draws)
-    observed = estimate(both, difference)
-    tests = [_flip(_by_cluster(both), observed, difference, draws, rng)] if rows else []
-    if items:
-        by_item = np.swapaxes(_by_country(both), 0, 1)
-        tests.append(_flip(by_item, observed, difference, draws, rng))
-    p_value = np.max(tests, axis=0) if tests else np.full(observed.shape, np.nan)
-    return Difference(observed, *ends(drawn, level), p_value)
+    return both, difference
 
 
 def _flip(

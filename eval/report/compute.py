@@ -26,7 +26,7 @@ from eval.report.culturespa import (
     spa_gap,
     spa_scores,
 )
-from eval.report.individuals import guesses, individuals
+from eval.report.individuals import guesses, individual_gaps, individuals
 from eval.report.nearness import nearness
 from eval.report.order_effect import chance_gaps
 from eval.report.points import map_points
@@ -34,7 +34,16 @@ from eval.report.results import ALL, PairedDifference, Rates, Results, Score
 from eval.report.true_distance import true_distances
 from eval.report.yardstick import Yardsticks, baselines, enough, floors, panels
 
-_COMPARED = ("kl", "js_distance", "tv", "w1", "tv_penalised", "w1_penalised")
+_COMPARED = (
+    "kl",
+    "js_distance",
+    "tv",
+    "w1",
+    "tv_penalised",
+    "w1_penalised",
+    "clca_compat_kl",
+    "clca_compat_js",
+)
 """Metrics of paired differences."""
 _FAILURES = ("timeout", "server-error", "bad-response", "prompt-too-long")
 _RATES = """
@@ -92,12 +101,13 @@ def compute(
         results.scores += true_distances(list(made.beside(scores, given)), given, grid, rng)
         results.rates += _rates(con, given, rng)
     described = [given for given in all_given if given.series.by_respondent]
+    truths = {given.series.id: load_truths(con, given, items) for given in described}
     for given in described:
-        truths = load_truths(con, given, items)
-        results.individuals += individuals(given, truths, grid, rng, results.draws)
+        own_answers = truths[given.series.id]
+        results.individuals += individuals(given, own_answers, grid, rng, results.draws)
     if described:
         most = max(described, key=lambda given: len(given.respondents))
-        results.individuals += guesses(most, load_truths(con, most, items), grid, rng)
+        results.individuals += guesses(most, truths[most.series.id], grid, rng)
     ranked = panels(all_given, grid)
     results.panels = [panel for panel, _ in ranked]
     for panel, n in ranked:
@@ -108,6 +118,9 @@ def compute(
         results.gaps += found
         if not found:
             results.unpaired.append((one.series.id, two.series.id))
+        elif one.series.by_respondent and two.series.by_respondent:
+            both = (one, truths[one.series.id]), (two, truths[two.series.id])
+            results.gaps += individual_gaps(*both, grid, rng, results.draws)
     results.nearness = list(nearness(all_given, grid, rng, results.draws))
     if set(fourteen_items()) <= set(grid.scales.items):
         results.points = list(map_points(con, all_given, grid))

@@ -13,28 +13,34 @@ from numpy.typing import NDArray
 
 from eval.metrics import baseline
 from eval.metrics.accuracy import chance, expected, expected_accuracy_clca
-from eval.metrics.bootstrap import Interval, estimate, resample, tabulate
+from eval.metrics.bootstrap import (
+    Interval,
+    compare,
+    compare_by_country,
+    estimate,
+    resample,
+    tabulate,
+)
 from eval.metrics.bootstrap import ends as quantiles
 from eval.metrics.grid import Floats, Grid, as_floats
 from eval.report.answers import SeriesAnswers
-from eval.report.results import ALL, Individual
+from eval.report.results import ALL, Individual, PairedDifference
 
-_MEASURES = ("hard", "soft", "hard_penalised", "soft_penalised", "hard_corrected", "soft_corrected")
+_MEASURES = ("hard", "soft", "hard_penalised", "soft_penalised", "accuracy_clca")
+_CORRECTED = ("hard_corrected", "soft_corrected")
+_COMPARED = ("hard", "hard_penalised", "accuracy_clca")
+"""Measures of paired differences."""
 
 
 def individuals(
     given: SeriesAnswers, truths: Floats, grid: Grid, rng: np.random.Generator, draws: int
 ) -> Iterator[Individual]:
-    """Yield every measure with its interval over respondents and items."""
+    """Yield every measure with its interval over respondents and items, over all countries and of
+    each."""
     known = ~np.isnan(truths).all(axis=1)
-    if not known.any():
-        return
-    truth, group = truths[known], given.group[known]
-    answers = given.answers[known]
-    valid = answers.sum(axis=2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        shares = answers / valid[..., None]
-    yield from _measures(given.series.id, truth, shares, valid, group, grid, rng, draws)
+    yield from _everywhere(
+        given.series.id, truths[known], given.answers[known], given.group[known], grid, rng, draws
+    )
 
 
 def guesses(
@@ -43,64 +49,114 @@ def guesses(
     """Yield the same measures of guessing and of the national answers, for the respondents of a
     series."""
     known = ~np.isnan(truths).all(axis=1)
-    if not known.any():
-        return
-    truth, group = truths[known], given.group[known]
-    national = baseline.national_mode(grid)[group]
+    group = given.group[known]
     everybody = {
         "uniform": baseline.uniform(grid)[group],
-        "national-mode": national,
+        "national-mode": baseline.national_mode(grid)[group],
         "people": grid.shares[group],
     }
     for name, made in everybody.items():
-        whole = np.ones(truth.shape)
-        yield from _measures(name, truth, as_floats(made), whole, group, grid, rng, 0)
+        yield from _everywhere(name, truths[known], as_floats(made), group, grid, rng, 0)
 
 
-def _measures(
+def individual_gaps(
+    one: tuple[SeriesAnswers, Floats],
+    two: tuple[SeriesAnswers, Floats],
+    grid: Grid,
+    rng: np.random.Generator,
+    draws: int,
+) -> Iterator[PairedDifference]:
+    """Yield the paired differences of two series, over all countries and of each, for the
+    respondents and cells of both; with each series come its respondents' own answers."""
+    left, right = one[0].respondents, two[0].respondents
+    places = {person: row for row, person in enumerate(right)}
+    rows = [row for row, person in enumerate(left) if person in places]
+    others = [places[left[row]] for row in rows]
+    group = one[0].group[rows]
+    first = _cells(one[1][rows], one[0].answers[rows], grid)
+    second = _cells(two[1][others], two[0].answers[others], grid)
+    both = ~np.isnan(first) & ~np.isnan(second)
+    columns = [_MEASURES.index(name) for name in _COMPARED]
+    homes, inside = np.unique(group, return_inverse=True)
+    mine, theirs = (
+        tabulate(np.where(both, each, np.nan)[..., columns], group=inside)
+        for each in (first, second)
+    )
+    whole = compare(mine, theirs, rng, rows=True, items=True, draws=draws)
+    parts = compare_by_country(mine, theirs, rng, draws=draws)
+    ids = one[0].series.id, two[0].series.id
+    for at, name in enumerate(_COMPARED):
+        for place, country in enumerate((ALL, *(grid.countries[row] for row in homes))):
+            chosen = both[..., columns[at]]
+            members = chosen if country == ALL else chosen[inside == place - 1]
+            value, low, high = (float(part[place, at]) for part in parts)
+            p = float(whole.p_value[at]) if country == ALL else None
+            items = int(members.any(axis=0).sum())
+            yield PairedDifference(*ids, name, country, value, low, high, p, items)
+
+
+def _everywhere(
     who: str,
     truth: Floats,
-    shares: Floats,
-    valid: Floats,
+    answers: Floats,
     group: NDArray[np.intp],
     grid: Grid,
     rng: np.random.Generator,
     draws: int,
 ) -> Iterator[Individual]:
+    """Yield the measures over all countries, then of each."""
+    if not len(truth):
+        return
+    cells = _cells(truth, answers, grid)
+    exact, near = (np.where(np.isnan(cells[..., 0]), np.nan, part)
+                   for part in chance(truth, grid.scales))  # fmt: skip
+    stacked = np.concatenate([cells, np.stack([exact, near], axis=-1)], axis=-1)
+    homes = [(ALL, np.ones(len(group), dtype=bool))]
+    homes += [(grid.countries[row], group == row) for row in np.unique(group)]
+    for country, members in homes:
+        found = _with_corrected(stacked[members], group[members], rng, draws)
+        counts = (~np.isnan(stacked[members])).sum(axis=(0, 1))
+        for place, name in enumerate((*_MEASURES, *_CORRECTED)):
+            value, low, high = (float(part[place]) for part in found)
+            yield Individual(
+                who,
+                country,
+                name,
+                value,
+                low=low if draws else None,
+                high=high if draws else None,
+                cells=int(counts[place if place < len(_MEASURES) else 0]),
+            )
+
+
+def _cells(truth: Floats, answers: Floats, grid: Grid) -> Floats:
+    """Return the measures cell by cell (R, I, M) of answers (R, I, K), NaN where nothing counts."""
+    valid = answers.sum(axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = as_floats(answers / valid[..., None])
     exact, near = expected(truth, shares, grid.scales)
-    guess = chance(truth, grid.scales)
     asked = ~np.isnan(valid)
     penalised = [
         np.where(asked & ~np.isnan(truth), np.nan_to_num(score * valid), np.nan)
         for score in (exact, near)
     ]
-    scored = ~np.isnan(exact)
-    by_chance = [np.where(scored, part, np.nan) for part in guess]
-    stacked = np.stack([exact, near, *penalised, *by_chance], axis=-1)
-    found = _with_corrected(stacked, group, rng, draws)
-    for place, name in enumerate(_MEASURES):
-        value, low, high = (float(part[place]) for part in found)
-        cells = int((~np.isnan(penalised[0]) if "penalised" in name else scored).sum())
-        yield Individual(
-            who, ALL, name, value, low if draws else None, high if draws else None, cells
-        )
     clca = expected_accuracy_clca(
         grid.scales.one_hot(truth), np.isnan(truth).astype(float), shares * valid[..., None]
     )
-    value = float(np.nan_to_num(clca[asked]).mean())
-    yield Individual(who, ALL, "accuracy_clca", value, None, None, int(asked.sum()))
+    clca = np.where(asked, np.nan_to_num(clca), np.nan)
+    return np.stack([exact, near, *penalised, clca], axis=-1)
 
 
 def _with_corrected(
     stacked: Floats, group: NDArray[np.intp], rng: np.random.Generator, draws: int
 ) -> Interval:
-    """Return means (4,) and chance-corrected means (2,), (s - e) / (1 - e), with their intervals;
-    countries weigh the same."""
+    """Return the means of the measures and the chance-corrected means (2,), (s - e) / (1 - e), with
+    their intervals; countries weigh the same."""
     table = tabulate(stacked, group=np.unique(group, return_inverse=True)[1])
 
     def corrected(means: Floats) -> Floats:
-        hits, guessed = means[..., :2], means[..., 4:]
-        return np.concatenate([means[..., :4], (hits - guessed) / (1 - guessed)], axis=-1)
+        own, guessed = means[..., : len(_MEASURES)], means[..., len(_MEASURES) :]
+        return np.concatenate([own, (own[..., :2] - guessed) / (1 - guessed)], axis=-1)
 
     observed = corrected(estimate(table))
     if not draws:

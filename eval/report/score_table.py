@@ -100,15 +100,53 @@ def rate_tables(results: Results) -> Iterator[Table]:
 
 
 def individual_tables(results: Results) -> Iterator[Table]:
-    """Yield the table of how often series answer as their respondents did."""
+    """Yield tables of how often series answer as their respondents did: one for the series that
+    speak for people of the same countries, with what costs nothing, and one country by country."""
     found: dict[str, dict[str, Individual]] = {}
+    homes: dict[str, list[str]] = {}
     for each in results.individuals:
         if each.country == ALL:
             found.setdefault(each.who, {}).setdefault(each.measure, each)
+        elif each.country not in homes.setdefault(each.who, []):
+            homes[each.who].append(each.country)
     called = names(results)
-    ranked = sorted(found, key=lambda who: who not in called)
-    for group, measures in by_group(each.measure for each in results.individuals):
+    sets = dict.fromkeys(tuple(homes.get(who, ())) for who in found if who in called)
+    most = max(sets, key=len, default=())
+    for where in sets:
+        alike = [who for who in found if tuple(homes.get(who, ())) == where]
+        beside = [who for who in found if who not in called] if where == most else []
+        ranked = [who for who in alike if who in called] + beside
+        title = "" if len(sets) == 1 else ": " + ", ".join(map(country_name, where))
+        yield from _individual_tables(results, {who: found[who] for who in ranked}, title)
+
+
+def individuals_by_country(results: Results, measure_: str) -> Iterator[Table]:
+    """Yield the table of one measure, series by country."""
+    rows = dict[str, dict[str, str]]()
+    for each in results.individuals:
+        if each.measure == measure_ and each.country != ALL:
+            cell = interval(each.value, each.low, each.high)
+            rows.setdefault(each.who, {})[each.country] = cell
+    countries = [home for home in results.countries if any(home in row for row in rows.values())]
+    called = names(results)
+    lines = [
+        TableRow(
+            (called.get(who) or baseline_name(who), *(row.get(home, DASH) for home in countries)),
+            apart=who not in called,
+        )
+        for who, row in sorted(rows.items(), key=lambda each: each[0] not in called)
+    ]
+    head = ("", *map(country_name, countries))
+    yield from new_table(f"{measure(measure_).title}, country by country", head, lines)
+
+
+def _individual_tables(
+    results: Results, found: dict[str, dict[str, Individual]], where: str
+) -> Iterator[Table]:
+    called = names(results)
+    for group, measures in by_group(name for mine in found.values() for name in mine):
         rows = []
+        ranked = list(found)
         for who in ranked:
             given = [found[who].get(name) for name in measures]
             if not any(given):
@@ -123,7 +161,7 @@ def individual_tables(results: Results) -> Iterator[Table]:
             )
         head = ("", *(measure(name).head for name in measures), "answers")
         title, note = (group.title, group.reading) if group else ("Other measures", "")
-        yield from new_table(title, head, rows, note)
+        yield from new_table(title + where, head, rows, note)
 
 
 def _by_who(scores: Sequence[Score], country: str) -> _Found:

@@ -26,6 +26,7 @@ from eval.report.results import Results
 from eval.report.score_table import (
     country_tables,
     individual_tables,
+    individuals_by_country,
     rate_tables,
     score_tables,
 )
@@ -79,6 +80,12 @@ def _asked_tables(results: Results) -> Iterator[Table]:
     yield from new_table("Series", head, rows, words=3)
 
 
+def _individual_tables(results: Results) -> Iterator[Table]:
+    yield from individual_tables(results)
+    for name in ("hard", "accuracy_clca"):
+        yield from individuals_by_country(results, name)
+
+
 def _no_tables(results: Results) -> Iterator[Table]:
     yield from ()
 
@@ -88,7 +95,7 @@ _TABLES: dict[str, Callable[[Results], Iterator[Table]]] = {
     "verdicts": verdict_tables,
     "scores": score_tables,
     "gaps": gap_tables,
-    "individuals": individual_tables,
+    "individuals": _individual_tables,
     "countries": country_tables,
     "nearness": nearness_tables,
     "items": _no_tables,

@@ -25,7 +25,7 @@ from eval.metrics.inglehart_welzel import fourteen_items
 from eval.report.answers import load_given, load_grid
 from eval.report.caveat import caveats
 from eval.report.results import ALL, Results
-from eval.report.score_table import score_tables
+from eval.report.score_table import individual_tables, individuals_by_country, score_tables
 from eval.report.write import load_results, write_files
 from eval.report.yardstick import Yardsticks, panels
 from eval.respondents.marginals import load_marginals
@@ -174,7 +174,9 @@ def value(
 
 def individual(results: Results, measure: str, who: str | None = None):
     name = who or results.series[0].id
-    (found,) = [i for i in results.individuals if (i.who, i.measure) == (name, measure)]
+    (found,) = [
+        i for i in results.individuals if (i.who, i.measure, i.country) == (name, measure, ALL)
+    ]
     return found
 
 
@@ -386,7 +388,7 @@ def test_the_respondents_own_answers_are_all_right(tmp_path):
         assert found.cells == len(own)
     # Where people did not answer, the published figure counts against the model.
     clca = individual(results, "accuracy_clca")
-    assert (clca.cells, clca.low) == (300 * 44, None)
+    assert clca.cells == 300 * 44 and clca.low < clca.value < clca.high
     assert clca.value == pytest.approx(len(own) / (300 * 44))
     floors = {floor.metric: floor for floor in results.floors if floor.answers == 100}
     for metric in ("kl", "js_distance", "js_natural", "tv", "w1"):
@@ -396,6 +398,57 @@ def test_the_respondents_own_answers_are_all_right(tmp_path):
         )
     (scored,) = [s for s in results.scores if (s.metric, s.country) == ("tv", ALL)][:1]
     assert scored.floor == pytest.approx(floors["tv"].mean, rel=0.1)
+
+
+def test_accuracy_is_told_by_culture_and_compared_on_the_same_people(tmp_path):
+    run = trial(tmp_path, ("Q1", "Q2", "Q3", "Q7"), ("DEU", "GBR", "MEX"), respondents=20)
+    own = truths(run)
+
+    def right(asked: Asked):
+        return own.get((asked.person, asked.item.id))
+
+    def abroad(asked: Asked):  # right for Mexico alone, and wrong in all others
+        code = right(asked)
+        if asked.country == "MEX" or code is None:
+            return code
+        return next(each for each in asked.order if each != code)
+
+    give(run, "respondent", right, model="right", readout="text", countries=["DEU", "MEX"])
+    give(run, "respondent", abroad, model="abroad", readout="text")
+    results = score(run)
+    who = {each.model: each.id for each in results.series if each.reading == "text-lenient"}
+    by_country = {
+        (i.who, i.country): i.value for i in results.individuals if i.measure == "hard"
+    }
+    assert [by_country[who["right"], home] for home in ("all", "DEU", "MEX")] == [1, 1, 1]
+    homes = ("all", "DEU", "GBR", "MEX")
+    assert [by_country[who["abroad"], home] for home in homes] == [pytest.approx(1 / 3), 0, 0, 1]
+    found = {
+        gap.country: gap for gap in results.gaps
+        if (gap.metric, gap.one, gap.two) == ("hard", who["abroad"], who["right"])
+    }  # fmt: skip
+    assert {home: gap.value for home, gap in found.items()} == {"all": -0.5, "DEU": -1, "MEX": 0}
+    assert found["DEU"].low == found["DEU"].high == -1 and found["all"].p is not None
+    titles = [table.title for table in individual_tables(results)]
+    assert len(titles) == 2 * len({title.partition(":")[0] for title in titles})
+    (line,) = [
+        row.cells for table in individuals_by_country(results, "hard") for row in table.rows
+        if row.cells[0].startswith("abroad") and "lenient" in row.cells[0]
+    ]  # fmt: skip
+    assert [cell.split()[0] for cell in line[1:]] == ["0.000", "0.000", "1.000"]
+
+
+def test_the_published_measures_have_paired_differences(tmp_path):
+    run = trial(tmp_path, ("Q1", "Q2", "Q3"), ("DEU", "MEX"))
+    for model in ("a", "b"):
+        give(run, "culture", drawn(model, any_probabilities), model=model)
+    results = score(run)
+    ids = {each.model: each.id for each in results.series}
+    for metric in ("clca_compat_kl", "clca_compat_js"):
+        (gap,) = [gap for gap in results.gaps if gap.metric == metric]
+        one, two = (value(results, metric, ALL, ids[model]) for model in "ba")
+        assert gap.value == pytest.approx(one - two)
+        assert gap.low <= gap.value <= gap.high and 0 < gap.p <= 1
 
 
 def test_accuracy_of_what_costs_nothing_stands_there_once_and_is_right(tmp_path):

@@ -118,7 +118,7 @@ def test_the_report_has_every_part_and_names_every_arm(whole: ClcaExperiment) ->
     parts = yaml.safe_load(
         (Path(__file__).parents[2] / "training/experiment/report.yaml").read_text()
     )
-    own = ("played", "learned", "moved", "controls", "format")
+    own = ("played", "learned", "moved", "controls", "papers", "format")
     for name in own:
         assert f"## {parts[name]['title']}" in text
     moved = text.partition(f"## {parts['moved']['title']}")[2].partition("\n## ")[0]
@@ -127,6 +127,13 @@ def test_the_report_has_every_part_and_names_every_arm(whole: ClcaExperiment) ->
     controls = text.partition(f"## {parts['controls']['title']}")[2].partition("\n## ")[0]
     for pair in ("clca less shuffled", "clca less plain-text", "multi-party less two-party"):
         assert f"| {pair} |" in controls
+    paper = text.partition(f"## {parts['papers']['title']}")[2].partition("\n## ")[0]
+    assert "| model | asked as | China | Germany | mean |" in paper
+    for title in ("CLCA's KL ↓: logprobs", "CLCA's accuracy ↑: logprobs", "CLCA's JS ↓: logprobs"):
+        table = paper.partition(f"### {title}")[2].partition("###")[0]
+        assert "| base | respondent, interview |" in table and "| clca | respondent" in table
+    format_ = text.partition(f"## {parts['format']['title']}")[2].partition("\n## ")[0]
+    assert "| usable | base, same cultures |" in format_
     page = (whole.folder / "report.html").read_text(encoding="utf-8")
     assert all(f'id="{name}"' in page for name in own)
     assert "<svg" in page.partition('id="moved"')[2].partition("</section>")[0]

@@ -15,6 +15,7 @@ from simulation.review.funnel import BY_CULTURE, fates_of
 from simulation.store.reader import read_rows
 from training.experiment.arm import SEVERAL, TWO
 from training.experiment.config import ClcaExperiment
+from training.experiment.paper_table import clca_paper
 from training.experiment.report import shared_sections, titled
 
 
@@ -24,6 +25,7 @@ def sections(
     """Yield the parts that come before those of the evaluation."""
     yield from titled("played", _played(con, config))
     yield from shared_sections(con, config, results, [(SEVERAL, TWO)])
+    yield from titled("papers", clca_paper(results, config.cultures))
 
 
 def _played(con: duckdb.DuckDBPyConnection, config: ClcaExperiment) -> list[Table]:

@@ -22,7 +22,7 @@ import yaml
 from eval.config import EvalConfig
 from eval.report.measure import measure
 from eval.report.number import DASH, chance, interval, number
-from eval.report.results import ALL, PairedDifference, Rates, Results, Series
+from eval.report.results import ALL, PairedDifference, Results, Series
 from eval.report.table import Section, Table, TableRow, new_table
 from eval.report.write import load_results, write_files
 from eval.survey.condition import conditions
@@ -35,8 +35,10 @@ from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
 
 _DRAWS = 2000
 """Bootstrap draws."""
-SHOWN = ("js_distance", "tv", "w1")
-"""Metrics of the tables of differences."""
+SHOWN = ("js_distance", "tv", "w1", "clca_compat_kl", "clca_compat_js", "accuracy_clca")
+"""Measures of the tables of differences; the last one is of respondents alone."""
+_DRAWN = SHOWN[:3]
+"""Those of the plot."""
 _ABOUT = {
     BASE: "the model as it was",
     SHUFFLED: "the adapter of another culture",
@@ -73,7 +75,7 @@ def _figures(results: Results) -> dict[str, str]:
         for gap in results.gaps
         if gap.two in base and gap.one not in base and reading[gap.two] == "logprobs"
     ]
-    drawn = draw_gaps(replace(results, gaps=moved), SHOWN)
+    drawn = draw_gaps(replace(results, gaps=moved), _DRAWN)
     return {} if drawn is None else {"moved": drawn}
 
 
@@ -217,10 +219,11 @@ def _controls(
 
 def _format(results: Results, base: Series, about: _About) -> list[Table]:
     """Return how many answers are valid, and what of a gain they are."""
-    rates = {each.who: each for each in results.rates if each.country == ALL}
     rows = []
     for model, series in _alike(results, base).items():
-        cells = [model, about.get(model, ""), _usable(rates.get(series.id))]
+        homes = [each.country for each in results.rates if each.who == series.id]
+        mine, before = (_usable(results, who, homes) for who in (series, base))
+        cells = [model, about.get(model, ""), mine, before]
         if model == BASE:
             cells += [DASH] * 3
         else:
@@ -229,15 +232,20 @@ def _format(results: Results, base: Series, about: _About) -> list[Table]:
             )
             cells += [_value(plain), _value(whole), _less(whole, plain)]
         rows.append(TableRow(tuple(cells)))
-    head = ("arm", "", "usable", "TV of valid answers", "TV, invalid as worst", "format alone")
+    named = ("usable", "base, same cultures", "TV of valid answers", "TV, invalid as worst")
+    head = ("arm", "", *named, "format alone")
     return new_table(_title(base), head, rows, words=2)
 
 
-def _usable(rates: Rates | None) -> str:
-    """Return the share of answers that name an option, or the probability that one is named."""
-    if rates is None:
-        return DASH
-    return number(rates.valid if rates.mass is None else rates.mass)
+def _usable(results: Results, series: Series, homes: Sequence[str]) -> str:
+    """Return the share of answers that name an option, or the probability that one is named: the
+    mean over some countries."""
+    found = [
+        rates.valid if rates.mass is None else rates.mass
+        for rates in results.rates
+        if rates.who == series.id and rates.country in homes and rates.country != ALL
+    ]
+    return number(sum(found) / len(found) if found else None)
 
 
 def _value(gap: PairedDifference | None) -> str:
