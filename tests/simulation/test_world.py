@@ -229,3 +229,89 @@ def test_a_stored_world_is_replayed_branched_and_queried(
     ):
         assert _run("branch", run, id_, "--at", "0", "--set", wrong) == 1
         assert told in capsys.readouterr().err
+
+
+def _phases(*phases: dict[str, object]) -> list[dict[str, object]]:
+    return [{"acts": ["speak"], "until": {"rounds": 1}} | phase for phase in phases]
+
+
+def test_phases_branch_by_what_the_world_has_come_to() -> None:
+    count = {"n": {"type": "integer"}}
+    phases = _phases(
+        {"id": "a", "after": {"n": "n + 1"}, "next": [{"phase": "c", "when": "n == 2"}]},
+        {"id": "b", "next": "a"},
+        {"id": "c", "next": "end"},
+        {"id": "d"},
+    )
+    record = played(
+        scenario(2, world=count, phases=phases, limits={"turns": 40}),
+        lambda *_: json.dumps({"action": "speak", "to": [], "whisper": False, "text": "Well."}),
+    )
+    began = [h["name"] for h in record.rows["happenings"] if h["kind"] == "phase"]
+    assert began == ["a", "b", "a", "c"] and series(record, "n") == [0, 1, 2]
+    assert record.episode["exit_detail"] == "c"
+
+
+def test_roles_are_removed_and_return_and_only_those_who_are_there_perceive() -> None:
+    phases = _phases(
+        {"id": "a"},
+        {"id": "b", "removes": "cleo", "briefs": {"pair": "You two are left."}},
+        {"id": "c", "returns": "cleo"},
+    )
+    record = played(
+        scenario(3, world={"n": {"type": "integer"}}, phases=phases, limits={"turns": 40},
+                 teams={"pair": {"roles": ["ada", "bela"]}}),
+        lambda *_: json.dumps({"action": "speak", "to": [], "whisper": False, "text": "Well."}),
+    )  # fmt: skip
+    speakers = [(t["phase"], t["speaker"], t["audience"]) for t in record.rows["turns"]]
+    assert speakers == [
+        ("a", "ada", ["bela", "cleo"]), ("a", "bela", ["ada", "cleo"]),
+        ("a", "cleo", ["ada", "bela"]),
+        ("b", "ada", ["bela"]), ("b", "bela", ["ada"]),
+        ("c", "cleo", ["ada", "bela"]), ("c", "ada", ["bela", "cleo"]),
+        ("c", "bela", ["ada", "cleo"]),
+    ]  # fmt: skip
+    told = {h["kind"]: (h["text"], h["audience"]) for h in record.rows["happenings"]}
+    assert told["removal"] == ("Cleo is out.", ["ada", "bela", "cleo"])
+    assert told["report"] == ("You two are left.", ["ada", "bela"])
+    assert told["return"] == ("Cleo is back.", ["ada", "bela", "cleo"])
+
+
+@pytest.mark.parametrize(("secret", "hearers"), [(True, []), (False, ["bela", "cleo"])])
+def test_ballots_are_heard_where_the_vote_is_open(secret: bool, hearers: list[str]) -> None:
+    vote = {"ask": "Who?", "options": "roles", "secret": secret, "own": False, "then": {
+        "effects": {"chosen": "winner == bela ? 1 : 2"}, "report": "{winner} it is."}}  # fmt: skip
+    scene = scenario(
+        3, world={"chosen": {"type": "integer"}}, phases=[{"id": "poll", "vote": vote}]
+    )
+    names = {"ada": "Bela", "bela": "Cleo", "cleo": "Bela"}
+    record = played(scene, {role: [act("vote", choice=name)] for role, name in names.items()})
+    assert record.rows["turns"][0]["audience"] == hearers
+    assert [(v["role"], v["choice"], v["won"]) for v in record.rows["votes"]] == [
+        ("ada", "bela", True), ("bela", "cleo", False), ("cleo", "bela", True)]  # fmt: skip
+    assert series(record, "chosen") == [0, 1]
+    assert record.rows["happenings"][-1]["text"] == "Bela it is."
+    own = played(scene, {role: [act("vote", choice=role.title())] for role in names})
+    assert {row["allowed"] for row in own.rows["decisions"]} == {False} and not own.rows["votes"]
+
+
+def test_a_vote_without_options_is_passed_over() -> None:
+    vote = {"ask": "Who?", "options": "roles.filter(r, n > 0)", "otherwise": {"report": "Nobody."}}
+    phases = [{"id": "poll", "vote": vote}, *_phases({"id": "talk"})]
+    record = played(
+        scenario(2, world={"n": {"type": "integer"}}, phases=phases),
+        lambda *_: json.dumps({"action": "speak", "to": [], "whisper": False, "text": "Well."}),
+    )
+    assert [h["text"] for h in record.rows["happenings"]] == [None, "Nobody.", None]
+    assert record.episode["turns"] == 2
+
+
+def test_talk_and_acts_go_together_without_phases() -> None:
+    scene = scenario(2, world=LAKE["world"], acts=LAKE["acts"], limits={"turns": 4})
+    lines = {"ada": ["The nets are wet.", "[fish 5]"], "bela": ["[fish 7]", "So they are."]}
+    record = played(scene, lines, form="script")
+    assert [(t["action"], t["text"]) for t in record.rows["turns"]] == [
+        ("speak", "The nets are wet."), ("non-verbal", "fish 7"), ("non-verbal", "fish 5"),
+        ("speak", "So they are."),
+    ]  # fmt: skip
+    assert series(record, "pool") == [100, 93, 88]
