@@ -103,7 +103,7 @@ def test_the_check_knows_names_and_keys(tmp_path: Path) -> None:
     fw.stop_rule("long-talk")(lambda stage, since, options: None)
     (unknown,) = told(file_with(tmp_path, {"rule": "long-tlak"}))
     assert "stop[1].rule: unknown stop rule, did you mean 'long-talk'?" in unknown
-    assert "agreement, deal, walk-away, staleness, goal-reached, long-talk, or an" in unknown
+    assert "agreement, deal, walk-away, staleness, goal-reached, when, long-talk, or an" in unknown
     assert told(file_with(tmp_path, {"rule": "long-talk", "options": {"a": 1}})) == []
     (idle,) = told(file_with(tmp_path, {"rule": "long-talk", "window": 3}))
     assert "stop[1].window: has no effect on the rule 'long-talk'" in idle
