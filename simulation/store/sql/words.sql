@@ -59,7 +59,8 @@ comment on macro stems is
 
 create or replace macro nearby(row_) as row_
     || '| ' || array_to_string(list_slice(string_split(trim(row_), ' '), 1, len(string_split(trim(row_), ' ')), 2), ' ')
-    || ' | ' || array_to_string(list_slice(string_split(trim(row_), ' '), 2, len(string_split(trim(row_), ' ')), 2), ' ')
+    || ' | ' || coalesce(
+        array_to_string(list_slice(string_split(trim(row_), ' '), 2, len(string_split(trim(row_), ' ')), 2), ' '), '')
     || ' ';
 comment on macro nearby is
     'nearby(row_): a row of words between single spaces, and behind it those in odd and those in even places, so that words '
