@@ -162,6 +162,9 @@ def _argument(
             continue
         yield from _typed((*path, bound), text, own, part.type)
         yield from _told(scene, (*path, bound), text, who)
+    low, high = _literal(part.min), _literal(part.max)
+    if low is not None and high is not None and low > high:
+        yield Finding((*path, "max"), "less than min", show_value(part.max))
     if part.among is not None and part.type != "role":
         yield Finding((*path, "among"), "only roles are named among others", key=True)
     yield from _typed((*path, "among"), part.among, own, "some roles")
@@ -170,6 +173,14 @@ def _argument(
         if part.type not in NUMERIC:
             yield Finding((*path, "shares"), "only numbers are shared", show_value(part.shares))
         yield from _typed((*path, "shares"), part.shares, names, part.type)
+
+
+def _literal(text: str | None) -> float | None:
+    """Return the number that an expression is, or None where it has to be worked out."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
 
 
 def _told(scene: Scenario, path: Keys, text: str | None, who: Collection[str]) -> Iterator[Finding]:

@@ -61,6 +61,7 @@ FAULTS = {
     "a syntax error": ("pool < 5", "pool <", "a value is missing before the end (character 7)"),
     "a start beyond the bounds": ("start: 100", "start: -4", "not a value it can have; found -4"),
     "bounds the wrong way round": ("min: 0}\n", "min: 0, max: -1}\n", "less than min"),
+    "an argument that fits nothing": ("max: pool}", "max: -1}", "less than min"),
     "a bound that gives a secret away": ("max: pool}", "max: hoard}",
                                          "tells whoever acts of 'hoard', which is not visible"),
     "a report that gives a secret away": ('"{pool} tons."', '"{wealth} tons."',
