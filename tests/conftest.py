@@ -1,11 +1,25 @@
-"""What holds for all tests: no terminal, and no bound on the time a test may take."""
+"""What holds for all tests: no terminal, no bound on the time a test may take, and no leave to run
+code that another test gave.
+"""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from folkways.registry import code, set_code
 
 for name in ("COLUMNS", "LINES"):  # pytest's workers name the size of a terminal they do not have
     os.environ.pop(name, None)
 
 settings.register_profile("folkways", deadline=None)
 settings.load_profile("folkways")
+
+
+@pytest.fixture(autouse=True)
+def code_as_before() -> Iterator[None]:
+    """Let no test leave behind which code may be run."""
+    before = code()
+    yield
+    set_code(before)
