@@ -1,7 +1,8 @@
 """Play profiles: how a class of models is best asked to play, one YAML file each.
 
-Invariant: a profile fills in what the configuration does not say and changes nothing that it does;
-what came of it is stored with the run, so that a stored run needs no profile.
+Invariant: a profile fills in what the configuration does not say and changes nothing that it does,
+nor what agents are told of their culture; what came of it is stored with the run, so that a stored
+run needs no profile.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agents.models.facts import ModelFacts, model_facts
-from agents.role_view import Conditioning
 from folkways.errors import UserError, unknown_name
 from folkways.settings import Settings, validated
 from scenarios.needs import NEEDS, Needs
@@ -33,8 +33,6 @@ class Profile(Settings):
     about: str = Field(min_length=1)
     """For which models, and what the values rest on."""
     reply_form: Literal["json", "script"] | None = None
-    conditioning: Conditioning | None = None
-    """How long the prompt is: how much agents are told of their culture."""
     temperature: float | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
     min_p: float | None = Field(default=None, ge=0, lt=1)
@@ -89,19 +87,17 @@ def with_profile(config: RunConfig) -> RunConfig:
     if name == "auto":
         name = profile_name(model_facts(model.name))
     profile = load_profile(name)
-    own = profile.model_dump(exclude_none=True, exclude={"about", "play", "conditioning"})
+    own = profile.model_dump(exclude_none=True, exclude={"about", "play"})
     update = _not_given(model, own) | {"profile": name}
     if model.reply_form != "auto" and "reply_form" in model.model_fields_set:
         update.pop("reply_form", None)
     play = {key: getattr(profile.play, key) for key in profile.play.model_fields_set}
     if config.in_loop:
         play.pop("drafts", None)
-    changes: dict[str, Any] = {
+    changes = {
         "model": model.model_copy(update=update),
         "play": config.play.model_copy(update=_not_given(config.play, play)),
     }
-    if profile.conditioning and "conditioning" not in config.model_fields_set:
-        changes["conditioning"] = profile.conditioning
     return config.model_copy(update=changes)
 
 

@@ -121,6 +121,7 @@ def play(
             "cultures": CULTURES[: size.cultures],
             "replicates": size.seeds,
             "seed": _SEED,
+            "conditioning": "name",
             "limits": {"turns": size.turns},
             "model": {
                 "name": contender.model,

@@ -10,7 +10,6 @@ from folkways.errors import UserError
 from simulation.config import parse_config
 from simulation.plan import make_plan
 from simulation.profile import PROFILES, load_profile, profile_name, with_profile
-from training.experiment.config import ClcaExperiment
 
 
 @pytest.mark.parametrize(
@@ -64,14 +63,13 @@ def test_a_profile_fills_in_what_the_configuration_does_not_say() -> None:
     tiny = load_profile("tiny")
     assert config.model.profile == "tiny" and config.model.reply_form == "script"
     assert config.model.max_tokens == tiny.max_tokens and config.play.drafts == tiny.play.drafts
-    assert config.conditioning == tiny.conditioning
     own = {
-        "name": "a", "conditioning": "norms", "play": {"drafts": None},
+        "name": "a", "play": {"drafts": None},
         "model": {"name": "embedded", "max_tokens": 200, "reply_form": "json"},
     }  # fmt: skip
     config = with_profile(parse_config(own, ""))
     assert (config.model.max_tokens, config.model.reply_form) == (200, "json")
-    assert (config.conditioning, config.play.drafts) == ("norms", None)
+    assert config.play.drafts is None
     assert config.play.directions == tiny.play.directions
     assert config.model.temperature == tiny.temperature
 
@@ -122,8 +120,8 @@ def test_a_critic_in_the_loop_chooses_in_place_of_the_profile() -> None:
         parse_config(given | {"play": {"drafts": {"n": 2}}}, "")
 
 
-def test_a_profile_does_not_choose_the_conditioning_of_an_experiment() -> None:
-    data = {"name": "e", "model": "embedded", "cultures": ["GBR", "JPN"],
-            "simulation": {"scenarios": "tiny", "model": {"name": "embedded"}}}  # fmt: skip
-    config = with_profile(ClcaExperiment.model_validate(data).run_config())
-    assert (config.model.profile, config.conditioning) == ("tiny", "dimensions")
+def test_no_profile_changes_what_agents_are_told_of_their_culture() -> None:
+    given = parse_config({"name": "a", "model": {"name": "embedded"}}, "")
+    for name in PROFILES:
+        model = given.model.model_copy(update={"profile": name})
+        assert with_profile(given.model_copy(update={"model": model})).conditioning == "dimensions"

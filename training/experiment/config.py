@@ -17,10 +17,6 @@ from simulation.config import RunConfig, parse_config
 from training.experiment.arm import ARMS, Arm
 from training.experiment.experiment import ExperimentSettings, load_study
 
-_SIMULATED = {"critique": {}, "label": {}, "conditioning": "dimensions"}
-"""What a simulation has unless the experiment says otherwise; how agents are told of their culture
-is what is studied, and no play profile may choose it."""
-
 
 class CorpusPart(Settings):
     """What all corpora have in common."""
@@ -68,7 +64,7 @@ class ClcaExperiment(ExperimentSettings):
 
     def run_config(self) -> RunConfig:
         """Return the configuration of the simulation and its review."""
-        given: dict[str, Any] = _SIMULATED | self.simulation
+        given: dict[str, Any] = {"critique": {}, "label": {}} | self.simulation
         given |= {"name": self.name, "cultures": list(self.cultures), "out": self.out}
         return parse_config(given, f"{self.name}: simulation")
 
