@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import Recorder, scenario, text_of
-from worlds import LAKE, act, decided, lake, payoffs, played, series
+from world_scenes import LAKE, act, decided, lake, payoffs, played, series
 
 from folkways.cli import main
 from simulation.store.reader import open_reader
