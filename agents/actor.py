@@ -184,7 +184,7 @@ class _JsonActor:
     def acted(
         self, asked_with: Cue, entry: Mapping[str, Any], line: str, world: WorldCue | None = None
     ) -> None:
-        self._add(self._user(self._cue(asked_with._replace(moment=None), world)))
+        self._add(self._user(self._cue(asked_with, world)))
         reply = entry.get("act") or {key: entry[key] for key in ("action", "to", "whisper")} | {
             "text": entry["text"] or ""
         }

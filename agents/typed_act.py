@@ -27,7 +27,6 @@ def read_typed_json(
     offers: Sequence[Offer],
     known: Collection[str],
     names: Mapping[str, str],
-    opening: str = "",
 ) -> Act | None:
     """Return the typed act in a reply of the form `json`, or None where it is none.
 

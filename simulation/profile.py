@@ -89,8 +89,6 @@ def with_profile(config: RunConfig) -> RunConfig:
     profile = load_profile(name)
     own = profile.model_dump(exclude_none=True, exclude={"about", "play"})
     update = _not_given(model, own) | {"profile": name}
-    if model.reply_form != "auto" and "reply_form" in model.model_fields_set:
-        update.pop("reply_form", None)
     play = {key: getattr(profile.play, key) for key in profile.play.model_fields_set}
     if config.in_loop:
         play.pop("drafts", None)

@@ -28,10 +28,14 @@ _HANGUL = "[\uac00-\ud7a3]"
 
 
 @cache
-def _listed(key: str) -> list[str]:
+def _lists() -> dict[str, list[str]]:
     text = Path(__file__).with_name("wording.yaml").read_text(encoding="utf-8")
     data: dict[str, list[str]] = yaml.safe_load(text)
-    return data[key]
+    return data
+
+
+def _listed(key: str) -> list[str]:
+    return _lists()[key]
 
 
 @cache

@@ -195,7 +195,7 @@ class SceneState:
         return self.scenario.opens
 
     def cue(self, role: str) -> Cue:
-        """Return what a role whose turn it is now is told."""
+        """Return what a role whose turn it is now is told, but for the moment."""
         present = tuple(self.names[other] for other in self.here())
         hearers = self.hearers(role)
         hearing: Hearing = "all" if len(hearers) >= len(present) - 1 else "some"
@@ -205,8 +205,7 @@ class SceneState:
             hearing = "nobody"
         names = tuple(self.names[other] for other in hearers)
         acts = self._with_offers(role, allowed(self.acts, self.play, self._made[role]))
-        moment = self._moment(role) if self.play.cue == "full" else None
-        return Cue(self.turns_left, acts, present, hearing, names, moment)
+        return Cue(self.turns_left, acts, present, hearing, names)
 
     def _with_offers(self, role: str, acts: tuple[str, ...]) -> tuple[str, ...]:
         """Return acts with those that the world offers a role now."""
@@ -215,7 +214,10 @@ class SceneState:
 
     def ask(self, role: str) -> Asked:
         """Return the prompt for a role's next act."""
-        return self.actors[role].ask(self.cue(role), self.world_cue(role))
+        cue = self.cue(role)
+        if self.play.cue == "full":
+            cue = cue._replace(moment=self._moment(role))
+        return self.actors[role].ask(cue, self.world_cue(role))
 
     def observation(self, role: str) -> Observation:
         """Return what a player of a role may know at its turn."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 CHOICE = "choice"
 """Argument of a vote."""
-_READ = {"json": read_typed_json, "script": read_typed_script}
 
 
 def rules_of(stage: SceneState) -> dict[str, Act]:
@@ -152,8 +151,10 @@ def read_act(stage: SceneState, role: str, reply: str, form: ReplyForm) -> Made 
     known |= {VOTE} if any(phase.vote for phase in phases) else set()
     known |= {ANSWER} if any(phase.decide for phase in phases) else set()
     assert told is not None
+    if form == "json":
+        return read_typed_json(reply, told.offers, known, stage.names)
     opening = told.opening if form == stage.forms[role] else ""
-    return _READ[form](reply, told.offers, known, stage.names, opening)
+    return read_typed_script(reply, told.offers, known, stage.names, opening)
 
 
 def _world(stage: SceneState) -> WorldState:
