@@ -21,7 +21,7 @@ from scenes import json_act
 
 from folkways.cli import main
 from folkways.errors import UserError
-from folkways.registry import allow_code, code, set_code
+from folkways.registry import allow_code
 from simulation.config import RunConfig
 from simulation.execution.retry import RETRIED
 from simulation.plan import make_plan
@@ -235,12 +235,9 @@ async def broken(stage: Any, ask: Any, rng: Any, options: Any) -> Any:
     raise ZeroDivisionError("nobody is there to divide by")
 
 
-def test_an_error_that_comes_again_is_tried_once_more_and_then_told_of(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    before, policy = code(), f"{__name__}:broken"
+def test_an_error_that_comes_again_is_tried_once_more_and_then_told_of(tmp_path: Path) -> None:
+    policy = f"{__name__}:broken"
     allow_code()
-    request.addfinalizer(lambda: set_code(before))
     scene = scene_file(tmp_path, TURNS, id="bad", policy=policy)
     with serving(reply=talk) as server:
         scenes = {"scenarios": [scene_file(tmp_path, TURNS), scene], "replicates": 1}
