@@ -185,7 +185,7 @@ def forget_cultures() -> None:
 
 
 def _require_free(id_: str, where: str = "") -> None:
-    if id_ in _shipped():
+    if id_ in shipped_cultures():
         raise UserError(
             f"{where}the culture '{id_}' is shipped, and no file may stand for it; choose another "
             "id and file name: XAA to XZZ are free"
@@ -193,7 +193,8 @@ def _require_free(id_: str, where: str = "") -> None:
 
 
 @cache
-def _shipped() -> dict[str, Culture]:
+def shipped_cultures() -> dict[str, Culture]:
+    """Return the shipped cultures by id, in alphabetical order; not to be changed."""
     return {path.stem: read_culture(path) for path in sorted(CULTURE_FOLDER.glob("*.yaml"))}
 
 
@@ -201,7 +202,7 @@ def load_cultures() -> dict[str, Culture]:
     """Return the shipped cultures by id, in alphabetical order, and behind them those that the user
     has added; not to be changed.
     """
-    return {**_shipped(), **_own} if _own else _shipped()
+    return {**shipped_cultures(), **_own} if _own else shipped_cultures()
 
 
 def load_culture(culture_id: str) -> Culture:

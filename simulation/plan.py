@@ -8,7 +8,7 @@ order.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from folkways.provenance import short_hash
 from scenarios.casting import named_cultures, obstacles
 from scenarios.checks.check import check_file
 from scenarios.code import require_code
-from scenarios.culture import Culture, load_culture, load_cultures
+from scenarios.culture import Culture, load_culture, load_cultures, own_cultures
 from scenarios.library import adapted, find_scenario, games, library, load_scenario, shipped, tiny
 from scenarios.parsing.problem import SourceError
 from scenarios.persona import Persona
@@ -78,10 +78,10 @@ def make_plan(config: RunConfig) -> Plan:
     """Load and check everything a configuration names. Raises UserError for what is missing."""
     config = with_profile(config)
     scenarios = _scenarios(config)
-    cultures = load_cultures()
     for culture_id in config.cultures:
         load_culture(culture_id)
     personas = people_for(config, scenarios)
+    cultures = _cultures_for(config, scenarios, personas)
     _require_people(config, scenarios, personas)
     if not isinstance(config.scenarios, str):
         for name in sorted(set(config.scenarios)):
@@ -109,6 +109,18 @@ def make_plan(config: RunConfig) -> Plan:
     resolved = resolve(config, contents)
     hash_ = config_hash(shaping(resolved))
     return Plan(config, resolved, hash_, scenarios, personas, cultures, form)
+
+
+def _cultures_for(
+    config: RunConfig, scenarios: Sequence[Scenario], personas: Mapping[str, Persona]
+) -> dict[str, Culture]:
+    """Return the shipped cultures, and of those that the user has added the ones with a part in the
+    run: what else this process was told of must not make the run another one."""
+    people = [*personas.values(), *(one for scene in scenarios for one in scene.personas)]
+    wanted = {*config.cultures, *(one.culture for one in people)}
+    wanted.update(*map(named_cultures, scenarios))
+    unused = {culture.id for culture in own_cultures()} - wanted
+    return {id_: culture for id_, culture in load_cultures().items() if id_ not in unused}
 
 
 def _settled_models(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, ModelConfig]:

@@ -10,8 +10,7 @@ made of people's answers to all its 259 items.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal, NamedTuple
 
@@ -23,7 +22,7 @@ from eval.metrics.grid import Floats, as_floats
 from eval.metrics.inglehart_welzel import load_centroids
 from eval.respondents.marginals import load_marginals
 from folkways.errors import UserError, unknown_name
-from scenarios.culture import HOFSTEDE_DIMENSIONS, load_cultures
+from scenarios.culture import HOFSTEDE_DIMENSIONS, Culture, load_cultures, shipped_cultures
 
 Source = Literal["dimensions", "answers"]
 LEAKS: frozenset[Source] = frozenset({"answers"})
@@ -98,14 +97,20 @@ def distance(one: Floats, other: Floats) -> float:
     return float(np.sqrt((weights * differences**2).sum() / weights.sum()))
 
 
-@cache
 def _standard_numbers() -> dict[str, Floats]:
     """Return (8,) by country: six dimensions and two coordinates, NaN where unknown.
 
-    Means and (population) deviations are those of the shipped cultures, whoever is asked about, so
-    the distance of two countries is the same in every evaluation.
+    Means and (population) deviations are those of the shipped cultures, whoever is asked about and
+    whatever cultures the user has added, so that the distance of two countries is always the same.
     """
-    cultures = load_cultures()
+    numbers = _numbers(load_cultures())
+    shipped = np.stack([numbers[country] for country in shipped_cultures() if country in numbers])
+    mean, deviation = np.nanmean(shipped, axis=0), np.nanstd(shipped, axis=0)
+    return {country: as_floats((row - mean) / deviation) for country, row in numbers.items()}
+
+
+def _numbers(cultures: Mapping[str, Culture]) -> dict[str, Floats]:
+    """Return (8,) by country as they are published, of cultures and of countries on the map."""
     centroids = {each.country: each for each in load_centroids() if each.country}
     numbers = {}
     for country in {*cultures, *centroids}:
@@ -116,9 +121,7 @@ def _standard_numbers() -> dict[str, Floats]:
         row = as_floats([np.nan if value is None else value for value in values])
         if not np.isnan(row).all():
             numbers[country] = row
-    shipped = np.stack([numbers[country] for country in cultures if country in numbers])
-    mean, deviation = np.nanmean(shipped, axis=0), np.nanstd(shipped, axis=0)
-    return {country: as_floats((row - mean) / deviation) for country, row in numbers.items()}
+    return numbers
 
 
 def _by_dimensions(country: str, others: Sequence[str], n: int) -> Neighbours:

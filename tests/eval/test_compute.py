@@ -417,9 +417,7 @@ def test_accuracy_is_told_by_culture_and_compared_on_the_same_people(tmp_path):
     give(run, "respondent", abroad, model="abroad", readout="text")
     results = score(run)
     who = {each.model: each.id for each in results.series if each.reading == "text-lenient"}
-    by_country = {
-        (i.who, i.country): i.value for i in results.individuals if i.measure == "hard"
-    }
+    by_country = {(i.who, i.country): i.value for i in results.individuals if i.measure == "hard"}
     assert [by_country[who["right"], home] for home in ("all", "DEU", "MEX")] == [1, 1, 1]
     homes = ("all", "DEU", "GBR", "MEX")
     assert [by_country[who["abroad"], home] for home in homes] == [pytest.approx(1 / 3), 0, 0, 1]

@@ -11,6 +11,7 @@ import pytest
 from commands import command
 from people import PERSON
 
+from eval.survey.neighbour import similarity_graph
 from eval.survey.voice import load_voice
 from folkways.errors import UserError
 from scenarios.culture import (
@@ -21,9 +22,10 @@ from scenarios.culture import (
     own_cultures,
 )
 from scenarios.sampling.population import sample_personas
-from simulation.config import parse_config
+from simulation.config import RunConfig, parse_config
 from simulation.episode.budget import BudgetConfig
 from simulation.execution.ray_worker import Worker
+from simulation.plan import make_plan
 from simulation.store.shards import ShardDirectory
 
 
@@ -139,6 +141,31 @@ def test_a_culture_of_ones_own_goes_into_corpora_shards_and_questions(
     assert capsys.readouterr().out.split() == ["country", "*", "XBZ"]
     with pytest.raises(UserError, match="has no name for the country 'XBZ'"):
         load_voice("en").place("XBZ")
+
+
+def test_a_culture_makes_a_run_another_one_only_where_somebody_is_of_it(tmp_path: Path) -> None:
+    """In a notebook each culture that was ever read is known to all later runs."""
+    scene = tmp_path / "ladder.yaml"
+    assert command("scenario", "new", scene) == 0
+    fields = {"name": "a", "scenarios": [str(scene)], "cultures": ["MEX"]}
+    fields["model"] = {"name": "fake"}
+    before = make_plan(RunConfig.model_validate(fields))
+    file, people = breton(tmp_path), pool(tmp_path)
+    assert add_cultures([file])
+    assert make_plan(RunConfig.model_validate(fields)).hash == before.hash
+    theirs = fields | {"cultures": ["XBZ"], "cast": {"pools": [str(people)]}}
+    one = make_plan(RunConfig.model_validate(theirs))
+    text = file.read_text(encoding="utf-8").replace("fed first", "fed last")
+    file.write_text(text, encoding="utf-8")
+    add_cultures([file])
+    assert make_plan(RunConfig.model_validate(theirs)).hash != one.hash and "XBZ" in one.cultures
+
+
+def test_a_culture_of_ones_own_is_placed_among_the_others_and_moves_none(tmp_path: Path) -> None:
+    before = similarity_graph(["GBR", "CHN"])["GBR"]["CHN"]
+    add_cultures([breton(tmp_path)])
+    after = similarity_graph(["GBR", "CHN", "XBZ"])
+    assert after["GBR"]["CHN"] == before and after["GBR"]["XBZ"]["distance"] > 0
 
 
 def test_every_configuration_names_the_key_for_cultures_among_those_it_takes(

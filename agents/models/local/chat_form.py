@@ -162,8 +162,10 @@ class ChatForm:
         """Return the day in a template's own form: what it takes for today."""
         told = str(self.variables["date_string"])
         try:
-            return datetime.datetime.strptime(told, _DATE_FORM).replace(
-                tzinfo=datetime.UTC
-            ).strftime(form)
+            return (
+                datetime.datetime.strptime(told, _DATE_FORM)
+                .replace(tzinfo=datetime.UTC)
+                .strftime(form)
+            )
         except ValueError:
             return told
