@@ -13,7 +13,7 @@ class Slot(NamedTuple):
     """What an act needs to be told, with its bounds at this moment."""
 
     name: str
-    kind: Literal["integer", "number", "boolean", "choice", "role"]
+    kind: Literal["integer", "number", "boolean", "choice", "role", "text"]
     low: float | None = None
     high: float | None = None
     options: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ def _slot_schema(slot: Slot) -> dict[str, Any]:
     if slot.kind in ("choice", "role"):
         one = {"type": "string", "enum": list(slot.options)}
         return {"type": "array", "items": one, "maxItems": len(slot.options)} if slot.many else one
-    part: dict[str, Any] = {"type": slot.kind}
+    part: dict[str, Any] = {"type": "string" if slot.kind == "text" else slot.kind}
     part |= {} if slot.low is None else {"minimum": slot.low}
     return part | ({} if slot.high is None else {"maximum": slot.high})
 

@@ -6,11 +6,12 @@ Invariant: what is not clearly one answer raises `Unreadable`; nothing is guesse
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from agents.naming import named, sole
 from agents.reply import Unreadable, json_objects
+from folkways.text import sound
 
 _EDGES = " \t\r\n\"'`*_.,:;!?()[]{}<>#-\u201c\u201d\u2018\u2019\u00ab\u00bb\u201e\u3002\uff01"
 _DENIES = re.compile(
@@ -47,6 +48,35 @@ def read_role(reply: str, key: str, names: Mapping[str, str]) -> str:
     if len(found) != 1 or _DENIES.search(text):
         raise Unreadable(f"it must name one of {', '.join(names.values())}, and nobody else.")
     return found[0]
+
+
+class Chosen(NamedTuple):
+    """An option that an answer chooses."""
+
+    choice: str
+    reason: str | None
+    """Why, where it says so."""
+
+
+def read_choice(reply: str, key: str, options: Sequence[str]) -> Chosen:
+    """Return the option that an answer chooses: the value of `key`, or the word that its line
+    begins with. Raises Unreadable.
+    """
+    try:
+        given = [value for value in json_objects(reply) if key in value]
+    except Unreadable:
+        given = []
+    if any(value[key] != given[0][key] for value in given):
+        raise Unreadable("it holds several JSON objects that differ.")
+    if given:
+        word, reason = str(given[0][key]), given[0].get("reason")
+    else:
+        word, _, reason = reply.strip().partition("\n")[0].partition(":")
+    word, told = word.strip(_EDGES).casefold(), " ".join(str(reason or "").split())
+    found = next((one for one in options if one.casefold() == word), None)
+    if found is None:
+        raise Unreadable(f"the choice must be one of {', '.join(options)}.")
+    return Chosen(found, sound(told) or None)
 
 
 def read_number(reply: str, key: str, low: int, high: int) -> int:

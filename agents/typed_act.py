@@ -14,11 +14,14 @@ from typing import Any
 from agents.naming import sole
 from agents.offer import Offer, Slot, TypedAct
 from agents.reply import Act, NotAllowed, read_object
+from folkways.text import sound
 
 _BRACKETED = re.compile(r"^[\[(]\s*([a-z][a-z0-9_-]*)\b[\s:,=]*([^\[\]]*)[\])]\.?$", re.IGNORECASE)
 _TRAILING = re.compile(r"\S.*[\[(]\s*([a-z][a-z0-9_-]*)\b[^\[\]]*[\])]\.?$", re.IGNORECASE)
 _SEVERAL = re.compile(r"\s*(?:,|;|>|\band\b)\s*", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_MAX_WORDS = 1000
+"""Characters of an argument in words of one's own."""
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
 
 
@@ -91,13 +94,14 @@ def _offered(name: str, given: Mapping[str, Any], offers: Sequence[Offer]) -> Of
 
 def _split(text: str, slots: Sequence[Slot]) -> dict[str, str]:
     """Return the parts of a text that belong to each slot, names of slots in it left off."""
-    for slot in slots:
+    for slot in (slot for slot in slots if slot.kind != "text"):
         text = re.sub(rf"\b{re.escape(slot.name)}\b\s*[:=]?", " ", text, flags=re.IGNORECASE)
     text = " ".join(text.split()).strip(" ,;")
     if len(slots) <= 1:
         return {slot.name: text for slot in slots} if slots else ({"": text} if text else {})
-    parts = [part for part in _SEVERAL.split(text) if part]
-    parts = parts if len(parts) == len(slots) else text.split()
+    most = len(slots) - 1 if slots[-1].kind == "text" else 0
+    parts = [part for part in _SEVERAL.split(text, maxsplit=most) if part]
+    parts = parts if len(parts) == len(slots) else text.split(maxsplit=most or -1)
     if len(parts) != len(slots):
         told = " and ".join(slot.name for slot in slots)
         raise NotAllowed(f"it needs {told}, in that order.")
@@ -126,6 +130,8 @@ def in_words(slot: Slot) -> str:
         return f"any of {options}, the best first" if slot.many else options
     if slot.kind == "boolean":
         return "yes or no"
+    if slot.kind == "text":
+        return "words of your own"
     kind = "a whole number" if slot.kind == "integer" else "a number"
     if slot.low is None and slot.high is None:
         return kind
@@ -152,6 +158,9 @@ def _value(slot: Slot, given: Any, names: Mapping[str, str]) -> Any:
         return tuple(found) if whole else None
     if slot.kind in ("choice", "role"):
         return _option(slot, given, names)
+    if slot.kind == "text":
+        text = " ".join(sound(given).split()) if isinstance(given, str) else ""
+        return text if len(text) <= _MAX_WORDS and any(c.isalnum() for c in text) else None
     if slot.kind == "boolean":
         return given if isinstance(given, bool) else _TRUTH.get(str(given).strip().lower())
     if isinstance(given, bool) or not _NUMBER.fullmatch(str(given).strip()):

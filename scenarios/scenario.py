@@ -413,6 +413,11 @@ class Scenario(Part):
         voting = any(phase.vote or phase.decide for phase in self.phases)
         return bool(self.world or self.acts or self.repeat or voting)
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether a game master judges any act."""
+        return any(act.judge for act in self.acts.values())
+
     def teams_of(self, role: str) -> dict[str, Team]:
         """Return the teams of a role by name."""
         return {name: team for name, team in self.teams.items() if role in team.roles}

@@ -127,13 +127,15 @@ def _one(plan: Plan, episode: Episode) -> Forecast:
 
 
 def _side_calls(scenario: Scenario) -> float:
-    """Return how many calls beside the act a turn makes at most: bids, moderator, referee."""
+    """Return how many calls beside the act a turn makes at most: bids, moderator, referee, game
+    master."""
     policies = {scenario.policy.name, *(p.policy.name for p in scenario.phases if p.policy)}
     calls = 0.0
     if "bidding" in policies:
         calls += len(scenario.roles)
     if "moderator" in policies:
         calls += 1
+    calls += scenario.is_judged
     for rule in scenario.stop:
         if rule.rule in ("agreement", "deal", "goal-reached") and not rule.phrases:
             asked = len(rule.roles or scenario.roles) if rule.rule == "goal-reached" else 1

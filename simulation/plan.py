@@ -34,7 +34,9 @@ from simulation.episode.episode import Episode, content_of
 from simulation.episode.seats import OTHERS
 from simulation.profile import with_profile
 
-TEMPLATES = ("json", "script", "referee", "moderator", "draft")
+_TEMPLATES = ("json", "script", "referee", "moderator", "draft")
+REPLAYED = (*_TEMPLATES, "game_master")
+"""Templates of the calls that make a scene."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def make_plan(config: RunConfig) -> Plan:
         "scenarios": {scenario.id: content_of(scenario)[0] for scenario in scenarios},
         "personas": short_hash("".join(content_of(p)[0] for p in personas.values())),
         "cultures": short_hash("".join(content_of(c)[0] for c in cultures.values())),
-        "prompts": {name: load_template(name).hash for name in TEMPLATES},
+        "prompts": {name: load_template(name).hash for name in _prompts(scenarios)},
         "sampling": applied(config.model.name, config.model.sampling()),
     }
     if config.seats:
@@ -109,6 +111,11 @@ def make_plan(config: RunConfig) -> Plan:
     resolved = resolve(config, contents)
     hash_ = config_hash(shaping(resolved))
     return Plan(config, resolved, hash_, scenarios, personas, cultures, form)
+
+
+def _prompts(scenarios: Sequence[Scenario]) -> Sequence[str]:
+    judged = any(scenario.is_judged for scenario in scenarios)
+    return REPLAYED if judged else _TEMPLATES
 
 
 def _cultures_for(

@@ -5,13 +5,14 @@ Invariant: no model is asked; the scene unfolds as it would under any model that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from agents.models.base import Prompt
+from agents.models.base import Prompt, Sampling
 from agents.models.fake import FakeModel, Reply
 from folkways.event_loop import run_to_end
 from scenarios.world.schema import ScriptedTest
+from scenarios.world.scope import NO_OUTCOME
 from simulation.rehearsal import Rehearsal, rehearse
 from simulation.store.record import Record
 
@@ -38,7 +39,7 @@ def run_tests(scenario: str, culture: str | None = None) -> list[TestResult]:
 def _faults(scene: Rehearsal, test: ScriptedTest) -> Iterator[str]:
     """Yield what a play came to where that is not what is expected."""
     names = {name: role for role, name in scene.stage().names.items()}
-    record = run_to_end(scene.play(model=FakeModel(reply=_replies(test.plays, names))))
+    record = run_to_end(scene.play(model=FakeModel(reply=_replies(test, names))))
     expected, ending, rows = test.expect, record.episode, record.rows
     if expected.exit not in (None, ending["exit_reason"], ending["exit_detail"]):
         yield f"exit is {ending['exit_reason']} ({ending['exit_detail']}), not {expected.exit}"
@@ -92,11 +93,13 @@ def _gone(record: Record) -> set[str]:
     return gone
 
 
-def _replies(plays: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> Reply:
-    """Return a reply function that gives each role its lines in order."""
-    used = dict.fromkeys(plays, 0)
+def _replies(test: ScriptedTest, names: Mapping[str, str]) -> Reply:
+    """Return a reply function that gives each role its lines in order, and what is judged."""
+    plays, used, judged = test.plays, dict.fromkeys(test.plays, 0), list(test.judged)
 
-    def reply(prompt: Prompt, *_: object) -> str:
+    def reply(prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None) -> str:
+        if schema and "choice" in schema["properties"]:
+            return (judged.pop(0) if len(judged) > 1 else judged[0]) if judged else NO_OUTCOME
         last = str(prompt).rsplit("\n", 1)[-1].partition(":")[0]
         role = names.get(last)
         lines = plays.get(role or "", ())

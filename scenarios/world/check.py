@@ -6,17 +6,27 @@ growing beyond a bound, or because nobody may act.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import networkx as nx
 
 from scenarios.parsing.problem import Finding, Keys, show_value, suggest
 from scenarios.scenario import ACTIONS, Phase, Scenario
-from scenarios.world.expression import FUNCTIONS, WorldFault, read_by
-from scenarios.world.expression_type import NUMERIC, fits, type_of
-from scenarios.world.schema import Act, Argument, Decision, Outcome, Variable, Vote
+from scenarios.world.check_judge import judge_faults, judged_faults
+from scenarios.world.check_text import (
+    PLACE,
+    Names,
+    hidden_faults,
+    number_faults,
+    outcome_faults,
+    report_faults,
+    share_faults,
+    type_faults,
+)
+from scenarios.world.expression import FUNCTIONS
+from scenarios.world.expression_type import NUMERIC
+from scenarios.world.schema import Act, Argument, Decision, Variable, Vote
 from scenarios.world.scope import (
     ANSWER,
     TARGET,
@@ -35,8 +45,6 @@ _WORDS = {"true", "false", "null", "in", "self", "each", "winner", "round", "tur
 """Words that mean something in expressions, beside the functions."""
 _REPLY = ("action", "to", "whisper", "text")
 """Keys of a reply that no argument may be named like."""
-PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-Names = Mapping[str, str]
 
 
 def world_faults(scene: Scenario) -> Iterator[Finding]:
@@ -52,12 +60,13 @@ def world_faults(scene: Scenario) -> Iterator[Finding]:
             yield from _effect(scene, (*path, target), target, text, names, own)
     for number, phase in enumerate(scene.phases):
         yield from _phase(scene, ("phases", number), phase, names)
+    yield from judged_faults(scene)
     yield from _loops(scene, names)
-    yield from _numeric(("payoff",), scene.payoff, {**names, "self": "role"})
+    yield from number_faults(("payoff",), scene.payoff, {**names, "self": "role"})
     for number, rule in enumerate(scene.stop):
         if rule.rule == "when" and rule.expr is None:
             yield Finding(("stop", number), "the rule 'when' needs expr: what must hold")
-        yield from _typed(("stop", number, "expr"), rule.expr, names, "boolean")
+        yield from type_faults(("stop", number, "expr"), rule.expr, names, "boolean")
 
 
 def _names(scene: Scenario) -> Iterator[Finding]:
@@ -140,12 +149,13 @@ def _act(scene: Scenario, path: Keys, act: Act, names: Names) -> Iterator[Findin
     who = act.who or tuple(scene.roles)
     for name, part in act.args.items():
         yield from _argument(scene, (*path, "args", name), part, names, who)
-    yield from _typed((*path, "requires"), act.requires, {**names, "self": "role"}, "boolean")
-    yield from _typed((*path, "removes"), act.removes, own, "some roles")
-    yield from _share((*path, "cooperates"), act.cooperates, own)
+    yield from type_faults((*path, "requires"), act.requires, {**names, "self": "role"}, "boolean")
+    yield from type_faults((*path, "removes"), act.removes, own, "some roles")
+    yield from share_faults((*path, "cooperates"), act.cooperates, own)
+    yield from judge_faults(scene, path, act, names)
     for place in PLACE.findall(act.says or ""):
-        if place not in {*within_act(act), *scene.roles}:
-            known = ", ".join(within_act(act))
+        if place not in {"self", *act.args, *scene.roles}:
+            known = ", ".join(["self", *act.args])
             yield Finding((*path, "says"), f"'{{{place}}}' is not known there", allowed=known)
 
 
@@ -160,19 +170,19 @@ def _argument(
         if text is not None and part.type not in NUMERIC:
             yield Finding((*path, bound), "only numbers have bounds", show_value(text))
             continue
-        yield from _typed((*path, bound), text, own, part.type)
-        yield from _told(scene, (*path, bound), text, who)
+        yield from type_faults((*path, bound), text, own, part.type)
+        yield from hidden_faults(scene, (*path, bound), text, who)
     low, high = _literal(part.min), _literal(part.max)
     if low is not None and high is not None and low > high:
         yield Finding((*path, "max"), "less than min", show_value(part.max))
     if part.among is not None and part.type != "role":
         yield Finding((*path, "among"), "only roles are named among others", key=True)
-    yield from _typed((*path, "among"), part.among, own, "some roles")
-    yield from _told(scene, (*path, "among"), part.among, who)
+    yield from type_faults((*path, "among"), part.among, own, "some roles")
+    yield from hidden_faults(scene, (*path, "among"), part.among, who)
     if isinstance(part, Argument) and part.shares is not None:
         if part.type not in NUMERIC:
             yield Finding((*path, "shares"), "only numbers are shared", show_value(part.shares))
-        yield from _typed((*path, "shares"), part.shares, names, part.type)
+        yield from type_faults((*path, "shares"), part.shares, names, part.type)
 
 
 def _literal(text: str | None) -> float | None:
@@ -181,24 +191,6 @@ def _literal(text: str | None) -> float | None:
         return None if text is None else float(text)
     except ValueError:
         return None
-
-
-def _told(scene: Scenario, path: Keys, text: str | None, who: Collection[str]) -> Iterator[Finding]:
-    """Yield what an agent would be told of by a bound, though it is hidden from it."""
-    try:
-        read = read_by(text) if text else ()
-    except WorldFault:
-        return
-    for name in read:
-        variable = scene.world.get(name)
-        if variable and not _seen_by(variable, who):
-            message = f"tells whoever acts of '{name}', which is not visible to them"
-            yield Finding(path, message, show_value(text))
-
-
-def _seen_by(variable: Variable, who: Collection[str]) -> bool:
-    shown = variable.visible
-    return shown in ("all", "owner", "team") or not set(who).difference(shown)
 
 
 def _effect(
@@ -225,7 +217,7 @@ def _effect(
     if index != "each":
         allowed.pop("each", None)
     kind = "text" if variable.type == "choice" else variable.type
-    yield from _typed(path, text, allowed, kind)
+    yield from type_faults(path, text, allowed, kind)
 
 
 def _phase(scene: Scenario, path: Keys, phase: Phase, names: Names) -> Iterator[Finding]:
@@ -234,22 +226,22 @@ def _phase(scene: Scenario, path: Keys, phase: Phase, names: Names) -> Iterator[
             known = [*ACTIONS, *scene.acts]
             message = f"unknown value{suggest(act, known)}"
             yield Finding((*path, "acts", number), message, show_value(act), ", ".join(known))
-    yield from _typed((*path, "removes"), phase.removes, names, "some roles")
-    yield from _typed((*path, "returns"), phase.returns, names, "some roles")
-    yield from _report(scene, (*path, "report"), phase.report, {})
+    yield from type_faults((*path, "removes"), phase.removes, names, "some roles")
+    yield from type_faults((*path, "returns"), phase.returns, names, "some roles")
+    yield from report_faults(scene, (*path, "report"), phase.report, {})
     for name in phase.briefs:
         if name not in scene.roles and name not in scene.teams:
             message = f"no such role or team{suggest(name, [*scene.roles, *scene.teams])}"
             yield Finding((*path, "briefs", name), message, key=True)
     if phase.resolve not in (None, "file", "random"):
-        yield from _numeric((*path, "resolve"), phase.resolve, {**names, "self": "role"})
+        yield from number_faults((*path, "resolve"), phase.resolve, {**names, "self": "role"})
     ids = [one.id for one in scene.phases]
     for number, step in enumerate(phase.next):
         if step.phase != "end" and step.phase not in ids:
             message = f"no such phase{suggest(step.phase, ids)}"
             allowed = ", ".join([*ids, "end"])
             yield Finding((*path, "next", number), message, show_value(step.phase), allowed)
-        yield from _typed((*path, "next", number, "when"), step.when, names, "boolean")
+        yield from type_faults((*path, "next", number, "when"), step.when, names, "boolean")
     if phase.vote and phase.decide:
         yield Finding((*path, "decide"), "a phase is a vote or a decision, not both", key=True)
     who = phase.who or tuple(scene.roles)
@@ -258,7 +250,7 @@ def _phase(scene: Scenario, path: Keys, phase: Phase, names: Names) -> Iterator[
     elif phase.decide:
         yield from _argument(scene, (*path, "decide"), phase.decide, names, who)
         own = {**names, **within_act(acts_of(scene, phase)[ANSWER])}
-        yield from _share((*path, "decide", "cooperates"), phase.decide.cooperates, own)
+        yield from share_faults((*path, "decide", "cooperates"), phase.decide.cooperates, own)
     yield from _gone(scene, path, phase)
 
 
@@ -276,43 +268,20 @@ def _vote(
     scene: Scenario, path: Keys, vote: Vote, names: Names, who: Collection[str]
 ) -> Iterator[Finding]:
     if isinstance(vote.options, str):
-        yield from _typed((*path, "options"), vote.options, names, "some roles")
-        yield from _told(scene, (*path, "options"), vote.options, who)
+        yield from type_faults((*path, "options"), vote.options, names, "some roles")
+        yield from hidden_faults(scene, (*path, "options"), vote.options, who)
     elif not vote.options or len(set(vote.options)) < len(vote.options):
         yield Finding((*path, "options"), "a vote needs options, each once", str(vote.options))
     won = {"winner": vote_type(vote)}
     for key, outcome, more in (("then", vote.then, won), ("otherwise", vote.otherwise, {})):
-        yield from _outcome(scene, (*path, key), outcome, {**names, **more}, more)
-
-
-def _outcome(
-    scene: Scenario, path: Keys, outcome: Outcome, names: Names, more: Names
-) -> Iterator[Finding]:
-    yield from _typed((*path, "removes"), outcome.removes, names, "some roles")
-    yield from _typed((*path, "returns"), outcome.returns, names, "some roles")
-    yield from _report(scene, (*path, "report"), outcome.report, more)
-
-
-def _report(scene: Scenario, path: Keys, text: str | None, own: Names) -> Iterator[Finding]:
-    """Yield what stands in braces in a report and is unknown, or hidden from those who are told."""
-    for place in PLACE.findall(text or ""):
-        variable = scene.world.get(place)
-        if place in (*own, *scene.roles, "round"):
-            continue
-        if variable is None or variable.each:
-            known = [name for name, one in scene.world.items() if not one.each]
-            allowed = ", ".join([*known, "round", *own])
-            yield Finding(path, f"'{{{place}}}' is not known there", allowed=allowed)
-        elif variable.visible != "all":
-            message = f"tells everyone of '{place}', which is not visible to all"
-            yield Finding(path, message)
+        yield from outcome_faults(scene, (*path, key), outcome, {**names, **more}, more)
 
 
 def _loops(scene: Scenario, names: Names) -> Iterator[Finding]:
     """Yield phases that are repeated and are none, and circles in which nobody ever acts."""
     ids, repeat = [phase.id for phase in scene.phases], scene.repeat
     if repeat:
-        yield from _typed(("repeat", "until"), repeat.until, names, "boolean")
+        yield from type_faults(("repeat", "until"), repeat.until, names, "boolean")
         for number, one in enumerate(repeat.phases):
             if one not in ids:
                 message = f"no such phase{suggest(one, ids)}"
@@ -332,27 +301,3 @@ def _loops(scene: Scenario, names: Names) -> Iterator[Finding]:
         message = f"nobody acts in any of these phases, which follow one another for ever: {shown}"
         yield Finding(("phases", min(circle)), message)
         return
-
-
-def _typed(path: Keys, text: str | None, names: Names, wanted: str) -> Iterator[Finding]:
-    """Yield what is wrong with an expression."""
-    if text is None:
-        return
-    try:
-        found = type_of(text, names)
-    except WorldFault as fault:
-        yield Finding(path, str(fault), show_value(text))
-        return
-    if not fits(found, wanted):
-        meant = "a role or a list of roles" if wanted == "some roles" else wanted
-        yield Finding(path, f"must be {meant}, and is {found}", show_value(text))
-
-
-def _numeric(path: Keys, text: str | None, names: Names) -> Iterator[Finding]:
-    yield from _typed(path, text, names, "number")
-
-
-def _share(path: Keys, text: str | None, names: Names) -> Iterator[Finding]:
-    """Yield what is wrong with a measure of cooperation."""
-    found = list(_typed(path, text, names, "number"))
-    yield from found if list(_typed(path, text, names, "boolean")) else ()

@@ -81,7 +81,8 @@ class Variable(Part):
 class Argument(Part):
     """What an act needs to be told."""
 
-    type: Literal["integer", "number", "boolean", "choice", "role"]
+    type: Literal["integer", "number", "boolean", "choice", "role", "text"]
+    """`text`: words of one's own, which expressions cannot read."""
     min: Expression | None = None
     """Least value, as it is when the act is made."""
     max: Expression | None = None
@@ -96,9 +97,32 @@ class Argument(Part):
     proportion to what each asks for."""
 
 
+class Outcome(Part):
+    """What comes of a vote, or of an act that is judged."""
+
+    effects: Effects = Field(default_factory=dict)
+    """As of acts; of a vote, `winner` is the option that has won."""
+    removes: Expression | None = None
+    """Role, or list of roles, that are out of the scene by it."""
+    returns: Expression | None = None
+    """Role, or list of roles, that are back."""
+    report: str | None = Field(default=None, min_length=1, max_length=400)
+    """What everyone there is told; names in braces are filled in: `{winner}` of a vote, `{self}`
+    and arguments of an act."""
+
+
+class Consequence(Outcome):
+    """What a game master may find comes of an act; its effects hold beside those of the act, and
+    before them where both name a variable."""
+
+    about: str = Field(min_length=1, max_length=300)
+    """When it does; the game master alone is told."""
+
+
 class Act(Part):
     """An act beside speaking, with what it does to the world."""
 
+    later = frozenset({"judge", "outcomes", "knows"})
     who: Roles | None = None
     """Who may; default everyone."""
     args: dict[Name, Argument] = Field(default_factory=dict, max_length=6)
@@ -117,19 +141,12 @@ class Act(Part):
     """What the act means; whoever may do it is told."""
     cooperates: Expression | None = None
     """How far it is cooperation: true or false, or a number from 0.0 to 1.0."""
-
-
-class Outcome(Part):
-    """What a vote does."""
-
-    effects: Effects = Field(default_factory=dict)
-    """As of acts; `winner` is the option that has won."""
-    removes: Expression | None = None
-    """Role, or list of roles, that are out of the scene by it."""
-    returns: Expression | None = None
-    """Role, or list of roles, that are back."""
-    report: str | None = Field(default=None, min_length=1, max_length=400)
-    """What everyone there is told; `{winner}` is filled in."""
+    judge: Literal["model"] | None = None
+    """`model`: a game master, which is a call of its own, chooses one of `outcomes`, or none."""
+    outcomes: dict[Name, Consequence] = Field(default_factory=dict, max_length=12)
+    """What may come of the act, by name, where it is judged."""
+    knows: Annotated[tuple[Name, ...], BeforeValidator(as_tuple)] = ()
+    """Variables that the game master is told beside those that everyone may see."""
 
 
 class Vote(Part):
@@ -223,6 +240,9 @@ class ScriptedTest(Part):
     """A play of the scene with given lines, and what must come of it."""
 
     name: str = Field(min_length=1, max_length=80)
+    judged: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = ()
+    """What the game master chooses, in order: the name of an outcome, or `none`; the last one is
+    repeated where more are wanted."""
     plays: dict[RoleId, Annotated[tuple[str, ...], BeforeValidator(as_tuple)]]
     """Role to its lines and acts in order, as in the reply form `script`; the last one is repeated
     where more are wanted."""

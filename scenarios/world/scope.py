@@ -16,6 +16,8 @@ from scenarios.world.schema import Act, Argument, Decision, Effects, Variable, V
 TARGET = re.compile(r"([a-z][a-z0-9_]*)(?:\[([a-z][a-z0-9_]*)\])?")
 VOTE, ANSWER = "vote", "answer"
 """Names of the acts by which one votes and decides; the latter also of what is answered."""
+NO_OUTCOME = "none"
+"""What a game master chooses where no outcome holds."""
 _KINDS = {"choice": "text", "role": "role"}
 
 
@@ -33,8 +35,9 @@ def scope(scene: Scenario) -> dict[str, str]:
 
 
 def within_act(act: Act) -> dict[str, str]:
-    """Return what the expressions of an act may read beside."""
-    return {"self": "role"} | {name: type_name(part) for name, part in act.args.items()}
+    """Return what the expressions of an act may read beside; nobody's own words among it."""
+    read = {name: part for name, part in act.args.items() if part.type != "text"}
+    return {"self": "role"} | {name: type_name(part) for name, part in read.items()}
 
 
 def vote_type(vote: Vote) -> str:
@@ -70,7 +73,10 @@ def _as_act(decide: Decision) -> Act:
 def all_effects(scene: Scenario) -> Iterator[tuple[Keys, Effects, dict[str, str]]]:
     """Yield every set of effects with the way to it and the names beside those of the scene."""
     for name, act in scene.acts.items():
-        yield ("acts", name, "effects"), act.effects, within_act(act) | {"each": "role"}
+        own = within_act(act) | {"each": "role"}
+        yield ("acts", name, "effects"), act.effects, own
+        for choice, outcome in act.outcomes.items():
+            yield ("acts", name, "outcomes", choice, "effects"), outcome.effects, own
     for number, phase in enumerate(scene.phases):
         path: Keys = ("phases", number)
         yield (*path, "before"), phase.before, {"each": "role"}

@@ -128,15 +128,17 @@ class Caller:
                 asked = actor.repair(asked, row["reply"], str(error))
         return Acted(None, failure, rows, len(rows) - 1, refused=refused)
 
-    def _seat(self, role: str) -> Seat:
-        """Return what plays a role."""
-        return self._seats.get(role) or Seat(self.model, self.settings, self.stage.forms[role])
+    def _seat(self, role: str | None) -> Seat:
+        """Return what plays a role, or what is asked about the whole scene."""
+        form = self.stage.forms[role] if role else self.stage.form
+        return self._seats.get(role or "") or Seat(self.model, self.settings, form)
 
-    def _playing(self, role: str) -> Model:
-        """Return the model to ask for an act of a role; of a player, one that sees the moment."""
-        model = self._seat(role).model
-        player = player_of(model)
-        return Seeing(player, self.stage.observation(role)) if player else model
+    def _playing(self, role: str) -> Seat:
+        """Return what to ask for an act of a role; of a player, one that sees the moment."""
+        seat = self._seat(role)
+        player = player_of(seat.model)
+        seeing = player and Seeing(player, self.stage.observation(role))
+        return seat._replace(model=seeing) if seeing else seat
 
     async def _choose(self, config: DraftsConfig, role: str, asked: Asked) -> Acted:
         """Draw drafts and return the best, the earliest of equals; where the budget ends in
@@ -207,8 +209,9 @@ class Caller:
         if asked is None:
             return ACCEPTED, None
         template = load_template("draft")
+        seat = self._seat(role)._replace(model=critic.model)
         row = await self._call(
-            asked, critic.config.sampling(), "draft-critic", role, template, number, critic.model
+            asked, critic.config.sampling(), "draft-critic", role, template, number, seat
         )
         if row["failure"]:
             return DraftVerdict(None, None, row["reply"] or "", row["failure"]), row
@@ -237,7 +240,7 @@ class Caller:
             names,
             self.stage.names[moderator] if moderator else None,
         )
-        schema = _object("next", {"type": "string", "enum": names})
+        fields = {"next": {"type": "string", "enum": names}}
 
         def read(reply: str) -> str:
             role = read_role(reply, "next", self.stage.names)
@@ -245,7 +248,7 @@ class Caller:
                 raise Unreadable(f"it must name one of {', '.join(names)}.")
             return role
 
-        return await self._question(text, schema, "moderate", template, read)
+        return await self.question(text, fields, "moderate", template, read)
 
     async def is_met(self, rule: StopRule, roles: list[str], since: int) -> bool:
         """Ask the referee about a stop rule and the turns after a number, both ways round.
@@ -270,9 +273,9 @@ class Caller:
             scenario.roles[roles[0]].goal,
             negated,
         )
-        schema = _object("answer", {"type": "string", "enum": ["yes", "no"]})
-        return await self._question(
-            text, schema, "referee", template, lambda reply: read_yes_no(reply, "answer")
+        fields = {"answer": {"type": "string", "enum": ["yes", "no"]}}
+        return await self.question(
+            text, fields, "referee", template, lambda reply: read_yes_no(reply, "answer")
         )
 
     async def _bid(self, role: str, rows: list[Row]) -> int | None:
@@ -289,27 +292,33 @@ class Caller:
             lambda reply: read_number(reply, "bid", 0, 10),
         )
 
-    async def _question(
+    async def question(
         self,
         text: str,
-        schema: Row,
+        fields: Row,
         purpose: str,
         template: Template,
         read: Callable[[str], _Value],
+        max_tokens: int = _SHORT_ANSWER_TOKENS,
+        role: str | None = None,
+        rows: list[Row] | None = None,
     ) -> _Value | None:
-        """Put a question about the scene; None where no answer can be read."""
+        """Put a question about the scene, or about a role, to the run's model; None where no answer
+        can be read. The rows of its calls go to `rows`, where that is given.
+        """
         messages: list[Message] = [{"role": "user", "content": text}]
         prompt: Prompt = text + "\n" if self.stage.form == "script" else messages
-        sampling = replace(self.settings.sampling, temperature=0.0, max_tokens=_SHORT_ANSWER_TOKENS)
+        sampling = replace(self.settings.sampling, temperature=0.0, max_tokens=max_tokens)
         return await self._aside(
-            Asked(prompt, prompt_hash(prompt), schema),
+            Asked(prompt, prompt_hash(prompt), _object(fields)),
             sampling,
             purpose,
-            None,
+            role,
             template,
-            self.side_rows,
+            self.side_rows if rows is None else rows,
             partial(_asked_again, template),
             read,
+            self._seat(None),
         )
 
     async def _aside(
@@ -322,12 +331,13 @@ class Caller:
         rows: list[Row],
         again: Callable[[Asked, str, str], Asked],
         read: Callable[[str], _Value],
+        seat: Seat | None = None,
     ) -> _Value | None:
         """Ask until an answer can be read, or the tries are used up; rows of calls go to `rows`,
         with the failure of an answer that cannot be read.
         """
         for attempt in range(len(rows), len(rows) + self.settings.repairs + 1):
-            row = await self._call(asked, sampling, purpose, role, template, attempt)
+            row = await self._call(asked, sampling, purpose, role, template, attempt, seat)
             rows.append(row)
             if only_reasoned(row):
                 row["failure"], sampling = row["failure"] or "parse-failure", with_room(sampling)
@@ -349,16 +359,17 @@ class Caller:
         role: str | None,
         template: Template,
         attempt: int,
-        model: Model | None = None,
+        seat: Seat | None = None,
     ) -> Row:
-        """Make one call and return its row."""
+        """Make one call and return its row; `seat` is asked in place of what plays the role."""
+        model, settings, _ = seat or self._seat(role)
         seed = derived_seed(self.seed, self.step, purpose, role, attempt)
         row = await make_call(
-            model or (self._seat(role).model if role else self.model),
+            model,
             asked,
             replace(sampling, seed=seed),
             self.budget,
-            (self._seat(role) if role else self).settings.timeout_s,
+            settings.timeout_s,
             purpose=purpose,
             template_hash=template.hash,
             seen=len(self.stage.turns),
@@ -391,11 +402,11 @@ def _rank(draft: Row) -> tuple[bool, int]:
     return draft["label"] != "revise", draft["score"] or 0
 
 
-def _object(field: str, schema: Row) -> Row:
+def _object(fields: Row) -> Row:
     return {
         "type": "object",
-        "properties": {field: schema},
-        "required": [field],
+        "properties": fields,
+        "required": list(fields),
         "additionalProperties": False,
     }
 

@@ -6,16 +6,30 @@ Invariant: an entry is plain JSON and never changes once it is in the log.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from scenarios.words import contains
 
 _WORD = re.compile(r"\w+")
 
 
+class Judgement(TypedDict):
+    """What a game master found comes of an act."""
+
+    choice: str | None
+    """Name of an outcome, or `none`; null where there is no answer."""
+    reason: str | None
+    """Why, in its words."""
+    failure: str | None
+    """Why there is no answer, where there is none."""
+    call: int | None
+    """Number of the call; null where the budget admitted none."""
+
+
 class MadeAct(TypedDict):
     """An act of the world, as it was made or tried."""
 
+    judged: NotRequired[Judgement]
     name: str | None
     """None for talk that is not allowed."""
     args: dict[str, Any]

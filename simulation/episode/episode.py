@@ -32,6 +32,7 @@ from simulation.episode.budget import Budget
 from simulation.episode.draft_critic import DraftCritic
 from simulation.episode.entry import Entry
 from simulation.episode.graph import EpisodeContext, EpisodeState, broken_off, play
+from simulation.episode.judgement import PURPOSE
 from simulation.episode.play_settings import PLAIN, PlaySettings
 from simulation.episode.scene_state import SceneState
 from simulation.episode.seats import NO_SEATS, CallSettings, Seats
@@ -171,10 +172,13 @@ def record_of(
 
 
 def _unjudged(calls: Sequence[Row]) -> str | None:
-    """Return what kept the critic in the loop from judging anything, if an endpoint did: a scene
-    that it was to shape and never saw is nobody's result."""
-    failures = {call["failure"] for call in calls if call["purpose"] == "draft-critic"}
-    return str(min(failures)) if failures and failures <= {*FAULTS} else None
+    """Return what kept the critic in the loop, or the game master, from judging anything, if an
+    endpoint did: a scene that it was to shape and never saw is nobody's result."""
+    for purpose in ("draft-critic", PURPOSE):
+        failures = {call["failure"] for call in calls if call["purpose"] == purpose}
+        if failures and failures <= {*FAULTS}:
+            return str(min(failures))
+    return None
 
 
 def _cast_rows(episode: Episode, stage: SceneState, seats: Seats) -> list[Row]:
@@ -201,7 +205,9 @@ def _shared_rows(
     episode: Episode, stage: SceneState, cultures: Mapping[str, Culture]
 ) -> dict[str, list[Row]]:
     scenario_hash, data = content_of(episode.scenario)
-    names = ("referee", "moderator", "draft", *["world"] * episode.scenario.has_world)
+    scene = episode.scenario
+    names = ["referee", "moderator", "draft", *["world"] * scene.has_world]
+    names += ["game_master"] * scene.is_judged
     scenario = {
         "scenario_hash": scenario_hash,
         "scenario_id": episode.scenario.id,

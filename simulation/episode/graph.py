@@ -30,8 +30,9 @@ from scenarios.world.expression import WorldFault
 from simulation.episode.agent_calls import Acted, Caller
 from simulation.episode.budget import BudgetSpent
 from simulation.episode.call import derived_seed
-from simulation.episode.entry import Entry, MadeAct
+from simulation.episode.entry import Entry, Judgement, MadeAct
 from simulation.episode.events import due
+from simulation.episode.judgement import judge
 from simulation.episode.scene_state import SceneState
 from simulation.episode.stop_rules import Exit, ended
 from simulation.episode.turn_policies import Choice, choose
@@ -248,7 +249,7 @@ async def settle(
     stage = context.stage
     update["calls"] += take(context)
     entries: list[Entry] = []
-    resolved = None
+    spent, resolved = await judge(context.caller, stage, acts), None
     if stage.world:
         tried = [(done["role"], done["act"]) for done in acts]
         resolved = resolve(stage, tried, context.caller.step, context.caller.seed)
@@ -258,6 +259,8 @@ async def settle(
         update["drafts"] += [_numbered(draft, number, first) for draft in done["drafts"]]
         call = first + done["made_by"] if done["rows"] else 0
         made = resolved.acts[number - len(stage.turns) - 1] if resolved else None
+        if made and "judged" in made:
+            made["judged"] = _with_call(made["judged"], first)
         entries.append(_entry(stage, context.caller.step, number, done, call, made))
     stage.absorb(entries)
     update["log"] += entries
@@ -266,7 +269,8 @@ async def settle(
             update["log"] += (more := _effects(context, resolved, entries))
             entries += more
         _show(context, entries)
-        over = _limit_reached(context) or await ended(stage, context.caller)
+        over = Exit("budget", spent) if spent else _limit_reached(context)
+        over = over or await ended(stage, context.caller)
     except BudgetSpent as spent:
         over = Exit("budget", str(spent))
     except WorldFault as fault:
@@ -290,6 +294,12 @@ def _effects(context: EpisodeContext, resolved: Resolved, turns: list[Entry]) ->
     if stage.phase_over():
         entries += close(stage, caller.step, caller.seed)
     return entries
+
+
+def _with_call(judged: Judgement, first: int) -> Judgement:
+    """Return a judgement with its call numbered as in the episode."""
+    place = judged["call"]
+    return {**judged, "call": None if place is None else first + place}
 
 
 def _numbered(draft: Row, turn: int, first: int) -> Row:

@@ -114,6 +114,14 @@ def world_cue(stage: SceneState, role: str) -> WorldCue:
     return WorldCue(text, found, _opening(stage, role, found))
 
 
+def told_of(stage: SceneState, more: Sequence[str]) -> str:
+    """Return what is told of the world to somebody who knows what everyone does, and some variables
+    more."""
+    values, world = _world(stage).values, stage.scenario.world
+    seen = [name for name in world if world[name].visible == "all" or name in more]
+    return "; ".join(_told(stage, None, name, values[name]) for name in seen)
+
+
 def _opening(stage: SceneState, role: str, found: Sequence[Offer]) -> str:
     """Return how the line of a play begins where only acts of the world are allowed."""
     if stage.forms[role] != "script" or stage.acts or not found:
@@ -121,7 +129,7 @@ def _opening(stage: SceneState, role: str, found: Sequence[Offer]) -> str:
     return f" [{found[0].name}" if len(found) == 1 and found[0].slots else " ["
 
 
-def _told(stage: SceneState, role: str, name: str, value: Any) -> str:
+def _told(stage: SceneState, role: str | None, name: str, value: Any) -> str:
     """Return a variable with its value, or its values by name."""
     label = stage.scenario.world[name].label or name.replace("_", " ")
     if not isinstance(value, Mapping):

@@ -89,6 +89,18 @@ def _decision(place: _Place, turn: Entry, made: MadeAct) -> Row:
         "allowed": made["reason"] is None,
         "reason": made["reason"],
         "cooperation": made["cooperation"],
+        **_judged(made),
+    }
+
+
+def _judged(made: MadeAct) -> Row:
+    """Return what a game master found; nulls where there was nothing to judge."""
+    found = made.get("judged")
+    return {
+        "outcome": found and found["choice"],
+        "outcome_reason": found and found["reason"],
+        "judge_failure": found and found["failure"],
+        "judge_call": found and found["call"],
     }
 
 

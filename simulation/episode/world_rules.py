@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agents.template import load_template
 from scenarios.scenario import Phase
 from scenarios.words import one_line
-from scenarios.world.check import PLACE
+from scenarios.world.check_text import PLACE
 from scenarios.world.expression import WorldFault
 from scenarios.world.schema import Act, Outcome
 from scenarios.world.scope import VOTE
@@ -35,6 +35,7 @@ class Resolved(NamedTuple):
     """One for each act, None for those that are none of the world."""
     changes: list[Change]
     removed: list[str]
+    returned: list[str]
 
 
 class _Tried(NamedTuple):
@@ -43,22 +44,25 @@ class _Tried(NamedTuple):
     made: MadeAct
 
 
+class _Found(NamedTuple):
+    """What comes of one act."""
+
+    changes: list[Change]
+    removed: list[str]
+    returned: list[str]
+
+
 def resolve(
     stage: SceneState, tried: Sequence[tuple[str, MadeAct | None]], step: int, seed: int
 ) -> Resolved:
     """Return what acts, each of a role, come to when they are made at once."""
     assert stage.world is not None
     made = [None if one is None else MadeAct(**one) for _, one in tried]
-    rules, world, changes, removed = (
-        rules_of(stage),
-        stage.world.fork(),
-        list[Change](),
-        list[str](),
-    )
+    rules, world, whole = rules_of(stage), stage.world.fork(), Resolved(made, [], [], [])
     acts = [
         _Tried(role, rules[one["name"]], one)
         for (role, _), one in zip(tried, made, strict=True)
-        if one and one["reason"] is None and one["name"] in rules
+        if one and one["reason"] is None and one["name"] in rules and _settled(one)
     ]
     _share(world, acts)
     for role, rule, one in _in_order(world, acts, stage.phase, derived_seed(seed, step, "resolve")):
@@ -66,15 +70,37 @@ def resolve(
         try:
             if not allowed(world, rule, role):
                 raise WorldFault(f"'{one['name']}' is not allowed any more")
-            found, gone = world.changes(rule.effects, own), world.roles_of(rule.removes, own)
+            found = _found(world, rule, one, own)
             one["cooperation"] = _cooperation(world, rule, own)
         except WorldFault as fault:
             one["reason"], one["granted"] = str(fault), None
             continue
-        world.absorb(found)
-        changes += found
-        removed += [other for other in gone if other not in removed]
-    return Resolved(made, changes, removed)
+        world.absorb(found.changes)
+        whole.changes.extend(found.changes)
+        whole.removed.extend(other for other in found.removed if other not in whole.removed)
+        whole.returned.extend(found.returned)
+    return whole
+
+
+def _settled(made: MadeAct) -> bool:
+    """Return whether it is known what comes of an act: of one that is judged, an answer."""
+    return "judged" not in made or made["judged"]["failure"] is None
+
+
+def _chosen(rule: Act, made: MadeAct) -> Outcome | None:
+    """Return the outcome that a game master chose, if it chose one."""
+    judged = made.get("judged")
+    return rule.outcomes.get(judged["choice"] or "") if judged else None
+
+
+def _found(world: WorldState, rule: Act, made: MadeAct, own: Mapping[str, Any]) -> _Found:
+    """Return what comes of an act from the state now. Raises WorldFault."""
+    chosen = _chosen(rule, made) or Outcome()
+    return _Found(
+        world.changes(rule.effects | chosen.effects, own),
+        world.roles_of(rule.removes, own) + world.roles_of(chosen.removes, own),
+        world.roles_of(chosen.returns, own),
+    )
 
 
 def _cooperation(world: WorldState, rule: Act, own: Mapping[str, Any]) -> float | None:
@@ -127,7 +153,7 @@ def follow(stage: SceneState, resolved: Resolved, turns: Sequence[Entry], step: 
     """Return what follows the acts of a step, absorbed by the stage: new values, who is out, and
     what the others are told."""
     entries = _changed(stage, step, "acts", resolved.changes)
-    entries += _moved(stage, step, resolved.removed, [])
+    entries += _moved(stage, step, resolved.removed, resolved.returned)
     rules, reports = rules_of(stage), list[Entry]()
     for turn in turns:
         made, rule = turn.get("act"), None
@@ -139,6 +165,11 @@ def follow(stage: SceneState, resolved: Resolved, turns: Sequence[Entry], step: 
             own = {"self": turn["speaker"], **made["args"]}
             text = one_line(_filled(stage, rule.says, own))
             reports.append(_report(step, made["name"], text, told))
+        chosen = made and rule and _chosen(rule, made)
+        if made and chosen and chosen.report:
+            own = {"self": turn["speaker"], **made["args"]}
+            text = one_line(_filled(stage, chosen.report, own))
+            reports.append(_report(step, str(made["name"]), text, stage.here()))
     return entries + _noted(stage, reports)
 
 

@@ -22,7 +22,7 @@ from simulation.episode.budget import Budget, BudgetConfig, BudgetSpent
 from simulation.episode.episode import Conditions
 from simulation.episode.graph import LISTS, EpisodeContext, EpisodeState, at_first, broken_off
 from simulation.episode.scene_state import SceneState
-from simulation.plan import TEMPLATES
+from simulation.plan import REPLAYED
 from simulation.replay.branch import Branch, Changes, go_on, with_model
 from simulation.replay.stored_episode import Book, StoredEpisode, read_book
 from simulation.store.record import Row
@@ -254,11 +254,11 @@ def _conditions(recorded: StoredEpisode, log: _Log) -> Conditions:
 
 def _require_templates(recorded: StoredEpisode, rows: Sequence[Row]) -> None:
     """Raise Changed for calls whose template is another one by now."""
-    known = {load_template(name).hash for name in TEMPLATES}
+    known = {load_template(name).hash for name in REPLAYED}
     for row in rows:
         if row["template_hash"] not in known:
             stored = recorded.sources.get("templates", row["template_hash"])["name"]
-            here = load_template(stored).hash if stored in TEMPLATES else "none"
+            here = load_template(stored).hash if stored in REPLAYED else "none"
             raise Changed(
                 f"call {row['call']} of episode {row['episode_id']}: the template '{stored}' has "
                 f"changed since; its hash was {row['template_hash']} and is {here} here"

@@ -19,7 +19,7 @@ from folkways.files import new_folder, write_whole
 from folkways.registry import CodeNotAllowed
 from simulation.episode.episode import Episode, record_of
 from simulation.execution.progress import Progress
-from simulation.plan import TEMPLATES
+from simulation.plan import REPLAYED
 from simulation.replay.branch import PARENT
 from simulation.replay.player import Changed, Replay, branch_of, replay_from
 from simulation.replay.stored_episode import PLAYED, Book, StoredEpisode, read_book
@@ -184,7 +184,7 @@ def _templates(recorded: StoredEpisode, record: Record) -> list[Row]:
     here = [row for row in record.shared["templates"] if row["template_hash"] in asked]
     stored = recorded.sources.tables["templates"].values()
     return here + [
-        row for row in stored if row["name"] in TEMPLATES and row["template_hash"] not in asked
+        row for row in stored if row["name"] in REPLAYED and row["template_hash"] not in asked
     ]
 
 

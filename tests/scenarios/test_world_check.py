@@ -32,14 +32,22 @@ acts:
     requires: alive[self]
     effects: {pool: pool - tons, "wealth[self]": "wealth[self] + tons"}
     says: "{self} comes back."
+  haggle:
+    args: {whom: {type: role}, words: {type: text}}
+    judge: model
+    knows: hoard
+    outcomes:
+      sells: {about: They part with fish., effects: {"wealth[whom]": "wealth[whom] + 1"},
+              report: "{whom} sells: {words}"}
 phases:
-  - {id: harvest, policy: simultaneous, acts: [fish], until: {rounds: 1}}
+  - {id: harvest, policy: simultaneous, acts: [fish, haggle], until: {rounds: 1}}
   - {id: spring, acts: [], before: {pool: "min(100, 2 * pool)"}, report: "{pool} tons."}
   - {id: ballot, vote: {ask: Who goes?, options: alive, then: {removes: winner}}}
 repeat: {phases: [harvest, spring, ballot], times: 12, until: pool < 5}
 stop: [{rule: when, expr: "count(alive, crew) == 0", outcome: the-crew-is-gone}]
 payoff: wealth[self]
 limits: {turns: 90}
+tests: [{name: a bargain, plays: {ann: "[fish 1]"}, judged: [sells], expect: {turns: 90}}]
 provenance: {author: a test, made: written by hand}
 """
 FAULTS = {
@@ -66,7 +74,8 @@ FAULTS = {
                                          "tells whoever acts of 'hoard', which is not visible"),
     "a report that gives a secret away": ('"{pool} tons."', '"{wealth} tons."',
                                           "'{wealth}' is not known there"),
-    "an act that is not there": ("acts: [fish]", "acts: [dive]", "unknown value; found 'dive'"),
+    "an act that is not there": ("acts: [fish, haggle]", "acts: [dive]",
+                                 "unknown value; found 'dive'"),
     "a vote without options": ("options: alive", "options: []", "a vote needs options"),
     "a vote about numbers": ("options: alive", "options: wealth",
                              "must be a role or a list of roles, and is each:integer"),
@@ -82,6 +91,24 @@ FAULTS = {
     "a stop rule that waits for nothing": ('expr: "count(alive, crew) == 0", ', "", "needs expr"),
     "a long expression": ("pool < 5", f"'{'pool + ' * 20_000}1 < 5'", "too long"),
     "deep brackets": ("pool < 5", f'"{"(" * 60}pool{")" * 60} < 5"', "more than 20 brackets"),
+    "a game master without a choice": (
+        "    knows: hoard\n    outcomes:\n      sells:", "    outcomes: {}\n      #",
+        "it has nothing to choose from"),
+    "an outcome that nobody judges": ("    judge: model\n    knows: hoard\n", "",
+                                      "only an act with judge: model has it"),
+    "a game master told of what is not there": ("knows: hoard", "knows: hord",
+                                                "no such variable, did you mean 'hoard'"),
+    "an outcome of an unknown variable": ('"wealth[whom]":', '"health[whom]":',
+                                          "no such variable, did you mean 'wealth'"),
+    "an outcome that reads words": ('"wealth[whom] + 1"', '"words == \'fish\' ? 1 : 0"',
+                                    "there is no 'words' here"),
+    "an outcome that tells a secret": ("sells: {words}", "sells: {hoard}",
+                                       "tells everyone of 'hoard', which is not visible to all"),
+    "an outcome named like no outcome": ("      sells:", "      none:", "rename it"),
+    "words before another argument": ("{whom: {type: role}, words", "{say: {type: text}, words",
+                                      "words of one's own are the last argument"),
+    "a test that judges what is not there": ("judged: [sells]", "judged: [gives]",
+                                             "no such outcome; found gives; allowed: sells, none"),
     "code": ("pool < 5", "\"__import__('os').system('x') == 1\"", "no function __import__"),
 }  # fmt: skip
 

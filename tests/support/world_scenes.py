@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scenes import play, scenario, who_asks
+from scenes import play, scenario, text_of, who_asks
 
+from agents.models.base import Prompt
 from agents.models.fake import Reply
 from scenarios.scenario import Scenario
 from simulation.store.record import Record
@@ -84,3 +85,17 @@ def payoffs(record: Record) -> dict[str, float | None]:
 def decided(record: Record, *columns: str) -> list[tuple[Any, ...]]:
     """Return columns of the decisions."""
     return [tuple(row[column] for column in columns) for row in record.rows["decisions"]]
+
+
+class Players:
+    """A reply function for a scene with a game master that keeps what both were told."""
+
+    def __init__(self, judged: Callable[[], str], line: str) -> None:
+        self.judged, self.line = judged, line
+        self.judge: list[str] = []
+        self.agents: list[str] = []
+
+    def __call__(self, prompt: Prompt, sampling: object, schema: Any) -> str:
+        judges = "choice" in (schema or {}).get("properties", ())
+        (self.judge if judges else self.agents).append(text_of(prompt))
+        return self.judged() if judges else self.line

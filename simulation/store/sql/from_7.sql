@@ -23,7 +23,7 @@ create table world (
 create table decisions (
     episode_id varchar not null, turn integer not null, step integer not null, phase varchar, round integer not null,
     role varchar not null, act varchar, args json not null, granted json, allowed boolean not null, reason varchar,
-    cooperation double
+    cooperation double, outcome varchar, outcome_reason varchar, judge_failure varchar, judge_call integer
 );
 create table votes (
     episode_id varchar not null, turn integer not null, step integer not null, phase varchar, round integer not null,

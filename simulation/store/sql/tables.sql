@@ -189,7 +189,7 @@ comment on column world.number is 'The same as a number, 1 for true and 0 for fa
 create table decisions (
     episode_id varchar not null, turn integer not null, step integer not null, phase varchar, round integer not null,
     role varchar not null, act varchar, args json not null, granted json, allowed boolean not null, reason varchar,
-    cooperation double
+    cooperation double, outcome varchar, outcome_reason varchar, judge_failure varchar, judge_call integer
 );
 comment on table decisions is 'Acts beside speaking, votes and private answers, those that were not allowed among them.';
 comment on column decisions.episode_id is 'The episode.';
@@ -204,6 +204,10 @@ comment on column decisions.granted is 'The arguments as they took effect, less 
 comment on column decisions.allowed is 'Whether it was allowed and took effect.';
 comment on column decisions.reason is 'Why it was not allowed; null where it was.';
 comment on column decisions.cooperation is 'How far it was cooperation, 0 to 1, as the scene measures it; null where it does not.';
+comment on column decisions.outcome is 'What the game master chose of the outcomes of a judged act, or none; null where nobody judged, and where there is no answer.';
+comment on column decisions.outcome_reason is 'Why, in its words; nobody in the scene is told.';
+comment on column decisions.judge_failure is 'Why a judged act has no answer: a failure of the call, parse-failure, or budget; nothing came of the act. Null otherwise.';
+comment on column decisions.judge_call is 'Number of the call of purpose game-master that judged; null where none was made.';
 
 create table votes (
     episode_id varchar not null, turn integer not null, step integer not null, phase varchar, round integer not null,
@@ -237,7 +241,7 @@ comment on table calls is 'Every model call.';
 comment on column calls.episode_id is 'The episode.';
 comment on column calls.call is 'Number of the call in the episode, from 1.';
 comment on column calls.step is 'Round of choosing it belongs to; 0 for calls made after the scene.';
-comment on column calls.purpose is 'act, repair, bid, moderate or referee; draft-critic for the critic in the loop; critique, label or categorise after the scene.';
+comment on column calls.purpose is 'act, repair, bid, moderate or referee; game-master for what comes of a judged act; draft-critic for the critic in the loop; critique, label or categorise after the scene.';
 comment on column calls.role is 'Role it was made for or about; null for moderator and referee, and for questions about the whole scene.';
 comment on column calls.model is 'Model that was called.';
 comment on column calls.template_hash is 'Row of the table templates.';
