@@ -17,6 +17,7 @@ from agents.offer import WorldCue, with_offers
 from agents.reply import Act, act_schema, read_json, read_script
 from agents.role_view import RoleView
 from agents.template import Template, load_template
+from agents.thought import with_thought
 
 ReplyForm = Literal["json", "script"]
 Hearing = Literal["all", "some", "addressed", "nobody"]
@@ -72,8 +73,10 @@ class Actor(Protocol):
     def perceive(self, line: str) -> None:
         """Note a line that the role perceived, its own acts included."""
 
-    def ask(self, cue: Cue, world: WorldCue | None = None) -> Asked:
-        """Return the prompt for the role's next act."""
+    def ask(self, cue: Cue, world: WorldCue | None = None, thinks: bool = False) -> Asked:
+        """Return the prompt for the role's next act; with `thinks`, for a thought before it. Later
+        prompts hold nothing of that.
+        """
 
     def bid(self) -> Asked:
         """Return the prompt that asks how much the role wants to act."""
@@ -117,9 +120,13 @@ class _ScriptActor:
         self._body += line
         self._hash.update(line.encode())
 
-    def ask(self, cue: Cue, world: WorldCue | None = None) -> Asked:
+    def ask(self, cue: Cue, world: WorldCue | None = None, thinks: bool = False) -> Asked:
         tail: str = self.template.cue(self.view, *cue)
-        return self._ending(f"{world.text}{tail}{world.opening}" if world else tail, None)
+        told, opening = (world.text, world.opening) if world else ("", "")
+        if thinks:
+            thought = load_template("thought")
+            tail, opening = thought.script(self.view) + tail, thought.opening()
+        return self._ending(f"{told}{tail}{opening}", None)
 
     def bid(self) -> Asked:
         return self._ending(self.template.bid(self.view), _BID_SCHEMA)
@@ -162,11 +169,14 @@ class _JsonActor:
     def perceive(self, line: str) -> None:
         self._pending.append(line)
 
-    def ask(self, cue: Cue, world: WorldCue | None = None) -> Asked:
-        schema = act_schema(cue.acts, cue.hearers)
+    def ask(self, cue: Cue, world: WorldCue | None = None, thinks: bool = False) -> Asked:
+        schema, told = act_schema(cue.acts, cue.hearers), self._cue(cue, world)
         if world and world.offers:
             schema = with_offers(schema, world.offers)
-        return self._ending(self._cue(cue, world), schema)
+        if thinks:
+            schema = with_thought(schema)
+            told = f"{told}\n{load_template('thought').json(self.view)}"
+        return self._ending(told, schema)
 
     def _cue(self, cue: Cue, world: WorldCue | None) -> str:
         told: str = self.template.cue(self.view, *cue)

@@ -119,6 +119,11 @@ def _talk(action: str, text: str) -> str:
     return json.dumps({"action": action, "to": [], "whisper": False, "text": text})
 
 
+def is_player(name: str) -> bool:
+    """Tell whether a model's name is that of a player."""
+    return name.startswith(("rule:", "script:"))
+
+
 def player_of(model: Model) -> Player | None:
     """Return the player behind a model's wrappers, or None where there is a model."""
     inner: Any = model

@@ -209,14 +209,15 @@ class Run:
         """Return the view `last_intents`: the intent behind each turn."""
         return self.sql("from last_intents order by all")
 
-    def transcript(self, episode: str | None = None) -> Transcript:
-        """Return an episode by its id or the beginning of it, the latest without one.
+    def transcript(self, episode: str | None = None, *, thoughts: bool = False) -> Transcript:
+        """Return an episode by its id or the beginning of it, the latest without one; with
+        `thoughts`, what was thought before each act is shown.
 
         `str()` gives the text, a notebook shows the page.
         """
         from folkways.scene import load
 
-        return load(self.path, episode)
+        return load(self.path, episode, thoughts)
 
     def network(self, weight: str = "words") -> nx.DiGraph[str]:
         """Return who spoke to whom as a directed graph of roles, `SCENARIO:ROLE`, of all episodes.

@@ -45,14 +45,17 @@ class Transcript:
         return self.page
 
 
-def load(run: Path, episode: str | None, private: bool = True) -> Transcript:
-    """Return a stored episode. Raises UserError for an unknown one."""
+def load(run: Path, episode: str | None, thoughts: bool = False) -> Transcript:
+    """Return a stored episode, on request with what was thought in it. Raises UserError for an
+    unknown one."""
     with open_reader(run) as con:
         found = find_episode(con, episode)
         with as_stored(found):
             stored = load_transcript(con, found)
             return Transcript(
-                found, _plain(render_text(stored, private)), render_page(stored, private)
+                found,
+                _plain(render_text(stored, thoughts=thoughts)),
+                render_page(stored, thoughts=thoughts),
             )
 
 

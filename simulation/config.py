@@ -198,6 +198,8 @@ def resolve(config: RunConfig, contents: Mapping[str, Any]) -> dict[str, Any]:
     """
     unused = set() if config.seats else {"models", "seats", "rotate"}
     kept = config.model_dump(mode="json", exclude=unused.union(_OPERATIONAL))
+    if not config.play.thoughts:  # as before there were any
+        del kept["play"]["thoughts"]
     return kept | {"contents": contents}
 
 

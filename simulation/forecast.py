@@ -13,6 +13,7 @@ from typing import NamedTuple
 from agents.models.base import prompt_length
 from agents.models.context import context_length
 from agents.models.facts import model_facts
+from agents.thought import ROOM
 from scenarios.casting import cast_scenario
 from scenarios.needs import NEEDS, needs_of
 from scenarios.scenario import Scenario
@@ -123,7 +124,8 @@ def _one(plan: Plan, episode: Episode) -> Forecast:
     most = turns * (drafts.n if drafts else 1)
     expected = most if drafts and drafts.keep == "best" else turns
     prompt_tokens = round((expected + side) * (header + _LINE_TOKENS * turns / 2))
-    return Forecast(1, most + side, prompt_tokens, most * plan.config.model.max_tokens)
+    answer = plan.config.model.max_tokens + ROOM * (plan.config.play.thoughts is True)
+    return Forecast(1, most + side, prompt_tokens, most * answer)
 
 
 def _side_calls(scenario: Scenario) -> float:

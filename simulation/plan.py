@@ -97,11 +97,12 @@ def make_plan(config: RunConfig) -> Plan:
             "models": _settled_models(config, scenarios),
         }
     )
+    templates = (*_prompts(scenarios), *["thought"] * (config.play.thoughts is True))
     contents = {
         "scenarios": {scenario.id: content_of(scenario)[0] for scenario in scenarios},
         "personas": short_hash("".join(content_of(p)[0] for p in personas.values())),
         "cultures": short_hash("".join(content_of(c)[0] for c in cultures.values())),
-        "prompts": {name: load_template(name).hash for name in _prompts(scenarios)},
+        "prompts": {name: load_template(name).hash for name in templates},
         "sampling": applied(config.model.name, config.model.sampling()),
     }
     if config.seats:

@@ -92,9 +92,12 @@ def with_profile(config: RunConfig) -> RunConfig:
     play = {key: getattr(profile.play, key) for key in profile.play.model_fields_set}
     if config.in_loop:
         play.pop("drafts", None)
+    changed = _not_given(config.play, play)
+    if name == "thinking" and changed.get("thoughts", config.play.thoughts) is True:
+        changed["thoughts"] = "reasoning"  # it thinks already
     changes = {
         "model": model.model_copy(update=update),
-        "play": config.play.model_copy(update=_not_given(config.play, play)),
+        "play": config.play.model_copy(update=changed),
     }
     return config.model_copy(update=changes)
 

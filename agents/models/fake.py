@@ -124,9 +124,10 @@ class FakeModel:
         if schema is not None:
             return json.dumps(self._fill(schema, rng), ensure_ascii=False)
         chance = rng.random()
-        return (
-            " [nods]" if chance < 0.06 else " [leaves]" if chance < 0.08 else " " + self._line(rng)
-        )
+        act = " [nods]" if chance < 0.06 else " [leaves]" if chance < 0.08 else ""
+        said = act or " " + self._line(rng)
+        thinks = isinstance(prompt, str) and prompt.endswith("[thinks:")
+        return f" {rng.choice(_stock('remarks'))}]{said}" if thinks else said
 
     def _line(self, rng: random.Random) -> str:
         return self._lines[int(rng.random() * len(self._lines))]

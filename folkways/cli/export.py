@@ -57,6 +57,9 @@ def export(
         str | None,
         typer.Option(help="What rows do not share with those: people (and scenarios), scenarios."),
     ] = None,
+    thoughts: Annotated[
+        bool, typer.Option("--thoughts", help="With what a person thought before each act.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of split, sampling and order.")] = 0,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Folder of a tokenizer that counts tokens.")
@@ -76,6 +79,7 @@ def export(
         "validation": validation,
         "hold_out": hold_out,
         "repeat": repeat or None,
+        "thoughts": thoughts or None,
         "tasks": None if tasks is None else read_tasks(tasks),
         "cultures": None if cultures is None else [c.strip() for c in cultures.split(",")],
         "min_parties": parties if min_parties is None else min_parties,

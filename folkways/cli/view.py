@@ -42,6 +42,9 @@ def view(
     private: Annotated[
         bool, typer.Option("--private/--no-private", help="Show goals and secrets.")
     ] = True,
+    thoughts: Annotated[
+        bool, typer.Option("--thoughts", help="Show what was thought before each act.")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the episodes instead.")] = False,
     rows: Rows = SHOWN,
     force: Force = False,
@@ -60,10 +63,10 @@ def view(
             with as_stored(id_):
                 transcript = load_transcript(con, id_, runs_beside(run))
                 if html:
-                    write_named(html, render_page(transcript, private))
+                    write_named(html, render_page(transcript, private, thoughts))
                     console.print(printable(str(html)), markup=False, soft_wrap=True)
                     return
-                for part in render_text(transcript, private):
+                for part in render_text(transcript, private, thoughts):
                     console.print(part)
 
     with output() as stream:

@@ -43,7 +43,7 @@ _WORDS = {"true", "false", "null", "in", "self", "each", "winner", "round", "tur
     *("present", "end", "size", "double", "int", ANSWER)
 }
 """Words that mean something in expressions, beside the functions."""
-_REPLY = ("action", "to", "whisper", "text")
+_REPLY = ("action", "to", "whisper", "text", "thought")
 """Keys of a reply that no argument may be named like."""
 
 

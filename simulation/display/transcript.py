@@ -140,8 +140,12 @@ def load_transcript(
     )
 
 
-def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text | Padding]:
-    """Return the episode for a terminal: the cast with what each keeps private, then the scene."""
+def render_text(
+    transcript: Transcript, private: bool = True, thoughts: bool = False
+) -> Iterator[Text | Padding]:
+    """Return the episode for a terminal: the cast with what each keeps private, then the scene, on
+    request with what was thought before each act.
+    """
     facts = (transcript.country, transcript.model, f"{transcript.started_at:%Y-%m-%d %H:%M} UTC")
     yield Text(printable(transcript.title), style="bold")
     yield Text(printable(" · ".join((*facts, transcript.episode_id))), style="dim")
@@ -160,6 +164,9 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
                 )
     yield Text()
     for entry in transcript.entries:
+        if thoughts and (thought := entry.get("thought")):
+            own = f"{transcript.names[entry['speaker']]} thinks: {thought}"
+            yield Padding(Text(printable(own), "dim"), (0, 0, 0, 4), expand=False)
         yield entry_text(entry, transcript.names, transcript.heard)
         if entry["kind"] == "turn" and (purpose := transcript.purposes.get(entry["turn"])):
             yield Padding(Text(printable(_told(purpose)), "dim italic"), (0, 0, 0, 8), expand=False)
@@ -172,13 +179,14 @@ def render_text(transcript: Transcript, private: bool = True) -> Iterator[Text |
         yield Text(printable(f"judge {told}"), style="dim")
 
 
-def render_page(transcript: Transcript, private: bool = True) -> str:
+def render_page(transcript: Transcript, private: bool = True, thoughts: bool = False) -> str:
     """Return the episode as one HTML page with its style inside, without any script or link."""
     return render(
         _PAGE,
         episode=transcript,
         hues={player.role: number % 8 for number, player in enumerate(transcript.players)},
         private=private,
+        thoughts=thoughts,
         private_facts=_private,
         told=_told,
         heard_text=heard_text,

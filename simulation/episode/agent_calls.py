@@ -14,12 +14,14 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from agents.actor import Asked
+from agents.answer import object_of
 from agents.models.base import Message, Model, Prompt, Sampling, prompt_hash, with_room
 from agents.models.health import NO_RESULT, Guarded
 from agents.player import Seeing, player_of
 from agents.prose import read_number, read_role, read_yes_no
 from agents.reply import Act, NotAllowed, Unreadable
 from agents.template import Template, load_template
+from agents.thought import ROOM, apart
 from scenarios.scenario import StopRule
 from simulation.episode.budget import Budget, BudgetSpent
 from simulation.episode.call import (
@@ -54,6 +56,8 @@ class Acted(NamedTuple):
     """Under a critic in the loop, the rows of the drafts; their calls count from the first row."""
     refused: NotAllowed | None = None
     """What the scene did not allow, where that is why there is no act."""
+    thought: str | None = None
+    """What was thought with the act, or in place of one, and is told nobody."""
 
 
 class Caller:
@@ -101,9 +105,9 @@ class Caller:
         """Ask until a reply can be read as an act, or the tries are used up."""
         actor, stage, rows, failure = self.stage.actors[role], self.stage, list[Row](), ""
         refused: NotAllowed | None = None
-        seat = self._seat(role)
+        thought: str | None = None
+        seat, sampling = self._seat(role), self._sampling(role)
         tries = seat.settings.repairs + 1
-        sampling = replace(seat.settings.sampling, stop=("\n",) if seat.form == "script" else ())
         for attempt in range(number * tries, number * tries + tries):
             purpose = "act" if attempt % tries == 0 else "repair"
             try:
@@ -114,19 +118,27 @@ class Caller:
                 self.side_rows += rows  # they were made, though no act came of them
                 raise
             rows.append(row)
+            reply, thought = apart(row, seat.form, stage.play.thoughts)
             if only_reasoned(row):
                 failure, sampling = row["failure"] or "parse-failure", with_room(sampling)
                 continue
             if row["failure"]:
                 return Acted(None, row["failure"], rows, 0)
             try:
-                act = stage.read(role, row["reply"])
-                return Acted(act, None, rows, len(rows) - 1)
+                act = stage.read(role, reply)
+                return Acted(act, None, rows, len(rows) - 1, thought=thought)
             except Unreadable as error:
                 refused = error if isinstance(error, NotAllowed) else None
                 failure = "not-allowed" if refused else "parse-failure"
                 asked = actor.repair(asked, row["reply"], str(error))
-        return Acted(None, failure, rows, len(rows) - 1, refused=refused)
+        return Acted(None, failure, rows, len(rows) - 1, refused=refused, thought=thought)
+
+    def _sampling(self, role: str) -> Sampling:
+        """Return the sampling of a role's acts, with room for a thought where one is asked for."""
+        seat = self._seat(role)
+        own = replace(seat.settings.sampling, stop=("\n",) if seat.form == "script" else ())
+        asked = self.stage.play.thoughts is True
+        return replace(own, max_tokens=own.max_tokens + ROOM) if asked else own
 
     def _seat(self, role: str | None) -> Seat:
         """Return what plays a role, or what is asked about the whole scene."""
@@ -167,7 +179,7 @@ class Caller:
         best = max(range(len(made)), key=lambda n: (made[n].act is not None, *_rank(drafts[n])))
         drafts[best]["kept"] = made[best].act is not None
         call, kept = drafts[best]["call"], made[best]
-        return Acted(kept.act, kept.failure, rows, call, drafts, refused=kept.refused)
+        return kept._replace(rows=rows, made_by=call, drafts=drafts)
 
     async def _improve(self, critic: DraftCritic, role: str, asked: Asked, draft: Acted) -> Acted:
         """Judge drafts until one is accepted or the rewrites are used up; return the best.
@@ -196,7 +208,7 @@ class Caller:
                     break
         best = max(range(len(made)), key=lambda n: _rank(drafts[n]))
         drafts[best]["kept"] = True
-        return Acted(made[best].act, None, rows, drafts[best]["call"], drafts)
+        return made[best]._replace(rows=rows, made_by=drafts[best]["call"], drafts=drafts)
 
     async def _judge(
         self, critic: DraftCritic, role: str, act: Act, number: int
@@ -310,7 +322,7 @@ class Caller:
         prompt: Prompt = text + "\n" if self.stage.form == "script" else messages
         sampling = replace(self.settings.sampling, temperature=0.0, max_tokens=max_tokens)
         return await self._aside(
-            Asked(prompt, prompt_hash(prompt), _object(fields)),
+            Asked(prompt, prompt_hash(prompt), object_of(fields)),
             sampling,
             purpose,
             role,
@@ -400,15 +412,6 @@ def _draft_row(number: int, draft: Acted, call: int) -> Row:
 
 def _rank(draft: Row) -> tuple[bool, int]:
     return draft["label"] != "revise", draft["score"] or 0
-
-
-def _object(fields: Row) -> Row:
-    return {
-        "type": "object",
-        "properties": fields,
-        "required": list(fields),
-        "additionalProperties": False,
-    }
 
 
 def _asked_again(template: Template, asked: Asked, reply: str, problem: str) -> Asked:

@@ -69,6 +69,8 @@ class Entry(TypedDict, total=False):
     failure: str | None
     call: int
     cut: str | None
+    thought: str | None
+    """What was thought and not said; in no prompt. Of turns that have one."""
     act: MadeAct
     """Of turns in which an act of the world was made or tried."""
 

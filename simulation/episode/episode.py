@@ -207,7 +207,7 @@ def _shared_rows(
     scenario_hash, data = content_of(episode.scenario)
     scene = episode.scenario
     names = ["referee", "moderator", "draft", *["world"] * scene.has_world]
-    names += ["game_master"] * scene.is_judged
+    names += ["game_master"] * scene.is_judged + ["thought"] * (stage.play.thoughts is True)
     scenario = {
         "scenario_hash": scenario_hash,
         "scenario_id": episode.scenario.id,

@@ -188,7 +188,7 @@ async def _act(context: EpisodeContext, role: str) -> Row:
 
 def act_row(role: str, acted: Acted) -> Row:
     """Return an act with the rows of its calls as plain JSON."""
-    done, failure, rows, made_by, drafts, refused = acted
+    done, failure, rows, made_by, drafts, refused, thought = acted
     return {
         "role": role,
         "failure": failure,
@@ -201,6 +201,7 @@ def act_row(role: str, acted: Acted) -> Row:
         "made_by": made_by,
         "drafts": list(drafts),
         "act": _made(done, refused),
+        "thought": thought,
     }
 
 
@@ -337,6 +338,8 @@ def _entry(
     }
     if made:
         entry["act"] = made
+    if done["thought"]:
+        entry["thought"] = done["thought"]
     return entry
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from agents.thought import Thoughts
 from folkways.settings import Settings
 
 
@@ -46,6 +47,9 @@ class PlaySettings(Settings):
     """Acts that a role has to make before it may leave."""
     drafts: DraftsConfig | None = None
     """Drafts of an act; null: one."""
+    thoughts: Thoughts = False
+    """Whether every act comes with a thought that nobody else is told: true asks for a line of it
+    before the act; reasoning asks for nothing, and a model's own reasoning is the thought."""
 
 
 PLAIN = PlaySettings()

@@ -217,7 +217,7 @@ class SceneState:
         cue = self.cue(role)
         if self.play.cue == "full":
             cue = cue._replace(moment=self._moment(role))
-        return self.actors[role].ask(cue, self.world_cue(role))
+        return self.actors[role].ask(cue, self.world_cue(role), self.play.thoughts is True)
 
     def observation(self, role: str) -> Observation:
         """Return what a player of a role may know at its turn."""

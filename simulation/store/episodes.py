@@ -50,7 +50,7 @@ CAST = f"""(
     left join personas p using (persona_hash) left join cultures c using (culture_hash))"""
 ACTS = f"""(
     select episode_id, turn, step, speaker, action, audience, failure is not null as failed,
-        readable(action, text, whisper, failure) as line
+        readable(action, text, whisper, failure) as line, thought
     from turns {CHOSEN})"""
 LABELS = f"""(
     select episode_id, turn, intent, relevance, expectation

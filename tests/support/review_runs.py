@@ -41,6 +41,8 @@ REPLIES: dict[str, Reply] = {}
 """What the judges alpha and beta answer, by name; without an entry they are content."""
 THINGS = ("oven", "ladder", "ledger", "kettle", "window", "bucket", "cellar", "bicycle", "sister")
 DID = ("annoyed", "woke", "amused", "saved", "frightened", "bored", "pleased", "fooled", "missed")
+THOUGHT = "Xanthippe sold the violin"
+ASKED: list[str] = []
 ALPHA, BETA = "review_runs:alpha", "review_runs:beta"
 DIRECTOR = "review_runs:director"
 
@@ -63,6 +65,20 @@ def careful(name: str, *, latency_s: float = 0.0) -> FakeModel:
 def player(name: str) -> FakeModel:
     """Return an actor that never says the same thing twice."""
     return FakeModel(reply=new_words)
+
+
+def muser(name: str) -> FakeModel:
+    """Return an actor that thinks the same before each of its acts; what it is told is in ASKED."""
+
+    def reply(prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None) -> str:
+        ASKED.append(text_of(prompt))
+        said = new_words(prompt, sampling, schema)
+        if schema is None:
+            return f" {THOUGHT}.]{said}"
+        thinks = {"thought": THOUGHT} if "thought" in schema["properties"] else {}
+        return json.dumps(thinks | json.loads(said))
+
+    return FakeModel(reply=reply)
 
 
 def director(name: str) -> FakeModel:

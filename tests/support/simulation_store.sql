@@ -111,6 +111,10 @@ insert into turns (episode_id, turn, step, phase, speaker, action, text, address
         ('ffff000000000009', 3, 3, null, 'guest', 'leave', null, [], ['owner'], false, null)
     ) t(episode_id, turn, step, phase, speaker, action, text, addressees, audience, whisper, failure);
 
+update turns set thought = 'He sold the boat, and I am to say nothing of it.'
+    where episode_id = 'aaaa000000000001' and turn = 5;
+update turns set thought = 'I sold the boat. She must know.' where episode_id = 'aaaa000000000001' and turn = 2;
+
 insert into happenings values
     ('aaaa000000000001', 1, 0, 'phase', 'supper', 'Supper is on the table.', ['mother', 'son']),
     ('aaaa000000000001', 3, 2, 'event', 'knock', 'There is a knock at the door.', ['mother', 'son']),

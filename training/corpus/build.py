@@ -136,7 +136,7 @@ def _rows(scene: Scene, task: str, config: CorpusConfig) -> Iterator[CorpusRow |
             yield from preference_rows(scene, person)
     elif TASKS[task].by_role:
         for person in _focal(scene, config):
-            yield dialogue_row(scene, person) or "no-act"
+            yield dialogue_row(scene, person, config.thoughts) or "no-act"
     elif not config.cultures or scene.culture in config.cultures:
         yield SCENE_ROWS[task](scene) or "no-label"
 

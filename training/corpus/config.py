@@ -50,6 +50,9 @@ class CorpusConfig(Settings):
     hold_out: Literal["people", "scenarios"] = "people"
     """What no training row shares with a validation row: neither scene nor anybody who plays in it,
     or scenes alone, which leaves more rows where one cast plays all of them."""
+    thoughts: bool = False
+    """Whether acts come with what was thought before them, `[thinks: ...]`, in the rows of whoever
+    thought it."""
     seed: int = 0
     """Seed of the held-out scenarios, the sampling and the order."""
     tokenizer: str | None = None
@@ -63,8 +66,8 @@ class CorpusConfig(Settings):
     @property
     def identity(self) -> str:
         """The settings as one text, by which a corpus is found again."""
-        later = {"hold_out"} if self.hold_out == "people" else set()
-        return self.model_dump_json(exclude=later)
+        later = {"hold_out"} if self.hold_out == "people" else set[str]()
+        return self.model_dump_json(exclude=later if self.thoughts else later | {"thoughts"})
 
 
 @cache
@@ -120,6 +123,11 @@ def _refuse_tasks(preset: str | None, tasks: bool) -> None:
 
 def _check(config: CorpusConfig) -> None:
     pairs = load_format(config.format).pairs
+    if config.thoughts and "dialogue" not in config.tasks:
+        raise UserError(
+            f"only rows of the task dialogue can hold thoughts (tasks: {', '.join(config.tasks)}); "
+            "leave out thoughts"
+        )
     for task, weight in config.tasks.items():
         if task == PREFERENCE and not pairs:
             raise UserError("pairs of drafts are a format of their own: --format preference")

@@ -17,6 +17,7 @@ import duckdb
 
 from agents.reply import Unreadable, read_json, read_script
 from agents.role_view import language_name
+from agents.thought import of_script
 from scenarios.scenario import ACTIONS
 from simulation.store.episodes import (
     StoredRows,
@@ -68,6 +69,8 @@ class Entry:
     turn: int | None = None
     """Number of the act; null for a happening."""
     role: str | None = None
+    thought: str | None = None
+    """What was thought with the act, and nobody perceived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +259,14 @@ def _entry(row: Row) -> Entry:
     if "turn" not in row:
         return Entry(row["step"], _one_line(row["text"]), frozenset(row["audience"]))
     audience = frozenset(row["audience"])
-    return Entry(row["step"], _one_line(row["line"]), audience, row["turn"], row["speaker"])
+    line, thought = _one_line(row["line"]), row["thought"]
+    return Entry(row["step"], line, audience, row["turn"], row["speaker"], thought)
+
+
+def _aloud(reply: str, form: str) -> str:
+    """Return a reply without the thought that ends where it closes a bracket of the prompt."""
+    thought, closed, _ = reply.partition("]")
+    return of_script(reply).act if form == "script" and closed and "[" not in thought else reply
 
 
 def _draft(row: Row, form: str, speaker: str, names: Mapping[str, str]) -> Draft:
@@ -265,7 +275,7 @@ def _draft(row: Row, form: str, speaker: str, names: Mapping[str, str]) -> Draft
     if not row["no_act"] and row["reply"] is not None:
         read = read_script if form == "script" else read_json
         try:
-            whispered = read(row["reply"], speaker, names, ACTIONS).whisper
+            whispered = read(_aloud(row["reply"], form), speaker, names, ACTIONS).whisper
         except Unreadable:
             pass
         else:

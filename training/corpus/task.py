@@ -13,7 +13,7 @@ from agents.models.base import Message
 from agents.template import Template, load_template
 from training.corpus.perspective import perspective, told, user_message
 from training.corpus.row import CorpusRow
-from training.corpus.scene import Label, Person, Scene
+from training.corpus.scene import Entry, Label, Person, Scene
 
 PROMPTS = Path(__file__).with_name("prompts")
 _Reply = Callable[[Label], str | None]
@@ -42,20 +42,26 @@ def _load_prompt(name: str) -> Template:
     return load_template(name, PROMPTS)
 
 
-def dialogue_row(scene: Scene, person: Person) -> CorpusRow | None:
-    """Return the scene as a person lived it; None where the person did nothing."""
+def dialogue_row(scene: Scene, person: Person, thoughts: bool = False) -> CorpusRow | None:
+    """Return the scene as a person lived it, on request with what the person thought before each
+    act; None where the person did nothing.
+    """
     exchanges = perspective(scene.entries, person.role)
     if not exchanges:
         return None
     names = scene.names
     others = [one for one in scene.people if one is not person]
     pairs = [
-        (user_message(exchange, names, first=number == 0), exchange.act.line)
+        (user_message(exchange, names, first=number == 0), _own(exchange.act, thoughts))
         for number, exchange in enumerate(exchanges)
     ]
     system = _load_prompt("dialogue").system(scene.setting, person, others)
     turns = tuple(_turn(exchange.act.turn) for exchange in exchanges)
     return CorpusRow("dialogue", chat(system, pairs), turns, scene.origin(person))
+
+
+def _own(act: Entry, thoughts: bool) -> str:
+    return f"[thinks: {act.thought}] {act.line}" if thoughts and act.thought else act.line
 
 
 def intent_row(scene: Scene) -> CorpusRow | None:

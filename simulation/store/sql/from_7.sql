@@ -1,9 +1,11 @@
--- From version 7 to 8: reasoning apart from answers, choices that fell back on a default, what was cut from an act, texts that
--- steer judges, ratings of turns, what tells runs in one store apart, what a scene keeps count of, and words as they are counted now.
+-- From version 7 to 8: reasoning apart from answers, choices that fell back on a default, what was cut from an act and thought
+-- with it, texts that steer judges, ratings of turns, what tells runs in one store apart, what a scene keeps count of, and words
+-- as they are counted now.
 
 alter table calls add column reasoning varchar;
 alter table calls add column reasoning_tokens integer;
 alter table turns add column cut varchar;
+alter table turns add column thought varchar;
 alter table cases add column injection varchar;
 alter table cases add column language varchar;
 alter table cases add column wants varchar;

@@ -125,7 +125,7 @@ comment on column roles.model is 'The model that played the role, where it had a
 create table turns (
     episode_id varchar not null, turn integer not null, step integer not null, phase varchar, speaker varchar not null,
     action action, text varchar, addressees varchar[] not null, audience varchar[] not null,
-    whisper boolean not null, failure varchar, call integer not null, words integer, cut varchar
+    whisper boolean not null, failure varchar, call integer not null, words integer, cut varchar, thought varchar
 );
 comment on table turns is 'Every act of every agent; an act that failed has neither action nor text, and says why.';
 comment on column turns.episode_id is 'The episode.';
@@ -142,6 +142,7 @@ comment on column turns.failure is 'Null, or: parse-failure, cut-in-reasoning, r
 comment on column turns.call is 'Call of the same episode that produced the act; 0 where no model did: a person gave the words of a branch.';
 comment on column turns.words is 'Number of words said, 0 where nothing was: a word has a letter or a digit; in scripts written without spaces, of characters.';
 comment on column turns.cut is 'What the model wrote beyond the act, as somebody else, and was left out; null where nothing was.';
+comment on column turns.thought is 'What was thought with the act, or in place of one, where play.thoughts asks for it; it is in nobody''s prompts. Null: nothing, or nothing was asked for.';
 
 create table choices (
     episode_id varchar not null, step integer not null, policy varchar not null, candidates varchar[] not null,

@@ -138,7 +138,7 @@ select
     hearers_of(t.action, t.addressees, t.audience) as hearers,
     case when is_named(t.action, t.addressees, t.audience) then 'named'
         when t.action <> 'none' and len(t.audience) = 1 then 'only-one-present' else 'nobody' end as addressed_how,
-    e.run_id, e.scenario_hash, e.conditioning
+    e.run_id, e.scenario_hash, e.conditioning, t.thought
 from turns t
 left join (
     select episode_id, map_from_entries(list((role, {'name': name, 'culture_id': culture_id}))) as people
@@ -156,6 +156,19 @@ comment on column turns_readable.hearers is
 comment on column turns_readable.addressed_how is
     'named: an addressee perceived it; only-one-present: nobody was named who did, and one role alone perceived it; nobody: '
     'it is for nobody in particular, unheard, or no act.';
+
+create or replace view says_and_thinks as
+select
+    episode_id, scenario_id, culture_id, model, turn, phase, speaker, name, action, line, thought, audience, failure, words,
+    words(thought) as thought_words,
+    len(list_intersect(list_distinct(folded_words(thought)), folded_words(line)))
+        / nullif(len(list_distinct(folded_words(thought))), 0) as said_share
+from turns_readable where thought is not null;
+comment on view says_and_thinks is
+    'What was said or done beside what was thought with it, of turns that have a thought (play.thoughts). Rows come in no '
+    'order: order by episode_id, turn.';
+comment on column says_and_thinks.thought_words is 'Number of words of the thought.';
+comment on column says_and_thinks.said_share is 'Share of the different words of the thought that stand in the line too.';
 
 create or replace view turn_intents as
 select t.*, i.labeller, i.intent, i.relevance, i.expectation, c.taxonomy, c.category
