@@ -21,7 +21,7 @@ from scenarios.scenario import Scenario
 
 Conditioning = Literal["none", "name", "dimensions", "norms"]
 """How an agent is told of its culture: not at all, by name, with computed descriptors, and with
-norms as well.
+norms as well, one of each domain.
 """
 
 
@@ -104,7 +104,7 @@ def cultural_notes(culture: Culture, conditioning: Conditioning) -> tuple[str, .
         return ()
     notes = tuple(describe(culture))
     if conditioning == "norms":
-        notes += tuple(norm.text for norm in culture.norms)
+        notes += tuple(norm.text for norm in culture.told_norms())
     return notes
 
 

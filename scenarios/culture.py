@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,22 @@ CULTURE_FOLDER = Path(__file__).with_name("cultures")
 
 _SKELETON = Path(__file__).with_name("culture_skeleton.yaml")
 _OTHER_NAMES = Path(__file__).parent / "sampling/names/countries.yaml"
+
+_Domain = Literal[
+    "family",
+    "work",
+    "hospitality",
+    "conflict",
+    "money",
+    "religion",
+    "migration",
+    "gender",
+    "neighbours",
+    "public",
+]
+"""What a norm is about: the list is closed, one domain for each of the ten themes of the shipped
+scenarios. A shipped culture has a norm in every one.
+"""
 
 HOFSTEDE_DIMENSIONS = ("pdi", "idv", "mas", "uai", "lto", "ivr")
 """Power distance, individualism, motivation to achieve, uncertainty avoidance, long-term
@@ -64,18 +80,7 @@ class Norm(BaseModel):
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     text: str = Field(min_length=1, max_length=400)
     """The norm in our own words, as a tendency and not a law."""
-    domain: Literal[
-        "family",
-        "work",
-        "hospitality",
-        "conflict",
-        "money",
-        "religion",
-        "migration",
-        "gender",
-        "neighbours",
-        "public",
-    ]
+    domain: _Domain
     source: str = Field(min_length=1)
     """A publication that documents it: author, year, title."""
 
@@ -101,6 +106,17 @@ class Culture(BaseModel):
     hofstede: Hofstede
     inglehart_welzel: InglehartWelzel | None = None
     norms: tuple[Norm, ...] = ()
+    """Agents are told the first of each domain, and whoever writes scenarios all of them."""
+
+    def told_norms(self) -> tuple[Norm, ...]:
+        """Return the norms that agents are told: the first of each domain, in the file's order.
+
+        So much is told of every culture that has them all, whatever the number of its norms.
+        """
+        first: dict[_Domain, Norm] = {}
+        for norm in self.norms:
+            first.setdefault(norm.domain, norm)
+        return tuple(first.values())
 
 
 def read_culture(path: Path) -> Culture:
@@ -144,8 +160,15 @@ def gaps(culture: Culture) -> Iterator[Finding]:
     if missing := [name for name in HOFSTEDE_DIMENSIONS if scores[name] is None]:
         message = f"no score for {', '.join(missing)}: agents are told nothing of it"
         yield Finding(("hofstede",), message, severity="warning")
-    if not culture.norms:
+    told = [norm.domain for norm in culture.told_norms()]
+    if not told:
         message = "no norms: the conditioning `norms` tells agents no more than `dimensions`"
+        yield Finding(("norms",), message, severity="warning")
+    elif missing := [one for one in get_args(_Domain) if one not in told]:
+        message = (
+            f"no norm for {', '.join(missing)}: agents are told one of each domain, here "
+            f"{len(told)}, of a shipped culture {len(get_args(_Domain))}"
+        )
         yield Finding(("norms",), message, severity="warning")
     if culture.name == culture.id or culture.demonym == culture.id:
         message = "the id stands for the name or the demonym, which agents are told; fill in both"

@@ -66,6 +66,15 @@ def test_the_commented_file_passes_and_says_what_is_missing(
     assert command("culture", "new", file) == 1
 
 
+def test_a_culture_with_norms_in_few_domains_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("culture", "check", breton(tmp_path)) == 0
+    told = capsys.readouterr().out
+    assert "no norm for family, work, conflict, money, religion, migration, gender" in told
+    assert "agents are told one of each domain, here 1, of a shipped culture 10" in told
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [("brittany.yaml", "three capital letters"), ("JPN.yaml", "'JPN' is shipped"), ("XBZ", "XAA")],
