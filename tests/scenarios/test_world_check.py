@@ -92,7 +92,7 @@ FAULTS = {
     "a long expression": ("pool < 5", f"'{'pool + ' * 20_000}1 < 5'", "too long"),
     "deep brackets": ("pool < 5", f'"{"(" * 60}pool{")" * 60} < 5"', "more than 20 brackets"),
     "a game master without a choice": (
-        "    knows: hoard\n    outcomes:\n      sells:", "    outcomes: {}\n      #",
+        LAKE[LAKE.index("    knows: hoard") : LAKE.index("phases:")], "",
         "it has nothing to choose from"),
     "an outcome that nobody judges": ("    judge: model\n    knows: hoard\n", "",
                                       "only an act with judge: model has it"),
