@@ -31,6 +31,11 @@ def eligible(role: Role, culture_id: str, personas: Mapping[str, Persona]) -> li
     return [persona for persona in people if all(test(persona) for test in tests)]
 
 
+def meets(select: Selector, persona: Persona, culture_id: str) -> bool:
+    """Return whether a persona meets a selector in a scene of the given culture."""
+    return all(test(persona) for _, test in _selected(select, culture_id))
+
+
 def cast_scenario(
     scenario: Scenario, culture_id: str, personas: Mapping[str, Persona], rng: random.Random
 ) -> dict[str, Persona]:
@@ -98,7 +103,11 @@ def _constraints(role: Role, culture_id: str) -> list[tuple[str, Callable[[Perso
     """Return what a role asks for, each constraint in words and as a test."""
     if role.persona is not None:
         return [(f"the persona '{role.persona}'", lambda persona: persona.id == role.persona)]
-    select = role.select or Selector()
+    return _selected(role.select or Selector(), culture_id)
+
+
+def _selected(select: Selector, culture_id: str) -> list[tuple[str, Callable[[Persona], bool]]]:
+    """Return what a selector asks for, each constraint in words and as a test."""
     found: list[tuple[str, Callable[[Persona], bool]]] = []
     if select.culture != "any":
         cultures = (culture_id,) if select.culture == "scene" else tuple(select.culture)

@@ -29,7 +29,7 @@ from scenarios.scenario import Limits
 from simulation.episode.budget import BudgetConfig
 from simulation.episode.draft_critic import DraftCritic, InLoopConfig
 from simulation.episode.play_settings import PLAIN, PlaySettings
-from simulation.episode.seats import CallSettings, Seat, Seats
+from simulation.episode.seats import CallSettings, Seat, Seats, SeatsConfig, seat_rules
 from simulation.execution.model_manager import CacheConfig
 from simulation.review_settings import CritiqueConfig, LabelConfig
 
@@ -127,9 +127,9 @@ class RunConfig(Configuration):
     model: ModelConfig = ModelConfig()
     models: dict[str, ModelConfig] = Field(default_factory=dict)
     """Further models by a name of your own, each with its reply form and sampling."""
-    seats: dict[str, str] = Field(default_factory=dict)
-    """Who is played by which of `models`: a role, a team, or `*` for all other roles. Roles without
-    a seat are played by `model`."""
+    seats: SeatsConfig = Field(default_factory=dict)
+    """Who is played by which of `models`: a role, a team, or `*` for all other roles; or a list,
+    which may also select roles by their personas. Roles without a seat are played by `model`."""
     rotate: bool = False
     """Whether the models move on by one role, in the order of the file, with every replicate."""
     play: PlaySettings = PLAIN
@@ -150,10 +150,11 @@ class RunConfig(Configuration):
 
     @model_validator(mode="after")
     def _known_seats(self) -> RunConfig:
-        for seat, name in self.seats.items():
-            if name not in self.models:
+        for number, rule in enumerate(seat_rules(self.seats)):
+            if rule.model not in self.models:
                 known = ", ".join(self.models) or "none is given"
-                raise ValueError(f"seats.{seat}: '{name}' is not one of models: {known}")
+                place = rule.seat or number
+                raise ValueError(f"seats.{place}: '{rule.model}' is not one of models: {known}")
         return self
 
     @model_validator(mode="after")
@@ -207,12 +208,13 @@ def seats_of(config: RunConfig, lend: Callable[[str, Mapping[str, Any]], Model])
     """Return what plays roles in place of the run's model; `lend` gives a model by its name and its
     options. Their reply forms are settled.
     """
+    rules = seat_rules(config.seats)
     models = {
         name: Seat(lend(one.name, one.options), one.call_settings(), one.settled_form())
         for name, one in config.models.items()
-        if name in config.seats.values()
+        if name in {rule.model for rule in rules}
     }
-    return Seats(config.seats, config.rotate, models)
+    return Seats(rules, config.rotate, models)
 
 
 def shaping(resolved: Mapping[str, Any]) -> dict[str, Any]:

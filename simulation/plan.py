@@ -18,7 +18,7 @@ from agents.models.sampling import applied
 from agents.template import load_template
 from folkways.errors import UserError, unknown_name
 from folkways.provenance import short_hash
-from scenarios.casting import named_cultures, obstacles
+from scenarios.casting import meets, named_cultures, obstacles
 from scenarios.checks.check import check_file
 from scenarios.code import require_code
 from scenarios.culture import Culture, load_culture, load_cultures, own_cultures
@@ -31,7 +31,7 @@ from scenarios.scenario import Scenario
 from simulation.config import ModelConfig, RunConfig, config_hash, resolve, shaping
 from simulation.episode.call import derived_seed
 from simulation.episode.episode import Episode, content_of
-from simulation.episode.seats import OTHERS
+from simulation.episode.seats import OTHERS, seat_rules
 from simulation.profile import with_profile
 
 _TEMPLATES = ("json", "script", "referee", "moderator", "draft")
@@ -85,6 +85,7 @@ def make_plan(config: RunConfig) -> Plan:
     personas = people_for(config, scenarios)
     cultures = _cultures_for(config, scenarios, personas)
     _require_people(config, scenarios, personas)
+    _require_seats(config, scenarios, personas)
     if not isinstance(config.scenarios, str):
         for name in sorted(set(config.scenarios)):
             require_sound(name, personas)
@@ -94,7 +95,7 @@ def make_plan(config: RunConfig) -> Plan:
     config = config.model_copy(
         update={
             "model": config.model.model_copy(update={"reply_form": form}),
-            "models": _settled_models(config, scenarios),
+            "models": _settled_models(config),
         }
     )
     templates = (*_prompts(scenarios), *["thought"] * (config.play.thoughts is True))
@@ -131,13 +132,29 @@ def _cultures_for(
     return {id_: culture for id_, culture in load_cultures().items() if id_ not in unused}
 
 
-def _settled_models(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, ModelConfig]:
-    """Return the models of seats with what their play profiles give. Raises UserError for a seat
-    that no scenario has, and for one model under two sets of options."""
+def _require_seats(
+    config: RunConfig, scenarios: Sequence[Scenario], personas: Mapping[str, Persona]
+) -> None:
+    """Raise UserError for a seat that no scenario has, or that nobody can take."""
     known = {OTHERS, *(name for scene in scenarios for name in (*scene.roles, *scene.teams))}
-    for seat in config.seats:
-        if seat not in known:
-            raise unknown_name("seat: a role, a team or *", seat, known)
+    people = [*personas.values(), *(one for scene in scenarios for one in scene.personas)]
+    cultures = {*config.cultures, *(scene.culture for scene in scenarios if scene.culture)}
+    for number, rule in enumerate(seat_rules(config.seats)):
+        if rule.seat and rule.seat not in known:
+            raise unknown_name("seat: a role, a team or *", rule.seat, known)
+        if rule.select and not any(
+            meets(rule.select, person, culture) for person in people for culture in cultures
+        ):
+            given = rule.select.model_dump(exclude_defaults=True)
+            raise UserError(
+                f"seats.{number}.select: nobody of {len(people)} personas who may be cast meets "
+                f"{given}; loosen it, or add people under cast.pools"
+            )
+
+
+def _settled_models(config: RunConfig) -> dict[str, ModelConfig]:
+    """Return the models of seats with what their play profiles give. Raises UserError for one model
+    under two sets of options."""
     found = dict[str, ModelConfig]()
     options = {config.model.name: config.model.options}
     for name, given in config.models.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 from simulation.config import draft_critic, seats_of
 from simulation.episode.budget import Budget
 from simulation.episode.episode import Conditions, Episode, play_episode
+from simulation.episode.seats import seat_rules
 from simulation.execution.executor import Emit, Opened, make_executor
 from simulation.execution.model_manager import ModelManager
 from simulation.execution.placement import Cluster
@@ -36,7 +37,7 @@ class Playing:
         """The model that plays, and the judge in the loop where it is another one."""
         config = self.plan.config
         judge = config.in_loop.model if config.in_loop else None
-        seats = (config.models[name].name for name in config.seats.values())
+        seats = (config.models[rule.model].name for rule in seat_rules(config.seats))
         return list(dict.fromkeys([config.model.name, judge or config.model.name, *seats]))
 
     def open(self, tools: Tools) -> Opened[Episode]:

@@ -35,7 +35,7 @@ from simulation.episode.graph import EpisodeContext, EpisodeState, broken_off, p
 from simulation.episode.judgement import PURPOSE
 from simulation.episode.play_settings import PLAIN, PlaySettings
 from simulation.episode.scene_state import SceneState
-from simulation.episode.seats import NO_SEATS, CallSettings, Seats
+from simulation.episode.seats import NO_SEATS, CallSettings, Company, Seats
 from simulation.episode.world_rows import world_rows
 from simulation.store.record import Record, Row
 
@@ -95,7 +95,8 @@ async def play_episode(
     cast = cast_scenario(
         episode.scenario, episode.culture_id, conditions.personas, random.Random(episode.seed)
     )
-    seats = conditions.seats.of(episode.scenario, episode.replicate)
+    company = Company(episode.scenario, cast, episode.culture_id)
+    seats = conditions.seats.of(company, episode.replicate)
     stage = SceneState(
         episode.scenario,
         cast,
@@ -182,7 +183,8 @@ def _unjudged(calls: Sequence[Row]) -> str | None:
 
 
 def _cast_rows(episode: Episode, stage: SceneState, seats: Seats) -> list[Row]:
-    taken = seats.of(episode.scenario, episode.replicate)
+    company = Company(episode.scenario, stage.cast, episode.culture_id)
+    taken = seats.of(company, episode.replicate)
     return [
         {
             "role": role,

@@ -247,7 +247,7 @@ async def _play_branch(
         episode.seed,
         budget,
         conditions.critic,
-        conditions.seats.of(episode.scenario, episode.replicate),
+        conditions.seats.of(fork.premise.company(episode.culture_id), episode.replicate),
     )
     caller.tokens = fork.start.tokens
     context = EpisodeContext(stage, caller, watch, time.monotonic())

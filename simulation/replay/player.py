@@ -225,7 +225,7 @@ def _context(
         seed,
         Budget(BudgetConfig(), lambda: 0.0),
         shared.critic,
-        shared.seats.of(recorded.scenario, row["replicate"]),
+        shared.seats.of(recorded.premise().company(row["culture_id"]), row["replicate"]),
     )
     caller.tokens = start.tokens
     timed_out = row["turns"] if row["exit_reason"] == "wall-limit" else math.inf

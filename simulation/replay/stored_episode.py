@@ -23,7 +23,7 @@ from scenarios.scenario import Scenario
 from simulation.config import RunConfig
 from simulation.episode.play_settings import PlaySettings
 from simulation.episode.scene_state import SceneState
-from simulation.episode.seats import seated
+from simulation.episode.seats import Company, seat_rules, seated
 from simulation.store.episodes import WHOLE, read_episodes
 from simulation.store.part import shared_keys
 from simulation.store.reader import read_rows
@@ -48,6 +48,10 @@ class Premise(NamedTuple):
     play: PlaySettings
     forms: Mapping[str, ReplyForm]
     """Reply forms of roles that have one of their own."""
+
+    def company(self, culture_id: str) -> Company:
+        """Return the scene with those who play it."""
+        return Company(self.scenario, self.cast, culture_id)
 
     def stage(self) -> SceneState:
         """Return the stage before anything has happened."""
@@ -125,12 +129,13 @@ class StoredEpisode:
             self.row["reply_form"],
             self.config.conditioning,
             self.config.play,
-            self._forms(),
+            self._forms(people),
         )
 
-    def _forms(self) -> dict[str, ReplyForm]:
+    def _forms(self, cast: Mapping[str, Persona]) -> dict[str, ReplyForm]:
         config, shift = self.config, self.row["replicate"]
-        seats = seated(self.scenario, config.seats, shift if config.rotate else 0)
+        company = Company(self.scenario, cast, self.row["culture_id"])
+        seats = seated(company, seat_rules(config.seats), shift if config.rotate else 0)
         return {role: config.models[name].settled_form() for role, name in seats.items()}
 
     @property

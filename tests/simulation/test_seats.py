@@ -141,3 +141,70 @@ def test_a_run_without_seats_says_nothing_of_them(tmp_path: Path) -> None:
         {"name": "x", "scenarios": ["two-stalls-one-square"], "model": {"name": "fake"}}
     )
     assert not {"seats", "models", "rotate"} & make_plan(config).resolved.keys()
+
+
+def test_a_persona_selector_gives_a_seat_and_rotates(tmp_path: Path) -> None:
+    """Women are played by the model `kind`, everyone else by `mean`."""
+    seats = [
+        {"select": {"gender": "woman"}, "model": "kind"},
+        {"seat": "*", "model": "mean"},
+    ]
+    for number, rotate in enumerate((False, True)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        run = _run(folder, seats=seats, rotate=rotate, replicates=6)
+        with open_reader(run) as con:
+            table = rows(
+                con,
+                "select replicate, role, gender, r.model like '%tit_for_tat' from roles r "
+                "join episodes using (episode_id) join personas using (persona_hash) "
+                "order by 1, 2",
+            )
+        assert len(table) == 12 and len({row[2] for row in table}) > 1
+        for scene in (table[n : n + 2] for n in range(0, 12, 2)):
+            moved = rotate and scene[0][0] % 2
+            women = [row[2] == "woman" for row in scene]
+            assert [row[3] for row in scene] == (women[::-1] if moved else women)
+        with pytest.raises(SystemExit) as done:
+            main(["replay", str(run), "--quiet"])
+        assert not done.value.code
+    with open_reader(run) as con:
+        ((cells, effects),) = rows(con, "select count(*), count(role_effect) from model_by_role")
+    assert cells == effects >= 3
+
+
+def test_a_seat_by_name_goes_before_a_selector(tmp_path: Path) -> None:
+    seats = [
+        {"select": {"culture": "any"}, "model": "mean"},
+        {"seat": "right_stall", "model": "kind"},
+    ]
+    with open_reader(_run(tmp_path, seats=seats, rotate=False, replicates=1)) as con:
+        told = rows(con, "select role, split_part(model, ':', 3) from roles order by role")
+    assert told == [("left_stall", "defect"), ("right_stall", "tit_for_tat")]
+
+
+@pytest.mark.parametrize(
+    ("seats", "told"),
+    [
+        ([{"select": {"age": [120, 130]}, "model": "a"}], "nobody of .* personas .* meets {'age'"),
+        ([{"select": {"shoe": 42}, "model": "a"}], "shoe"),
+        ([{"select": {"gender": "woman"}, "model": "b"}], "'b' is not one of models: a"),
+        ([{"seat": "*", "select": {"gender": "woman"}, "model": "a"}], "either seat or select"),
+        ([{"model": "a"}], "either seat or select"),
+        ([{"seat": "cook", "model": "a"}], "seat: a role, a team or \\*"),
+    ],
+)
+def test_selectors_that_cannot_be_are_told_in_one_line(
+    seats: list[dict[str, object]], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import re
+
+    import yaml
+
+    data = {"name": "x", "scenarios": ["two-stalls-one-square"], "model": {"name": "fake"}}
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(data | {"models": {"a": {"name": "fake"}}, "seats": seats}))
+    with pytest.raises(SystemExit) as done:
+        main(["run", str(path), "--dry-run"])
+    err = capsys.readouterr().err.strip()
+    assert done.value.code == 1 and len(err.splitlines()) == 1 and re.search(told, err), err
