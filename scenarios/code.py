@@ -12,17 +12,12 @@ from typing import NamedTuple
 from folkways.errors import UserError
 from folkways.registry import look_beside, require_signature, resolve_foreign
 from scenarios.parsing.problem import Keys
-from scenarios.scenario import (
-    POLICY_OPTIONS,
-    POLICY_PARAMETERS,
-    RULE_PARAMETERS,
-    RULES,
-    Options,
-    Scenario,
-)
+from scenarios.scenario import POLICY_OPTIONS, POLICY_PARAMETERS, Scenario
+from scenarios.stopping import RULE_PARAMETERS, RULES, Options
 
 _ENDINGS = (
     "turn-limit",
+    "round-limit",
     "token-limit",
     "wall-limit",
     "phases-over",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from scenarios.part import Part, RoleId, Slug, as_tuple
+from scenarios.part import Part, RoleId, Slug, Span, as_tuple, span
 from scenarios.persona import Education, Gender, MaritalStatus, Persona, Settlement
+from scenarios.stopping import MAX_TURNS, Limits, Options, StopRule, Until
 from scenarios.world.schema import (
     Act,
     Benchmark,
@@ -40,12 +41,6 @@ POLICY_OPTIONS["moderator"] = ("moderator",)
 """Options that each shipped policy takes."""
 POLICY_PARAMETERS = ("stage", "ask", "rng", "options")
 """What a turn policy is called with."""
-IMPORT_PATH = r"^[\w.]+:\w+$"
-"""What editors take for the name of a function."""
-RULES = ("agreement", "deal", "walk-away", "staleness", "goal-reached", "when")
-RULE_PARAMETERS = ("stage", "since", "options")
-"""What a stop rule of one's own is called with."""
-Options = dict[str, str | int | float | bool]
 THEMES = (
     "family-duty",
     "hierarchy-at-work",
@@ -143,75 +138,6 @@ def as_policy(value: Any) -> Any:
 PolicyField = Annotated[Policy, BeforeValidator(as_policy)]
 
 
-class Limits(Part):
-    """Bounds on one episode; the first one reached ends it."""
-
-    turns: int = Field(default=12, ge=1, le=2000)
-    """Acts in all, whoever makes them."""
-    tokens: int | None = Field(default=None, ge=1)
-    """Prompt and completion tokens together."""
-    wall_s: float | None = Field(default=None, gt=0)
-    """Seconds."""
-
-
-class StopRule(Part):
-    """A way for the scene to end before its limits.
-
-    With phrases the rule is decided by the words said; without them a referee call to the model
-    decides, asked after every `every` turns. A phrase that is negated or stands in a question does
-    not count; what a speaker says last on the matter does.
-    """
-
-    later = frozenset({"not", "whole_line", "options", "expr", "outcome"})
-    rule: str = Field(
-        json_schema_extra={"anyOf": [{"enum": list(RULES)}, {"pattern": IMPORT_PATH}]}
-    )
-    """One of the shipped names or an import path `module:function`."""
-    roles: Annotated[tuple[RoleId, ...], BeforeValidator(as_tuple)] = ()
-    """agreement: who must agree (default: all). deal: the parties. walk-away: whose leaving ends
-    the scene (default: anyone's). goal-reached: whose goal (default: anyone's).
-    """
-    phrases: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = ()
-    """agreement: what counts as agreeing. deal: what counts as accepting another's offer.
-    goal-reached: what, said by anyone, shows that the goal is reached. Whole words, letter case
-    ignored.
-    """
-    contrary: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = Field((), alias="not")
-    """What says the opposite of `phrases`, such as `no deal` or `innocent`; a phrase inside such
-    words does not count.
-    """
-    whole_line: bool = False
-    """Whether only a line that holds a phrase and nothing else counts."""
-    offers: Annotated[tuple[str, ...], BeforeValidator(as_tuple)] = ()
-    """deal: what counts as an offer; a question may be one."""
-    window: int = Field(default=4, ge=2, le=50)
-    """staleness: how many last turns are looked at; all of them must be empty or near-copies of
-    earlier ones.
-    """
-    every: int = Field(default=2, ge=1, le=50)
-    """Turns between two questions to the referee."""
-    options: Options = Field(default_factory=dict)
-    """Options of a rule of one's own; the shipped ones have none."""
-    expr: Expression | None = None
-    """when: what must hold in the world."""
-    outcome: Slug | None = None
-    """when: what the scene has come to then; the detail of its exit."""
-
-
-class Until(Part):
-    """When a phase is over; the first condition met ends it."""
-
-    later = frozenset({"rounds"})
-    turns: int | None = Field(default=None, ge=1)
-    """Acts within the phase."""
-    rounds: int | None = Field(default=None, ge=1)
-    """Rounds within the phase; a round is over once all who may act and are there have acted."""
-    event: Slug | None = None
-    """An event that has happened."""
-    rule: StopRule | None = None
-    """A stop rule that is met; only what was said and done since the phase began counts."""
-
-
 def as_next(value: Any) -> Any:
     """Let the id of a phase, or one mapping, stand for a list of one."""
     if isinstance(value, str):
@@ -289,10 +215,11 @@ class When(Part):
     """Another event has happened."""
     phase: Slug | None = None
     """A phase has begun."""
-    quiet: int | None = Field(default=None, ge=1)
-    """So many acts in a row without a spoken word."""
-    still: int | None = Field(default=None, ge=1)
-    """So many acts in a row that brought nothing new: silent, or near-copies of earlier ones."""
+    quiet: Annotated[Span, *span(1, MAX_TURNS)] | None = None
+    """So many acts, or rounds, in a row without a spoken word."""
+    still: Annotated[Span, *span(1, MAX_TURNS)] | None = None
+    """So many acts, or rounds, in a row that brought nothing new: silent, or near-copies of earlier
+    ones."""
 
 
 class Event(Part):
@@ -300,8 +227,9 @@ class Event(Part):
 
     later = frozenset({"every"})
     id: Slug
-    at: int | None = Field(default=None, ge=1)
-    """Before the act with this number (the first act is 1); mutually exclusive with `when`."""
+    at: Annotated[Span, *span(1, MAX_TURNS, begins=True)] | None = None
+    """Before the act with this number (the first act is 1), or before a round: `round 3`; mutually
+    exclusive with `when`."""
     when: When | None = None
     text: str = Field(min_length=1, max_length=400)
     """What those present perceive."""
@@ -391,6 +319,20 @@ class Scenario(Part):
     """Plays with given lines, for `folkways scenario test`; no part of the scene."""
     norms: tuple[NormAtStake, ...] = ()
     provenance: Provenance
+
+    @model_validator(mode="before")
+    @classmethod
+    def _turns_of_rounds(cls, data: Any) -> Any:
+        """Give limits that are in rounds alone the turns that these take."""
+        limits, roles = (
+            (data.get("limits"), data.get("roles")) if isinstance(data, dict) else (0, 0)
+        )
+        if not isinstance(limits, dict) or not isinstance(roles, dict):
+            return data
+        rounds = limits.get("rounds")
+        if "turns" in limits or not isinstance(rounds, int) or not 1 <= rounds <= MAX_TURNS:
+            return data
+        return data | {"limits": limits | {"turns": min(rounds * len(roles), MAX_TURNS)}}
 
     def policies(self) -> Iterator[tuple[tuple[str | int, ...], Policy]]:
         """Yield every turn policy that is given, with the way to it."""

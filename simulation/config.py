@@ -25,7 +25,7 @@ from agents.models.base import (
 from agents.role_view import Conditioning
 from folkways.secrets import redacted
 from folkways.settings import Configuration, ModelName, Settings, read_settings, validated
-from scenarios.scenario import Limits
+from scenarios.stopping import Limits
 from simulation.episode.budget import BudgetConfig
 from simulation.episode.draft_critic import DraftCritic, InLoopConfig
 from simulation.episode.play_settings import PLAIN, PlaySettings

@@ -16,6 +16,7 @@ from agents.models.facts import model_facts
 from agents.thought import ROOM
 from scenarios.casting import cast_scenario
 from scenarios.needs import NEEDS, needs_of
+from scenarios.part import number_in
 from scenarios.scenario import Scenario
 from simulation.episode.episode import Episode
 from simulation.episode.scene_state import SceneState
@@ -141,5 +142,5 @@ def _side_calls(scenario: Scenario) -> float:
     for rule in scenario.stop:
         if rule.rule in ("agreement", "deal", "goal-reached") and not rule.phrases:
             asked = len(rule.roles or scenario.roles) if rule.rule == "goal-reached" else 1
-            calls += asked / rule.every
+            calls += asked / number_in(rule.every)
     return calls

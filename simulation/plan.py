@@ -205,7 +205,8 @@ def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
         if scenario.id in loaded:
             raise UserError(f"scenario id '{scenario.id}' is named twice; ids must differ in a run")
         if config.limits is not None:
-            scenario = scenario.model_copy(update={"limits": config.limits})
+            limits = config.limits.for_roles(len(scenario.roles))
+            scenario = scenario.model_copy(update={"limits": limits})
         loaded[scenario.id] = scenario
     kept = tuple(s for s in loaded.values() if not config.themes or s.theme in config.themes)
     if not kept:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scenarios.parsing.problem import Finding
-from scenarios.scenario import Scenario, StopRule
+from scenarios.scenario import Scenario
 from scenarios.statement import denial, has_negation, holds
+from scenarios.stopping import StopRule
 
 
 def doubtful_phrases(scene: Scenario) -> Iterator[Finding]:

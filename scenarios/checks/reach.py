@@ -12,7 +12,9 @@ import networkx as nx
 from scenarios.checks.phrasing import doubtful_phrases
 from scenarios.checks.timeline import Timeline, never_applies, phases_of, timeline
 from scenarios.parsing.problem import Finding, Keys, show_value
-from scenarios.scenario import Event, Scenario, StopRule, Until, When
+from scenarios.part import in_words
+from scenarios.scenario import Event, Scenario, When
+from scenarios.stopping import StopRule, Until
 from scenarios.words import words
 
 _IDLE = {
@@ -70,10 +72,10 @@ def _obstacle(event: Event, when: When, times: Timeline) -> tuple[str, str]:
         known = when.phase in [phase.id for phase in scene.phases]
         return "phase", f"the phase '{when.phase}' is never reached" if known else ""
     if when.quiet is not None:
-        why = f"there is no room for {when.quiet} acts without a word before act {times.last}"
+        why = f"there is no room for {in_words(when.quiet)} without a word before act {times.last}"
         return "quiet", why
     if when.still is not None:
-        return "still", f"there is no room for {when.still} acts before act {times.last}"
+        return "still", f"there is no room for {in_words(when.still)} before act {times.last}"
     return "", ""
 
 

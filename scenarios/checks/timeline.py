@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
 
-from scenarios.scenario import ACTIONS, RULES, Action, Event, Phase, Scenario, StopRule, Until
+from scenarios.part import in_words, number_in
+from scenarios.scenario import ACTIONS, Action, Event, Phase, Scenario
+from scenarios.stopping import RULES, StopRule, Until
 from scenarios.words import words
 from scenarios.world.scope import successors
 
@@ -71,7 +73,7 @@ def phases_of(scene: Scenario) -> tuple[Phase, ...]:
 
 def timeline(scene: Scenario) -> Timeline:
     """Return the earliest times, found by relaxing them until none changes."""
-    endings = (event.at for event in scene.events if event.ends and event.at)
+    endings = (e.at for e in scene.events if e.ends and isinstance(e.at, int))
     phases = phases_of(scene)
     longest = sum(_longest(phase, scene) for phase in phases)
     straight = not scene.repeat and not any(phase.next for phase in phases)
@@ -109,7 +111,7 @@ def _longest(phase: Phase, scene: Scenario) -> float:
 
 def _event_time(event: Event, now: Timeline) -> float:
     if event.at is not None:
-        return event.at
+        return number_in(event.at)
     when = event.when
     if when is None:
         return inf
@@ -124,8 +126,9 @@ def _event_time(event: Event, now: Timeline) -> float:
     if when.phase is not None:
         return now.phase_times.get(when.phase, inf)
     if when.still is not None:
-        return now.anyone(*ACTIONS) + when.still
-    return now.anyone("non-verbal", "leave", "none") + (when.quiet or inf)
+        return now.anyone(*ACTIONS) + number_in(when.still)
+    quiet = inf if when.quiet is None else number_in(when.quiet)
+    return now.anyone("non-verbal", "leave", "none") + quiet
 
 
 def _phase_end(phase: Phase, start: float, now: Timeline) -> float:
@@ -149,7 +152,8 @@ def never_applies(rule: StopRule, now: Timeline) -> str | None:
     roles = named or list(now.scene.roles)
     if rule.rule == "staleness":
         last = now.scene.limits.turns
-        return f"limits.turns is {last}, less than window" if rule.window > last else None
+        few = number_in(rule.window) > last
+        return f"limits.turns is {last}, less than window" if few else None
     if rule.rule == "walk-away":
         can_leave = any(now.possible(now.acts(name, "leave")) for name in roles)
         return None if can_leave else "none of its roles can ever leave"
@@ -165,6 +169,6 @@ def never_applies(rule: StopRule, now: Timeline) -> str | None:
         return "none of its roles may ever speak"
     if any(not words(phrase) for phrase in (*rule.phrases, *rule.offers, *rule.contrary)):
         return "a phrase without a word cannot be said"
-    if not rule.phrases and rule.every > now.scene.limits.turns:
-        return f"the referee is asked every {rule.every} turns and there are fewer"
+    if not rule.phrases and number_in(rule.every) > now.scene.limits.turns:
+        return f"the referee is asked every {in_words(rule.every, 'turns')} and there are fewer"
     return None

@@ -26,7 +26,8 @@ from scenarios.parsing.problem import (
 )
 from scenarios.parsing.syntax import invisible
 from scenarios.parsing.yaml_file import Source, load_yaml
-from scenarios.scenario import IMPORT_PATH, POLICIES, Scenario
+from scenarios.scenario import POLICIES, Scenario
+from scenarios.stopping import IMPORT_PATH
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from html import escape
 from typing import NamedTuple
 
-from scenarios.scenario import Phase, Scenario, Until
+from scenarios.scenario import Phase, Scenario
+from scenarios.stopping import Until
 
 _WIDTH, _HEIGHT, _GAP, _LEFT = 260, 54, 44, 30
 _LANE = 34

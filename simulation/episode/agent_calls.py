@@ -22,7 +22,7 @@ from agents.prose import read_number, read_role, read_yes_no
 from agents.reply import Act, NotAllowed, Unreadable
 from agents.template import Template, load_template
 from agents.thought import ROOM, apart
-from scenarios.scenario import StopRule
+from scenarios.stopping import StopRule
 from simulation.episode.budget import Budget, BudgetSpent
 from simulation.episode.call import (
     derived_seed,

@@ -6,6 +6,7 @@ Invariant: an entry is plain JSON and never changes once it is in the log.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 from scenarios.words import contains
@@ -86,3 +87,26 @@ def said(phrase: str, turn: Entry) -> bool:
 def words(turn: Entry) -> frozenset[str]:
     """Return the words of a turn, letter case folded."""
     return frozenset(_WORD.findall((turn["text"] or "").casefold()))
+
+
+def as_spoken(turn: Entry, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return a turn as the prompt templates see it: names in place of roles, and an act of the
+    world as it is given in the form `json`."""
+    shown = {
+        "kind": "turn",
+        "name": names[turn["speaker"]],
+        "action": turn["action"],
+        "text": turn["text"],
+        "to": [names[role] for role in turn["addressees"]],
+        "whisper": turn["whisper"],
+    }
+    if "act" not in turn:
+        return shown
+    made = turn["act"]
+    args = {
+        name: [names.get(one, one) for one in value]
+        if isinstance(value, tuple | list)
+        else names.get(value, value)
+        for name, value in made["args"].items()
+    }
+    return shown | {"act": {"action": made["name"], **args}}

@@ -6,6 +6,7 @@ event.
 
 from __future__ import annotations
 
+from scenarios.part import number_in
 from scenarios.scenario import Event, When
 from scenarios.words import one_line
 from scenarios.world.expression import WorldFault
@@ -65,10 +66,12 @@ def _is_due(event: Event, stage: SceneState) -> bool:
         since = len(stage.turns) - stage.happened_at[event.id]
         when = event.when if event.every else None
         if when and when.still is not None:
-            return min(stage.copies, since) >= when.still
-        return bool(when and when.quiet is not None and min(stage.quiet, since) >= when.quiet)
+            return min(stage.copies, since) >= stage.acts_in(when.still)
+        quiet = when.quiet if when else None
+        return quiet is not None and min(stage.quiet, since) >= stage.acts_in(quiet)
     if event.at is not None:
-        return len(stage.turns) + 1 >= event.at
+        done = stage.all_rounds if isinstance(event.at, str) else len(stage.turns)
+        return done + 1 >= number_in(event.at)
     return event.when is not None and _holds(event.when, stage)
 
 
@@ -83,8 +86,8 @@ def _holds(when: When, stage: SceneState) -> bool:
         ids = [phase.id for phase in stage.scenario.phases]
         return (stage.phase_index or 0) >= ids.index(when.phase)
     if when.still is not None:
-        return stage.copies >= when.still
-    return when.quiet is not None and stage.quiet >= when.quiet
+        return stage.copies >= stage.acts_in(when.still)
+    return when.quiet is not None and stage.quiet >= stage.acts_in(when.quiet)
 
 
 def _fire(event: Event, stage: SceneState, step: int) -> list[Entry]:

@@ -19,12 +19,13 @@ from agents.reply import Act, read_script
 from agents.role_view import Conditioning, display_names, role_view
 from agents.template import Template, load_template
 from scenarios.culture import Culture
+from scenarios.part import Span, number_in
 from scenarios.persona import Persona
 from scenarios.placeholder import filled
 from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
 from scenarios.statement import Sought, stance
 from scenarios.world.schema import Hears
-from simulation.episode.entry import Entry, said, words
+from simulation.episode.entry import Entry, as_spoken, said, words
 from simulation.episode.play_settings import PLAIN, PlaySettings, allowed
 from simulation.episode.world_acts import offers, read_act, world_cue
 from simulation.episode.world_state import WorldState
@@ -105,6 +106,8 @@ class SceneState:
         """Number of the last turn before the phase began."""
         self.rounds = 0
         """Rounds within the phase: all who may act and are there have acted."""
+        self.all_rounds = 0
+        """Rounds of all phases."""
         self._acted: set[str] = set()
         """Roles that have acted in the round."""
         self.turns: list[Entry] = []
@@ -170,8 +173,22 @@ class SceneState:
 
     @property
     def turns_left(self) -> int:
-        """Turns until the limit."""
-        return self.scenario.limits.turns - len(self.turns)
+        """Turns until the limit of turns, or that of rounds if all who may act now do in each."""
+        limits, left = self.scenario.limits, self.scenario.limits.turns - len(self.turns)
+        if limits.rounds is None:
+            return left
+        rounds = limits.rounds - self.all_rounds
+        return min(left, rounds * max(1, len(self.candidates())) - len(self._acted))
+
+    @property
+    def round_is_over(self) -> bool:
+        """Whether a round has just been completed."""
+        return self.all_rounds > 0 and not self._acted
+
+    def acts_in(self, span: Span) -> int:
+        """Return how many acts a span has; of rounds, one of all who may act now for each."""
+        several = max(1, len(self.candidates())) if isinstance(span, str) else 1
+        return number_in(span) * several
 
     def here(self) -> list[str]:
         """Return the roles that are there, in the order of the scenario file."""
@@ -343,7 +360,7 @@ class SceneState:
         lines = []
         for entry in batch:
             if entry["action"] is not None:
-                spoken = self._spoken(entry)
+                spoken = as_spoken(entry, self.names)
                 speaker, line = entry["speaker"], self._lines(spoken)
                 told, own = self.world_cue(speaker), line[self.forms[speaker]]
                 self.actors[speaker].acted(self.cue(speaker), spoken, own, told)
@@ -362,6 +379,7 @@ class SceneState:
         self._acted |= {entry["speaker"] for entry in batch}
         if self._acted >= set(self.candidates()):
             self.rounds, self._acted = self.rounds + 1, set()
+            self.all_rounds += 1
         if self.world:
             self.world.count_turns(len(self.turns))
 
@@ -423,28 +441,3 @@ class SceneState:
             self.actors[role].perceive(line[self.forms[role]])
             self._news[role].append(line[self.forms[role]])
         self._note_public(line[self.form], {*entry["audience"]}, len(self.turns) + 1)
-
-    def _spoken(self, entry: Entry) -> dict[str, Any]:
-        """Return a turn as the prompt templates see it: names in place of roles."""
-        return {
-            "kind": "turn",
-            "name": self.names[entry["speaker"]],
-            "action": entry["action"],
-            "text": entry["text"],
-            "to": [self.names[role] for role in entry["addressees"]],
-            "whisper": entry["whisper"],
-            **self._typed(entry),
-        }
-
-    def _typed(self, entry: Entry) -> dict[str, Any]:
-        """Return an act of the world as the role gave it in the form `json`."""
-        if "act" not in entry:
-            return {}
-        made = entry["act"]
-        args = {
-            name: [self.names.get(one, one) for one in value]
-            if isinstance(value, tuple | list)
-            else self.names.get(value, value)
-            for name, value in made["args"].items()
-        }
-        return {"act": {"action": made["name"], **args}}

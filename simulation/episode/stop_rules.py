@@ -14,8 +14,9 @@ from typing import NamedTuple, Protocol
 from folkways.errors import UserError
 from folkways.registry import resolve_foreign
 from folkways.text import sound
-from scenarios.scenario import RULES, Options, StopRule
+from scenarios.part import number_in
 from scenarios.statement import Sought
+from scenarios.stopping import RULES, Options, StopRule
 from simulation.episode.scene_state import SceneState
 
 
@@ -64,7 +65,7 @@ def _met_by_words(rule: StopRule, stage: SceneState, since: int) -> str | None:
         return next((role for role in gone if not rule.roles or role in rule.roles), None)
     if rule.rule == "staleness":
         copies = min(stage.copies, len(stage.turns) - since)
-        return f"nothing new in {copies} turns" if copies >= rule.window else None
+        return f"nothing new in {copies} turns" if copies >= stage.acts_in(rule.window) else None
     if rule.rule == "deal":
         return _dealt(rule, stage, since)
     said = stage.statements(_sought(rule), since)
@@ -107,13 +108,21 @@ async def _met(rule: StopRule, stage: SceneState, referee: Referee, since: int =
     if rule.phrases or rule.rule in ("walk-away", "staleness"):
         return _met_by_words(rule, stage, since)
     roles = _parties(rule, stage)
-    if count < 2 or count % rule.every or not roles or _is_empty(stage):
+    if count < 2 or not _asks_now(rule, stage, count) or not roles or _is_empty(stage):
         return None  # a scene that is over, or has nobody in it, needs no referee
     asked = [[role] for role in roles] if rule.rule == "goal-reached" else [roles]
     for group in asked:
         if await referee.is_met(rule, group, since):
             return ", ".join(group)
     return None
+
+
+def _asks_now(rule: StopRule, stage: SceneState, count: int) -> bool:
+    """Return whether the referee is asked after so many acts."""
+    every = number_in(rule.every)
+    if isinstance(rule.every, int):
+        return count % every == 0
+    return stage.round_is_over and stage.all_rounds % every == 0
 
 
 def _holds(rule: StopRule, stage: SceneState) -> str | None:
@@ -148,8 +157,11 @@ async def ended(stage: SceneState, referee: Referee) -> Exit | None:
     last = stage.phase if stage.in_last_phase else None
     if last and (stage.phase_over() or await phase_rule_met(stage, referee)):
         return Exit("phases-over", last.id)
+    limits = stage.scenario.limits
+    if limits.rounds is not None and stage.all_rounds >= limits.rounds:
+        return Exit("round-limit", str(limits.rounds))
     if stage.turns_left <= 0:
-        return Exit("turn-limit", str(stage.scenario.limits.turns))
+        return Exit("turn-limit", str(limits.turns))
     if _is_empty(stage):
         return Exit("empty-stage", ", ".join(stage.left))
     return None

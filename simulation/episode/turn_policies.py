@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 
 from folkways.errors import UserError
 from folkways.registry import resolve_foreign
-from scenarios.scenario import Options
+from scenarios.stopping import Options
 from simulation.episode.scene_state import SceneState
 
 
