@@ -19,6 +19,7 @@ from agents.critics.detector import DETECTORS
 from agents.models.base import whole_name
 from folkways.cli.ending import say_ending
 from folkways.cli.options import KeepShards, MetricsPort, OnCluster, Quiet, Ray, Shards, Workers
+from folkways.cli.pairs import pair, preferences
 from folkways.clock import utc_now
 from folkways.settings import apply_override, validated
 from folkways.text import printable
@@ -193,49 +194,8 @@ def import_(
         )
 
 
-@_review_app.command("pair")
-def pair(
-    runs: Annotated[list[Path], typer.Argument(help="Two or more runs of the same scenes.")],
-    out: Annotated[Path, typer.Option(help="CSV sheet to write; its key lies beside it.")] = Path(
-        "pairs.csv"
-    ),
-    n: Annotated[int | None, typer.Option("--n", min=1, help="So many pairs at most.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the order, and of who stands left.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
-) -> None:
-    """Write a sheet of blind pairs: two transcripts of the same scene, to say which is better."""
-    from eval.play.pairs import key_of, write_pairs
-
-    refuse_to_overwrite(out, force)
-    pairs = write_pairs(runs, out, n, seed)
-    typer.echo(printable(f"{out}: {pairs} pairs to read; {key_of(out)} says whose they are"))
-
-
-@_review_app.command("preferences")
-def preferences_(
-    sheets: Annotated[list[Path], typer.Argument(help="Sheets of pairs that were filled in.")],
-    reader: Annotated[
-        str | None, typer.Option(help="Who read, where the sheet's column is empty.")
-    ] = None,
-) -> None:
-    """Print what readers of blind pairs preferred, with intervals over scenes."""
-    from eval.play.pairs import preferences, read_choices
-
-    found = preferences(*read_choices(sheets, reader))
-    for one in found["pairs"]:
-        typer.echo(printable(
-            f"{one['first']} over {one['second']}: {one['share']:.0%} of {one['n']} "
-            f"(95 %: {one['low']:.0%} to {one['high']:.0%}; ties count half)"
-        ))  # fmt: skip
-    for name, share in found["strengths"].items():
-        typer.echo(printable(f"strength (Bradley-Terry) of {name}: {share:.2f}"))
-    if found["left_share"] is not None:
-        typer.echo(f"left side chosen: {found['left_share']:.0%}; ties: {found['ties']}")
-    if found["agreement"]["n"]:
-        same, times = found["agreement"]["share"], found["agreement"]["n"]
-        typer.echo(f"two readers of a pair agree: {same:.0%} of {times}")
-    for name in found["left_out"]:
-        typer.echo(printable(f"left out: {name} chose nearly always the same side"))
+_review_app.command("pair")(pair)
+_review_app.command("preferences")(preferences)
 
 
 _critics_app = typer.Typer(help="Look at the critics, and test them.", no_args_is_help=True)

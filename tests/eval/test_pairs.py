@@ -2,13 +2,22 @@
 
 import csv
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from commands import command
-from review_runs import played, scene_file
+from review_runs import ALPHA, BETA, REPLIES, played, scene_file
+from scenes import text_of
 
-from eval.play.pairs import Choice, Side, key_of, one_sided, preferences, read_choices, strengths
+from agents.models.base import CallFailed, Prompt
+from eval.play.known_pairs import accuracy
+from eval.play.pairs import Choice, Side, key_of, read_choices
+from eval.play.preference import both_orders, one_sided, preferences, read_by_pair, strengths
+from eval.play.reader import sheet_of
 from folkways.errors import UserError
 
 
@@ -103,3 +112,154 @@ def test_a_sheet_that_does_not_fit_its_key_is_refused(tmp_path: Path) -> None:
     filled(file, [row | {"pair": "p1"}, row | {"pair": "p1"}])
     with pytest.raises(UserError, match="reader 'ann' has read pair p1 twice"):
         read_choices([file], None)
+
+
+def reading(better: str) -> Callable[..., str]:
+    """Return a reader that says the same of everything."""
+    return lambda *_: json.dumps({"reason": "It moves on.", "better": better})
+
+
+def of_new(prompt: Prompt, *_: Any) -> str:
+    """Prefer the version in which somebody is pleased, wherever it stands."""
+    first, second = text_of(prompt).split("## The first version")[1].split("## The second version")
+    better = (
+        "tie" if ("NEW" in first) == ("NEW" in second) else "first" if "NEW" in first else "second"
+    )
+    return json.dumps({"reason": "It is new.", "better": better})
+
+
+def two_runs(folder: Path) -> list[Path]:
+    """Play the same scenes twice, the second time with a word of its own in every line."""
+    scenes = [scene_file(folder, 2), scene_file(folder, 3)]
+    for name, seed in (("old", 1), ("fresh", 2)):
+        played(folder, *scenes, seed=seed, replicates=3).rename(folder / name)
+    with duckdb.connect(str(folder / "fresh" / "log.duckdb")) as con:
+        con.execute("update turns set text = 'NEW ' || text")
+    return [folder / "fresh", folder / "old"]
+
+
+def test_a_model_reads_both_orders_and_its_sheet_counts_like_a_persons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, file = two_runs(tmp_path), tmp_path / "pairs.csv"
+    REPLIES["alpha"] = of_new
+    assert command("review", "pair", *runs, "--out", file, "--model", ALPHA) == 0
+    out = capsys.readouterr().out
+    own = sheet_of(file, ALPHA)
+    assert f"{own}: 12 readings, 0 of which failed" in out
+    assert "fresh over old: 100% of 6" in out
+    assert f"{ALPHA}: chose the first shown in 50%; same choice in both orders: 100% of 6" in out
+    rows = sheet_rows(own)
+    assert {row["reader"] for row in rows} == {ALPHA} and {r["order"] for r in rows} == {
+        "",
+        "swapped",
+    }
+    shown = {(row["pair"], row["order"]): row for row in rows}
+    for (pair, order), row in shown.items():
+        assert row["comment"] == "It is new."
+        assert row["preference"] == ("left" if "NEW" in row["left"] else "right")
+        assert row["left"] == shown[pair, "" if order else "swapped"]["right"]
+    people = sheet_rows(file)
+    filled(file, [row | {"preference": "tie", "reader": "ann"} for row in people])
+    assert command("review", "preferences", file, own) == 0
+    out = capsys.readouterr().out
+    assert "fresh over old: 75% of 12" in out and "two readers of a pair agree: 0% of 6" in out
+    assert command("review", "preferences", own) == 0, "a model's sheet finds the key"
+    REPLIES["alpha"] = reading("tie")
+    assert command("review", "pair", *runs, "--out", file, "--model", ALPHA) == 0
+    assert sheet_rows(own) == rows, "what was read is kept"
+    assert sheet_rows(file)[0]["reader"] == "ann", "and so is the sheet of the people"
+    del REPLIES["alpha"]
+
+
+def test_a_model_that_prefers_one_position_is_left_out_and_failures_are_no_choices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, file = two_runs(tmp_path), tmp_path / "pairs.csv"
+    REPLIES["alpha"] = reading("first")
+    assert command("review", "pair", *runs, "--out", file, "--model", ALPHA) == 0
+    out = capsys.readouterr().out
+    assert f"{ALPHA}: chose the first shown in 100%; same choice in both orders: 0% of 6" in out
+    assert f"left out: {ALPHA} chose nearly always the same side" in out and "over" not in out
+    REPLIES["beta"] = lambda *_: "The former, I think."
+    assert command("review", "pair", *runs, "--out", file, "--model", BETA) == 0
+    assert "12 readings, 12 of which failed" in capsys.readouterr().out
+    rows = sheet_rows(sheet_of(file, BETA))
+    assert {(row["preference"], row["failure"]) for row in rows} == {("", "parse-failure")}
+    REPLIES["beta"] = reading("neither")
+    sheet_of(file, BETA).unlink()
+    command("review", "pair", *runs, "--out", file, "--model", BETA)
+    rows = sheet_rows(sheet_of(file, BETA))
+    assert {row["failure"] for row in rows} == {"out-of-scale"}
+    REPLIES.clear()
+
+
+def test_an_endpoint_that_fails_is_asked_again_by_the_same_command(tmp_path: Path) -> None:
+    runs, file = two_runs(tmp_path), tmp_path / "pairs.csv"
+    calls = []
+
+    def falters(*asked: Any) -> str:
+        calls.append(1)
+        if len(calls) <= 3:
+            raise CallFailed("server-error", "try later")
+        return of_new(*asked)
+
+    REPLIES["alpha"] = falters
+    for left in (3, 0):
+        assert command("review", "pair", *runs, "--out", file, "--model", ALPHA) == 0
+        assert sum(bool(row["failure"]) for row in sheet_rows(sheet_of(file, ALPHA))) == left
+    assert len(calls) == 15
+    del REPLIES["alpha"]
+
+
+def test_the_sheet_of_other_runs_is_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, file = two_runs(tmp_path), tmp_path / "pairs.csv"
+    assert command("review", "pair", *runs, "--out", file) == 0
+    other = runs[0].rename(tmp_path / "other")
+    assert command("review", "pair", other, runs[1], "--out", file, "--model", ALPHA) == 1
+    assert "pairs.csv" in capsys.readouterr().err
+    assert command("review", "pair", runs[1], "--calibrate", "--model", ALPHA) == 1
+    assert command("review", "pair", "--calibrate") == 1
+    assert "--calibrate tests a reader" in capsys.readouterr().err
+
+
+def test_a_reader_is_calibrated_on_pairs_whose_better_side_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "known.csv"
+    REPLIES["alpha"] = reading("tie")
+    assert command("review", "pair", "--calibrate", "--model", ALPHA, "--out", file) == 0
+    out = capsys.readouterr().out
+    key = json.loads(key_of(file).read_text())
+    kinds = Counter(side["scenario"] for side in key.values())
+    assert len(key) == 69 and "secret-leaked" not in kinds and kinds["looping"] == 8
+    assert {frozenset((side["left"], side["right"])) for side in key.values()} == {
+        frozenset(("sound", "faulty"))
+    }
+    assert "all: right in 50% of 69 (95 %: 39% to 61%)" in out, "ties count half"
+    assert f"{ALPHA}: chose the first shown in none; same choice in both orders: 100% of 69" in out
+    del REPLIES["alpha"]
+
+
+def test_accuracy_by_kind_has_wilsons_interval() -> None:
+    key = {f"p{n}": Side("sound", "faulty", "looping" if n < 8 else "echo") for n in range(10)}
+    chosen = [Choice(f"p{n}", "m", "left" if n < 7 else "right") for n in range(10)]
+    chosen += [Choice(c.pair, "m", "right" if c.side == "left" else "left", True) for c in chosen]
+    rows = {row.kind: row for row in accuracy(chosen, key)}
+    assert (rows["looping"].pairs, rows["looping"].share) == (8, 7 / 8)
+    # 7 of 8 by Wilson: 0.5291 to 0.9776; 0 of 2: 0 to 0.6576.
+    assert rows["looping"].low == pytest.approx(0.5291, abs=5e-5)
+    assert rows["looping"].high == pytest.approx(0.9776, abs=5e-5)
+    assert rows["echo"][2:] == pytest.approx((0.0, 0.0, 0.6576), abs=5e-5)
+    assert rows["all"].share == 0.7
+
+
+def test_a_choice_that_turns_with_the_order_is_half_a_win() -> None:
+    key = {"p1": Side("a", "b", "s")}
+    chosen = [Choice("p1", "m", "left"), Choice("p1", "m", "left", True)]
+    assert read_by_pair(chosen, key) == {("p1", "m"): 0.5}
+    assert both_orders(chosen, key)["m"] == {"pairs": 1, "first_share": 1.0, "alike_share": 0.0}
+    assert read_by_pair(chosen[:1], key) == {("p1", "m"): 1.0}
+    assert read_by_pair(chosen[:1], key, "b") == {("p1", "m"): 0.0}
