@@ -26,7 +26,8 @@ from scenarios.library import adapted, find_scenario, games, library, load_scena
 from scenarios.parsing.problem import SourceError
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
-from scenarios.sampling.population import known_cultures, populated, sample_personas
+from scenarios.sampling.name_book import known_cultures
+from scenarios.sampling.population import populated, sample_personas
 from scenarios.scenario import Scenario
 from simulation.config import ModelConfig, RunConfig, config_hash, resolve, shaping
 from simulation.episode.call import derived_seed

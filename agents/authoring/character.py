@@ -16,7 +16,7 @@ from scenarios.culture import Culture
 from scenarios.persona import Education, Gender, MaritalStatus, Settlement
 from scenarios.pool import load_personas
 from scenarios.sampling.household import WORDS
-from scenarios.sampling.population import known_cultures, load_name_book
+from scenarios.sampling.name_book import known_cultures, load_name_book
 from scenarios.scenario import Selector
 
 CLOSED: dict[str, tuple[str, ...]] = {

@@ -32,7 +32,10 @@ from scenarios.parsing.validation import json_schema
 from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
-from scenarios.sampling.population import known_cultures, sample_personas
+from scenarios.sampling.comparison import compare
+from scenarios.sampling.figures import source_of, without_figures
+from scenarios.sampling.name_book import known_cultures
+from scenarios.sampling.population import sample_personas
 from scenarios.skeleton import MAX_ROLES, write_skeleton
 
 app = typer.Typer()
@@ -255,8 +258,36 @@ def sample(
     culture: Annotated[str, typer.Argument(help="ISO alpha-3, as in JPN.")],
     count: Annotated[int, typer.Option(help="How many.", min=1, max=100_000)] = 10,
     seed: Annotated[int, typer.Option(help="The same seed gives the same people.")] = 0,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Print the sample beside the country's figures instead."),
+    ] = False,
 ) -> None:
     """Draw new personas and print them as a pool file."""
-    people = sample_personas(culture.upper(), count, seed)
-    made = f"sampled by folkways: culture {culture.upper()}, seed {seed}"
-    _print_yaml({"provenance": made, "personas": [_plain(person) for person in people]})
+    culture = culture.upper()
+    people = sample_personas(culture, count, seed)
+    if report:
+        _print_report(culture, people)
+    else:
+        made = f"sampled by folkways: culture {culture}, seed {seed}"
+        _print_yaml({"provenance": made, "personas": [_plain(person) for person in people]})
+    missing = "; ".join(without_figures(culture))
+    _print(f"no figures, so not a demographic picture of {culture}: {missing}", err=not report)
+
+
+def _print_report(culture: str, people: Sequence[Persona]) -> None:
+    """Print each published share, that of the people, and the difference in points."""
+    rows = compare(culture, people)
+    cells = [
+        (
+            row.name,
+            row.years,
+            f"{row.published:.1%}",
+            "-" if row.drawn is None else f"{row.drawn:.1%}",
+            "-" if row.drawn is None else f"{100 * (row.drawn - row.published):+.1f}",
+        )
+        for row in rows
+    ]
+    _print_table([(culture, "years", "published", f"{len(people)} drawn", "points"), *cells])
+    for source in dict.fromkeys(source_of(row.figure) for row in rows):
+        _print(f"source: {source.title}; {source.licence}; read from {source.read_from}")

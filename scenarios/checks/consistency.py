@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 from scenarios.persona import Education, MaritalStatus, Persona
 from scenarios.sampling.household import NUMBERS, WORDS
+from scenarios.sampling.name_book import known_cultures, load_name_book
 from scenarios.sampling.occupation import EARLIEST_AGE, RANK
-from scenarios.sampling.population import known_cultures, load_name_book
 
 _PROFESSIONS: tuple[tuple[str, Education, int], ...] = (
     ("doctor|physician|general practitioner|surgeon|dentist|veterinarian", "bachelor", 23),

@@ -1,4 +1,4 @@
-"""The family a sampled person lives in, drawn from age, gender and occupation.
+"""The family a sampled person lives in, drawn from age, gender, occupation and marital status.
 
 Invariant: children are born to parents of 20 to 42 years, and nobody is married, widowed or a
 grandparent before the age bands below allow it.
@@ -24,6 +24,9 @@ _STATUS_WEIGHTS: tuple[tuple[int, dict[MaritalStatus, int]], ...] = (
     (14, {"single": 94, "living-together": 5, "married": 1}),
 )  # fmt: skip
 """Youngest age of a band and the weights in it: chosen for variety, not taken from a census."""
+PARTNERED: frozenset[MaritalStatus] = frozenset(("married", "living-together"))
+PARTNERED_UNTIL = 49
+"""Oldest, in years, of those whom the figure covers."""
 _STATUSES_OF_KIND: dict[Kind, tuple[MaritalStatus, ...]] = {
     "study": ("single", "living-together"),
     "home": ("married", "living-together", "widowed"),
@@ -77,15 +80,11 @@ def count(number: int, singular: str, plural: str) -> str:
 
 
 def draw_family(
-    rng: Random, age: int, gender: Gender, kind: Kind, cohabitation: bool = True
+    rng: Random, *, age: int, gender: Gender, kind: Kind, status: MaritalStatus
 ) -> Family:
-    """Draw marital status, children, grandchildren and household; `age` in years.
-
-    Without `cohabitation` nobody lives with a partner unmarried.
-    """
+    """Draw the family of somebody whose marital status is drawn already; `age` in years."""
     words = WORDS[gender]
     siblings = rng.randint(0, 4)
-    status = _draw_status(rng, age, kind, cohabitation)
     children = () if kind == "study" else _draw_children(rng, age, status)
     grandchildren = sum(
         rng.choices((0, 1, 2, 3), (3, 3, 3, 1))[0] for child in children if child >= 27
@@ -99,15 +98,21 @@ def draw_family(
     return Family(status, household, siblings, with_parents, grown, grandchildren)
 
 
-def _draw_status(rng: Random, age: int, kind: Kind, cohabitation: bool) -> MaritalStatus:
+def status_weights(
+    age: int, kind: Kind, *, cohabitation: bool, partnered: float = 1
+) -> dict[MaritalStatus, float]:
+    """Return the weight of each marital status that age (years) and occupation allow.
+
+    Without `cohabitation` nobody lives with a partner unmarried. `partnered` multiplies the weights
+    of those with a partner up to the age of 49.
+    """
     weights = next(weights for youngest, weights in _STATUS_WEIGHTS if age >= youngest)
-    allowed = {
-        status: weight
+    return {
+        status: weight * (partnered if status in PARTNERED and age <= PARTNERED_UNTIL else 1)
         for status, weight in weights.items()
         if status in _STATUSES_OF_KIND.get(kind, tuple(weights))
         and (cohabitation or status != "living-together")
     }
-    return rng.choices(list(allowed), list(allowed.values()))[0]
 
 
 def _draw_children(rng: Random, age: int, status: MaritalStatus) -> tuple[int, ...]:

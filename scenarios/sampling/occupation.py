@@ -15,6 +15,8 @@ from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import Education, Settlement
 
 Kind = Literal["work", "study", "home", "seeking"]
+WorkState = Literal["agriculture", "other work", "seeking", "no work"]
+"""In work, by sector; seeking work; or neither: studying, keeping house, retired."""
 
 EDUCATION_LEVELS: tuple[Education, ...] = get_args(Education)
 """From none to doctorate."""
@@ -48,6 +50,8 @@ class Occupation(BaseModel):
     """Culture ids where it is found; null for everywhere."""
     kind: Kind = "work"
     """work, study, home (keeps house) or seeking (out of work)."""
+    sector: Literal["agriculture", "other"] = "other"
+    """agriculture takes in forestry and fishing; only for `work`."""
     retires: bool = True
     """Whether somebody past the oldest age has retired from it; only for `work`."""
 
@@ -68,6 +72,13 @@ class Occupation(BaseModel):
             return self.title
         return f"retired {self.title}" if self.kind == "work" and self.retires else None
 
+    @property
+    def state(self) -> WorkState:
+        """The state of work of somebody who has not retired from it."""
+        if self.kind == "work":
+            return "agriculture" if self.sector == "agriculture" else "other work"
+        return "seeking" if self.kind == "seeking" else "no work"
+
 
 @cache
 def load_occupations() -> tuple[Occupation, ...]:
@@ -76,12 +87,32 @@ def load_occupations() -> tuple[Occupation, ...]:
     return tuple(Occupation(title=title, **entry) for title, entry in entries.items())
 
 
+@cache
+def _catalogue() -> dict[str, Occupation]:
+    return {occupation.title: occupation for occupation in load_occupations()}
+
+
+def state_of_work(title: str) -> WorkState:
+    """Return the state of work of whoever has a title of the catalogue, `retired ...` included."""
+    return "no work" if title.startswith("retired ") else _catalogue()[title].state
+
+
+@cache
+def _of_place(education: Education, settlement: Settlement, culture: str) -> tuple[Occupation, ...]:
+    """Return the entries that somebody of some age may hold."""
+    return tuple(
+        occupation
+        for occupation in load_occupations()
+        if occupation.admits(occupation.ages[0], education, settlement, culture)
+    )
+
+
 def possible_occupations(
     age: int, education: Education, settlement: Settlement, culture: str
 ) -> list[tuple[str, Occupation]]:
     """Return every title such a person may hold, with the entry it comes from."""
     return [
         (title, occupation)
-        for occupation in load_occupations()
+        for occupation in _of_place(education, settlement, culture)
         if (title := occupation.admits(age, education, settlement, culture))
     ]

@@ -193,6 +193,18 @@ def test_a_sample_is_a_pool_file(tmp_path: Path) -> None:
     assert read_pool(path) == pool.personas
     assert run("persona", "sample", "DEU", "--count", "5", "--seed", "3").stdout == result.stdout
     assert run("persona", "sample", "DEU", "--count", "5", "--seed", "4").stdout != result.stdout
+    assert "not a demographic picture of DEU: " in result.stderr
+    assert "households" in result.stderr and "demographic" not in result.stdout
+
+
+def test_a_sample_is_compared_with_the_figures_of_its_country() -> None:
+    lines = run("persona", "sample", "jpn", "--count", "4000", "--report").stdout.splitlines()
+    assert lines[0].split() == ["JPN", "years", "published", "4000", "drawn", "points"]
+    old = next(line.split() for line in lines if line.startswith("65 and over"))
+    assert old[3:5] == ["2020", "34.0%"] and abs(float(old[-1])) < 2
+    assert any(line.startswith("source: World Population Prospects 2024") for line in lines)
+    assert "not a demographic picture of JPN: " in lines[-1]
+    assert "education below upper-secondary" in lines[-1]
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from folkways.errors import UserError
 from scenarios.checks.consistency import inconsistencies
 from scenarios.persona import Persona, Settlement
-from scenarios.sampling.occupation import load_occupations
-from scenarios.sampling.population import (
+from scenarios.sampling.name_book import (
     Community,
     known_cultures,
     load_character,
     load_name_book,
-    sample_personas,
 )
+from scenarios.sampling.occupation import load_occupations
+from scenarios.sampling.population import sample_personas
 
 ALL = (
     *("AUS", "BOL", "BRA", "CAN", "CHN", "DEU", "ETH", "GBR", "IND", "JPN"),
@@ -153,7 +153,7 @@ def test_a_sample_is_varied(culture_id):
     assert {person.settlement for person in people} == set(get_args(Settlement))
     assert min(person.age for person in people) < 21
     assert max(person.age for person in people) > 80
-    assert len({person.occupation for person in people}) > 80
+    assert len({person.occupation for person in people}) > 50
     assert len({person.marital_status for person in people}) >= 5
     assert len({person.background for person in people}) > 480
     native = {person.native_name is None for person in people}
