@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agents.models.fake import FakeModel
 from scenarios.checks.check import check_file
-from scenarios.library import games
+from scenarios.library import games, load_scenario
 from scenarios.world.schema import Vote
 from simulation.episode.votes import winner
 from simulation.rehearsal import rehearse
@@ -205,3 +205,78 @@ def test_games_come_to_an_end_whatever_is_played(name: str, seed: int) -> None:
         value = bool(value) if variable.type == "boolean" else value
         value = int(value) if variable.type == "integer" else value
         assert variable.fits(value)
+
+
+def _by_turns(*lines: str) -> Player:
+    """Say the lines in order, again and again."""
+    return lambda prompt, number: lines[number % len(lines)]
+
+
+ALL = "*"
+"""Every role that has no line of its own."""
+RATIONAL: dict[str, dict[str, tuple[str, ...]]] = {
+    "a-beam-for-two": {ALL: ("[answer fence]",)},
+    "as-fast-as-the-slowest": {ALL: ("[answer 1]",)},
+    "coins-and-cold-shoulders": {ALL: ("[answer 0]", "[let_be]")},
+    "coins-for-a-stranger": {ALL: ("[answer 0]",)},
+    "coins-for-the-well": {ALL: ("[answer 0]",)},
+    "one-clock-four-letters": {
+        "baker": ("[answer 62]",), "nurse": ("[answer 45]",), "pilot": ("[answer 80]",),
+        "tutor": ("[answer 31]",),
+    },
+    "seed-grain-on-credit": {"farmer": ("[send 0]",), "miller": ("[send_back 0]",)},
+    "six-sacks-of-saffron": {
+        "ana": ("[bid 55]", "[wait]"), "ben": ("[wait]", "[bid 55]", "[wait]"), "dov": ("[sell]",),
+        "eli": ("[wait]", "[sell]"), ALL: ("[wait]",),
+    },
+    "the-envelope-and-the-nod": {"proposer": ("[offer_coins 1]",), "responder": ("[nod]",)},
+    "the-lake-in-spring": {ALL: ("[fish 100]",)},
+    "the-rug-over-the-chair": {"buyer": ("[name_price 55]",), "seller": ("[agree]",)},
+    "two-stalls-one-square": {ALL: ("[answer cut]",)},
+}  # fmt: skip
+"""What rational players do in each game that has an equilibrium."""
+OTHERWISE: dict[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
+    "a-beam-for-two": ("upper_yard", (("[answer barn]",),)),
+    "as-fast-as-the-slowest": ("tape", (("[answer 2]",), ("[answer 7]",))),
+    "coins-and-cold-shoulders": (
+        "east", (("[answer 1]", "[let_be]"), ("[answer 0]", "[fine west]")),
+    ),
+    "coins-for-a-stranger": ("giver", (("[answer 1]",), ("[answer 10]",))),
+    "coins-for-the-well": ("south", (("[answer 1]",), ("[answer 20]",))),
+    "one-clock-four-letters": ("baker", (("[answer 0]",), ("[answer 79]",), ("[answer 81]",))),
+    "seed-grain-on-credit": ("farmer", (("[send 1]",), ("[send 10]",))),
+    "the-envelope-and-the-nod": ("responder", (("[shake_head]",),)),
+    "the-lake-in-spring": ("fisher_2", (("[fish 0]",), ("[fish 50]",))),
+    "two-stalls-one-square": (
+        "left_stall", (("[answer keep]",), ("[answer cut]", "[answer keep]")),
+    ),
+}  # fmt: skip
+"""A role, and what it might do instead while the others do not."""
+
+
+def _earned(name: str, plays: dict[str, tuple[str, ...]]) -> dict[str, float]:
+    roles = load_scenario(name).roles
+    lines = {role: plays.get(role) or plays[ALL] for role in roles}
+    return payoffs(played(name, {role: _by_turns(*its) for role, its in lines.items()}))
+
+
+def test_every_game_with_an_equilibrium_has_rational_players() -> None:
+    known = {
+        name for name in games() for one in load_scenario(name).benchmarks
+        if one.name == "equilibrium" and one.total is not None
+    }  # fmt: skip
+    assert known == set(RATIONAL)
+
+
+@pytest.mark.parametrize("name", RATIONAL)
+def test_rational_players_earn_the_equilibrium_payoff(name: str) -> None:
+    totals = {one.name: one.total for one in load_scenario(name).benchmarks}
+    assert sum(_earned(name, RATIONAL[name]).values()) == pytest.approx(totals["equilibrium"])
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_nobody_gains_by_leaving_the_equilibrium_alone(name: str) -> None:
+    role, instead = OTHERWISE[name]
+    earned = _earned(name, RATIONAL[name])[role]
+    for lines in instead:
+        assert _earned(name, RATIONAL[name] | {role: lines})[role] <= earned
