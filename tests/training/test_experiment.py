@@ -17,6 +17,7 @@ from eval.survey.condition import conditions
 from folkways.cli import main
 from folkways.errors import UserError
 from simulation.store.reader import open_reader
+from training.experiment.adapters import adapter_folder, trainings
 from training.experiment.arm import ARMS
 from training.experiment.config import ClcaExperiment, load_clca
 from training.experiment.corpus_folders import LIST, Made, read_corpora
@@ -262,6 +263,34 @@ def test_variables_of_the_template_hold_for_training_and_asking(tmp_path: Path) 
     assert json.loads(one.row()["options"])["template"] == quiet
     plain = load_clca(written(tmp_path, cultures=["DEU"]))
     assert "template" not in shaping(plain.train_config("x", Path("x"), "joint", ""))
+
+
+def test_each_seed_has_adapters_and_controls_of_its_own(tmp_path: Path) -> None:
+    config = load_clca(written(tmp_path, arms=["clca", "joint", None], seeds=[4, 9]))
+    made = [Made(arm, culture, "corpus") for arm, culture in
+            (("clca", "CHN"), ("clca", "DEU"), ("joint", "joint"))]  # fmt: skip
+    nothing = Made.nothing("null", "joint")
+    order = [(number, one.arm, one.culture) for number, one in trainings(config, [*made, nothing])]
+    assert order[:4] == [(0, "clca", "CHN"), (0, "clca", "DEU"), (0, "joint", "joint"),
+                         (0, "null", "joint")]  # fmt: skip
+    assert order[4:] == [(1, "clca", "CHN"), (1, "clca", "DEU"), (1, "joint", "joint")]
+    folders = {adapter_folder(config, one, number) for number in (0, 1) for one in made}
+    assert len(folders) == 6
+    alone = load_clca(written(tmp_path, training=SMALL["training"] | {"seed": 9}))
+    assert adapter_folder(alone, made[0]) == adapter_folder(config, made[0], 1)
+    trained = {
+        (config.labels(one.arm)[number], one.culture): Path(f"{number}/{one.culture}")
+        for number, one in trainings(config, made)
+    }
+    asked = {model.called: model for model in roster(config, trained)}
+    assert list(asked) == [
+        "base", "clca", "joint", "shuffled", "held out",
+        "clca, seed 9", "joint, seed 9", "shuffled, seed 9", "held out, seed 9",
+    ]  # fmt: skip
+    turned = asked["shuffled, seed 9"].by_culture["CHN"].options
+    assert turned == {"adapter": "1/DEU"}
+    with pytest.raises(UserError, match=r"seeds or training\.seed, not both"):
+        load_clca(written(tmp_path, seeds=[1], training=SMALL["training"] | {"seed": 9}))
 
 
 def test_a_list_of_corpora_is_read_back(tmp_path: Path) -> None:

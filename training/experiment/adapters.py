@@ -7,7 +7,7 @@ trained again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -51,21 +51,22 @@ class _Results:
 
 
 Adapters = Mapping[tuple[str, str], Path]
-"""Folders by arm and culture."""
+"""Folders by arm and culture; by what the training is called where an arm has several."""
 
 
-def _training_of(config: ExperimentSettings, made: Made) -> TrainConfig:
-    """Return the configuration of the training on a corpus."""
+def _training_of(config: ExperimentSettings, made: Made, number: int) -> TrainConfig:
+    """Return the configuration of the training on a corpus with one of the seeds."""
     joint = "joint" if made.culture == JOINT else "per-culture"
     corpus = config.folder / str(made.folder)
-    first = config.train_config("x", corpus, joint, made.culture)
+    first = config.train_config("x", corpus, joint, made.culture, number)
     mark = short_hash(json.dumps([made.folder, shaping(first)]))[:8]
     return first.model_copy(update={"name": f"{made.arm}-{mark}"})
 
 
-def adapter_folder(config: ExperimentSettings, made: Made) -> Path:
-    """Return the folder of the adapter that learns from a corpus, whether or not it is trained."""
-    training = _training_of(config, made)
+def adapter_folder(config: ExperimentSettings, made: Made, number: int = 0) -> Path:
+    """Return the folder of the adapter that learns from a corpus with the seed of that number,
+    whether or not it is trained."""
+    training = _training_of(config, made, number)
     return Path(training.out) / training.name / made.culture
 
 
@@ -74,32 +75,40 @@ def train_adapters(config: ExperimentSettings, corpora: Sequence[Made], quiet: b
     from training.finetune.result import write_null
     from training.finetune.train import train
 
-    for made in corpora:
+    for number, made in trainings(config, corpora):
+        folder = adapter_folder(config, made, number)
         if made.arm == NULL:
-            write_null(_training_of(config, made), adapter_folder(config, made))
+            write_null(_training_of(config, made, number), folder)
         if made.folder is None:
             continue
-        if not (adapter_folder(config, made) / RESULTS).is_file():
-            outcomes = train(_training_of(config, made), quiet=quiet)
+        if not (folder / RESULTS).is_file():
+            outcomes = train(_training_of(config, made, number), quiet=quiet)
             if any(outcome.ending == "interrupted" for outcome in outcomes):
                 return "drained"
-        _note(config, made, utc_now())
+        _note(config, made, folder, utc_now())
     return "done"
+
+
+def trainings(config: ExperimentSettings, corpora: Sequence[Made]) -> Iterator[tuple[int, Made]]:
+    """Yield what is trained, all arms with one seed before any with the next."""
+    for number in range(max(1, len(config.seeds))):
+        for made in corpora:
+            if number < len(config.labels(made.arm)):
+                yield number, made
 
 
 def trained(config: ExperimentSettings, corpora: Sequence[Made]) -> Adapters:
     """Return the adapters that are trained."""
     folders = {
-        (made.arm, made.culture): adapter_folder(config, made)
-        for made in corpora
+        (config.labels(made.arm)[number], made.culture): adapter_folder(config, made, number)
+        for number, made in trainings(config, corpora)
         if made.folder or made.arm == NULL
     }
     return {key: folder for key, folder in folders.items() if (folder / RESULTS).is_file()}
 
 
-def _note(config: ExperimentSettings, made: Made, now: datetime) -> None:
+def _note(config: ExperimentSettings, made: Made, folder: Path, now: datetime) -> None:
     """Add an adapter to the store, unless it is there."""
-    folder = adapter_folder(config, made)
     name = str(folder.relative_to(config.folder))
     store = Store(config.folder)
     with store.reading() as con:

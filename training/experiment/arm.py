@@ -7,10 +7,10 @@ same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Source = Literal["run", "texts", "selection", "scenes", "answers", "both", "nothing"]
+Source = Literal["run", "texts", "people", "selection", "scenes", "answers", "both", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Arm:
     about: str
     """What it holds, in a few words."""
     source: Source = "run"
-    """Where its rows come from: scenes that were played, plain texts, a selection of the model's
-    own answers; or, as many tokens of each, another experiment's scenes, answers of the main arm,
-    and both in equal parts; or there are none."""
+    """Where its rows come from: scenes that were played, plain texts, what people answered in the
+    survey, a selection of the model's own answers; or, as many tokens of each, another experiment's
+    scenes, answers of the main arm, and both in equal parts; or there are none."""
     preset: str = "clca"
     corpus: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the corpus, over the preset's where it has one."""
@@ -37,6 +37,13 @@ JOINT = "joint"
 NULL = "null"
 NO_EFFECT = Arm("nothing: an adapter without effect", "nothing", joint=True)
 """What computes as adapters do and must not differ from the base model."""
+OTHERS, EVALUATED = "others", "evaluated"
+"""Items of the survey that people's answers are learned of."""
+SURVEY = {
+    "people": Arm("people's answers to other items", "people", corpus={"items": OTHERS}),
+    "planted": Arm("people's answers to these very items", "people", corpus={"items": EVALUATED}),
+}
+"""The upper bound of what can be learned of a culture, and an effect that must come out."""
 MAIN, PLAIN, TWO, SEVERAL = "clca", "plain-text", "two-party", "multi-party"
 ARMS: dict[str, Arm] = {
     MAIN: Arm("dialogue and intents of accepted scenes"),
@@ -47,6 +54,7 @@ ARMS: dict[str, Arm] = {
     TWO: Arm("scenes of two, as many tokens", corpus={"max_parties": 2}),
     SEVERAL: Arm("scenes of three and more, as many tokens", corpus={"min_parties": 3}),
     JOINT: Arm("all cultures in one adapter", joint=True),
+    **SURVEY,
     NULL: NO_EFFECT,
 }
 """Every arm of a CLCA experiment by name, the main one first."""
@@ -70,6 +78,7 @@ SPA_ARMS: dict[str, Arm] = {
     "clca": Arm("simulated scenes, at equal tokens", "scenes", joint=True),
     "answers": Arm("answers that the culture changes, at equal tokens", "answers", joint=True),
     "both": Arm("scenes and answers in equal parts, at equal tokens", "both", joint=True),
+    **{name: replace(arm, joint=True) for name, arm in SURVEY.items()},
     NULL: NO_EFFECT,
 }
 """Every arm of a CultureSPA experiment by name, the main one first."""

@@ -20,6 +20,7 @@ from training.experiment.arm import ARMS, EQUAL, JOINT, MAIN, Arm
 from training.experiment.config import ClcaExperiment
 from training.experiment.corpus_folders import CorpusFolders, Made, list_corpora, write_rows
 from training.experiment.plain_text import WRITTEN, text_rows
+from training.experiment.survey_rows import survey_corpus
 
 _CONTENTS = """
 select (select count(*) from episodes), (select count(*) from verdicts),
@@ -76,6 +77,9 @@ class _Maker:
                 return Made.nothing(name, culture)
             if ARMS[name].source == "texts":
                 return self._of_texts(name, culture, tokens)
+            if ARMS[name].source == "people":
+                wanted = tokens or self._made(MAIN, culture, None).tokens
+                return survey_corpus(self.config, self.folders, name, culture, wanted)
             settings = self._settings(ARMS[name], culture, tokens)
             made_of = [settings.identity, self.contents]
             export = partial(export_corpus, self.config.folder, config=settings)

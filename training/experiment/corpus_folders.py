@@ -83,10 +83,11 @@ class CorpusFolders:
         """Return the tokens of a row's messages."""
         return sum(self.length(message["content"]) for message in row["messages"])
 
-    def cut(self, rows: Iterable[Row], tokens: int) -> list[Row]:
+    def cut(self, rows: Iterable[Row], tokens: int, *, fewer: bool = False) -> list[Row]:
         """Return rows from the start, as many as take at most so many tokens.
 
-        Raises UserError where all of them take fewer, or the first takes more.
+        Raises UserError where the first takes more, and where all of them take fewer unless that
+        will do.
         """
         kept: list[Row] = []
         taken = 0
@@ -95,7 +96,7 @@ class CorpusFolders:
             if taken > tokens:
                 break
             kept.append(row)
-        if taken < tokens:
+        if taken < tokens and not fewer:
             raise UserError(f"there are {taken:,} tokens, fewer than the {tokens:,} needed")
         if not kept:
             raise UserError(f"no row is as short as {tokens:,} tokens")

@@ -51,6 +51,9 @@ class ExperimentSettings(Configuration):
     {enable_thinking: false}."""
     arms: tuple[str, ...] = ()
     """What is compared; empty: all of docs/experiments.md. The main arm is always there."""
+    seeds: tuple[int, ...] = ()
+    """Seeds that each arm is trained with; what differs between them enters the intervals. Empty:
+    one training, with `training.seed`."""
     training: dict[str, Any] = Field(default_factory=dict)
     """As in the configuration of a training: preset, lora, optimisation, seed."""
     evaluation: dict[str, Any] = Field(default_factory=dict)
@@ -79,6 +82,13 @@ class ExperimentSettings(Configuration):
                 raise unknown_name("arm", name, cls.known_arms)
         return names
 
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len({*seeds}) < len(seeds) or min(seeds, default=0) < 0:
+            raise ValueError("seeds are different numbers from 0")
+        return seeds
+
     @field_validator("engine")
     @classmethod
     def _known_engine(cls, name: str) -> str:
@@ -100,13 +110,20 @@ class ExperimentSettings(Configuration):
             if not self.arms or name in self.arms or name == self.main
         }
 
+    def labels(self, name: str) -> list[str]:
+        """Return what an arm's trainings are called, one for each seed: the first as the arm."""
+        further = self.seeds[1:] if name != NULL else ()
+        return [name, *(f"{name}, seed {seed}" for seed in further)]
+
     @property
     def folder(self) -> Path:
         """The folder of the experiment, which holds its store."""
         return Path(self.out) / self.name
 
-    def train_config(self, name: str, corpus: Path, adapters: str, culture: str) -> TrainConfig:
-        """Return the configuration of one adapter's training."""
+    def train_config(
+        self, name: str, corpus: Path, adapters: str, culture: str, number: int = 0
+    ) -> TrainConfig:
+        """Return the configuration of one adapter's training, with the seed of that number."""
         given = self.training | {
             "name": name,
             "model": self.model,
@@ -117,6 +134,8 @@ class ExperimentSettings(Configuration):
         }
         if adapters != "joint":
             given["cultures"] = [culture]
+        if self.seeds:
+            given["seed"] = self.seeds[number]
         return parse_train_config(given, f"{self.name}: training")
 
     def eval_config(self, models: Sequence[ModelRef]) -> EvalConfig:
@@ -139,6 +158,8 @@ class ExperimentSettings(Configuration):
             for key in keys:
                 if key in getattr(self, part):
                     raise UserError(f"{where}: {part}.{key} is the experiment's own; leave it out")
+        if self.seeds and "seed" in self.training:
+            raise UserError(f"{where}: give seeds or training.seed, not both")
         self.train_config("x", Path("x"), "joint", "")
         self.eval_config([ModelRef(name="embedded")])
 

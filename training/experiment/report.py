@@ -27,10 +27,11 @@ from eval.report.table import Section, Table, TableRow, new_table
 from eval.report.write import load_results, write_files
 from eval.survey.condition import conditions
 from simulation.store.reader import open_reader, read_rows
-from training.experiment.adapters import adapter_folder
+from training.experiment.adapters import adapter_folder, trainings
 from training.experiment.arm import NULL
 from training.experiment.corpus_folders import read_corpora
 from training.experiment.experiment import ExperimentSettings
+from training.experiment.pooled import pooled
 from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
 
 _DRAWS = 2000
@@ -92,9 +93,9 @@ def shared_sections(
     yield from titled("learned", _learned(con, config))
     about = _ABOUT | {name: arm.about for name, arm in config.known_arms.items()}
     bases = [series for series in results.series if series.model == BASE]
-    moved = [_moved(results, base, about, shown) for base in bases]
+    moved = [_moved(config, results, base, about, shown) for base in bases]
     controls = [
-        _controls(results, base, about, [*_mains(results, base, config.main), *pairs], shown)
+        _controls(config, results, base, about, [*_mains(config, results, base), *pairs], shown)
         for base in bases
     ]
     usable = [_format(results, base, about) for base in bases]
@@ -121,10 +122,10 @@ def _learned(con: duckdb.DuckDBPyConnection, config: ExperimentSettings) -> list
     corpora = read_corpora(config.folder)
     found = {row["adapter"]: row for row in read_rows(con, "from adapters")}
     rows = []
-    for made in corpora:
+    for place, made in trainings(config, corpora):
         adapter: dict[str, Any] | None = None
         if made.folder is not None:
-            folder = adapter_folder(config, made)
+            folder = adapter_folder(config, made, place)
             adapter = found.get(str(folder.relative_to(config.folder)))
         if made.folder is None:
             reason = "" if made.arm == NULL else f"not made: {made.reason}"
@@ -141,7 +142,7 @@ def _learned(con: duckdb.DuckDBPyConnection, config: ExperimentSettings) -> list
                 "",
             )
         about = config.known_arms[made.arm].about
-        rows.append(TableRow((made.arm, made.culture, about, *rest)))
+        rows.append(TableRow((config.labels(made.arm)[place], made.culture, about, *rest)))
     head = ("arm", "culture", "corpus", "rows", "tokens", "learned tokens", "steps", "loss", "")
     training = config.train_config("x", Path("x"), "joint", "")
     note = (
@@ -179,22 +180,55 @@ def _difference(results: Results, one: Series, two: Series, metric: str) -> Pair
     return None
 
 
-def _mains(results: Results, base: Series, main: str) -> list[tuple[str, str]]:
+def _arms(
+    config: ExperimentSettings, results: Results, base: Series
+) -> dict[str, tuple[Series, ...]]:
+    """Return the series of all trainings of an arm by its name; the base model's and those of the
+    controls too."""
+    alike = _alike(results, base)
+    further = {label for name in alike for label in config.labels(name)[1:]}
+    return {
+        name: tuple(alike[label] for label in config.labels(name) if label in alike)
+        for name in alike
+        if name not in further
+    }
+
+
+def _mains(config: ExperimentSettings, results: Results, base: Series) -> list[tuple[str, str]]:
     """Return the main arm with each of its controls."""
-    return [(main, other) for other in _alike(results, base) if other not in (BASE, main, HELD_OUT)]
+    kept = (BASE, config.main, HELD_OUT)
+    return [(config.main, other) for other in _arms(config, results, base) if other not in kept]
 
 
-def _moved(results: Results, base: Series, about: _About, shown: Sequence[str]) -> list[Table]:
+def _moved(
+    config: ExperimentSettings,
+    results: Results,
+    base: Series,
+    about: _About,
+    shown: Sequence[str],
+) -> list[Table]:
     """Return how much nearer to people each arm is than the base model."""
     rows = [
-        TableRow((model, about.get(model, ""), *_differences(results, series, base, shown)))
-        for model, series in _alike(results, base).items()
-        if model != BASE
+        TableRow((name, about.get(name, ""), *_differences(results, trained, (base,), shown)))
+        for name, trained in _arms(config, results, base).items()
+        if name != BASE
     ]
-    return new_table(f"Less the base model: {_title(base)}", _head(shown), rows, words=2)
+    title = f"Less the base model: {_title(base)}"
+    return new_table(title, _head(shown), rows, _seeds_note(config), words=2)
+
+
+def _seeds_note(config: ExperimentSettings) -> str:
+    if len(config.seeds) < 2:
+        return ""
+    seeds = ", ".join(map(str, config.seeds))
+    return (
+        f"Each arm was trained with the seeds {seeds}. A difference is the mean over them; its "
+        "interval and p hold what differs between trainings beside people and items."
+    )
 
 
 def _controls(
+    config: ExperimentSettings,
     results: Results,
     base: Series,
     about: _About,
@@ -202,19 +236,20 @@ def _controls(
     shown: Sequence[str],
 ) -> list[Table]:
     """Return how much nearer to people the first arm of each pair is than the second."""
-    alike = _alike(results, base)
+    arms = _arms(config, results, base)
     rows = [
         TableRow(
             (
                 f"{one} less {two}",
                 about.get(two, ""),
-                *_differences(results, alike[one], alike[two], shown),
+                *_differences(results, arms[one], arms[two], shown),
             )
         )
         for one, two in pairs
-        if one in alike and two in alike
+        if one in arms and two in arms
     ]
-    return new_table(f"Arm against arm: {_title(base)}", _head(shown), rows, words=2)
+    title = f"Arm against arm: {_title(base)}"
+    return new_table(title, _head(shown), rows, _seeds_note(config), words=2)
 
 
 def _format(results: Results, base: Series, about: _About) -> list[Table]:
@@ -262,8 +297,18 @@ def _head(shown: Sequence[str]) -> tuple[str, ...]:
     return ("", "", *(measure(name).title for name in shown), "p", "items")
 
 
-def _differences(results: Results, one: Series, two: Series, shown: Sequence[str]) -> Sequence[str]:
-    gaps = [_difference(results, one, two, metric) for metric in shown]
+def _differences(
+    results: Results, ones: tuple[Series, ...], twos: tuple[Series, ...], shown: Sequence[str]
+) -> Sequence[str]:
+    """Return one less two by metric: of each training less that with the same seed, pooled. What
+    was trained once, or not at all, is compared with each."""
+    count = max(len(ones), len(twos))
+    paired = list(zip(ones * count if len(ones) == 1 else ones,
+                      twos * count if len(twos) == 1 else twos, strict=False))  # fmt: skip
+    gaps = [
+        pooled([gap for one, two in paired if (gap := _difference(results, one, two, metric))])
+        for metric in shown
+    ]
     cells = [
         DASH if gap is None else interval(gap.value, gap.low, gap.high, measure(name).decimals)
         for name, gap in zip(shown, gaps, strict=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eval.config import ModelPart, ModelRef
 from training.experiment.adapters import Adapters
-from training.experiment.arm import JOINT, NULL
+from training.experiment.arm import JOINT, NULL, SURVEY
 from training.experiment.experiment import ExperimentSettings
 
 BASE, SHUFFLED, HELD_OUT = "base", "shuffled", "held out"
@@ -24,23 +24,43 @@ def roster(config: ExperimentSettings, adapters: Adapters) -> list[ModelRef]:
     """Return the models to be asked, the base model first.
 
     Adapters of one culture are exchanged for the control `shuffled`; a joint adapter, or for want
-    of one the first, answers for the cultures that are held out.
+    of one the first, answers for the cultures that are held out. All of it once for each seed.
     """
     asked = [_ref(config, BASE)]
-    for arm, chosen in config.chosen_arms.items():
-        if chosen.joint:
-            asked += _everywhere(config, arm, adapters.get((arm, JOINT)))
+    for number in range(max(1, len(config.seeds))):
+        asked += _with_seed(config, adapters, number)
+    return asked
+
+
+def _with_seed(config: ExperimentSettings, adapters: Adapters, number: int) -> list[ModelRef]:
+    """Return those that were trained with one of the seeds, and their controls."""
+    asked: list[ModelRef] = []
+    labels = {
+        arm: config.labels(arm)[number]
+        for arm in config.chosen_arms
+        if number < len(config.labels(arm))
+    }
+    for arm, label in labels.items():
+        if config.chosen_arms[arm].joint:
+            asked += _everywhere(config, label, adapters.get((label, JOINT)))
         else:
-            own = {culture: adapters.get((arm, culture)) for culture in config.cultures}
-            asked += _in_each(config, arm, own)
-    main = {c: adapters[config.main, c] for c in config.cultures if (config.main, c) in adapters}
+            own = {culture: adapters.get((label, culture)) for culture in config.cultures}
+            asked += _in_each(config, label, own)
+    first = labels[config.main]
+    main = {c: adapters[first, c] for c in config.cultures if (first, c) in adapters}
     if len(main) > 1:
         turned = [*main.values()][1:] + [*main.values()][:1]
-        asked += _in_each(config, SHUFFLED, dict(zip(main, turned, strict=True)))
+        exchanged = dict(zip(main, turned, strict=True))
+        asked += _in_each(config, config.labels(SHUFFLED)[number], exchanged)
     if config.held_out:
-        joint = [adapters[key] for key in adapters if key[1] == JOINT and key[0] != NULL]
+        joint = [
+            adapters[label, JOINT]
+            for arm, label in labels.items()
+            if arm != NULL and arm not in SURVEY and (label, JOINT) in adapters
+        ]
         chosen_one = next(iter([*joint, *main.values()]), None)
-        asked += _in_each(config, HELD_OUT, dict.fromkeys(config.held_out, chosen_one))
+        held_out = dict.fromkeys(config.held_out, chosen_one)
+        asked += _in_each(config, config.labels(HELD_OUT)[number], held_out)
     return asked
 
 

@@ -73,7 +73,7 @@ class SpaExperiment(ExperimentSettings):
     @property
     def chosen_arms(self) -> dict[str, Arm]:
         """The arms to be compared; those of scenes where there is a CLCA experiment."""
-        found, own = super().chosen_arms, ("selection", "nothing")
+        found, own = super().chosen_arms, ("selection", "people", "nothing")
         return {name: arm for name, arm in found.items() if self.clca or arm.source in own}
 
     def spa_config(self) -> SpaConfig:

@@ -29,6 +29,7 @@ from training.experiment.corpus_folders import (
     write_rows,
 )
 from training.experiment.spa_config import SpaExperiment
+from training.experiment.survey_rows import survey_corpus
 
 _CONTENTS = """
 select count(*), md5(string_agg(line, '' order by line))
@@ -71,6 +72,7 @@ class _Maker:
             "scenes": self._scenes,
             "answers": self._answers,
             "both": self._mixed,
+            "people": self._surveyed,
         }
         try:
             return makers[SPA_ARMS[name].source](name, culture)
@@ -116,6 +118,11 @@ class _Maker:
     def _answers(self, name: str, culture: str) -> Made:
         """Make a corpus of the main arm's answers."""
         return self._written(name, culture, self.folders.cut(self._main_rows, self.tokens))
+
+    def _surveyed(self, name: str, culture: str) -> Made:
+        """Make a corpus of people's answers, as large as the main arm's."""
+        tokens = sum(map(self.folders.tokens, self._main_rows))
+        return survey_corpus(self.config, self.folders, name, culture, tokens)
 
     def _mixed(self, name: str, culture: str) -> Made:
         """Make a corpus of scenes and answers in equal parts."""
