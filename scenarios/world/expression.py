@@ -10,7 +10,8 @@ import importlib.machinery
 import importlib.util
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -103,9 +104,13 @@ class Formula:
     names: tuple[str, ...]
     """What it reads, names bound in it included."""
     functions: Mapping[str, Callable[..., Any]]
+    constant: bool | int | float | str | None = None
+    """Its value, where it reads nothing."""
 
     def __call__(self, known: Mapping[str, Any], own: Mapping[str, Any] | None = None) -> Any:
         """Return its value; `own` goes before what is known. Raises WorldFault."""
+        if self.constant is not None:
+            return self.constant
         given: dict[str, Any] = dict(self.functions)
         if "first" in given:
             given["first"] = partial(_first, order=known.get("roles", ()))
@@ -142,7 +147,13 @@ def compiled(text: str) -> Formula:
         raise WorldFault(f"'{text:.{_SHOWN}}' is not an expression") from error
     used = program.references()
     functions = {name: FUNCTIONS[name] for name in used["functions"] if name in FUNCTIONS}
-    return Formula(text, program, tuple(used["variables"]), functions)
+    formula = Formula(text, program, tuple(used["variables"]), functions)
+    if used["variables"] or used["functions"]:
+        return formula
+    with suppress(WorldFault):  # what cannot be worked out fails when it is needed
+        if isinstance(value := formula({}), bool | int | float | str):
+            return replace(formula, constant=value)
+    return formula
 
 
 def read_by(text: str) -> Collection[str]:

@@ -36,7 +36,6 @@ from simulation.episode.judgement import judge
 from simulation.episode.scene_state import SceneState
 from simulation.episode.stop_rules import Exit, ended
 from simulation.episode.turn_policies import Choice, choose
-from simulation.episode.world_acts import rules_of
 from simulation.episode.world_rules import Resolved, close, follow, resolve
 from simulation.store.record import Row
 
@@ -318,7 +317,7 @@ def _entry(
 ) -> Entry:
     failed, phase = done["action"] is None, stage.phase
     heard = [] if failed else stage.audience(done["role"], done["to"], done["whisper"])
-    rule = rules_of(stage).get(made["name"] or "") if made and not failed else None
+    rule = stage.rules.get(made["name"] or "") if made and not failed else None
     if rule and rule.hears:
         heard = stage.hearers(done["role"], rule.hears)
     entry: Entry = {

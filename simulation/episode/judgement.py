@@ -20,7 +20,7 @@ from scenarios.world.scope import NO_OUTCOME
 from simulation.episode.budget import BudgetSpent
 from simulation.episode.entry import Judgement, MadeAct
 from simulation.episode.scene_state import SceneState
-from simulation.episode.world_acts import rules_of, told_of
+from simulation.episode.world_acts import told_of
 from simulation.store.record import Row
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def judge(caller: Caller, stage: SceneState, acts: Sequence[Row]) -> str |
     """
     if stage.world is None:
         return None
-    rules = rules_of(stage)
+    rules = stage.rules
     wanted = [
         (done, rules[done["act"]["name"]])
         for done in acts

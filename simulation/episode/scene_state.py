@@ -25,6 +25,7 @@ from scenarios.placeholder import filled
 from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
 from scenarios.statement import Sought, stance
 from scenarios.world.schema import Hears
+from scenarios.world.scope import acts_of
 from simulation.episode.entry import Entry, as_spoken, said, words
 from simulation.episode.play_settings import PLAIN, PlaySettings, allowed
 from simulation.episode.world_acts import offers, read_act, world_cue
@@ -100,7 +101,7 @@ class SceneState:
         """Ids of events that have happened, once for each time."""
         self.happened_at: dict[str, int] = {}
         """Event to the number of turns when it last happened."""
-        self.phase_index = -1 if scenario.phases else None
+        self._begin(-1 if scenario.phases else None)
         self._phase_numbers = {phase.id: n for n, phase in enumerate(scenario.phases)}
         self.phase_began = 0
         """Number of the last turn before the phase began."""
@@ -129,10 +130,19 @@ class SceneState:
         self._stances: dict[Sought, tuple[int, list[Stated]]] = {}
         self._cursor = 0
 
-    @property
-    def phase(self) -> Phase | None:
-        """The current phase, or None in a scenario without phases."""
-        return None if self.phase_index is None else self.scenario.phases[max(self.phase_index, 0)]
+    def _begin(self, index: int | None) -> None:
+        """Note the current phase: -1 before the first has begun, None in a scenario without phases.
+        What it allows is looked up often, so it is worked out once.
+        """
+        self.phase_index = index
+        phase = None if index is None else self.scenario.phases[max(index, 0)]
+        self.phase: Phase | None = phase
+        self.rules = acts_of(self.scenario, phase)
+        """Acts beside speaking that the phase allows, by name."""
+        self.acts: tuple[str, ...] = phase.acts if phase else ACTIONS
+        """Acts allowed now, those of a world left out."""
+        if self.world and phase:
+            self.acts = tuple(act for act in phase.acts if act in ACTIONS)
 
     @property
     def in_last_phase(self) -> bool:
@@ -163,13 +173,6 @@ class SceneState:
     def policy(self) -> Policy:
         """The turn policy in force."""
         return (self.phase and self.phase.policy) or self.scenario.policy
-
-    @property
-    def acts(self) -> tuple[str, ...]:
-        """Acts allowed now, those of a world left out."""
-        if self.world and self.phase:
-            return tuple(act for act in self.phase.acts if act in ACTIONS)
-        return self.phase.acts if self.phase else ACTIONS
 
     @property
     def turns_left(self) -> int:
@@ -416,7 +419,7 @@ class SceneState:
             self.happened.append(entry["name"])
             self.happened_at[entry["name"]] = len(self.turns)
         elif entry["kind"] == "phase":
-            self.phase_index = self._phase_numbers[entry["name"]]
+            self._begin(self._phase_numbers[entry["name"]])
             if self.world:
                 self.world.begin_phase(entry["name"])
             self.phase_began = len(self.turns)

@@ -16,7 +16,7 @@ from agents.template import load_template
 from agents.typed_act import in_words, read_typed_json, read_typed_script
 from scenarios.world.expression import WorldFault
 from scenarios.world.schema import Act, Argument, Vote
-from scenarios.world.scope import ANSWER, VOTE, acts_of
+from scenarios.world.scope import ANSWER, VOTE
 from simulation.episode.world_state import WorldState, allowed
 
 if TYPE_CHECKING:
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 CHOICE = "choice"
 """Argument of a vote."""
-
-
-def rules_of(stage: SceneState) -> dict[str, Act]:
-    """Return the acts beside speaking that the phase allows, by name."""
-    return acts_of(stage.scenario, stage.phase)
 
 
 def options_of(stage: SceneState, vote: Vote, voter: str | None = None) -> list[str]:
@@ -60,7 +55,7 @@ def _offers(stage: SceneState, role: str) -> tuple[Offer, ...]:
         slot = Slot(CHOICE, kind, options=shown, many=many)
         return (Offer(VOTE, (slot,), phase.vote.ask),) if given else ()
     found = list[Offer]()
-    for name, act in rules_of(stage).items():
+    for name, act in stage.rules.items():
         try:
             slots = _slots(stage, world, act, role) if allowed(world, act, role) else None
         except WorldFault:

@@ -15,13 +15,13 @@ from agents.template import load_template
 from scenarios.scenario import Phase
 from scenarios.words import one_line
 from scenarios.world.check_text import PLACE
-from scenarios.world.expression import WorldFault
+from scenarios.world.expression import WorldFault, read_by
 from scenarios.world.schema import Act, Outcome
 from scenarios.world.scope import VOTE
 from simulation.episode.call import derived_seed
 from simulation.episode.entry import Entry, MadeAct
 from simulation.episode.votes import winner
-from simulation.episode.world_acts import CHOICE, options_of, rules_of
+from simulation.episode.world_acts import CHOICE, options_of
 from simulation.episode.world_state import Change, WorldState, allowed
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def resolve(
     """Return what acts, each of a role, come to when they are made at once."""
     assert stage.world is not None
     made = [None if one is None else MadeAct(**one) for _, one in tried]
-    rules, world, whole = rules_of(stage), stage.world.fork(), Resolved(made, [], [], [])
+    rules, world, whole = stage.rules, stage.world.fork(), Resolved(made, [], [], [])
     acts = [
         _Tried(role, rules[one["name"]], one)
         for (role, _), one in zip(tried, made, strict=True)
@@ -68,7 +68,7 @@ def resolve(
     for role, rule, one in _in_order(world, acts, stage.phase, derived_seed(seed, step, "resolve")):
         own = {"self": role, **(one["granted"] or {})}
         try:
-            if not allowed(world, rule, role):
+            if _reads(rule.requires, whole.changes) and not allowed(world, rule, role):
                 raise WorldFault(f"'{one['name']}' is not allowed any more")
             found = _found(world, rule, one, own)
             one["cooperation"] = _cooperation(world, rule, own)
@@ -80,6 +80,11 @@ def resolve(
         whole.removed.extend(other for other in found.removed if other not in whole.removed)
         whole.returned.extend(found.returned)
     return whole
+
+
+def _reads(text: str | None, changes: Sequence[Change]) -> bool:
+    """Return whether an expression reads any of the variables that have changed."""
+    return text is not None and not {name for name, *_ in changes}.isdisjoint(read_by(text))
 
 
 def _settled(made: MadeAct) -> bool:
@@ -154,7 +159,7 @@ def follow(stage: SceneState, resolved: Resolved, turns: Sequence[Entry], step: 
     what the others are told."""
     entries = _changed(stage, step, "acts", resolved.changes)
     entries += _moved(stage, step, resolved.removed, resolved.returned)
-    rules, reports = rules_of(stage), list[Entry]()
+    rules, reports = stage.rules, list[Entry]()
     for turn in turns:
         made, rule = turn.get("act"), None
         if made and made["reason"] is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from functools import cache
 from typing import Any
 
 from agents.offer import Offer
@@ -77,9 +78,7 @@ class WorldState:
         """
         found = list[Change]()
         for target, text in effects.items():
-            match = TARGET.fullmatch(target)
-            assert match is not None
-            name, index = match.groups()
+            name, index = _place(target)
             if index is None:
                 found.append(self._change(name, None, text, own or {}))
             elif index == "each":
@@ -162,6 +161,14 @@ class WorldState:
             except WorldFault:
                 found[role] = None
         return found
+
+
+@cache
+def _place(target: str) -> tuple[str, str | None]:
+    """Return the variable of a target, and what stands in its brackets."""
+    match = TARGET.fullmatch(target)
+    assert match is not None
+    return match[1], match[2]
 
 
 def _within(ids: Sequence[str], index: int) -> int | None:
