@@ -137,6 +137,8 @@ class _ScriptActor:
     def revise(self, asked: Asked, reply: str, feedback: str) -> Asked:
         assert isinstance(asked.prompt, str)
         prompt = asked.prompt + self.template.revise(self.view, " ".join(reply.split()), feedback)
+        thinks: str = load_template("thought").opening()
+        prompt += thinks if asked.prompt.endswith(thinks) else ""
         return Asked(prompt, prompt_hash(prompt), None)
 
     def acted(

@@ -15,7 +15,7 @@ from agents.player import is_player
 from folkways.text import sound
 from scenarios.words import one_line
 
-Thoughts = bool | Literal["reasoning"]
+Thoughts = Literal[False, True, "reasoning"]
 """Whether roles think before they act: a line that is asked for, or a model's own reasoning."""
 KEY = "thought"
 """Of a reply in the form `json`."""

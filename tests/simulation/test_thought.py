@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from review_runs import (
     ALPHA,
     ASKED,
+    DIRECTOR,
     REPLIES,
     THOUGHT,
     critiqued,
@@ -98,6 +99,21 @@ def test_a_thought_is_in_no_prompt_of_anybody(form: str, tmp_path: Path) -> None
     assert not [one for one in (*ASKED, *judged) if THOUGHT in one]
     stored = rows(run, "select text from turns union all select text from drafts")
     assert not [text for (text,) in stored if text and THOUGHT in text]
+
+
+@pytest.mark.parametrize("form", ["json", "script"])
+def test_a_draft_that_is_sent_back_is_rewritten_with_a_thought(form: str, tmp_path: Path) -> None:
+    """Only its author, and only while it is rewritten, is shown the draft with its thought."""
+    ASKED.clear()
+    scene = scene_file(tmp_path, 2, limits={"turns": 4})
+    run = played(tmp_path, scene, play={"thoughts": True}, in_loop={"model": DIRECTOR},
+                 model={"name": MUSER, "reply_form": form})  # fmt: skip
+    assert rows(run, "select count(*) from drafts where label = 'revise'") > [(0,)]
+    assert {one.strip(".") for (one,) in rows(run, "select thought from turns")} == {THOUGHT}
+    assert rows(run, "select count(*) from drafts where action is null") == [(0,)]
+    shown = [one for one in ASKED if THOUGHT in one]
+    assert shown and all("once more" in one or "struck out" in one for one in shown)
+    assert reproduce(run, quiet=True).faults == []
 
 
 def test_the_prompts_of_later_acts_are_as_without_thoughts() -> None:
