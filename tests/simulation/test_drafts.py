@@ -12,11 +12,13 @@ from review_runs import played, rows, scene_file
 from scenes import Recorder, json_act, play, scenario, text_of
 from talks import SENTENCES
 
-from agents.models.base import CallFailed
+from agents.models.base import CallFailed, Completion
+from agents.models.fake import FakeModel
 from scenarios.scenario import ACTIONS
 from simulation.episode.budget import Budget, BudgetConfig
 from simulation.episode.play_settings import PLAIN, PlaySettings, allowed
 from simulation.replay.player import replay
+from simulation.replay.reproduction import reproduce
 from simulation.store.reader import open_reader
 
 
@@ -212,3 +214,44 @@ def test_the_full_cue_tells_only_what_the_role_perceived(form: str) -> None:
     for role, texts in told.items():
         others = {f"{one}-goal" for one in ("ada", "bela", "cleo")} - {f"{role}-goal"}
         assert not any(goal in text for goal in others for text in texts)
+
+
+@pytest.mark.parametrize(("keep", "most"), [("best", 3), ("first", 1)])
+def test_best_draws_with_one_prompt_at_once_and_first_in_a_row(keep: str, most: int) -> None:
+    class Busy(FakeModel):
+        asked, at_once = 0, list[int]()
+
+        async def complete(self, *asked: Any) -> Completion:
+            self.asked += 1
+            self.at_once.append(self.asked)
+            await asyncio.sleep(0)
+            self.asked -= 1
+            return await super().complete(*asked)
+
+    model = Busy(reply=lambda *_: json_act(SENTENCES[0]))
+    record = play(scenario(limits={"turns": 2}), model=model,
+                  play=settings(drafts={"n": 3, "keep": keep}))  # fmt: skip
+    assert max(model.at_once) == most
+    prompts = [(call["step"], call["prompt_hash"]) for call in record.rows["calls"]]
+    assert len(prompts) == len(record.rows["drafts"]) == (6 if keep == "best" else 4)
+    assert len({*prompts}) == 2, "all drafts of an act have one prompt"
+
+
+@pytest.mark.parametrize("keep", ["best", "first"])
+def test_drafts_are_kept_in_the_cache_and_given_again_without_a_model(
+    keep: str, tmp_path: Path
+) -> None:
+    scene = scene_file(tmp_path, 2, limits={"turns": 4})
+    told = {"play": {"drafts": {"n": 3, "keep": keep}, "thoughts": True},
+            "model": {"name": "review_runs:muser"}}  # fmt: skip
+    runs = [
+        played(tmp_path / mode, scene, **told,
+               cache={"mode": mode, "path": str(tmp_path / "kept.sqlite")})
+        for mode in ("read-write", "replay-strict")
+    ]  # fmt: skip
+    what = "select turn, draft, text, score, kept from drafts order by all"
+    assert rows(runs[0], what) == rows(runs[1], what) != []
+    said = "select text, thought, call from turns order by turn"
+    assert rows(runs[0], said) == rows(runs[1], said)
+    assert {e for (e,) in rows(runs[1], "select endpoint from calls")} == {"response-cache"}
+    assert reproduce(runs[1], quiet=True).faults == []

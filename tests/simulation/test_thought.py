@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from click.testing import CliRunner
 from review_runs import (
@@ -344,3 +345,24 @@ def test_a_branch_keeps_the_thoughts_of_its_beginning(tmp_path: Path) -> None:
     before = rows(run, f"select thought from turns where episode_id = '{episode}' order by turn")
     assert begun[:2] == before[:2] and begun[2] == (None,) and begun[3][0]
     assert reproduce(run, quiet=True).faults == []
+
+
+def test_copies_of_a_run_have_its_thoughts(tmp_path: Path) -> None:
+    scene = scene_file(tmp_path, 2, limits={"turns": 4})
+    run = played(tmp_path, scene, play={"thoughts": True}, model={"name": "fake"})
+    thoughts = "select turn, thought from turns order by turn"
+    stored = rows(run, thoughts)
+    assert len(stored) == 4 and all(thought for _, thought in stored)
+    for words in (
+        ("pack", run, tmp_path / "shards"),
+        ("merge", tmp_path / "merged", tmp_path / "shards"),
+        ("salvage", run, tmp_path / "salvaged"),
+        ("snapshot", run, tmp_path / "snap.duckdb"),
+    ):
+        assert CliRunner().invoke(COMMAND, [*map(str, words)]).exit_code == 0
+    assert rows(tmp_path / "merged", thoughts) == rows(tmp_path / "salvaged", thoughts) == stored
+    with duckdb.connect(str(tmp_path / "snap.duckdb")) as con:
+        assert (
+            con.execute("select turn, thought from says_and_thinks order by turn").fetchall()
+            == stored
+        )
