@@ -17,7 +17,7 @@ from agents.offer import WorldCue, with_offers
 from agents.reply import Act, act_schema, read_json, read_script
 from agents.role_view import RoleView
 from agents.template import Template, load_template
-from agents.thought import with_thought
+from agents.thought import opening_of, said_after, with_thought
 
 ReplyForm = Literal["json", "script"]
 Hearing = Literal["all", "some", "addressed", "nobody"]
@@ -124,21 +124,23 @@ class _ScriptActor:
         tail: str = self.template.cue(self.view, *cue)
         told, opening = (world.text, world.opening) if world else ("", "")
         if thinks:
-            thought = load_template("thought")
-            tail, opening = thought.script(self.view) + tail, thought.opening()
+            tail, opening = load_template("thought").script(self.view) + tail, opening_of()
         return self._ending(f"{told}{tail}{opening}", None)
 
     def bid(self) -> Asked:
         return self._ending(self.template.bid(self.view), _BID_SCHEMA)
 
     def repair(self, asked: Asked, reply: str, problem: str) -> Asked:
-        return asked
+        assert isinstance(asked.prompt, str)
+        prompt = said_after(asked.prompt, reply)
+        return Asked(prompt, prompt_hash(prompt), None) if prompt else asked
 
     def revise(self, asked: Asked, reply: str, feedback: str) -> Asked:
         assert isinstance(asked.prompt, str)
-        prompt = asked.prompt + self.template.revise(self.view, " ".join(reply.split()), feedback)
-        thinks: str = load_template("thought").opening()
-        prompt += thinks if asked.prompt.endswith(thinks) else ""
+        thinks = opening_of() if asked.prompt.endswith(opening_of()) else ""
+        before = asked.prompt if "]" in reply else asked.prompt.removesuffix(opening_of())
+        note = self.template.revise(self.view, " ".join(reply.split()), feedback)
+        prompt = f"{before}{note}{thinks}"
         return Asked(prompt, prompt_hash(prompt), None)
 
     def acted(

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from agents.answer import TEXT
+from agents.models.base import Prompt
 from agents.player import is_player
+from agents.template import load_template
 from folkways.text import sound
 from scenarios.words import one_line
 
@@ -24,7 +26,9 @@ ROOM = 80
 MAX_THOUGHT = 4000
 """Characters of a thought that are kept."""
 _IN_JSON = re.compile(rf'(?<!\\)"{KEY}"\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
-_BRACKETED = re.compile(r"[\[(]\s*thinks?\b\s*[:,]?([^\[\]]*?)[\])](.*)", re.IGNORECASE)
+_BRACKETED = re.compile(
+    r"[\[(]\s*(?:thinks?|thinking|thoughts?)\b\s*[:,]?([^\[\]]*?)[\])](.*)", re.IGNORECASE
+)
 
 
 class Replied(NamedTuple):
@@ -41,8 +45,8 @@ def with_thought(schema: Mapping[str, Any]) -> dict[str, Any]:
     return dict(schema) | {"properties": parts, "required": list(parts)}
 
 
-def apart(row: Mapping[str, Any], form: str, thoughts: Thoughts) -> Replied:
-    """Return the act and the thought in a reply, which is the row of its call.
+def apart(row: Mapping[str, Any], prompt: Prompt, thoughts: Thoughts) -> Replied:
+    """Return the act and the thought in the reply to a prompt, which is the row of its call.
 
     Where a line was asked for and none is there, a model's own reasoning is the thought. A player
     thinks nothing.
@@ -51,7 +55,10 @@ def apart(row: Mapping[str, Any], form: str, thoughts: Thoughts) -> Replied:
     if not thoughts or is_player(row["model"]):
         return Replied(reply, None)
     if thoughts is True and not row["failure"]:
-        reply, thought = _of_json(reply) if form == "json" else of_script(reply)
+        if not isinstance(prompt, str):
+            reply, thought = _of_json(reply)
+        else:
+            reply, thought = of_script(reply, prompt.endswith(opening_of()))
     return Replied(reply, _kept(thought) or _kept(row["reasoning"]))
 
 
@@ -65,7 +72,7 @@ def _of_json(reply: str) -> Replied:
         return Replied(reply, None)
 
 
-def of_script(reply: str) -> Replied:
+def of_script(reply: str, opened: bool = True) -> Replied:
     """Return what stands before the end of the bracket that the prompt has opened, and what follows
     it. Without an end all is thought; a reply with a bracket of its own is an act, unless it says
     that it is a thought."""
@@ -73,8 +80,25 @@ def of_script(reply: str) -> Replied:
     if line.startswith(("[", "(")):
         own = _BRACKETED.match(line)
         return Replied(own[2].strip(), own[1].strip()) if own else Replied(reply, None)
+    if not opened:
+        return Replied(reply, None)
     thought, _, act = line.partition("]")
     return Replied(act.strip(), thought)
+
+
+def opening_of() -> str:
+    """Return how a prompt of the form `script` that asks for a thought ends."""
+    return load_template("thought").opening()
+
+
+def said_after(prompt: str, reply: str) -> str | None:
+    """Return the prompt for the line that is said after a thought, where the reply holds no more
+    than that; otherwise None. Small models end a line where its bracket ends."""
+    act, thought = of_script(reply) if prompt.endswith(opening_of()) else Replied(reply, None)
+    if act or not (told := _kept(thought)):
+        return None
+    name = prompt.removesuffix(opening_of()).rpartition("\n")[2]
+    return prompt + load_template("thought").said(told, name)
 
 
 def _kept(thought: str | None) -> str | None:

@@ -107,7 +107,7 @@ class Caller:
         refused: NotAllowed | None = None
         thought: str | None = None
         seat, sampling = self._seat(role), self._sampling(role)
-        tries = seat.settings.repairs + 1
+        tries = seat.settings.repairs + 1 + (stage.play.thoughts is True and seat.form == "script")
         for attempt in range(number * tries, number * tries + tries):
             purpose = "act" if attempt % tries == 0 else "repair"
             try:
@@ -118,7 +118,8 @@ class Caller:
                 self.side_rows += rows  # they were made, though no act came of them
                 raise
             rows.append(row)
-            reply, thought = apart(row, seat.form, stage.play.thoughts)
+            reply, new = apart(row, asked.prompt, stage.play.thoughts)
+            thought = new or thought
             if only_reasoned(row):
                 failure, sampling = row["failure"] or "parse-failure", with_room(sampling)
                 continue

@@ -59,6 +59,7 @@ def thinking(text: str, **fields: Any) -> str:
         ("She knows. And then", "She knows. And then", ""),
         ("[thinks: She knows.] Hello.", "She knows.", "Hello."),
         ("(thinks She knows.) [nods]", "She knows.", "[nods]"),
+        ("[thought: She knows.]", "She knows.", ""),
         ("[nods]", None, "[nods]"),
         ("] Hello.", "", "Hello."),
         ("She knows.] (whispering to Bela) Hello.", "She knows.", "(whispering to Bela) Hello."),
@@ -169,13 +170,39 @@ def test_a_thought_goes_before_an_act_of_the_world(form: str, reply: str) -> Non
     }  # fmt: skip
 
 
-def test_a_reply_that_holds_only_a_thought_is_recorded_and_not_spoken() -> None:
-    for form, reply in (("json", json.dumps({"thought": THOUGHT})), ("script", f" {THOUGHT}")):
-        record = play(scenario(), reply, form=form, play=THINKING)
-        for turn in record.rows["turns"]:
-            assert (turn["action"], turn["text"], turn["failure"]) == (None, None, "parse-failure")
-            assert turn["thought"] == THOUGHT
-        assert {call["purpose"] for call in record.rows["calls"]} == {"act", "repair"}
+@pytest.mark.parametrize(
+    ("form", "reply"),
+    [
+        ("json", json.dumps({"thought": THOUGHT})),
+        ("script", f"[thinks: {THOUGHT}]"),
+    ],
+)
+def test_a_reply_that_holds_only_a_thought_is_recorded_and_not_spoken(
+    form: str, reply: str
+) -> None:
+    record = play(scenario(), reply, form=form, play=THINKING)
+    for turn in record.rows["turns"]:
+        assert (turn["action"], turn["text"], turn["failure"]) == (None, None, "parse-failure")
+        assert turn["thought"] == THOUGHT
+    assert {call["purpose"] for call in record.rows["calls"]} == {"act", "repair"}
+
+
+@pytest.mark.parametrize("end", ["]", ""])
+def test_a_line_that_ends_with_the_thought_is_gone_on_with(end: str) -> None:
+    """Small models end a line where its bracket ends; the act is the next line."""
+    seen: list[str] = []
+
+    def reply(prompt: Prompt, *_: Any) -> str:
+        seen.append(text_of(prompt))
+        return f" {THOUGHT}.{end}" if seen[-1].endswith("[thinks:") else " Sit down."
+
+    record = play(scenario(limits={"turns": 2}), reply, form="script", play=THINKING, repairs=0)
+    assert [(t["text"], t["thought"], t["failure"]) for t in record.rows["turns"]] == [
+        ("Sit down.", f"{THOUGHT}.", None)
+    ] * 2
+    assert seen[1] == f"{seen[0]} {THOUGHT}.]\nAda:"
+    assert seen[2].endswith("Bela: [thinks:") and THOUGHT not in seen[2]
+    assert seen[3].count(THOUGHT) == 1
 
 
 def test_a_thought_is_kept_of_a_reply_that_is_cut_short() -> None:
