@@ -122,10 +122,12 @@ def _one(plan: Plan, episode: Episode) -> Forecast:
     header = sum(lengths) / len(lengths) / _CHARACTERS_PER_TOKEN
     turns, drafts = scenario.limits.turns, plan.config.play.drafts
     side = round(turns * _side_calls(scenario))
-    most = turns * (drafts.n if drafts else 1)
-    expected = most if drafts and drafts.keep == "best" else turns
+    thinks = plan.config.play.thoughts is True
+    parts = 2 if thinks and plan.form == "script" else 1  # the thought, and the line after it
+    most = turns * (drafts.n if drafts else 1) * parts
+    expected = most if drafts and drafts.keep == "best" else turns * parts
     prompt_tokens = round((expected + side) * (header + _LINE_TOKENS * turns / 2))
-    answer = plan.config.model.max_tokens + ROOM * (plan.config.play.thoughts is True)
+    answer = plan.config.model.max_tokens + ROOM * thinks
     return Forecast(1, most + side, prompt_tokens, most * answer)
 
 

@@ -188,7 +188,7 @@ def test_a_reply_that_holds_only_a_thought_is_recorded_and_not_spoken(
 
 
 @pytest.mark.parametrize("end", ["]", ""])
-def test_a_line_that_ends_with_the_thought_is_gone_on_with(end: str) -> None:
+def test_a_line_that_ends_with_its_thought_is_continued(end: str) -> None:
     """Small models end a line where its bracket ends; the act is the next line."""
     seen: list[str] = []
 
@@ -278,6 +278,14 @@ def test_without_thoughts_a_run_is_the_run_that_it_was() -> None:
     turns = plain.scenarios[0].limits.turns
     more = forecast(plans[1], None).completion_tokens - forecast(plain, None).completion_tokens
     assert more == 80 * turns
+    script = [
+        make_plan(RunConfig.model_validate(
+            base | {"model": {"name": "fake", "reply_form": "script"}, "play": {"thoughts": one}}
+        ))
+        for one in (False, True)
+    ]  # fmt: skip
+    calls = [forecast(plan, None).calls for plan in script]
+    assert calls[1] - calls[0] == turns, "a line that ends with its thought takes a second call"
 
 
 @pytest.mark.parametrize("form", ["json", "script"])
