@@ -1,11 +1,13 @@
 """What a world costs: CPU per turn of a game beside a scene in which the same people only speak.
 
-Both are played by the fake model with the same policy, roles and turns, and stored. Run it with:
+Both are played by the fake model with the same policy, roles and turns, and stored. Memory is the
+most that the process has held so far. Run it with:
 python bench/worlds.py
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 import time
@@ -71,16 +73,18 @@ def cost(folder: Path, rounds: int, episodes: int, game: bool) -> float:
 
 def main() -> None:
     """Print one row for each size; the least of three tries, talk and game in turn."""
-    print("| live scenes | rounds | talk, ms a turn | game, ms a turn | world |")
-    print("|---|---|---|---|---|")
+    print("| live scenes | rounds | talk, ms a turn | game, ms a turn | world | memory, MiB |")
+    print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
-        for episodes, rounds in ((100, 10), (1000, 4), (2, 500)):
+        for episodes, rounds in ((100, 10), (6, 167), (2, 500), (1000, 4)):
             pairs = [
                 [cost(Path(name), rounds, episodes, game) for game in (False, True)]
                 for _ in range(3)
             ]
             talk, game = (min(column) for column in zip(*pairs, strict=True))
-            print(f"| {episodes} | {rounds} | {talk:.2f} | {game:.2f} | {game - talk:.2f} |")
+            held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+            row = (episodes, rounds, f"{talk:.2f}", f"{game:.2f}", f"{game - talk:.2f}", held)
+            print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def make_plan(config: RunConfig) -> Plan:
     cultures = _cultures_for(config, scenarios, personas)
     _require_people(config, scenarios, personas)
     _require_seats(config, scenarios, personas)
+    _require_judge(config, scenarios)
     if not isinstance(config.scenarios, str):
         for name in sorted(set(config.scenarios)):
             require_sound(name, personas)
@@ -151,6 +152,16 @@ def _require_seats(
                 f"seats.{number}.select: nobody of {len(people)} personas who may be cast meets "
                 f"{given}; loosen it, or add people under cast.pools"
             )
+
+
+def _require_judge(config: RunConfig, scenarios: Sequence[Scenario]) -> None:
+    """Raise UserError where a player that only acts would have to judge what comes of acts."""
+    judged, name = [scene.id for scene in scenarios if scene.is_judged], config.model.name
+    if judged and name.startswith(("rule:", "script:")):
+        raise UserError(
+            f"a game master judges acts of '{judged[0]}', and model '{name}' answers nothing but "
+            "acts; give it a seat (models, and seats: {'*': NAME}) and another model as `model`"
+        )
 
 
 def _settled_models(config: RunConfig) -> dict[str, ModelConfig]:

@@ -14,9 +14,12 @@ from scenes import scenario
 from world_scenes import Players, act, decided, played, series
 
 from agents.models.base import CallFailed
-from scenarios.library import games
+from folkways.errors import UserError
 from scenarios.scenario import Scenario
+from simulation.config import RunConfig
 from simulation.episode.budget import Budget, BudgetConfig
+from simulation.plan import make_plan
+from simulation.run import launch
 from simulation.store.reader import open_reader
 
 GOAT: dict[str, Any] = {
@@ -216,5 +219,18 @@ def test_a_judged_game_is_stored_replayed_branched_and_cached(
     )  # two episodes of 24 turns, each with a judgement
 
 
-def test_a_shipped_game_is_judged() -> None:
-    assert "the-goat-on-the-roof" in games()
+def test_a_player_that_only_acts_cannot_judge(tmp_path: Path) -> None:
+    """In a seat it plays, and the run's model judges."""
+    script = tmp_path / "plays.yaml"
+    script.write_text('plays: {"*": ["[try I hold out salt]", "Well."]}')
+    data: dict[str, Any] = {"name": "x", "scenarios": ["the-goat-on-the-roof"]}
+    data |= {"cultures": ["GBR"], "out": str(tmp_path)}
+    player = {"name": f"script:{script}"}
+    with pytest.raises(UserError, match="answers nothing but acts; give it a seat"):
+        make_plan(RunConfig.model_validate(data | {"model": player}))
+    data |= {"model": {"name": "fake"}, "models": {"player": player}, "seats": {"*": "player"}}
+    plan = make_plan(RunConfig.model_validate(data))
+    assert launch(plan, limit=None, fresh=False, quiet=True) == "done"
+    with open_reader(tmp_path / "x") as con:
+        query = "select distinct purpose, model like 'script:%' from calls order by 1"
+        assert con.execute(query).fetchall() == [("act", True), ("game-master", False)]
