@@ -34,7 +34,7 @@ Prompt = str | Sequence[Message]
 
 def prompt_length(prompt: Prompt) -> int:
     """Return how many characters a prompt has."""
-    return len(prompt) if isinstance(prompt, str) else sum(len(m["content"]) for m in prompt)
+    return len(prompt) if isinstance(prompt, str) else sum([len(m["content"]) for m in prompt])
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,7 @@ def _argument(
     if isinstance(part, Argument) and part.shares is not None:
         if part.type not in NUMERIC:
             yield Finding((*path, "shares"), "only numbers are shared", show_value(part.shares))
+            return
         yield from type_faults((*path, "shares"), part.shares, names, part.type)
 
 

@@ -389,8 +389,9 @@ class Caller:
             step=self.step,
             role=role,
         )
-        estimate = estimated_tokens(asked.prompt, sampling.max_tokens)
-        self.tokens += sum(tokens_of(row["prompt_tokens"], row["completion_tokens"], estimate))
+        used = row["prompt_tokens"], row["completion_tokens"]
+        estimate = estimated_tokens(asked.prompt, sampling.max_tokens) if None in used else 0
+        self.tokens += sum(tokens_of(*used, estimate))
         return row
 
 
