@@ -201,8 +201,9 @@ def _differences(
     for one in played[1:]:
         both = {scene.scenario_id for scene in played[0].scenes}
         both &= {scene.scenario_id for scene in one.scenes}
-        left, right = (_table([s for s in p.scenes if s.scenario_id in both])
-                       for p in (played[0], one))  # fmt: skip
+        left, right = (
+            _table([s for s in p.scenes if s.scenario_id in both]) for p in (played[0], one)
+        )
         gap = compare(left, right, rng, rows=True, items=False, draws=draws)
         numbers = _numbers(gap.estimate, gap.low, gap.high)
         differences.append(

@@ -106,8 +106,10 @@ def scene_counts(talk: Conversation, told: Mapping[str, str], cut: set[int]) -> 
     anything is said, `cut` the acts of which words of somebody else were left out.
     """
     people = {person.role: person for person in talk.people}
-    acts = [(line, faults(talk, people[line.role or ""], line, told[line.role or ""]))
-            for line in talk.turns]  # fmt: skip
+    acts = [
+        (line, faults(talk, people[line.role or ""], line, told[line.role or ""]))
+        for line in talk.turns
+    ]
     spoken = [(line, found) for line, found in acts if line.words]
 
     def share(of: Sequence[tuple[Line, tuple[str, ...]]], *names: str) -> Count:
@@ -115,8 +117,10 @@ def scene_counts(talk: Conversation, told: Mapping[str, str], cut: set[int]) -> 
 
     counts = {name: share(spoken, fault) for name, fault in _FAULTS.items()}
     others = sum("speaks-for-others" in found or line.turn in cut for line, found in spoken)
-    said = {person.role: [line for line, _ in spoken if line.role == person.role]
-            for person in talk.people}  # fmt: skip
+    said = {
+        person.role: [line for line, _ in spoken if line.role == person.role]
+        for person in talk.people
+    }
     return counts | {
         "silent": share(acts, "silent"),
         "mute_roles": (sum(not lines for lines in said.values()), len(said)),

@@ -76,9 +76,10 @@ def _others(scenes: Sequence[Scene], scene: Scene, pair: _Pair, rng: random.Rand
             one_line(line.text or "")
             for one in of
             for line in one.talk.turns
-            if line.words and line is not pair.before
+            if line.words
+            and line is not pair.before
             and (one is not scene or line.role != pair.answer.role)
-        ]  # fmt: skip
+        ]
         rng.shuffle(found)
         return found
 

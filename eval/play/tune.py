@@ -17,9 +17,19 @@ from eval.play.bench import Contender, Size, play, summarise, table_lines
 from folkways.files import write_named
 from simulation.profile import load_profile, profile_name
 
-FAULTS = ("silent", "mute_roles", "repeated_or_echoed", "copied", "repeated_directions",
-          "for_others", "wrong_language", "about_ai", "assistant", "secret_told",
-          "cut_short")  # fmt: skip
+FAULTS = (
+    "silent",
+    "mute_roles",
+    "repeated_or_echoed",
+    "copied",
+    "repeated_directions",
+    "for_others",
+    "wrong_language",
+    "about_ai",
+    "assistant",
+    "secret_told",
+    "cut_short",
+)
 """Measures whose shares are taken off."""
 CARRIES = ("on_topic", "goals_in_play", "takes_up", "follows", "distinct_2")
 """Measures whose mean counts for a profile."""

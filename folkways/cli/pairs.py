@@ -110,10 +110,12 @@ def _print(choices: Any, key: Any, shares: bool = True) -> None:
 
     found = preferences(choices, key)
     for one in found["pairs"] if shares else ():
-        typer.echo(printable(
-            f"{one['first']} over {one['second']}: {one['share']:.0%} of {one['n']} "
-            f"(95 %: {one['low']:.0%} to {one['high']:.0%}; ties count half)"
-        ))  # fmt: skip
+        typer.echo(
+            printable(
+                f"{one['first']} over {one['second']}: {one['share']:.0%} of {one['n']} "
+                f"(95 %: {one['low']:.0%} to {one['high']:.0%}; ties count half)"
+            )
+        )
     for name, share in found["strengths"].items() if shares else ():
         typer.echo(printable(f"strength (Bradley-Terry) of {name}: {share:.2f}"))
     if found["left_share"] is not None and shares:
@@ -123,8 +125,12 @@ def _print(choices: Any, key: Any, shares: bool = True) -> None:
         typer.echo(f"two readers of a pair agree: {same:.0%} of {times}")
     for name, seen in found["both_orders"].items():
         first, alike = (_percent(seen[part]) for part in ("first_share", "alike_share"))
-        typer.echo(printable(f"{name}: chose the first shown in {first}; same choice in both "
-                             f"orders: {alike} of {seen['pairs']}"))  # fmt: skip
+        typer.echo(
+            printable(
+                f"{name}: chose the first shown in {first}; same choice in both "
+                f"orders: {alike} of {seen['pairs']}"
+            )
+        )
     for name in found["left_out"]:
         typer.echo(printable(f"left out: {name} chose nearly always the same side"))
 

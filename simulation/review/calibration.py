@@ -102,9 +102,18 @@ def _injected(case: Case, part: Mapping[str, Any]) -> Injected:
     role, text = turns[at]
     turns[at] = role, one_line(f"{text} {part['text']}")  # as an act of a model would be stored
     return Injected(
-        part["id"], case.id, case.fault, part["text"], case.culture, case.scenario, case.cast,
-        tuple(turns), part["kind"], part["language"], part["wants"],
-    )  # fmt: skip
+        part["id"],
+        case.id,
+        case.fault,
+        part["text"],
+        case.culture,
+        case.scenario,
+        case.cast,
+        tuple(turns),
+        part["kind"],
+        part["language"],
+        part["wants"],
+    )
 
 
 def expectations() -> dict[str, list[str]]:

@@ -48,13 +48,36 @@ _INTENT_SCALES: Mapping[str, Scale] = {
 generic or cultural."""
 _ALL_SCALES = {**SCALES, **_INTENT_SCALES}
 _COLUMNS = (
-    "episode_id", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
-    "title", "culture", "goal", "secret", "transcript",
-)  # fmt: skip
+    "episode_id",
+    "role",
+    "name",
+    "dimension",
+    "scale",
+    "rating",
+    "comment",
+    "annotator",
+    "title",
+    "culture",
+    "goal",
+    "secret",
+    "transcript",
+)
 _INTENT_COLUMNS = (
-    "episode_id", "turn", "role", "name", "dimension", "scale", "rating", "comment", "annotator",
-    "title", "culture", "line", "intent", "transcript",
-)  # fmt: skip
+    "episode_id",
+    "turn",
+    "role",
+    "name",
+    "dimension",
+    "scale",
+    "rating",
+    "comment",
+    "annotator",
+    "title",
+    "culture",
+    "line",
+    "intent",
+    "transcript",
+)
 _LABELLED = """
 select episode_id, turn, any_value(intent order by labeller) from last_intents
 group by episode_id, turn order by episode_id, turn

@@ -93,13 +93,25 @@ def make_planner(config: SpaConfig, questions: Sequence[Item]) -> Planner:
     """Return what makes the prompts of both sides."""
     asked = config.collection
     survey = EvalConfig(
-        name=config.name, models=(config.model,), items="spa_questions", people="nobody",
-        cultures=config.cultures, methods=SIDES, readouts=asked.readouts, samples=asked.samples,
-        orders=asked.orders, temperature=asked.temperature, top_p=asked.top_p,
-        max_tokens=asked.max_tokens, seed=config.seed, timeout_s=config.timeout_s,
-        concurrency=config.concurrency, budget=config.budget, cache=config.cache,
+        name=config.name,
+        models=(config.model,),
+        items="spa_questions",
+        people="nobody",
+        cultures=config.cultures,
+        methods=SIDES,
+        readouts=asked.readouts,
+        samples=asked.samples,
+        orders=asked.orders,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        max_tokens=asked.max_tokens,
+        seed=config.seed,
+        timeout_s=config.timeout_s,
+        concurrency=config.concurrency,
+        budget=config.budget,
+        cache=config.cache,
         out=config.out,
-    )  # fmt: skip
+    )
     survey.require_sampling("collection")
     terms = tuple((name, getattr(asked, name)) for name in _TERMS)
     return Planner(survey, nobody(config.cultures), questions, terms)

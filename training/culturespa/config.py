@@ -25,9 +25,25 @@ from simulation.episode.budget import BudgetConfig
 from simulation.execution.model_manager import CacheConfig
 
 CULTURES = (
-    "USA", "CAN", "BOL", "BRA", "GBR", "NLD", "DEU", "UKR", "CHN", "RUS", "IND", "THA", "KEN",
-    "NGA", "ETH", "ZWE", "AUS", "NZL",
-)  # fmt: skip
+    "USA",
+    "CAN",
+    "BOL",
+    "BRA",
+    "GBR",
+    "NLD",
+    "DEU",
+    "UKR",
+    "CHN",
+    "RUS",
+    "IND",
+    "THA",
+    "KEN",
+    "NGA",
+    "ETH",
+    "ZWE",
+    "AUS",
+    "NZL",
+)
 """The published cultures (Xu, Leng, Yu and Xiong 2025), in their order."""
 
 

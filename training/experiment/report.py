@@ -303,8 +303,13 @@ def _differences(
     """Return one less two by metric: of each training less that with the same seed, pooled. What
     was trained once, or not at all, is compared with each."""
     count = max(len(ones), len(twos))
-    paired = list(zip(ones * count if len(ones) == 1 else ones,
-                      twos * count if len(twos) == 1 else twos, strict=False))  # fmt: skip
+    paired = list(
+        zip(
+            ones * count if len(ones) == 1 else ones,
+            twos * count if len(twos) == 1 else twos,
+            strict=False,
+        )
+    )
     gaps = [
         pooled([gap for one, two in paired if (gap := _difference(results, one, two, metric))])
         for metric in shown
