@@ -76,7 +76,7 @@ def started(run: Path, episode: str, at: int, *sets: str, **given: Any) -> Branc
 
 
 def turns(run: Path, episode: str) -> list[tuple[Any, ...]]:
-    columns = "* exclude (episode_id, words, cut)"
+    columns = "* exclude (episode_id, words, cut, thought)"
     return rows(run, f"select {columns} from turns where episode_id = '{episode}' order by turn")
 
 
