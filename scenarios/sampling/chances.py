@@ -20,6 +20,7 @@ from scenarios.sampling.name_book import Community, NameBook, load_name_book
 from scenarios.sampling.occupation import (
     EARLIEST_AGE,
     EDUCATION_LEVELS,
+    HIGHER,
     Occupation,
     WorkState,
     possible_occupations,
@@ -29,8 +30,6 @@ from scenarios.sampling.occupation import (
 _Option = TypeVar("_Option")
 _Titles: TypeAlias = dict[WorkState, list[tuple[str, Occupation]]]
 
-HIGHER: tuple[Education, ...] = ("bachelor", "master", "doctorate")
-"""Half as frequent in towns and villages."""
 _NONBINARY = 0.01
 """Share of people; a choice, since the figures count women and men."""
 _SETTLEMENTS: dict[Settlement, float] = {
@@ -129,6 +128,7 @@ class Chances:
                 if level == "none" or not self.education:
                     continue
                 weight *= _LATE_LEAVER
+            # Degrees are half as frequent in towns and villages.
             rare = level in HIGHER and settlement in ("town", "village")
             weights[level] = weight * (0.5 if rare else 1)
         return weights

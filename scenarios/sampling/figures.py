@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import Education, Gender, Settlement
-from scenarios.sampling.occupation import WorkState
+from scenarios.sampling.occupation import HIGHER, WorkState
 
 AGES = (18, 99)
 """Youngest and oldest with figures, in years."""
@@ -27,7 +27,7 @@ _LEVELS: tuple[frozenset[Education], ...] = (
     frozenset(("none", "primary")),
     frozenset(("lower-secondary",)),
     frozenset(("upper-secondary", "vocational")),
-    frozenset(("bachelor", "master", "doctorate")),
+    frozenset(HIGHER),
 )
 """The levels that the figures can tell apart, the least first."""
 

@@ -20,6 +20,8 @@ WorkState = Literal["agriculture", "other work", "seeking", "no work"]
 
 EDUCATION_LEVELS: tuple[Education, ...] = get_args(Education)
 """From none to doctorate."""
+HIGHER: tuple[Education, ...] = ("bachelor", "master", "doctorate")
+"""Degrees of a university."""
 RANK: dict[Education, int] = {level: rank for rank, level in enumerate(EDUCATION_LEVELS)}
 EARLIEST_AGE: dict[Education, int] = {
     "none": 0,

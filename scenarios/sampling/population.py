@@ -18,7 +18,7 @@ from typing import Any
 from folkways.errors import UserError
 from scenarios.persona import Education, Gender, Persona, Settlement
 from scenarios.sampling.background import tell_background
-from scenarios.sampling.chances import DIMENSIONS, HIGHER, chances_of, spread
+from scenarios.sampling.chances import DIMENSIONS, chances_of, spread
 from scenarios.sampling.household import WORDS, draw_family
 from scenarios.sampling.name_book import (
     Community,
@@ -27,6 +27,7 @@ from scenarios.sampling.name_book import (
     load_character,
     load_name_book,
 )
+from scenarios.sampling.occupation import HIGHER
 
 _NAMING_AGES = (18, 85)
 """Youngest and oldest in years between whom the fashion of given names changes."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from agents.actor import Asked
-from agents.answer import object_of
+from agents.answer import object_of, one_of
 from agents.models.base import Message, Model, Prompt, Sampling, prompt_hash, with_room
 from agents.models.health import NO_RESULT, Guarded
 from agents.player import Seeing, player_of
@@ -253,7 +253,7 @@ class Caller:
             names,
             self.stage.names[moderator] if moderator else None,
         )
-        fields = {"next": {"type": "string", "enum": names}}
+        fields = {"next": one_of(names)}
 
         def read(reply: str) -> str:
             role = read_role(reply, "next", self.stage.names)
@@ -286,7 +286,7 @@ class Caller:
             scenario.roles[roles[0]].goal,
             negated,
         )
-        fields = {"answer": {"type": "string", "enum": ["yes", "no"]}}
+        fields = {"answer": one_of(("yes", "no"))}
         return await self.question(
             text, fields, "referee", template, lambda reply: read_yes_no(reply, "answer")
         )

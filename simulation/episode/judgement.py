@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agents.answer import TEXT, one_of
 from agents.offer import TypedAct
 from agents.prose import read_choice
 from agents.template import load_template
@@ -63,7 +64,7 @@ async def _judge(caller: Caller, stage: SceneState, done: Row, rule: Act) -> str
         [{"name": name, "about": one.about} for name, one in rule.outcomes.items()],
     )
     options, spent = (*rule.outcomes, NO_OUTCOME), None
-    fields = {"reason": {"type": "string"}, "choice": {"type": "string", "enum": list(options)}}
+    fields = {"reason": TEXT, "choice": one_of(options)}
     found, failure = None, "budget"
     try:
         found = await caller.question(

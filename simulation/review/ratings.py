@@ -47,8 +47,7 @@ _INTENT_SCALES: Mapping[str, Scale] = {
 """What can be rated of a labelled turn: whether its intent is the right one, and whether it is
 generic or cultural."""
 _ALL_SCALES = {**SCALES, **_INTENT_SCALES}
-_COLUMNS = (
-    "episode_id",
+_RATED = (
     "role",
     "name",
     "dimension",
@@ -58,26 +57,10 @@ _COLUMNS = (
     "annotator",
     "title",
     "culture",
-    "goal",
-    "secret",
-    "transcript",
 )
-_INTENT_COLUMNS = (
-    "episode_id",
-    "turn",
-    "role",
-    "name",
-    "dimension",
-    "scale",
-    "rating",
-    "comment",
-    "annotator",
-    "title",
-    "culture",
-    "line",
-    "intent",
-    "transcript",
-)
+"""Columns that sheets of scenes and of turns share."""
+_COLUMNS = ("episode_id", *_RATED, "goal", "secret", "transcript")
+_INTENT_COLUMNS = ("episode_id", "turn", *_RATED, "line", "intent", "transcript")
 _LABELLED = """
 select episode_id, turn, any_value(intent order by labeller) from last_intents
 group by episode_id, turn order by episode_id, turn

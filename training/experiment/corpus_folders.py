@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.models.base import Message
 from agents.models.weights import model_folder
 from folkways.errors import UserError
 from folkways.files import inside, read_json, remove, write_whole
@@ -101,6 +102,17 @@ class CorpusFolders:
         if not kept:
             raise UserError(f"no row is as short as {tokens:,} tokens")
         return kept
+
+
+def chat_row(task: str, culture: str, number: int, messages: Sequence[Message]) -> dict[str, Any]:
+    """Return the row of a chat that no scene and no selection is the source of."""
+    return {
+        "messages": messages,
+        "id": short_hash(json.dumps([task, messages], ensure_ascii=False)),
+        "task": task,
+        "culture_id": culture,
+        "number": number,
+    }
 
 
 def read_rows(folder: Path) -> Iterator[Row]:

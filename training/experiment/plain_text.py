@@ -32,6 +32,7 @@ from simulation.store.run_lock import locked
 from simulation.store.writer import Store
 from training.corpus.candidates import draw
 from training.experiment.config import ClcaExperiment
+from training.experiment.corpus_folders import chat_row
 
 _STAGE = "texts"
 _KEPT = ("prompt_tokens", "cached_tokens", "completion_tokens", "cost", "latency_s")
@@ -186,11 +187,4 @@ def _row(number: int, subject: str, model: str, call: dict[str, Any]) -> dict[st
 def text_rows(written: Sequence[tuple[int, str, str]], culture: str) -> Iterator[dict[str, Any]]:
     """Yield rows of a corpus from number, subject and text; each culture has its own order."""
     for number, subject, text in sorted(written, key=lambda one: draw(0, f"{culture} {one[0]}")):
-        messages = _text_messages(subject, text)
-        yield {
-            "messages": messages,
-            "id": short_hash(json.dumps([_TASK, messages], ensure_ascii=False)),
-            "task": _TASK,
-            "culture_id": culture,
-            "number": number,
-        }
+        yield chat_row(_TASK, culture, number, _text_messages(subject, text))

@@ -7,7 +7,6 @@ nearest row; the prompt is the one that the evaluation asks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 
@@ -20,10 +19,9 @@ from eval.survey.order import option_orders
 from eval.survey.prompt import chat, render_item, render_system
 from eval.survey.voice import load_voice, native_language
 from folkways.errors import UserError
-from folkways.provenance import short_hash
 from training.corpus.candidates import draw
 from training.experiment.arm import EVALUATED, JOINT
-from training.experiment.corpus_folders import CorpusFolders, Made, Row, write_rows
+from training.experiment.corpus_folders import CorpusFolders, Made, Row, chat_row, write_rows
 from training.experiment.experiment import ExperimentSettings
 
 _EACH = 20
@@ -108,13 +106,7 @@ def _of_item(asked: EvalConfig, country: str, item: Item, shares: Floats) -> Ite
         shown = next(at for at, code in enumerate(order, 1) if item.point(code) == point)
         messages = chat(system, render_item(voice, item, order))
         messages.append({"role": "assistant", "content": str(shown)})
-        yield {
-            "messages": messages,
-            "id": short_hash(json.dumps([_TASK, messages], ensure_ascii=False)),
-            "task": _TASK,
-            "culture_id": country,
-            "number": number,
-        }
+        yield chat_row(_TASK, country, number, messages)
 
 
 def _allotted(shares: Floats) -> list[int]:
