@@ -182,13 +182,13 @@ def _difference(results: Results, one: Series, two: Series, metric: str) -> Pair
 
 def _arms(
     config: ExperimentSettings, results: Results, base: Series
-) -> dict[str, tuple[Series, ...]]:
-    """Return the series of all trainings of an arm by its name; the base model's and those of the
-    controls too."""
+) -> dict[str, Mapping[int, Series]]:
+    """Return the series of an arm's trainings by the number of their seed, by the arm's name; the
+    base model's and those of the controls too."""
     alike = _alike(results, base)
     further = {label for name in alike for label in config.labels(name)[1:]}
     return {
-        name: tuple(alike[label] for label in config.labels(name) if label in alike)
+        name: {n: alike[label] for n, label in enumerate(config.labels(name)) if label in alike}
         for name in alike
         if name not in further
     }
@@ -209,7 +209,7 @@ def _moved(
 ) -> list[Table]:
     """Return how much nearer to people each arm is than the base model."""
     rows = [
-        TableRow((name, about.get(name, ""), *_differences(results, trained, (base,), shown)))
+        TableRow((name, about.get(name, ""), *_differences(results, trained, {0: base}, shown)))
         for name, trained in _arms(config, results, base).items()
         if name != BASE
     ]
@@ -298,18 +298,16 @@ def _head(shown: Sequence[str]) -> tuple[str, ...]:
 
 
 def _differences(
-    results: Results, ones: tuple[Series, ...], twos: tuple[Series, ...], shown: Sequence[str]
+    results: Results, ones: Mapping[int, Series], twos: Mapping[int, Series], shown: Sequence[str]
 ) -> Sequence[str]:
     """Return one less two by metric: of each training less that with the same seed, pooled. What
     was trained once, or not at all, is compared with each."""
-    count = max(len(ones), len(twos))
-    paired = list(
-        zip(
-            ones * count if len(ones) == 1 else ones,
-            twos * count if len(twos) == 1 else twos,
-            strict=False,
-        )
-    )
+    places = sorted({*ones, *twos})
+    paired = [
+        (one, two)
+        for place in places
+        if (one := _trained(ones, place)) and (two := _trained(twos, place))
+    ]
     gaps = [
         pooled([gap for one, two in paired if (gap := _difference(results, one, two, metric))])
         for metric in shown
@@ -320,3 +318,8 @@ def _differences(
     ]
     first = gaps[0]
     return (*cells, chance(first.p) if first else DASH, str(first.items) if first else DASH)
+
+
+def _trained(series: Mapping[int, Series], place: int) -> Series | None:
+    """Return the one of a seed, or the only one there is."""
+    return next(iter(series.values())) if len(series) == 1 else series.get(place)
