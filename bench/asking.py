@@ -26,7 +26,7 @@ import duckdb
 from agents.models.base import Sampling, open_model
 from agents.models.local.chat_form import ChatForm
 from agents.models.local.tokens import encode_prompt, load_tokenizer
-from agents.models.local.vllm import cpu_options
+from agents.models.local.vllm_options import cpu_options
 from agents.models.weights import embedded_folder
 from eval.config import EvalConfig, parse_eval_config
 from eval.evaluate import evaluate, find_people

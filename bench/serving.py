@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import duckdb
 
 from agents.models.base import Completion, open_model
-from agents.models.local.vllm import cpu_options
+from agents.models.local.vllm_options import cpu_options
 from agents.models.weights import embedded_folder
 from folkways.clock import utc_now
 from simulation.config import RunConfig

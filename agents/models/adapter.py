@@ -29,8 +29,9 @@ _ROWS = 64
 """Rows of each matrix that are looked at for that share, at most."""
 _PREFIX = "base_model.model."
 """What PEFT puts before the names of a model's weights."""
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """Ranks that vLLM makes room for."""
+_OUT = "ask it with hf, or merge it: folkways train --merge ADAPTER OUT"
 
 
 def adapter_folder(path: str) -> Path:
@@ -56,18 +57,38 @@ def _files(folder: Path) -> list[Path]:
     return sorted({folder / CONFIG, *folder.glob("adapter_model*")})
 
 
-def lora_rank(folder: Path) -> int:
-    """Return the room that vLLM has to make for an adapter. Raises UserError for another kind."""
-    config = read_json(folder / CONFIG, dict[str, Any])
-    rank = config.get("r")
+def adapter_config(folder: Path) -> dict[str, Any]:
+    """Return what an adapter's folder says of it."""
+    return read_json(folder / CONFIG, dict[str, Any])
+
+
+def lora_room(adapters: Mapping[str, Mapping[str, Any]], given: int | None = None) -> int:
+    """Return the room that vLLM has to make for adapters, by what messages call them: the least
+    that is enough, or what its option max_lora_rank gives. Raises UserError for an adapter that
+    vLLM does not take, and for room that is too small."""
+    needed = max((_vllm_rank(name, config) for name, config in adapters.items()), default=1)
+    if given is None:
+        return next(room for room in _RANKS if room >= needed)
+    if given not in _RANKS or given < needed:
+        allowed = ", ".join(str(room) for room in _RANKS if room >= needed)
+        raise UserError(f"max_lora_rank is {given!r}; give {allowed}, or leave it out")
+    return given
+
+
+def _vllm_rank(name: str, config: Mapping[str, Any]) -> int:
+    """Return the rank of an adapter. Raises UserError unless it is one that vLLM takes."""
+    rank, pattern = config.get("r"), config.get("rank_pattern")
     if config.get("peft_type") != "LORA" or not isinstance(rank, int):
-        raise UserError(f"adapter '{folder}' is no LoRA adapter; vLLM takes no other kind")
+        raise UserError(f"{name} is no LoRA adapter; vLLM takes no other kind")
     if saved := config.get("modules_to_save"):
         raise UserError(
-            f"adapter '{folder}' holds {', '.join(saved)} in full, which vLLM does not take; ask "
-            "it with hf:, or merge it: folkways train --merge ADAPTER OUT"
+            f"{name} holds {', '.join(saved)} in full, which vLLM does not take; {_OUT}"
         )
-    return next((room for room in _RANKS if room >= rank), rank)
+    own = pattern.values() if isinstance(pattern, dict) else ()
+    highest = max([rank, *(each for each in own if isinstance(each, int))])
+    if highest > _RANKS[-1]:
+        raise UserError(f"{name} has rank {highest} and vLLM takes up to {_RANKS[-1]}; {_OUT}")
+    return highest
 
 
 def add_adapter(model: Any, folder: Path, merged: bool) -> Any:
@@ -120,7 +141,7 @@ def _changes(adapter: Path, base: Path) -> Iterator[tuple[Any, Any]]:
     """Yield rows of the base's weights and what is added to them."""
     from safetensors import safe_open
 
-    config = read_json(adapter / CONFIG, dict[str, Any])
+    config = adapter_config(adapter)
     file = adapter / "adapter_model.safetensors"
     plain = not any(config.get(key) for key in ("use_dora", "alpha_pattern", "fan_in_fan_out"))
     if config.get("peft_type") != "LORA" or not plain or not file.is_file():

@@ -261,8 +261,8 @@ _SIZES_CONTEXT = frozenset({"llama"})
 """Engines that make the context as large as that option says."""
 _OPERATIONAL = frozenset({
     "compiled", "concurrency", "context", "debug", "device", "gpu_layers", "gpu_memory_utilization",
-    "kv_cache_gib", "latency_s", "loading_s", "max_batch", "max_num_seqs", "max_retries", "prices",
-    "slots", "startup_s", "threads", "timeout_s",
+    "kv_cache_gib", "latency_s", "loading_s", "max_batch", "max_lora_rank", "max_num_seqs",
+    "max_retries", "prices", "slots", "startup_s", "tensor_parallel_size", "threads", "timeout_s",
 })  # fmt: skip
 """Options of engines that may change: they shape no answer."""
 
@@ -271,7 +271,8 @@ def shaping_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a model's engine that shape its answers."""
     shaping = {name: value for name, value in options.items() if name not in _OPERATIONAL}
     if name.partition(":")[0] == "hf" and shaping.get("adapter"):
-        shaping.setdefault("dtype", "float32")  # once it was merged in bfloat16
+        numbers = "bfloat16" if shaping.get("load_in_4bit") else "float32"
+        shaping.setdefault("dtype", numbers)  # once it was merged in bfloat16
     return shaping
 
 

@@ -78,6 +78,8 @@ def _do(
     from simulation.run import set_aside
     from training.experiment.stages import run_stages
 
+    if only is None:
+        chosen.require_machine()
     if fresh and chosen.folder.exists():
         _say(f"the old folder is now {set_aside(chosen.folder)}")
     if only is None:

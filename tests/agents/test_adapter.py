@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agents.models.adapter import adapter_folder, lora_rank, surviving
+from agents.models.adapter import adapter_folder, lora_room, surviving
 from agents.models.base import Message, open_model, shaping_options
 from eval.config import ModelPart, ModelRef
 from eval.survey.condition import Condition
@@ -28,21 +30,95 @@ def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
         adapter_folder(str(tmp_path))
 
 
-@pytest.mark.parametrize(("rank", "room"), [(4, 8), (8, 8), (9, 16), (64, 64)])
-def test_room_is_made_for_the_rank(tmp_path: Path, rank: int, room: int) -> None:
-    assert lora_rank(write_config(tmp_path / "a", peft_type="LORA", r=rank)) == room
+@pytest.mark.parametrize(
+    ("ranks", "given", "room"),
+    [([1], None, 1), ([4], None, 8), ([8, 9], None, 16), ([512], None, 512), ([4], 64, 64)],
+)
+def test_room_is_made_for_the_highest_rank(ranks: list[int], given: int | None, room: int) -> None:
+    adapters = {str(number): {"peft_type": "LORA", "r": rank} for number, rank in enumerate(ranks)}
+    assert lora_room(adapters, given) == room
 
 
-def test_another_kind_of_adapter_is_refused_for_vllm(tmp_path: Path) -> None:
-    folder = write_config(tmp_path / "a", peft_type="PROMPT_TUNING")
-    with pytest.raises(UserError, match="no LoRA adapter"):
-        lora_rank(folder)
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"peft_type": "PROMPT_TUNING"}, "is no LoRA adapter; vLLM takes no other kind"),
+        ({"r": "8"}, "is no LoRA adapter"),
+        ({"r": 4, "modules_to_save": ["lm_head"]}, "holds lm_head in full, which vLLM does not"),
+        ({"r": 600}, r"has rank 600 and vLLM takes up to 512; ask it with hf, or merge it: folk"),
+        ({"r": 8, "rank_pattern": {"q_proj": 1024}}, "has rank 1024 and vLLM takes up to 512"),
+    ],
+)
+def test_an_adapter_that_vllm_does_not_take_is_told_before_it_starts(
+    tmp_path: Path, fields: dict[str, Any], told: str
+) -> None:
+    folder = write_config(tmp_path / "a", **{"peft_type": "LORA", **fields})
+    with pytest.raises(UserError, match=told):
+        open_model("vllm:embedded", {"adapter": str(folder)})
+    with pytest.raises(UserError, match=told):
+        open_model("vllm:embedded", {"adapters": [str(folder)]})
 
 
-def test_an_adapter_with_whole_modules_is_refused_for_vllm(tmp_path: Path) -> None:
-    folder = write_config(tmp_path / "a", peft_type="LORA", r=4, modules_to_save=["lm_head"])
-    with pytest.raises(UserError, match="holds lm_head in full, which vLLM does not take"):
-        lora_rank(folder)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"max_lora_rank": 16}, "max_lora_rank is 16; give 64, 128, 256, 320, 512, or leave it"),
+        ({"max_lora_rank": 100}, "max_lora_rank is 100; give 64"),
+        ({"tensor_parallel_size": 0}, "tensor_parallel_size is 0; it is a whole number"),
+        ({"tensor_parallel_size": "2"}, "tensor_parallel_size is '2'; it is a whole number"),
+        ({"gpu_memory_utilization": 90}, "gpu_memory_utilization is 90; it is a share"),
+        ({"kv_cache_gib": 0}, "kv_cache_gib is 0; it is a whole number and at least 1"),
+        ({"max_batch": 8}, "unexpected keyword argument 'max_batch'"),
+    ],
+)
+def test_an_option_that_vllm_cannot_take_is_told_before_it_starts(
+    tmp_path: Path, options: dict[str, Any], told: str
+) -> None:
+    folder = write_config(tmp_path / "a", peft_type="LORA", r=64)
+    with pytest.raises(UserError, match=told):
+        open_model("vllm:embedded", {"adapter": str(folder), **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"dtype": "int8"}, "unknown dtype 'int8'; known: bfloat16, float16, float32"),
+        ({"load_in_4bit": "yes"}, "load_in_4bit is 'yes'; it must be true or false"),
+        ({"attn_implementation": "a/kernel"}, "known: eager, flash_attention_2, sdpa"),
+    ],
+)
+def test_an_option_that_transformers_cannot_take_is_told_before_it_starts(
+    options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        open_model("hf:embedded", options)
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
+def test_4_bits_without_bitsandbytes_are_told_before_it_starts() -> None:
+    with pytest.raises(UserError) as told:
+        open_model("hf:embedded", {"load_in_4bit": True})
+    assert str(told.value) == (
+        "load_in_4bit takes an NVIDIA GPU and bitsandbytes (pip install bitsandbytes); set it to "
+        "false here"
+    )
+
+
+@pytest.mark.skipif(find_spec("flash_attn") is not None, reason="flash-attn is installed")
+def test_flash_attention_without_its_package_is_told_before_it_starts() -> None:
+    with pytest.raises(UserError, match="takes an NVIDIA GPU and flash-attn"):
+        open_model("hf:embedded", {"attn_implementation": "flash_attention_2"})
+
+
+@pytest.mark.model
+def test_attention_is_computed_as_asked() -> None:
+    pytest.importorskip("torch")
+    from agents.models.local.loading import Loading
+    from agents.models.weights import embedded_folder
+
+    for chosen in ("eager", "sdpa"):
+        model = Loading(attn_implementation=chosen).load(embedded_folder())
+        assert model.config._attn_implementation == chosen
 
 
 @pytest.mark.parametrize(
@@ -127,7 +203,12 @@ def test_an_adapter_is_computed_in_float32_or_its_loss_is_told(
 def test_the_numbers_of_an_adapter_are_part_of_what_was_asked() -> None:
     assert shaping_options("hf:m", {"adapter": "a"}) == {"adapter": "a", "dtype": "float32"}
     assert shaping_options("hf:m", {"adapter": "a", "dtype": "float16"})["dtype"] == "float16"
+    assert shaping_options("hf:m", {"adapter": "a", "load_in_4bit": True})["dtype"] == "bfloat16"
     assert shaping_options("vllm:m", {"adapter": "a"}) == {"adapter": "a"}
+    other = {"tensor_parallel_size": 4, "gpu_memory_utilization": 0.5, "max_lora_rank": 64}
+    assert shaping_options("vllm:m", {"quantization": "fp8", **other}) == {"quantization": "fp8"}
+    held = {"load_in_4bit": True, "attn_implementation": "eager"}
+    assert shaping_options("hf:m", held | {"max_batch": 4}) == held
     part = ModelPart(options={"adapter": "a"})
     asked = Condition(
         ModelRef(name="hf:m", by_culture={"DEU": part}), "culture", None, "en", "text"

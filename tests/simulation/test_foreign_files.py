@@ -19,7 +19,7 @@ import yaml
 from sample_store import sample_run
 from typer.testing import CliRunner
 
-from agents.models.adapter import lora_rank
+from agents.models.base import open_model
 from agents.models.pool.pool_file import read_pool
 from eval.respondents.database import open_respondents
 from eval.respondents.dialect import recognise
@@ -421,7 +421,7 @@ def test_files_beside_a_run_that_are_garbage(tmp_path: Path, name: str) -> None:
             read_corpora(tmp_path)
     (tmp_path / "adapter_config.json").write_bytes(GARBAGE[name])
     with pytest.raises(UserError):
-        lora_rank(tmp_path)
+        open_model("vllm:any", {"adapter": str(tmp_path)})
     (tmp_path / "README.md").write_bytes(b"---\n" + GARBAGE[name] + b"\n---\n")
     with pytest.raises(UserError):
         read_front_matter(tmp_path)

@@ -11,6 +11,9 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
+from agents.models.adapter import lora_room
+from agents.models.base import open_model
+from agents.models.local.loading import require_four_bits
 from eval.config import EvalConfig, ModelRef, parse_eval_config
 from folkways.errors import UserError, unknown_name
 from folkways.settings import Configuration, read_settings, validated
@@ -160,8 +163,17 @@ class ExperimentSettings(Configuration):
                     raise UserError(f"{where}: {part}.{key} is the experiment's own; leave it out")
         if self.seeds and "seed" in self.training:
             raise UserError(f"{where}: give seeds or training.seed, not both")
-        self.train_config("x", Path("x"), "joint", "")
+        lora = self.train_config("x", Path("x"), "joint", "").lora.model_dump()
+        if self.engine == "vllm":
+            room = self.engine_options.get("max_lora_rank")
+            lora_room({f"{where}: training.lora": lora | {"peft_type": "LORA"}}, room)
         self.eval_config([ModelRef(name="embedded")])
+
+    def require_machine(self) -> None:
+        """Raise UserError for what training or asking would find missing on this machine."""
+        if self.train_config("x", Path("x"), "joint", "").optimisation.load_in_4bit:
+            require_four_bits("training.optimisation.load_in_4bit")
+        open_model(f"{self.engine}:{self.model}", self.engine_options)
 
 
 S = TypeVar("S", bound=ExperimentSettings)

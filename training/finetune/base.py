@@ -7,11 +7,11 @@ are the same, as far as samples of the weights tell.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agents.models.local.loading import four_bits, require_four_bits
 from agents.models.local.tokens import first_line
 from agents.models.weights import model_folder, require_packages
 from folkways.errors import UserError
@@ -106,11 +106,7 @@ def find_precision(chosen: Optimisation, device: str) -> Precision:
     import torch
 
     if chosen.load_in_4bit:
-        if device != "cuda" or importlib.util.find_spec("bitsandbytes") is None:
-            raise UserError(
-                "optimisation.load_in_4bit takes an NVIDIA GPU and bitsandbytes (pip install "
-                "bitsandbytes); set it to false here"
-            )
+        require_four_bits("optimisation.load_in_4bit", device)
         return Precision(True, True)
     able = device == "cuda" and torch.cuda.is_bf16_supported()
     if chosen.bf16 and device == "cuda" and not able:
@@ -122,18 +118,13 @@ def load_base(base: Base, precision: Precision) -> Any:
     """Return the model, loaded. Raises UserError where it cannot be."""
     require_packages("torch", "transformers", "peft", "trl", extra="train")
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     options: dict[str, Any] = {"dtype": torch.bfloat16 if precision.bf16 else torch.float32}
     if precision.four_bit:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
+        options["quantization_config"] = four_bits("bfloat16")
         options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
     try:
         return AutoModelForCausalLM.from_pretrained(base.folder, local_files_only=True, **options)

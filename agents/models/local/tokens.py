@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from agents.models.base import CallFailed, Prompt
 from agents.models.local.chat_form import ChatForm
 from folkways.errors import UserError
@@ -152,6 +154,7 @@ def require_room(tokens: int, context: int) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """Return a one-line account of an error of another library."""
-    said = re.sub(r"\s+", " ", str(error).strip().partition("\n")[0])
+    """Return a one-line account of an error of another library; of a list of faults, the first."""
+    told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    said = re.sub(r"\s+", " ", told.strip().partition("\n")[0])
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

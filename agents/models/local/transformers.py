@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.models.adapter import MERGED, adapter_folder, add_adapter, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
 from agents.models.chat import template_variables
 from agents.models.local.batch import Batch, BatchRow, score_choices
 from agents.models.local.chat_form import ChatForm
+from agents.models.local.loading import Loading
 from agents.models.local.tokens import (
     Choice,
     encode_choice,
@@ -36,7 +36,6 @@ from agents.models.local.tokens import (
 from agents.models.weights import model_folder, require_packages
 from folkways.errors import UserError
 
-_DTYPES = ("bfloat16", "float16", "float32")
 _MAX_BATCH_TOKENS = 65_536
 """Prompt and completion tokens of a batch, padding included: what bounds its memory."""
 _QUIET_S = 0.01
@@ -108,26 +107,26 @@ class TransformersModel:
         dtype: str | None = None,
         device: str | None = None,
         adapter: str | None = None,
+        load_in_4bit: bool = False,
+        attn_implementation: str | None = None,
         template: Mapping[str, Any] | None = None,
     ) -> None:
         """`path` is whatever `agents.models.weights.model_folder` takes; `device` defaults to a GPU
         where there is one; `adapter` is the folder of a PEFT adapter. `dtype` defaults to bfloat16
         and, with an adapter or for a model that one is merged into, to float32: rounded to bfloat16
-        its change of the weights would be lost in part or whole. `template` are variables of the
+        its change of the weights would be lost in part or whole. `load_in_4bit` holds the weights
+        in 4 bits, as training does, and an adapter beside them. `attn_implementation` is eager,
+        sdpa or flash_attention_2; transformers chooses by default. `template` are variables of the
         chat template, such as enable_thinking.
         """
         if max_batch < 1:
             raise UserError(f"max_batch is {max_batch}; it must be at least 1")
-        if dtype not in (None, *_DTYPES):
-            raise UserError(f"unknown dtype '{dtype}'; known: {', '.join(_DTYPES)}")
+        self._loading = Loading(dtype, device, adapter, load_in_4bit, attn_implementation)
         for key, value in PATIENT_THREADS.items():
             os.environ.setdefault(key, value)
         self.name = name
         self.path = str(path)
         self.max_batch = max_batch
-        self.dtype = dtype
-        self.device = device
-        self.adapter = adapter
         self._variables = template_variables(template)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="transformers")
         self._waiting: deque[_Request] = deque()
@@ -170,23 +169,14 @@ class TransformersModel:
     def _load(self) -> None:
         require_packages("torch", "transformers")
         folder = model_folder(self.path)
-        import torch
-        from transformers import AutoModelForCausalLM, GenerationConfig
+        from transformers import GenerationConfig
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._tokenizer = load_tokenizer(folder)
         self._form = ChatForm(self._tokenizer, self._variables)
         try:
-            exact = bool(self.adapter) or (folder / MERGED).is_file()
-            dtype = self.dtype or ("float32" if exact else "bfloat16")
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=getattr(torch, dtype), local_files_only=True
-            )
-            if self.adapter:
-                model = self._adapted(model, folder, dtype)
-            self._model = model.to(device).eval()
+            self._model = model = self._loading.load(folder)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             raise ModelUnavailable(f"{folder} cannot be loaded: {first_line(error)}") from error
         ends = model.generation_config.eos_token_id
@@ -198,13 +188,6 @@ class TransformersModel:
         config = model.config.get_text_config()
         self._context = int(getattr(config, "max_position_embeddings", 0) or 2**31)
         self._grammars: Any = None
-
-    def _adapted(self, model: Any, folder: Path, dtype: str) -> Any:
-        """Return the model with its adapter: merged in float32, otherwise beside the weights."""
-        adapter = adapter_folder(str(self.adapter))
-        if dtype != "float32":
-            warn_of_rounding(adapter, folder, dtype)
-        return add_adapter(model, adapter, merged=dtype == "float32")
 
     def _serve(self) -> None:
         """Serve one batch out of those waiting; runs in the thread that owns the model."""

@@ -19,7 +19,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.models.adapter import MERGED, adapter_folder, lora_rank, warn_of_rounding
 from agents.models.base import CallFailed, Completion, ModelUnavailable, Prompt, Sampling
 from agents.models.chat import template_variables
 from agents.models.local.chat_form import ChatForm
@@ -31,9 +30,9 @@ from agents.models.local.tokens import (
     require_room,
     score_choice,
 )
+from agents.models.local.vllm_options import VllmOptions
 from agents.models.sampling import named
 from agents.models.weights import model_folder, require_packages
-from folkways.errors import UserError
 
 _ENVIRONMENT = {
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -45,8 +44,6 @@ _ENVIRONMENT = {
 """What vLLM and its processes read as they start, unless the user has set it."""
 _IDS_PER_REQUEST = 128
 """Tokens whose log-probability vLLM gives with one request, at most."""
-_MOST_ADAPTERS = 8
-"""Adapters computed in one batch; more wait for each other."""
 _END_S = 10.0
 """How long vLLM's processes have to end by themselves, in seconds."""
 
@@ -73,42 +70,17 @@ class VllmModel:
         name: str,
         path: str | Path,
         *,
-        max_num_seqs: int = 128,
-        max_model_len: int = 4096,
-        gpu_memory_utilization: float = 0.9,
-        kv_cache_gib: int = 4,
-        dtype: str | None = None,
-        compiled: bool | None = None,
-        adapter: str | None = None,
-        adapters: Sequence[str] = (),
         template: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
-        """`path` is whatever `agents.models.weights.model_folder` takes.
-
-        Of each GPU's memory the share `gpu_memory_utilization` is used; `kv_cache_gib` counts on
-        CPUs only. `max_model_len` is cut to what the model can take. `compiled` has vLLM compile
-        the model, by default where there is a GPU: on a CPU that takes a minute at every start and
-        makes the embedded model a fifth faster. `adapter` is the folder of a PEFT adapter, which
-        all calls go through; `adapters` are folders for `adapted`, each call choosing one. On a CPU
-        a merged model is several times faster. `dtype` defaults to bfloat16, and to float32 for a
-        model that an adapter is merged into. `template` are variables of the chat template, such as
-        enable_thinking.
+        """`path` is whatever `agents.models.weights.model_folder` takes; `options` are those of
+        `VllmOptions`; `template` are variables of the chat template, such as enable_thinking.
         """
-        if kv_cache_gib < 1:
-            raise UserError(f"kv_cache_gib is {kv_cache_gib}; it must be at least 1")
         self.name = name
         self.path = str(path)
-        self._options = {
-            "max_num_seqs": max_num_seqs,
-            "gpu_memory_utilization": gpu_memory_utilization,
-        }
-        self._dtype = dtype
+        self._options = VllmOptions(**options)
+        self._adapters = self._options.folders
         self._variables = template_variables(template)
-        self._max_model_len = max_model_len
-        self._compiled = compiled
-        self._adapter = None if adapter is None else adapter_folder(adapter)
-        self._adapters = {path: adapter_folder(path) for path in adapters}
-        self._kv_cache_gib = kv_cache_gib
         self._engine: Any = None
         self._lora: Any = None
         self._ids = map(str, count())
@@ -198,9 +170,12 @@ class VllmModel:
             from transformers import AutoConfig
 
             config = AutoConfig.from_pretrained(folder, local_files_only=True).get_text_config()
-            longest = int(getattr(config, "max_position_embeddings", 0) or self._max_model_len)
-            self._context = min(self._max_model_len, longest)
-            with _environment(_ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": str(self._kv_cache_gib)}):
+            most = self._options.max_model_len
+            longest = int(getattr(config, "max_position_embeddings", 0) or most)
+            self._context = min(most, longest)
+            with _environment(
+                _ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": str(self._options.kv_cache_gib)}
+            ):
                 self._engine = self._launch(folder)
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise ModelUnavailable(f"vLLM cannot load {folder}: {first_line(error)}") from error
@@ -208,50 +183,14 @@ class VllmModel:
     def _launch(self, folder: Path) -> Any:
         logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"])
         from vllm import AsyncEngineArgs
-        from vllm.config import StructuredOutputsConfig
         from vllm.lora.request import LoRARequest
-        from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        dtype = self._dtype or ("float32" if (folder / MERGED).is_file() else "bfloat16")
-        for adapter in self._folders if dtype != "float32" else ():
-            warn_of_rounding(adapter, folder, dtype)
-        if self._adapter is not None:
-            self._lora = LoRARequest(self._adapter.name, 1, str(self._adapter))
-        cpu = current_platform.is_cpu()
-        compiled = not cpu if self._compiled is None else self._compiled
-        arguments = AsyncEngineArgs(
-            model=str(folder),
-            dtype=dtype,
-            max_model_len=self._context,
-            enable_prefix_caching=True,
-            enforce_eager=not compiled,
-            disable_log_stats=True,
-            use_tqdm_on_load=False,
-            structured_outputs_config=StructuredOutputsConfig(
-                backend="xgrammar", disable_any_whitespace=True
-            ),
-            **(cpu_options(self._context) if cpu else {}),
-            **self._lora_options(),
-            **self._options,
-        )
+        if self._options.adapter is not None:
+            adapter = self._adapters[self._options.adapter]
+            self._lora = LoRARequest(adapter.name, 1, str(adapter))
+        arguments = AsyncEngineArgs(**self._options.arguments(folder, self._context))
         return AsyncLLM.from_engine_args(arguments)
-
-    @property
-    def _folders(self) -> list[Path]:
-        """The folders of its adapters."""
-        return [*self._adapters.values()] if self._adapter is None else [self._adapter]
-
-    def _lora_options(self) -> dict[str, Any]:
-        folders = self._folders
-        if not folders:
-            return {}
-        return {
-            "enable_lora": True,
-            "max_lora_rank": max(map(lora_rank, folders)),
-            "max_loras": min(len(folders), _MOST_ADAPTERS),
-            "max_cpu_loras": len(folders),
-        }
 
     async def _next(self, ids: list[int], tokens: list[int]) -> dict[int, float]:
         """Return the log-probability of each of `tokens` right after `ids`."""
@@ -294,20 +233,6 @@ class VllmModel:
             self._open.discard(request_id)
         self._cached.update(hits=output.num_cached_tokens or 0, queries=len(ids))
         return output
-
-
-def cpu_options(context: int) -> dict[str, Any]:
-    """Return the engine arguments that vLLM needs on a CPU for contexts of so many tokens.
-
-    A prompt computed in pieces makes vLLM 0.32 rewind the request's generator, which a generator on
-    a CPU cannot, and the whole engine dies of it. And a prompt is found in the cache up to its last
-    full block only, which would have 128 tokens there: several turns of a scene.
-    """
-    return {
-        "enable_chunked_prefill": False,
-        "max_num_batched_tokens": 2 * context,
-        "block_size": 32,
-    }
 
 
 @contextmanager
