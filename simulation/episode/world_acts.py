@@ -16,7 +16,7 @@ from agents.template import load_template
 from agents.typed_act import in_words, read_typed_json, read_typed_script
 from scenarios.world.expression import WorldFault
 from scenarios.world.schema import Act, Argument, Vote
-from scenarios.world.scope import ANSWER, VOTE
+from scenarios.world.scope import VOTE
 from simulation.episode.world_state import WorldState, allowed
 
 if TYPE_CHECKING:
@@ -90,23 +90,21 @@ def _options(stage: SceneState, world: WorldState, part: Argument, role: str) ->
 
 def world_cue(stage: SceneState, role: str) -> WorldCue:
     """Return what a role is told of the world at its turn."""
-    template, found = load_template("world"), offers(stage, role)
+    form, name, found = stage.forms[role], stage.names[role], offers(stage, role)
     seen = _world(stage).visible(role).items()
-    known = "; ".join(_told(stage, role, name, value) for name, value in seen)
-    shown = [
-        {
-            "name": offer.name,
-            "about": offer.about,
-            "slots": [{"name": slot.name, "words": in_words(slot)} for slot in offer.slots],
-        }
-        for offer in found
-    ]
-    text = (
-        getattr(template, stage.forms[role])(stage.names[role], known, shown)
-        if known or shown
-        else ""
-    )
+    known = "; ".join(_told(stage, role, variable, value) for variable, value in seen)
+    text = ""
+    if known or found:
+        shown = [_offered(form, name, offer) for offer in found]
+        text = getattr(load_template("world"), form)(name, known, shown)
     return WorldCue(text, found, _opening(stage, role, found))
+
+
+@lru_cache(maxsize=4096)
+def _offered(form: ReplyForm, name: str, offer: Offer) -> str:
+    """Return what a role is told of an act; bounds that do not change are written once."""
+    slots = [{"name": slot.name, "words": in_words(slot)} for slot in offer.slots]
+    return str(getattr(load_template("world"), f"{form}_offer")(name, offer, slots))
 
 
 def told_of(stage: SceneState, more: Sequence[str]) -> str:
@@ -149,10 +147,7 @@ def _word(macro: str, value: Any) -> str:
 def read_act(stage: SceneState, role: str, reply: str, form: ReplyForm) -> Made | None:
     """Return the act of the world in a reply of a form, or None where it is none. Raises
     Unreadable."""
-    told, phases = stage.world_cue(role), stage.scenario.phases
-    known = set(stage.scenario.acts)
-    known |= {VOTE} if any(phase.vote for phase in phases) else set()
-    known |= {ANSWER} if any(phase.decide for phase in phases) else set()
+    told, known = stage.world_cue(role), _world(stage).acts
     assert told is not None
     if form == "json":
         return read_typed_json(reply, told.offers, known, stage.names)

@@ -15,7 +15,7 @@ from agents.offer import Offer
 from scenarios.scenario import Scenario
 from scenarios.world.expression import WorldFault, compiled
 from scenarios.world.schema import Act, Effects, Value, Variable
-from scenarios.world.scope import TARGET
+from scenarios.world.scope import ANSWER, TARGET, VOTE
 
 Change = tuple[str, str | None, Value]
 """Variable, role where each has one, and the new value."""
@@ -31,6 +31,10 @@ class WorldState:
         self.scenario, self.round, self.version = scenario, 0, 0
         self.offered: dict[str, tuple[int, tuple[Offer, ...]]] = {}
         """What each role may do, with the version of the state that it goes by."""
+        votes = {VOTE for phase in scenario.phases if phase.vote}
+        asked = {ANSWER for phase in scenario.phases if phase.decide}
+        self.acts = frozenset({*scenario.acts, *votes, *asked})
+        """Names of all typed acts of the scene."""
         self.closed = False
         """Whether what the current phase ends with has been done."""
         self.values: dict[str, Any] = {
