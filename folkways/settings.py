@@ -90,7 +90,9 @@ def _add_own_cultures(data: dict[str, Any], path: Path) -> None:
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:
-    """Set the value that an override `key.sub=value` names. Raises UserError for a faulty one."""
+    """Set the value that an override `key.sub=value` names; parts of it that were there are left as
+    they are. Raises UserError for a faulty one.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"override '{override}' is not of the form key.sub=value")
@@ -100,9 +102,11 @@ def apply_override(data: dict[str, Any], override: str) -> None:
         raise UserError(f"override '{override:.80}': the value is not YAML") from error
     *parents, last = key.split(".")
     for parent in parents:
-        data = data.setdefault(parent, {})
-        if not isinstance(data, dict):
+        part = data.get(parent, {})
+        if not isinstance(part, dict):
             raise UserError(f"override '{override}': '{parent}' has no parts")
+        data[parent] = part = dict(part)
+        data = part
     data[last] = value
 
 

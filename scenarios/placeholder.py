@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
 from scenarios.parsing.problem import Finding, Keys, suggest
-from scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    from scenarios.scenario import Scenario
 
 Part = TypeVar("Part")
 _BRACES = re.compile(r"\{+[^{}]*\}+|[{}]")

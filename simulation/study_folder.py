@@ -13,7 +13,7 @@ from string import Template
 from folkways.errors import UserError
 from folkways.files import remove
 from folkways.secrets import refuse_secrets
-from scenarios.parsing.validation import json_schema
+from scenarios.parsing.json_schema import json_schema
 
 _TEMPLATES = Path(__file__).with_name("study")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")

@@ -1,7 +1,8 @@
-"""Options that several commands share: where work is done, and metrics of it."""
+"""Options that several commands share: the run, where work is done, and metrics of it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from typer.core import TyperCommand
 from simulation.execution.metrics import ADDRESS as METRICS_ADDRESS
 from simulation.execution.placement import ADDRESS
 
+RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Override = Annotated[list[str] | None, typer.Option("-o", help="Override a value: key.sub=value.")]
 Quiet = Annotated[bool, typer.Option(help="Print no progress.")]
 Ray = Annotated[

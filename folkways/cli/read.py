@@ -14,6 +14,7 @@ from typing import Annotated, Any, TextIO
 import typer
 from typer.core import TyperCommand
 
+from folkways.cli.options import RunPath
 from folkways.errors import UserError
 from folkways.text import printable
 from simulation.display.output import console_for, output, refuse_to_overwrite
@@ -48,7 +49,6 @@ class _SqlCommand(TyperCommand):
         return rest
 
 
-RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 Rows = Annotated[int, typer.Option("--rows", min=0, help="Rows a table shows; 0 for all.")]
 

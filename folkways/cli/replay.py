@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from folkways.cli.ending import say_ending
-from folkways.cli.options import Quiet
+from folkways.cli.options import Quiet, RunPath
 from folkways.text import printable
 from simulation.episode.budget import BudgetConfig
 from simulation.replay.branching import Wanted
@@ -19,8 +19,6 @@ from simulation.replay.branching import branch as start_branches
 from simulation.replay.reproduction import reproduce
 
 app = typer.Typer()
-
-RunPath = Annotated[Path, typer.Argument(help="Run directory, or its log.duckdb.")]
 
 
 @app.command()

@@ -27,8 +27,8 @@ from scenarios.culture import (
 from scenarios.descriptors import hofstede_words, map_words
 from scenarios.library import adapted, games, library, load_scenario, tiny
 from scenarios.needs import needs_of
+from scenarios.parsing.json_schema import json_schema
 from scenarios.parsing.problem import Problem, suggest
-from scenarios.parsing.validation import json_schema
 from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas

@@ -1,19 +1,17 @@
-"""Parsed files turned into models, every schema error explained at its place; the JSON Schema.
+"""Parsed files turned into models, every schema error explained at its place.
 
 Invariant: each error says in one line what is wrong, the value, and what is allowed.
 """
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails, core_schema
+from pydantic_core import ErrorDetails
 
 from scenarios.parsing.problem import (
     Finding,
@@ -26,8 +24,6 @@ from scenarios.parsing.problem import (
 )
 from scenarios.parsing.syntax import invisible
 from scenarios.parsing.yaml_file import Source, load_yaml
-from scenarios.scenario import POLICIES, Scenario
-from scenarios.stopping import IMPORT_PATH
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -235,44 +231,3 @@ def holds(data: Any, part: str | int) -> bool:
     if isinstance(data, dict):
         return part in data
     return isinstance(data, list) and isinstance(part, int) and part < len(data)
-
-
-class _Generator(GenerateJsonSchema):
-    """Admits the shorthands of the models: one value for a list of one, a name for a policy."""
-
-    def function_before_schema(
-        self, schema: core_schema.BeforeValidatorFunctionSchema
-    ) -> JsonSchemaValue:
-        full = super().function_before_schema(schema)
-        shorthand = schema["function"]["function"].__name__
-        if shorthand == "as_policy":
-            own = {"type": "string", "pattern": IMPORT_PATH}
-            return {"anyOf": [{"enum": list(POLICIES)}, own, full]}
-        if shorthand == "as_expression":
-            return {"anyOf": [full, {"type": "number"}, {"type": "boolean"}]}
-        if shorthand == "as_next":
-            return {"anyOf": [{"type": "string"}, full["items"], full]}
-        return {"anyOf": [full["items"], full]} if "items" in full else full
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a scenario file, with the models' docstrings as descriptions."""
-    schema = Scenario.model_json_schema(schema_generator=_Generator)
-    return {"$schema": GenerateJsonSchema.schema_dialect, **_unwrap(schema)}
-
-
-def _unwrap(schema: Any) -> Any:
-    """Return the schema with the line breaks inside the paragraphs of descriptions taken out."""
-    if isinstance(schema, list):
-        return [_unwrap(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: re.sub(r"(?<!\n)\n(?!\n)", " ", part)
-        if key == "description" and isinstance(part, str)
-        else _unwrap(part)
-        for key, part in schema.items()
-    }

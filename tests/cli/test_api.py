@@ -76,6 +76,13 @@ def test_data_frames(pilot: fw.Run) -> None:
     assert table.column_names == ["culture_id", "turns"] and table.num_rows == 2
 
 
+def test_a_configuration_is_left_as_it_was_given(tmp_path: Path) -> None:
+    given = CONFIG | {"out": str(tmp_path), "model": {"name": "nowhere:gone", "max_tokens": 9}}
+    run = fw.run(given, model="fake", override=["model.max_tokens=20"], quiet=True)
+    assert set(run.sql("select distinct model from calls")) == {("fake",)}
+    assert given["model"] == {"name": "nowhere:gone", "max_tokens": 9}
+
+
 def test_text_of_a_model_is_no_markup_in_a_notebook(tmp_path: Path) -> None:
     script = tmp_path / "fake.yaml"
     said = "<script>alert(1)</script>"

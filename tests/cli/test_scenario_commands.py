@@ -21,7 +21,7 @@ from folkways.errors import UserError
 from folkways.text import guard, printable, unguard
 from scenarios.checks.check import check_file
 from scenarios.library import library, shipped
-from scenarios.parsing.validation import json_schema
+from scenarios.parsing.json_schema import json_schema
 from scenarios.parsing.yaml_file import load_yaml
 from scenarios.persona import PersonaPool
 from scenarios.pool import load_personas, read_pool

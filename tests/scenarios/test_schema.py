@@ -11,7 +11,7 @@ from waiting_room import SCENE, agree, check, faults
 
 from folkways.errors import UserError
 from scenarios.library import library, load_scenario
-from scenarios.parsing.validation import json_schema
+from scenarios.parsing.json_schema import json_schema
 from scenarios.parsing.yaml_file import load_yaml
 from scenarios.scenario import POLICIES, Role
 from simulation.episode import turn_policies as policy

@@ -311,7 +311,7 @@ def test_what_means_nothing_is_refused() -> None:
 
 
 def test_without_the_flag_ray_is_not_imported() -> None:
-    code = "import folkways.cli.run, folkways.cli.review, sys; print('ray' in sys.modules)"
+    code = "import folkways.cli.run, folkways.cli.critique, sys; print('ray' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

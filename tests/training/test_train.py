@@ -188,11 +188,12 @@ def test_the_command_trains_and_merges(
     assert scores(f"hf:{tmp_path / 'again'}") == scores(f"hf:{folder / 'merged'}")
 
 
-def test_the_best_checkpoint_goes_by_the_validation_rows(
-    tiny: Path, corpus: Path, tmp_path: Path
-) -> None:
-    steep = {"max_steps": 3, "learning_rate": 0.3}  # so that it gets worse again
-    wanted = config(tiny, corpus, tmp_path, checkpoint="best", optimisation=steep)
+def test_the_best_checkpoint_goes_by_the_validation_rows(tiny: Path, tmp_path: Path) -> None:
+    words = "zephyr quixotic ample brine lucid torque velvet onyx jasper kelp moss fjord"
+    unlike = [row(16) | {"messages": chat("And?", f"{words} {n}")} for n in range(4)]
+    apart = write_corpus(tmp_path / "apart", [row(n) for n in range(8)], unlike)
+    steep = {"max_steps": 3, "learning_rate": 0.3}  # so that words never trained on get less likely
+    wanted = config(tiny, apart, tmp_path, checkpoint="best", optimisation=steep)
     folder = train(wanted, quiet=True)[0].folder
     scored = {row["step"]: row["validation_loss"] for row in metrics(folder)
               if "validation_loss" in row and row["step"]}  # fmt: skip
