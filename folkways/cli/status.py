@@ -21,7 +21,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from folkways.cli.read import RunPath
+from folkways.cli.options import RunPath
 from folkways.errors import UserError
 from folkways.text import printable
 from simulation.display.output import console_for, output

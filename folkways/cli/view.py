@@ -12,7 +12,8 @@ from typing import Annotated, TextIO
 
 import typer
 
-from folkways.cli.read import SHOWN, Force, Rows, RunPath
+from folkways.cli.options import RunPath
+from folkways.cli.read import SHOWN, Force, Rows
 from folkways.files import write_named
 from folkways.text import printable
 from simulation.display.output import console_for, output, refuse_to_overwrite
