@@ -105,9 +105,9 @@ class RunConfig(Configuration):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
     """Name of the run and of its folder."""
     scenarios: tuple[str, ...] | Literal["all", "adapted", "tiny", "games"] = "all"
-    """Ids of shipped scenarios and paths of scenario files; all: the library; adapted: the shipped
-    adaptations of it to cultures; tiny: those written for the smallest models; games: the
-    shipped games."""
+    """Ids of shipped scenarios, paths of scenario files, and folders of them; all: the library;
+    adapted: the shipped adaptations of it to cultures; tiny: those written for the smallest models;
+    games: the shipped games."""
     themes: tuple[str, ...] = ()
     """Keep scenarios of these themes only; empty keeps all."""
     cultures: tuple[str, ...] = ("CHN", "DEU", "GBR", "JPN", "MEX")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,3 +154,15 @@ def test_a_key_in_an_override_is_neither_stored_nor_shown(tmp_path):
     assert done.returncode == 1
     assert "model.options.api_key" in done.stderr and "sk-9d8" not in done.stderr + done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["run.yaml"]
+
+
+def test_a_folder_stands_for_the_scenario_files_in_it(tmp_path: Path) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    fields = {"name": "trial", "cultures": ["MEX"], "model": {"name": "fake"}}
+    config = parse_config(fields | {"scenarios": [str(scenes)]}, "run.yaml")
+    with pytest.raises(UserError, match=r"scenarios: the folder '.*scenes' holds no scenario"):
+        make_plan(config)
+    for name in ("cold-soup.yaml", "the-wrong-bus.yaml"):
+        shutil.copy(ROOT / "examples/scenes" / name, scenes)
+    assert [scene.id for scene in make_plan(config).scenarios] == ["cold-soup", "the-wrong-bus"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
@@ -15,6 +16,7 @@ from agents.models.adapter import lora_room
 from agents.models.base import open_model
 from agents.models.local.loading import require_four_bits
 from eval.config import EvalConfig, ModelRef, parse_eval_config
+from eval.evaluate import find_people
 from folkways.errors import UserError, unknown_name
 from folkways.settings import Configuration, read_settings, validated
 from scenarios.culture import load_culture
@@ -174,6 +176,8 @@ class ExperimentSettings(Configuration):
         if self.train_config("x", Path("x"), "joint", "").optimisation.load_in_4bit:
             require_four_bits("training.optimisation.load_in_4bit")
         open_model(f"{self.engine}:{self.model}", self.engine_options)
+        with TemporaryDirectory() as folder:
+            find_people(self.eval_config([ModelRef(name="embedded")]), Path(folder))
 
 
 S = TypeVar("S", bound=ExperimentSettings)

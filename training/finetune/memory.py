@@ -68,7 +68,7 @@ class Load:
     device: str
 
 
-def _shape_of(folder: Path, lora: Lora) -> Shape:
+def shape_of(folder: Path, lora: Lora) -> Shape:
     """Return the shape of a model with its adapter, counted on a model without memory."""
     model = outline(folder, lora)
     weights = sum(each.numel() for name, each in model.named_parameters() if not _is_added(name))
@@ -200,7 +200,7 @@ def require_memory(
 ) -> str:
     """Return the estimate as a line. Raises UserError, with what would do, where it is more than
     the device has free."""
-    shape = _shape_of(base.folder, config.lora)
+    shape = shape_of(base.folder, config.lora)
     chosen = config.optimisation
     length = chosen.max_length if chosen.packing else longest
     # A packed batch is one flat sequence, and all of it is in the mask.
