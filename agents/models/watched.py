@@ -6,7 +6,10 @@ Invariant: it answers as the model does; when nothing answers, that ends the wor
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from agents.models.base import CallFailed, Completion, Model, ModelUnavailable, Prompt, Sampling
@@ -16,6 +19,29 @@ _IN_VAIN = 3
 """Calls in a row that may fail before the first answer."""
 _ABOUT_THE_CALL = ("refusal", "prompt-too-long")
 """Failures that say nothing about the endpoint."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What calls took."""
+
+    calls: int = 0
+    tokens: int = 0
+    cost: float | None = None
+
+
+_USAGE: ContextVar[Usage | None] = ContextVar("usage", default=None)
+
+
+@contextmanager
+def metered() -> Iterator[Usage]:
+    """Give what the calls take that this task makes of watched models meanwhile."""
+    usage = Usage()
+    token = _USAGE.set(usage)
+    try:
+        yield usage
+    finally:
+        _USAGE.reset(token)
 
 
 class Watched(Guarded):
@@ -44,8 +70,12 @@ class Watched(Guarded):
                 ) from error
             raise
         self.answered += 1
-        self.tokens += (found.prompt_tokens or 0) + (found.completion_tokens or 0)
+        tokens = (found.prompt_tokens or 0) + (found.completion_tokens or 0)
+        self.tokens += tokens
         self.cost = self.cost if found.cost is None else (self.cost or 0.0) + found.cost
+        if (usage := _USAGE.get()) is not None:
+            usage.calls, usage.tokens = usage.calls + 1, usage.tokens + tokens
+            usage.cost = usage.cost if found.cost is None else (usage.cost or 0.0) + found.cost
         return found
 
     def line(self) -> str:

@@ -62,8 +62,9 @@ class Scenario(TyperGroup):
         "schema": Listed(
             "scenario:scenario_app", "Print the JSON Schema of scenario files, for editors."
         ),
-        "adapt": Listed("author", "Have a model move a scenario to other cultures."),
-        "generate": Listed("author", "Have a model write new scenarios around a norm."),
+        "adapt": Listed("author", "Have a model move scenarios to other cultures."),
+        "generate": Listed("author", "Have a model write new scenarios around norms."),
+        "import": Listed("scenario_import", "Take over scenes and norms that others published."),
     }
     """Where each command is, in the order in which help lists them."""
 

@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from agents.authoring.author import Refused, adapt_scenario
-from agents.authoring.generation import Generation
+from agents.authoring.adaptation import Adaptation, Move, moves_to
+from agents.authoring.generation import Generation, place_in
+from agents.authoring.norm_table import LONGEST, read_norms
 from agents.models.base import Model, open_model
 from agents.models.health import FAULTS
 from agents.models.watched import Watched
+from folkways.cli.options import Override
 from folkways.errors import UserError
 from folkways.event_loop import run_to_end
+from folkways.settings import apply_override
 from folkways.text import printable
-from scenarios.adaptation import load_scenes
 from scenarios.checks.check import check_file
 from scenarios.culture import Culture, named_culture
-from scenarios.layout import lay_out, write_scenario
-from scenarios.library import adapted, find_scenario, load_scenario
+from scenarios.library import find_scenario, library, load_scenario
 from scenarios.scenario import Scenario
 
 app = typer.Typer()
@@ -38,70 +38,92 @@ app = typer.Typer()
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-_LONGEST_ID = 60
 _TOLD_EVERY_S = 10.0
 """Seconds between two lines while no answer comes."""
 ROLES = (2, 5)
 """The fewest and the most roles of a generated scenario."""
-_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 CulturesOption = Annotated[str, typer.Option(help="ISO alpha-3 ids, joined by commas.")]
 ModelOption = Annotated[str, typer.Option(help="Model that writes; the embedded one is too small.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the files.")]
 ForceOption = Annotated[bool, typer.Option(help="Write over files that are there.")]
+ConcurrencyOption = Annotated[
+    int, typer.Option(min=1, max=1024, help="Scenarios in the making at the same time.")
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the sampling.")]
 
 
 @app.command()
 def adapt(
-    file: Annotated[str, typer.Argument(help="Scenario file, or id of a shipped scenario.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Scenario files, folders of them, ids, or all: the library.")
+    ],
     culture: CulturesOption,
     language: Annotated[
         str | None, typer.Option(help="`native` or a BCP 47 tag; default the original's.")
     ] = None,
     model: ModelOption = "embedded",
+    override: Override = None,
     out: OutOption = Path(),
     force: ForceOption = False,
     review: Annotated[bool, typer.Option(help="Show each as a diff and ask first.")] = False,
+    tries: Annotated[int, typer.Option(min=1, max=100, help="Tries for each.")] = 1,
+    concurrency: ConcurrencyOption = 16,
     seed: SeedOption = 0,
 ) -> None:
-    """Have a model move a scenario to other cultures; what fails the checks is refused."""
-    path = find_scenario(file)
-    original = _sound(path)
+    """Have a model move scenarios to other cultures; what fails the checks is refused. The same
+    command again resumes. `-o` sets options of the model's engine, such as prices."""
+    paths = {path: _sound(path) for path in map(find_scenario, _scenario_files(files))}
     _require_writer(model)
-    targets = _targets(original, _cultures(culture), language, out, force)
+    moves = moves_to(paths.values(), _cultures(culture), language, out)
     if review and not sys.stdin.isatty():
         raise UserError("--review asks before it keeps anything and needs a terminal to ask in")
-    siblings = _siblings(original, out, targets)
+    _make_folder(out)
+    made = Adaptation(
+        moves,
+        out,
+        force=force,
+        again=force or review,
+        seed=seed,
+        tries=tries,
+        at_once=concurrency,
+    )
+    left = made.left()
+    _tell_of_the_others(moves, left, force, tries)
 
-    async def one(engine: Model, target: Path) -> str | None:
-        to, tag = targets[target]
-        try:
-            data = await adapt_scenario(engine, original, to, tag, target.stem, siblings, seed)
-        except Refused as reason:
-            typer.echo(printable(f"{to.id}: refused: {reason}"), err=True)
-            return None
-        siblings.append(Scenario.model_validate(data))
-        if not review:
-            _keep(target, lay_out(data), force)
-        return lay_out(data)
+    async def one(engine: Model, move: Move) -> str | None:
+        text = await made.one(engine, move, _say)
+        if text is not None and not review:
+            made.keep(move, text)
+            _say(f"wrote {move.target}")
+        return text
 
-    texts = _with_model(model, one, targets)
-    for target, text in zip(targets, texts, strict=True):
+    texts = _with_model(model, override, one, left)
+    sources = {scene.id: path for path, scene in paths.items()}
+    for move, text in zip(left, texts, strict=True):
         if review and text is not None:
-            _show_changes(path, target, text)
-            if typer.confirm(f"Keep {target}?"):
-                _keep(target, text, force)
-    if None in texts:
+            _show_changes(sources[move.original.id], move.target, text)
+            if typer.confirm(f"Keep {move.target}?"):
+                made.keep(move, text)
+                _say(f"wrote {move.target}")
+    if len(moves) > 1:
+        for line in made.funnel():
+            _say(line)
+    if (not review and not all(move.target.exists() for move in moves)) or None in texts:
         raise typer.Exit(1)
 
 
 @app.command()
 def generate(
-    norm: Annotated[str, typer.Option(help="The expectation to put under strain, one sentence.")],
-    culture: Annotated[str, typer.Option(help="ISO alpha-3, as in CHN.")],
-    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="How many scenarios.")] = 1,
+    culture: CulturesOption,
+    norm: Annotated[
+        str | None, typer.Option(help="The expectation to put under strain, one sentence.")
+    ] = None,
+    norms: Annotated[
+        Path | None, typer.Option(help="File of norms that `scenario import norms` wrote.")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="Scenarios for each culture.")] = 1,
     roles: Annotated[
         int | None, typer.Option(min=ROLES[0], max=ROLES[1], help="Roles in each.")
     ] = None,
@@ -109,63 +131,95 @@ def generate(
         str | None, typer.Option(help="`native` or a BCP 47 tag; default English.")
     ] = None,
     model: ModelOption = "embedded",
+    override: Override = None,
     out: OutOption = Path(),
     force: ForceOption = False,
+    tries: Annotated[int, typer.Option(min=1, max=100, help="Tries for each.")] = 3,
+    concurrency: ConcurrencyOption = 16,
     seed: SeedOption = 0,
 ) -> None:
-    """Have a model write new scenarios around a norm; near-duplicates are dropped."""
+    """Have a model write new scenarios around a norm, or around many in turn; near-duplicates are
+    dropped. The same command again resumes. `-o` sets options of the model's engine."""
     _require_writer(model)
-    norm = " ".join(norm.split())
-    if not 1 <= len(norm) <= 400:
-        raise UserError(f"the norm has {len(norm)} characters; allowed: 1 to 400")
-    place = named_culture(culture)
+    around = _norms(norm, norms)
+    places = [place_in(one, language, "en") for one in _cultures(culture)]
+    _make_folder(out)
     made = Generation(
-        norm,
-        place,
-        _language(language, place, "en"),
+        around,
+        places,
         (roles, roles) if roles else ROLES,
         n,
         out,
-        force,
-        seed,
+        force=force,
+        seed=seed,
+        tries=tries,
+        at_once=concurrency,
     )
-    _make_folder(out)
-
-    def told(line: str, err: bool = False) -> None:
-        typer.echo(printable(line), err=err)
-
-    _with_model(model, lambda engine, number: made.one(engine, number, told), range(1, n + 1))
-    told(made.summary())
-    failed = made.written < n and any(kind in FAULTS for kind in made.dropped)
-    if failed or not made.written:
+    left = made.left()
+    _with_model(model, override, lambda engine, wanted: made.one(engine, wanted, _say), left)
+    for line in made.funnel():
+        _say(line)
+    written = len(left) - len(made.left())
+    failed = written < len(left) and any(kind in FAULTS for kind in made.dropped)
+    if failed or made.is_empty():
         raise typer.Exit(1)
 
 
-def _with_model(
-    name: str, job: Callable[[Model, _Item], Awaitable[_Result]], items: Iterable[_Item]
-) -> list[_Result]:
-    """Return what a job returns for each item, all of them done at the same time by one model."""
+def _norms(norm: str | None, file: Path | None) -> list[str]:
+    """Return the norms that are given, one or those of a file."""
+    if (norm is None) == (file is None):
+        raise UserError("give one norm with --norm, or a file of them with --norms")
+    if file is not None:
+        return [one.text for one in read_norms(file)]
+    norm = " ".join(str(norm).split())
+    if not 1 <= len(norm) <= LONGEST:
+        raise UserError(f"the norm has {len(norm)} characters; allowed: 1 to {LONGEST}")
+    return [norm]
 
-    def told(line: str) -> None:
-        typer.echo(printable(line), err=True)
+
+def _with_model(
+    name: str,
+    override: list[str] | None,
+    job: Callable[[Model, _Item], Awaitable[_Result]],
+    items: Sequence[_Item],
+) -> list[_Result]:
+    """Return what a job returns for each item, done at the same time by one model, which is not
+    started where there is no item."""
+    options: dict[str, Any] = {}
+    for one in override or ():
+        apply_override(options, one)
+    if not items:
+        return []
+    done = 0
 
     async def waiting(engine: Watched) -> None:
         while True:
             await asyncio.sleep(_TOLD_EVERY_S)
-            told(f"{engine.line()}; waiting")
+            _say(f"{done} of {len(items)} done | {engine.line()}; waiting", err=True)
+
+    async def finished(engine: Watched, item: _Item) -> _Result:
+        nonlocal done
+        result = await job(engine, item)
+        done += 1
+        return result
 
     async def run() -> list[_Result]:
-        engine = Watched(open_model(name))
+        engine = Watched(open_model(name, options))
         await engine.start()
         still = asyncio.create_task(waiting(engine))
         try:
-            return await asyncio.gather(*(job(engine, item) for item in items))
+            return await asyncio.gather(*(finished(engine, item) for item in items))
         finally:
             still.cancel()
-            told(engine.line())
+            _say(engine.line(), err=True)
             await engine.close()
 
     return run_to_end(run())
+
+
+def _say(line: str, err: bool = False) -> None:
+    """Print a line that may hold what a model wrote."""
+    typer.echo(printable(line), err=err)
 
 
 def _require_writer(name: str) -> None:
@@ -194,34 +248,31 @@ def _cultures(names: str) -> list[Culture]:
     return [named_culture(id_) for id_ in ids]
 
 
-def _language(given: str | None, culture: Culture, default: str) -> str:
-    tag = culture.languages[0] if given == "native" else given or default
-    if not _TAG.fullmatch(tag):
-        raise UserError(f"'{tag}' is no language tag; allowed: native, or BCP 47 such as pt-BR")
-    return tag
+def _scenario_files(names: Iterable[str]) -> Iterator[str]:
+    """Yield ids and paths, in place of a folder the files in it, and of `all` the library."""
+    for name in names:
+        if name == "all":
+            yield from library()
+        elif Path(name).is_dir():
+            files = sorted(Path(name).glob("*.yaml"))
+            if not files:
+                raise UserError(f"the folder '{name}' holds no scenario (*.yaml)")
+            yield from map(str, files)
+        else:
+            yield name
 
 
-def _targets(
-    original: Scenario, cultures: Iterable[Culture], language: str | None, out: Path, force: bool
-) -> dict[Path, tuple[Culture, str]]:
-    """Return the files to be written, each with its culture and language; make their folder."""
-    targets = {}
-    for culture in cultures:
-        tag = _language(language, culture, original.language)
-        if culture.id == original.culture:
-            raise UserError(f"'{original.id}' is set in {culture.id} already; choose another")
-        suffix = f"-{culture.id}" if tag == original.language else f"-{culture.id}-{tag}"
-        name = original.id[: _LONGEST_ID - len(suffix)].rstrip("-") + suffix.lower()
-        target = out / f"{name}.yaml"
-        targets[target] = (culture, tag)
-    there = [target for target in targets if target.exists() and not force]
-    if len(there) == len(targets):
-        raise UserError(f"'{there[0]}' exists already; add --force to write over it")
-    for target in there:
-        typer.echo(printable(f"{target} exists already and is kept; --force writes over it"))
-        del targets[target]
-    _make_folder(out)
-    return targets
+def _tell_of_the_others(
+    moves: Sequence[Move], left: Sequence[Move], force: bool, tries: int
+) -> None:
+    """Print what of the moves is not tried, and why."""
+    there = [] if force else [move.target for move in moves if move.target.exists()]
+    if len(there) == 1:
+        _say(f"{there[0]} exists already and is kept; --force writes over it")
+    elif there:
+        _say(f"{len(there)} files exist already and are kept; --force writes over them")
+    if refused := len(moves) - len(there) - len(left):
+        _say(f"{refused} refused before; --tries {tries + 1} tries once more")
 
 
 def _make_folder(out: Path) -> None:
@@ -229,17 +280,6 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"'{out}' cannot be a folder: {error.strerror}") from error
-
-
-def _siblings(original: Scenario, out: Path, targets: Iterable[Path]) -> list[Scenario]:
-    """Return the adaptations there are, shipped and in the folder, but for those to be replaced."""
-    files = [*adapted().values(), *sorted(set(out.glob("*.yaml")) - set(targets))]
-    return [scene for scene in load_scenes(files) if scene.provenance.parent == original.id]
-
-
-def _keep(target: Path, text: str, force: bool) -> None:
-    write_scenario(target, text, force)
-    typer.echo(printable(f"wrote {target}"))
 
 
 def _show_changes(path: Path, target: Path, text: str) -> None:

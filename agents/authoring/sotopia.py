@@ -1,0 +1,297 @@
+"""Sotopia's environments, people and pairs of them as scenario files and a pool of people.
+
+Invariant: what a record says is kept or the record is left out with a reason; what Sotopia does not
+say of a person is drawn from the culture's population, and the pool says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agents.authoring.character import free_name, slug, tidy
+from agents.authoring.foreign import Found
+from folkways.errors import UserError
+from scenarios.checks.check import check_file
+from scenarios.culture import Culture
+from scenarios.layout import lay_out
+from scenarios.parsing.yaml_file import load_yaml
+from scenarios.persona import Gender, Persona
+from scenarios.sampling.household import WORDS
+from scenarios.sampling.population import sample_personas
+
+ROLES = ("first", "second")
+_DRAWN = 200
+"""People of a culture among whom the nearest to an agent is sought."""
+_LONGEST = 20_000
+"""Characters of a text that is looked at."""
+_PART = re.compile(r"<(p|[a-z_]{3,30})(\s[^<>]{0,200})?>([^<]{0,5000})</\1\s*>")
+"""A part in tags, such as `<p viewer="agent_0">` or `<extra_info>`."""
+_TAG = re.compile(r"</?[A-Za-z_]{1,30}(\s[^<>]{0,200})?/?>")
+_EMPTIED = re.compile(r"\s*\(\s*\)")
+_VIEWER = re.compile(r"agent_?([01])")
+_AGES = re.compile(r"\d{1,3}")
+
+
+class _Record(BaseModel):
+    """A record, of which other fields are left alone."""
+
+    model_config = ConfigDict(extra="ignore", str_max_length=_LONGEST)
+    pk: str = ""
+
+
+class _Environment(_Record):
+    scenario: str
+    agent_goals: list[str] = Field(min_length=2, max_length=2)
+    codename: str | None = None
+    source: str | None = None
+    relationship: int | None = Field(default=None, ge=0, le=5)
+    age_constraint: str | None = None
+
+
+class _Agent(_Record):
+    first_name: str
+    last_name: str = ""
+    age: int = Field(ge=14, le=100)
+    gender: str
+    occupation: str
+    public_info: str = ""
+    big_five: str = ""
+    personality_and_values: str = ""
+    decision_making_style: str = ""
+    secret: str = ""
+
+
+class _Pair(_Record):
+    env_id: str
+    agent_ids: list[str] = Field(min_length=2, max_length=2)
+
+
+_KINDS: tuple[tuple[str, type[_Record]], ...] = (
+    ("agent_goals", _Environment),
+    ("env_id", _Pair),
+    ("first_name", _Agent),
+)
+"""Kinds of records by a field that only they have."""
+
+
+@dataclass(slots=True)
+class Imported:
+    """What came of Sotopia's records."""
+
+    scenes: list[dict[str, Any]] = field(default_factory=list)
+    """The data of scenario files that pass the check."""
+    people: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    """Places with the reason."""
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+def import_sotopia(found: Sequence[Found], culture: Culture | None, seed: int = 0) -> Imported:
+    """Return scenes of environments, played by whoever is cast, and of pairs by the people in them.
+
+    `culture` is that of the people, which Sotopia does not say. Raises UserError where no record is
+    Sotopia's, and where there are people and no culture.
+    """
+    made = Imported()
+    read = list(_read(found, made))
+    if not read:
+        place, reason = made.left_out[0]
+        raise UserError(f"{place}: {reason}")
+    agents = [(place, one) for place, one in read if isinstance(one, _Agent)]
+    if agents and culture is None:
+        raise UserError(
+            f"{agents[0][0]}: a person, of a culture that Sotopia does not say; name it: --culture"
+        )
+    people = _people(agents, culture, seed, made) if culture else {}
+    made.people = [person for person, _ in people.values()]
+    environments = {one.pk: (place, one) for place, one in read if isinstance(one, _Environment)}
+    taken: set[str] = set()
+    paired = set()
+    for place, one in read:
+        if isinstance(one, _Pair):
+            if one.env_id in environments and all(name in people for name in one.agent_ids):
+                paired.add(one.env_id)
+                scene = _scene(environments[one.env_id][1])
+                assert culture is not None
+                _cast(scene, [people[name] for name in one.agent_ids], culture)
+                _keep(made, place, scene, taken)
+            else:
+                made.left_out.append((place, "a pair whose environment or people are not there"))
+    for place, environment in environments.values():
+        if environment.pk not in paired:
+            _keep(made, place, _scene(environment), taken)
+    return made
+
+
+def pool_of(made: Imported, culture: Culture) -> dict[str, Any]:
+    """Return the people as the data of a pool file."""
+    told = _words()["pool"].format(count=_DRAWN, culture=culture.name)
+    return {"provenance": " ".join(told.split()), "personas": made.people}
+
+
+@cache
+def _words() -> Any:
+    return load_yaml(Path(__file__).with_suffix(".yaml")).data
+
+
+def _read(found: Sequence[Found], made: Imported) -> Iterator[tuple[str, _Record]]:
+    """Yield the records that are Sotopia's, and take note of the others."""
+    for number, (place, data) in enumerate(found, 1):
+        kind = next((kind for key, kind in _KINDS if key in data), None)
+        if kind is None:
+            known = ", ".join(key for key, _ in _KINDS)
+            made.left_out.append((place, f"no record of Sotopia's: none of {known} is in it"))
+            continue
+        try:
+            record = kind.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            made.left_out.append((place, f"{where}: {first['msg']}"))
+            continue
+        made.kinds[kind.__name__.strip("_").lower()] += 1
+        yield place, record.model_copy(update={"pk": record.pk or f"record {number}"})
+
+
+def _scene(environment: _Environment) -> dict[str, Any]:
+    """Return an environment as the data of a scenario file."""
+    words, knows = _words(), ([], [])  # type: tuple[Any, tuple[list[str], list[str]]]
+    setting = _told(environment.scenario, knows, None)
+    goals = [_told(goal, knows, at) for at, goal in enumerate(environment.agent_goals)]
+    title = tidy((environment.codename or setting).replace("_", " "))[:100].strip()
+    tie = None if environment.relationship is None else words["ties"][environment.relationship]
+    ages = _ages(environment.age_constraint or "")
+    roles = {
+        name: ({"select": {"age": ages[at]}} if ages else {})
+        | {"brief": (tie or words["unknown"])["brief"], "goal": goals[at]}
+        | ({"knows": knows[at]} if knows[at] else {})
+        for at, name in enumerate(ROLES)
+    }
+    data: dict[str, Any] = {
+        "id": slug(title) or slug(f"sotopia {environment.pk}") or "sotopia",
+        "title": title[:1].upper() + title[1:],
+        "theme": words["theme"],
+        "setting": setting,
+        "roles": roles,
+        "opens": ROLES[0],
+        "limits": {"turns": words["turns"]},
+    }
+    if tie:
+        closeness = environment.relationship
+        data["relationships"] = [
+            {"between": list(ROLES), "type": tie["type"], "closeness": closeness}
+        ]
+    note = tidy(f"{environment.pk} {environment.source or ''}")[:200]
+    return data | {"provenance": {"author": words["author"], "made": "imported", "note": note}}
+
+
+def _told(text: str, knows: tuple[list[str], list[str]], role: int | None) -> str:
+    """Return what of a text everybody it is meant for reads; parts in tags are facts that one role
+    knows, and what only Sotopia's environment reads is left out."""
+
+    def part(match: re.Match[str]) -> str:
+        viewer = _VIEWER.search(match[2] or "")
+        whose = int(viewer[1]) if viewer else role
+        if whose is None:
+            return "" if "environment" in (match[2] or "") else match[3]
+        if told := tidy(match[3]):
+            knows[whose].append(told)
+        return ""
+
+    return tidy(_EMPTIED.sub("", _TAG.sub(" ", _PART.sub(part, text))))
+
+
+def _ages(constraint: str) -> list[list[int]]:
+    """Return the ages of both roles, none where the constraint does not say two ranges."""
+    found = [min(100, max(14, int(number))) for number in _AGES.findall(constraint[:200])]
+    if len(found) != 4 or found[0] > found[1] or found[2] > found[3]:
+        return []
+    return [found[:2], found[2:]]
+
+
+def _cast(
+    scene: dict[str, Any], people: Sequence[tuple[dict[str, Any], str]], culture: Culture
+) -> None:
+    """Have the roles of a scene played by people, with their secrets."""
+    for name, (person, secret) in zip(ROLES, people, strict=True):
+        role = scene["roles"][name]
+        role.pop("select", None)
+        scene["roles"][name] = {"persona": person["id"]} | role
+        if secret:
+            scene["roles"][name]["secret"] = secret
+    names = " ".join(person["name"] for person, _ in people)
+    scene["id"] = slug(f"{scene['id'][:30]} {names}")
+    scene |= {"culture": culture.id, "personas": [person for person, _ in people]}
+
+
+def _keep(made: Imported, place: str, data: dict[str, Any], taken: set[str]) -> None:
+    """Keep a scene that passes the check under an id of its own."""
+    data["id"] = free_name(data["id"], taken)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"{data['id']}.yaml"
+        path.write_text(lay_out(data), encoding="utf-8")
+        problems = [problem for problem in check_file(path) if problem.severity == "error"]
+    if problems:
+        first = problems[0]
+        where = ".".join(map(str, first.path))
+        made.left_out.append((place, f"{where}: {first.message} {first.allowed or ''}".strip()))
+        return
+    taken.add(data["id"])
+    made.scenes.append(data)
+
+
+def _people(
+    agents: Sequence[tuple[str, _Agent]], culture: Culture, seed: int, made: Imported
+) -> dict[str, tuple[dict[str, Any], str]]:
+    """Return agents as personas with their secrets, by their keys."""
+    drawn, taken = sample_personas(culture.id, _DRAWN, seed), set[str]()
+    found = {}
+    for place, agent in agents:
+        gender = _gender(agent.gender)
+        near = min(drawn, key=lambda one: (one.gender != gender, abs(one.age - agent.age)))
+        name = tidy(f"{agent.first_name} {agent.last_name}")
+        id_ = free_name(f"{culture.id.lower()}-{slug(name, 50) or 'agent'}", taken)
+        words = WORDS[gender]
+        person = near.model_dump(exclude={"native_name"}) | {
+            "id": id_,
+            "name": name,
+            "age": agent.age,
+            "gender": gender,
+            "pronouns": f"{words.subject}/{words.object}",
+            "occupation": tidy(agent.occupation).casefold(),
+            "background": tidy(f"{agent.public_info} {agent.personality_and_values}"),
+            "traits": _traits(agent),
+        }
+        try:
+            Persona.model_validate(person)
+        except ValidationError as error:
+            first = error.errors()[0]
+            made.left_out.append((place, f"{first['loc'][0]}: {first['msg']}"))
+            continue
+        taken.add(id_)
+        person = {key: list(v) if isinstance(v, tuple) else v for key, v in person.items()}
+        found[agent.pk] = (person, tidy(agent.secret))
+    return found
+
+
+_GENDERS: dict[str, Gender] = {"man": "man", "male": "man", "woman": "woman", "female": "woman"}
+
+
+def _gender(told: str) -> Gender:
+    return _GENDERS.get(told.casefold().strip(), "nonbinary")
+
+
+def _traits(agent: _Agent) -> list[str]:
+    """Return two to six phrases: how the agent decides, and its big five."""
+    style = tidy(agent.decision_making_style)
+    parts = [tidy(part) for part in agent.big_five.split(";") if part.strip()]
+    return [*parts, *([_words()["style"].format(style=style)] if style else [])][:6]
