@@ -5,6 +5,7 @@ Invariant: an id stands for a shipped scenario, and anything that looks like a p
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from folkways.errors import UserError
@@ -42,6 +43,19 @@ def games() -> dict[str, Path]:
 def shipped() -> dict[str, Path]:
     """Return the files of all shipped scenarios by id."""
     return library() | adapted() | tiny() | games()
+
+
+def without_folders(names: Iterable[str]) -> Iterator[str]:
+    """Yield ids and paths of scenarios, in place of a folder the files in it. Raises UserError for
+    a folder without any."""
+    for name in names:
+        if name in shipped() or not Path(name).is_dir():
+            yield name
+            continue
+        files = sorted(Path(name).glob("*.yaml"))
+        if not files:
+            raise UserError(f"the folder '{name}' holds no scenario (*.yaml)")
+        yield from map(str, files)
 
 
 def find_scenario(path_or_id: Path | str) -> Path:

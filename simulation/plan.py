@@ -22,7 +22,16 @@ from scenarios.casting import meets, named_cultures, obstacles
 from scenarios.checks.check import check_file
 from scenarios.code import require_code
 from scenarios.culture import Culture, load_culture, load_cultures, own_cultures
-from scenarios.library import adapted, find_scenario, games, library, load_scenario, shipped, tiny
+from scenarios.library import (
+    adapted,
+    find_scenario,
+    games,
+    library,
+    load_scenario,
+    shipped,
+    tiny,
+    without_folders,
+)
 from scenarios.parsing.problem import SourceError
 from scenarios.persona import Persona
 from scenarios.pool import draw_pool, load_personas
@@ -89,7 +98,7 @@ def make_plan(config: RunConfig) -> Plan:
     _require_seats(config, scenarios, personas)
     _require_judge(config, scenarios)
     if not isinstance(config.scenarios, str):
-        for name in sorted(set(_without_folders(config.scenarios))):
+        for name in sorted(set(without_folders(config.scenarios))):
             require_sound(name, personas)
     for scenario in scenarios:
         require_code(scenario)
@@ -210,7 +219,7 @@ def require_sound(name: str, personas: Mapping[str, Persona]) -> None:
 def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
     groups = {"all": library, "adapted": adapted, "tiny": tiny, "games": games}
     chosen = config.scenarios
-    names = sorted(groups[chosen]()) if isinstance(chosen, str) else _without_folders(chosen)
+    names = sorted(groups[chosen]()) if isinstance(chosen, str) else without_folders(chosen)
     loaded: dict[str, Scenario] = {}
     for name in names:
         scenario = load_scenario(name)
@@ -227,18 +236,6 @@ def _scenarios(config: RunConfig) -> tuple[Scenario, ...]:
             f"no scenario is left to play: check `scenarios` and `themes` (there are: {there})"
         )
     return kept
-
-
-def _without_folders(names: Sequence[str]) -> Iterator[str]:
-    """Yield ids and paths of scenarios, in place of a folder the files in it."""
-    for name in names:
-        if name in library() or not Path(name).is_dir():
-            yield name
-            continue
-        files = sorted(Path(name).glob("*.yaml"))
-        if not files:
-            raise UserError(f"scenarios: the folder '{name}' holds no scenario (*.yaml)")
-        yield from map(str, files)
 
 
 def people_for(config: RunConfig, scenarios: tuple[Scenario, ...]) -> dict[str, Persona]:

@@ -54,7 +54,8 @@ class _Environment(_Record):
     codename: str | None = None
     source: str | None = None
     relationship: int | None = Field(default=None, ge=0, le=5)
-    age_constraint: str | None = None
+    age_constraint: Any = None
+    """Two ranges, mostly in one text."""
 
 
 class _Agent(_Record):
@@ -145,6 +146,7 @@ def _words() -> Any:
 
 def _read(found: Sequence[Found], made: Imported) -> Iterator[tuple[str, _Record]]:
     """Yield the records that are Sotopia's, and take note of the others."""
+    keys = set[str]()
     for number, (place, data) in enumerate(found, 1):
         kind = next((kind for key, kind in _KINDS if key in data), None)
         if kind is None:
@@ -152,14 +154,19 @@ def _read(found: Sequence[Found], made: Imported) -> Iterator[tuple[str, _Record
             made.left_out.append((place, f"no record of Sotopia's: none of {known} is in it"))
             continue
         try:
-            record = kind.model_validate(data)
+            record = kind.model_validate({k: v for k, v in data.items() if v is not None})
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
             made.left_out.append((place, f"{where}: {first['msg']}"))
             continue
+        record = record.model_copy(update={"pk": record.pk or f"record {number}"})
+        if record.pk in keys:
+            made.left_out.append((place, f"pk: '{record.pk[:60]}' is in another record, too"))
+            continue
+        keys.add(record.pk)
         made.kinds[kind.__name__.strip("_").lower()] += 1
-        yield place, record.model_copy(update={"pk": record.pk or f"record {number}"})
+        yield place, record
 
 
 def _scene(environment: _Environment) -> dict[str, Any]:
@@ -169,7 +176,7 @@ def _scene(environment: _Environment) -> dict[str, Any]:
     goals = [_told(goal, knows, at) for at, goal in enumerate(environment.agent_goals)]
     title = tidy((environment.codename or setting).replace("_", " "))[:100].strip()
     tie = None if environment.relationship is None else words["ties"][environment.relationship]
-    ages = _ages(environment.age_constraint or "")
+    ages = _ages(str(environment.age_constraint))
     roles = {
         name: ({"select": {"age": ages[at]}} if ages else {})
         | {"brief": (tie or words["unknown"])["brief"], "goal": goals[at]}

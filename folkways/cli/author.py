@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -30,7 +30,7 @@ from folkways.settings import apply_override
 from folkways.text import printable
 from scenarios.checks.check import check_file
 from scenarios.culture import Culture, named_culture
-from scenarios.library import find_scenario, library, load_scenario
+from scenarios.library import find_scenario, library, load_scenario, without_folders
 from scenarios.scenario import Scenario
 
 app = typer.Typer()
@@ -74,7 +74,8 @@ def adapt(
 ) -> None:
     """Have a model move scenarios to other cultures; what fails the checks is refused. The same
     command again resumes. `-o` sets options of the model's engine, such as prices."""
-    paths = {path: _sound(path) for path in map(find_scenario, _scenario_files(files))}
+    names = [name for one in files for name in (library() if one == "all" else [one])]
+    paths = {path: _sound(path) for path in map(find_scenario, without_folders(names))}
     _require_writer(model)
     moves = moves_to(paths.values(), _cultures(culture), language, out)
     if review and not sys.stdin.isatty():
@@ -246,20 +247,6 @@ def _cultures(names: str) -> list[Culture]:
     if not ids:
         raise UserError("no culture is given; give ISO alpha-3 ids, as in JPN,MEX")
     return [named_culture(id_) for id_ in ids]
-
-
-def _scenario_files(names: Iterable[str]) -> Iterator[str]:
-    """Yield ids and paths, in place of a folder the files in it, and of `all` the library."""
-    for name in names:
-        if name == "all":
-            yield from library()
-        elif Path(name).is_dir():
-            files = sorted(Path(name).glob("*.yaml"))
-            if not files:
-                raise UserError(f"the folder '{name}' holds no scenario (*.yaml)")
-            yield from map(str, files)
-        else:
-            yield name
 
 
 def _tell_of_the_others(

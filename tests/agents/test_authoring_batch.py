@@ -10,6 +10,7 @@ import pytest
 import yaml
 from author_answers import SOUP, answer_like, plan
 from click.testing import Result
+from misbehaving_server import Answer, chat, serving
 from typer.testing import CliRunner
 
 from agents.authoring.generation import Generation, place_in
@@ -109,6 +110,24 @@ def test_what_all_launches_took_is_told(tmp_path: Path) -> None:
     calls, tokens = (sum(one[name] for one in written) for name in ("calls", "tokens"))
     assert calls == 2 + 2 * 2, "a refused try is a call and its repair"
     assert f"in all launches: 6 calls, {tokens:,} tokens\n" in last.output
+
+
+def test_a_price_gives_the_cost_and_an_endpoint_that_fails_uses_up_no_try(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 2000, "completion_tokens": 500}
+    with serving(chat(json.dumps(plan(1)), usage=usage), Answer(b"", 500)) as server:
+        asked = ("generate", "--norm", NORMS[0], "--culture", "CHN", "--n", 2, "--concurrency", 1,
+                 "--out", tmp_path / "out", "--model", f"openai:teacher@{server.url}",
+                 "-o", "prices=[2.0, 0.5, 8.0]", "-o", "max_retries=0")  # fmt: skip
+        done = command(*asked)
+    assert done.exit_code == 1
+    first, *others = tries(tmp_path)
+    assert (first["calls"], first["tokens"]) == (1, 2500)
+    assert first["cost"] == pytest.approx((2000 * 2.0 + 500 * 8.0) / 1e6)
+    assert [(one["outcome"], one["calls"]) for one in others] == [("server-error", 0)] * 3
+    assert "in all launches: 1 calls, 2,500 tokens, $0.0080\n" in done.output
+    with serving(chat(json.dumps(plan(2)), usage=usage)) as server:
+        done = command(*asked[:-5], f"openai:teacher@{server.url}", *asked[-4:])
+    assert done.output.endswith("2 of 2 written, 3 tries dropped (3 server-error)\n")
 
 
 @pytest.fixture

@@ -134,6 +134,7 @@ def test_foreign_text_is_data_only(tmp_path: Path) -> None:
         ({"relationship": 9}, "relationship: Input should be less than or equal to 5"),
         ({"scenario": "x" * 30_000}, "scenario: String should have at most 20000 characters"),
         ({"scenario": ""}, "setting:"),
+        ({"pk": "01H7"}, "pk: '01H7' is in another record, too"),
     ],
 )
 def test_a_record_that_makes_no_scene_is_left_out_with_its_place(

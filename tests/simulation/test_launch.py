@@ -161,7 +161,7 @@ def test_a_folder_stands_for_the_scenario_files_in_it(tmp_path: Path) -> None:
     scenes.mkdir()
     fields = {"name": "trial", "cultures": ["MEX"], "model": {"name": "fake"}}
     config = parse_config(fields | {"scenarios": [str(scenes)]}, "run.yaml")
-    with pytest.raises(UserError, match=r"scenarios: the folder '.*scenes' holds no scenario"):
+    with pytest.raises(UserError, match=r"the folder '.*scenes' holds no scenario"):
         make_plan(config)
     for name in ("cold-soup.yaml", "the-wrong-bus.yaml"):
         shutil.copy(ROOT / "examples/scenes" / name, scenes)
