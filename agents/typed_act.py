@@ -6,6 +6,7 @@ read; nothing is brought into bounds.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -15,11 +16,15 @@ from agents.naming import sole
 from agents.offer import Offer, Slot, TypedAct
 from agents.reply import Act, NotAllowed, read_object
 from folkways.text import sound
+from scenarios.world.schema import INTEGER_LIMIT
 
 _BRACKETED = re.compile(r"^[\[(]\s*([a-z][a-z0-9_-]*)\b[\s:,=]*([^\[\]]*)[\])]\.?$", re.IGNORECASE)
 _TRAILING = re.compile(r"\S.*[\[(]\s*([a-z][a-z0-9_-]*)\b[^\[\]]*[\])]\.?$", re.IGNORECASE)
-_SEVERAL = re.compile(r"\s*(?:,|;|>|\band\b)\s*", re.IGNORECASE)
+_BETWEEN = r"\s*(?:,|;|>|\band\b)\s*"
+_SEVERAL = re.compile(_BETWEEN, re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_ROUNDING = 1e-9
+"""How far a number may be from a bound, by the places that the bound is told with."""
 _MAX_WORDS = 1000
 """Characters of an argument in words of one's own."""
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
@@ -79,7 +84,7 @@ def _shown(value: Any, names: Mapping[str, str]) -> str:
         return ", ".join(_shown(one, names) for one in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else names.get(value, str(value))
+    return _number(value) if isinstance(value, float) else names.get(value, str(value))
 
 
 def _offered(name: str, given: Mapping[str, Any], offers: Sequence[Offer]) -> Offer:
@@ -136,10 +141,14 @@ def in_words(slot: Slot) -> str:
     if slot.low is None and slot.high is None:
         return kind
     if slot.high is None:
-        return f"{kind} of at least {slot.low:g}"
+        return f"{kind} of at least {_number(slot.low)}"
     if slot.low is None:
-        return f"{kind} of at most {slot.high:g}"
-    return f"{kind} from {slot.low:g} to {slot.high:g}"
+        return f"{kind} of at most {_number(slot.high)}"
+    return f"{kind} from {_number(slot.low)} to {_number(slot.high)}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _within(slot: Slot, value: Any) -> bool:
@@ -149,10 +158,17 @@ def _within(slot: Slot, value: Any) -> bool:
     return True
 
 
+def _as_told(slot: Slot, number: float) -> float:
+    """Return a number, or the bound that it stands for, as bounds are told with ten digits."""
+    bounds = (bound for bound in (slot.low, slot.high) if bound is not None)
+    near = (bound for bound in bounds if math.isclose(number, bound, rel_tol=_ROUNDING))
+    return float(next(near, number))
+
+
 def _value(slot: Slot, given: Any, names: Mapping[str, str]) -> Any:
     """Return what is given as a value of the slot's kind, or None where it is none."""
     if slot.many:
-        parts = given if isinstance(given, list) else [p for p in _SEVERAL.split(str(given)) if p]
+        parts = given if isinstance(given, list) else _several(str(given), slot.options)
         found = [_option(slot, part, names) for part in parts]
         whole = None not in found and len(set(found)) == len(found)
         return tuple(found) if whole else None
@@ -166,9 +182,19 @@ def _value(slot: Slot, given: Any, names: Mapping[str, str]) -> Any:
     if isinstance(given, bool) or not _NUMBER.fullmatch(str(given).strip()):
         return None
     number = float(given)
+    if not abs(number) <= INTEGER_LIMIT:
+        return None
     if slot.kind == "number":
-        return number
+        return _as_told(slot, number)
     return int(str(given).split(".")[0]) if number.is_integer() else None
+
+
+def _several(text: str, options: Sequence[str]) -> list[str]:
+    """Return the options in a text; one that reads like several, as `salt and pepper`, is one."""
+    one = "|".join(map(re.escape, sorted(options, key=len, reverse=True)))
+    if re.fullmatch(rf"\s*(?:{one})(?:{_BETWEEN}(?:{one}))*[\s.]*", text, re.IGNORECASE):
+        return re.findall(one, text, re.IGNORECASE)
+    return [part for part in _SEVERAL.split(text) if part]
 
 
 def _option(slot: Slot, given: Any, names: Mapping[str, str]) -> str | None:

@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 
 from scenarios.scenario import POLICIES, Scenario
 from scenarios.stopping import IMPORT_PATH
+from scenarios.world.schema import ARGUMENT_TYPES
 
 
 class _Generator(GenerateJsonSchema):
@@ -28,6 +29,8 @@ class _Generator(GenerateJsonSchema):
             return {"anyOf": [{"enum": list(POLICIES)}, own, full]}
         if shorthand == "as_expression":
             return {"anyOf": [full, {"type": "number"}, {"type": "boolean"}]}
+        if shorthand == "as_argument":
+            return {"anyOf": [{"enum": list(ARGUMENT_TYPES)}, full]}
         if shorthand == "as_next":
             return {"anyOf": [{"type": "string"}, full["items"], full]}
         return {"anyOf": [full["items"], full]} if "items" in full else full

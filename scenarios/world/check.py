@@ -7,6 +7,7 @@ growing beyond a bound, or because nobody may act.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 import networkx as nx
@@ -14,6 +15,7 @@ import networkx as nx
 from scenarios.parsing.problem import Finding, Keys, show_value, suggest
 from scenarios.scenario import ACTIONS, Phase, Scenario
 from scenarios.world.check_judge import judge_faults, judged_faults
+from scenarios.world.check_names import name_faults
 from scenarios.world.check_text import (
     PLACE,
     Names,
@@ -24,13 +26,12 @@ from scenarios.world.check_text import (
     share_faults,
     type_faults,
 )
-from scenarios.world.expression import FUNCTIONS
+from scenarios.world.expression import WorldFault, compiled
 from scenarios.world.expression_type import NUMERIC
 from scenarios.world.schema import Act, Argument, Decision, Variable, Vote
 from scenarios.world.scope import (
     ANSWER,
     TARGET,
-    VOTE,
     acts_of,
     all_effects,
     scope,
@@ -39,17 +40,10 @@ from scenarios.world.scope import (
     within_act,
 )
 
-_WORDS = {"true", "false", "null", "in", "self", "each", "winner", "round", "turn", "roles"} | {
-    *("present", "end", "size", "double", "int", ANSWER)
-}
-"""Words that mean something in expressions, beside the functions."""
-_REPLY = ("action", "to", "whisper", "text", "thought")
-"""Keys of a reply that no argument may be named like."""
-
 
 def world_faults(scene: Scenario) -> Iterator[Finding]:
     """Yield every fault of a scene's world."""
-    yield from _names(scene)
+    yield from name_faults(scene)
     for name, variable in scene.world.items():
         yield from _variable(scene, ("world", name), variable)
     names = scope(scene)
@@ -67,33 +61,6 @@ def world_faults(scene: Scenario) -> Iterator[Finding]:
         if rule.rule == "when" and rule.expr is None:
             yield Finding(("stop", number), "the rule 'when' needs expr: what must hold")
         yield from type_faults(("stop", number, "expr"), rule.expr, names, "boolean")
-
-
-def _names(scene: Scenario) -> Iterator[Finding]:
-    """Yield names that mean something else already."""
-    taken: dict[str, str] = dict.fromkeys((*_WORDS, *FUNCTIONS), "a word of expressions")
-    taken |= dict.fromkeys(scene.teams, "a team") | dict.fromkeys(scene.roles, "a role")
-    for name in scene.world:
-        if name in taken:
-            message = f"'{name}' is the name of {taken[name]}; rename the variable"
-            yield Finding(("world", name), message, key=True)
-    taken |= dict.fromkeys(scene.world, "a variable")
-    shapes: dict[str, str] = {}
-    for name, act in scene.acts.items():
-        if name in ACTIONS or name in (VOTE, ANSWER):
-            message = f"'{name}' is the name of an act that every scene has; rename it"
-            yield Finding(("acts", name), message, key=True)
-        for argument, part in act.args.items():
-            path: Keys = ("acts", name, "args", argument)
-            if argument in taken:
-                message = f"'{argument}' is the name of {taken[argument]}; rename the argument"
-                yield Finding(path, message, key=True)
-            if argument in _REPLY or argument in scene.acts:
-                message = f"'{argument}' is a key of every reply, or an act; rename the argument"
-                yield Finding(path, message, key=True)
-            if shapes.setdefault(argument, part.type) != part.type:
-                message = f"'{argument}' is {shapes[argument]} in another act; keep to one type"
-                yield Finding((*path, "type"), message, part.type)
 
 
 def _variable(scene: Scenario, path: Keys, variable: Variable) -> Iterator[Finding]:
@@ -218,7 +185,16 @@ def _effect(
     if index != "each":
         allowed.pop("each", None)
     kind = "text" if variable.type == "choice" else variable.type
-    yield from type_faults(path, text, allowed, kind)
+    faults = list(type_faults(path, text, allowed, kind))
+    yield from faults or _constant(path, variable, text)
+
+
+def _constant(path: Keys, variable: Variable, text: str) -> Iterator[Finding]:
+    """Yield a new value that the variable can never have."""
+    with suppress(WorldFault):
+        value = compiled(text).constant
+        if value is not None and not variable.fits(value):
+            yield Finding(path, "not a value it can have", show_value(text))
 
 
 def _phase(scene: Scenario, path: Keys, phase: Phase, names: Names) -> Iterator[Finding]:

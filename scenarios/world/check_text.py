@@ -12,7 +12,7 @@ from scenarios.parsing.problem import Finding, Keys, show_value
 from scenarios.scenario import Scenario
 from scenarios.world.expression import WorldFault, read_by
 from scenarios.world.expression_type import fits, type_of
-from scenarios.world.schema import Outcome, Variable
+from scenarios.world.schema import Outcome
 
 PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 Names = Mapping[str, str]
@@ -29,14 +29,15 @@ def hidden_faults(
         return
     for name in read:
         variable = scene.world.get(name)
-        if variable and not _seen_by(variable, who):
+        if variable is None or variable.visible == "all":
+            continue
+        if variable.visible in ("owner", "team"):
+            if re.search(rf"\b{name}\b(?!\s*\[\s*self\s*\])", text or ""):
+                message = f"tells whoever acts of others' '{name}'; only {name}[self] can be told"
+                yield Finding(path, message, show_value(text))
+        elif variable.visible == "nobody" or set(who).difference(variable.visible):
             message = f"tells whoever acts of '{name}', which is not visible to them"
             yield Finding(path, message, show_value(text))
-
-
-def _seen_by(variable: Variable, who: Collection[str]) -> bool:
-    shown = variable.visible
-    return shown in ("all", "owner", "team") or not set(who).difference(shown)
 
 
 def outcome_faults(

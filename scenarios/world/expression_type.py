@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 from scenarios.parsing.problem import suggest
 from scenarios.world.expression import WorldFault, compiled
+from scenarios.world.schema import INTEGER_LIMIT
 
 MAX_DEPTH = 20
 """Brackets within one another."""
+MAX_NESTED = 2
+"""Macros over roles within one another; each goes through all roles for every role of the last."""
 NUMERIC = ("integer", "number")
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.\d+|\d+)|(?P<name>[A-Za-z_]\w*)"
+    r"\s*(?:(?P<number>[0-9]+\.[0-9]+|[0-9]+)|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<text>'[^'\\]*'|\"[^\"\\]*\")|(?P<sign>&&|\|\||[<>=!]=|[-+*/%<>!?:()\[\],.]))"
 )
 _MACROS = {"filter": "roles", "exists": "boolean", "all": "boolean", "exists_one": "boolean"}
@@ -81,6 +84,7 @@ class _Reader:
 
     def __init__(self, tokens: list[_Token], names: Mapping[str, str], size: int) -> None:
         self.tokens, self.names, self.place, self.depth = tokens, dict(names), 0, 0
+        self.nested = 0
 
     @property
     def here(self) -> _Token:
@@ -167,6 +171,8 @@ class _Reader:
         token = self.here
         self.place += 1
         if token.kind == "number":
+            if float(token.text) > INTEGER_LIMIT:
+                raise Mistyped("a number of more than 2^53 cannot be kept", token.at)
             return "number" if "." in token.text else "integer"
         if token.kind == "text":
             return "text"
@@ -209,10 +215,15 @@ class _Reader:
         self.place += 1
         if bound.kind != "name" or bound.text in self.names:
             raise Mistyped(f"'{bound.text}' cannot name each role in turn", bound.at)
+        self.nested += 1
+        if self.nested > MAX_NESTED:
+            told = f"more than {MAX_NESTED} of {', '.join(_MACROS)} within one another"
+            raise Mistyped(told, name.at)
         self.need(",")
         self.names[bound.text] = "role"
         self.must(self.choice(), "boolean", bound.at)
         del self.names[bound.text]
+        self.nested -= 1
         self.need(")")
         return _MACROS[name.text]
 

@@ -6,7 +6,7 @@ anything is played.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -25,6 +25,11 @@ def as_expression(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, int | float) else value
+
+
+def as_argument(value: Any) -> Any:
+    """Let a type stand for an argument without bounds."""
+    return {"type": value} if isinstance(value, str) else value
 
 
 Expression = Annotated[
@@ -78,10 +83,14 @@ class Variable(Part):
         return (low is None or value >= low) and (high is None or value <= high)  # type: ignore[operator]
 
 
+ArgumentType = Literal["integer", "number", "boolean", "choice", "role", "text"]
+ARGUMENT_TYPES: tuple[ArgumentType, ...] = get_args(ArgumentType)
+
+
 class Argument(Part):
     """What an act needs to be told."""
 
-    type: Literal["integer", "number", "boolean", "choice", "role", "text"]
+    type: ArgumentType
     """`text`: words of one's own, which expressions cannot read."""
     min: Expression | None = None
     """Least value, as it is when the act is made."""
@@ -93,8 +102,8 @@ class Argument(Part):
     """Which roles may be named: a list of roles, or a truth value of each role; default everyone
     else who is there."""
     shares: Expression | None = None
-    """How much there is for all who act at once; where they ask for more, it is shared in
-    proportion to what each asks for."""
+    """How much there is for all who act at once; where all arguments that share it ask for more, it
+    is shared in proportion to what each asks for."""
 
 
 class Outcome(Part):
@@ -125,7 +134,10 @@ class Act(Part):
     later = frozenset({"judge", "outcomes", "knows"})
     who: Roles | None = None
     """Who may; default everyone."""
-    args: dict[Name, Argument] = Field(default_factory=dict, max_length=6)
+    args: dict[Name, Annotated[Argument, BeforeValidator(as_argument)]] = Field(
+        default_factory=dict, max_length=6
+    )
+    """Name to what the act needs to be told; a type alone may stand for it: `whom: role`."""
     requires: Expression | None = None
     """When it is allowed; `self` is whoever acts."""
     effects: Effects = Field(default_factory=dict)
@@ -156,9 +168,9 @@ class Vote(Part):
     options: Expression | tuple[Annotated[str, Field(min_length=1, max_length=60)], ...]
     """Words to choose from, or an expression: a list of roles, or a truth value of each role."""
     rule: Literal["plurality", "majority", "unanimity", "approval", "ranked"] = "plurality"
-    """plurality: most votes; majority: more than half; unanimity: all; approval: each names all
-    that will do, most named wins; ranked: each orders options, the last is struck out until one has
-    more than half."""
+    """plurality: most votes; majority: more than half of all who are asked; unanimity: all of them;
+    approval: each names all that will do, most named wins; ranked: each orders options, the last is
+    struck out until one has more than half. A vote that is not allowed or failed is for nobody."""
     ties: Literal["nobody", "random", "first"] = "nobody"
     """Who wins where several have most."""
     secret: bool = True

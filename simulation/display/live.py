@@ -43,6 +43,12 @@ def heard_text(heard: Sequence[str], names: Mapping[str, str]) -> str:
     return f"heard by {' and '.join(names[role] for role in heard) or 'nobody'}"
 
 
+def why_refused(entry: Entry) -> str:
+    """Return in words why an act of the world is not allowed; nothing of other acts."""
+    reason = entry["act"]["reason"] if "act" in entry else None
+    return f"not allowed: {reason}" if reason else ""
+
+
 def entry_text(
     entry: Entry, names: Mapping[str, str], heard: Mapping[int, Sequence[str]] | None = None
 ) -> Text:
@@ -63,11 +69,13 @@ def entry_text(
         line.append(printable(f" ({heard_text(heard[entry['turn']], names)})"), style="dim")
     words = printable(entry["text"] or "")
     if entry["failure"]:
-        line.append(f": [no act: {entry['failure']}]", style="red")
+        why = why_refused(entry) or entry["failure"]
+        line.append(f": [no act: {printable(why)}]", style="red")
     elif entry["action"] == "speak":
         line.append(f": {words}")
     elif entry["action"] == "leave":
         line.append(f": {words} [leaves]".replace(":  ", ": "), style="italic")
     else:
         line.append(f" [{words or 'says nothing'}]", style="italic")
+        line.append(f" {printable(why_refused(entry))}".rstrip(), style="red")
     return line

@@ -21,7 +21,7 @@ from folkways.html import render
 from folkways.text import printable
 from scenarios.placeholder import filled
 from scenarios.words import one_line
-from simulation.display.live import COLOURS, entry_text, heard_by_some, heard_text
+from simulation.display.live import COLOURS, entry_text, heard_by_some, heard_text, why_refused
 from simulation.episode.entry import Entry
 from simulation.review.reliability import judges_told
 from simulation.store.episodes import StoredRows, in_order, read_episodes
@@ -29,7 +29,7 @@ from simulation.store.reader import read_rows
 from simulation.store.record import Row
 from simulation.store.scenarios import read_scenario
 
-_PARTS = ("cast", "turns", "happenings", "labels", "branches")
+_PARTS = ("cast", "turns", "decisions", "happenings", "labels", "branches")
 _PAGE = Path(__file__).with_name("page.html.jinja")
 
 
@@ -190,6 +190,7 @@ def render_page(transcript: Transcript, private: bool = True, thoughts: bool = F
         private_facts=_private,
         told=_told,
         heard_text=heard_text,
+        why_refused=why_refused,
         subject=_subject,
         judged=_judged,
         ending=_ending(transcript),
@@ -269,6 +270,8 @@ def _origin(branches: Sequence[Row]) -> str | None:
 
 
 def _entries(stored: StoredRows, names: Mapping[str, str]) -> Iterator[Entry]:
+    made = {row["turn"]: {"act": row} for row in stored.parts["decisions"]}
     for row in in_order(stored.parts["turns"], stored.parts["happenings"], names):
         text = row["text"] and one_line(row["text"])
-        yield cast(Entry, row | ({"kind": "turn"} if "turn" in row else {"text": text}))
+        turn = {"kind": "turn", **made.get(row.get("turn"), {})}
+        yield cast(Entry, row | (turn if "turn" in row else {"text": text}))

@@ -34,7 +34,7 @@ from simulation.episode.entry import Entry, Judgement, MadeAct
 from simulation.episode.events import due
 from simulation.episode.judgement import judge
 from simulation.episode.scene_state import SceneState
-from simulation.episode.stop_rules import Exit, ended
+from simulation.episode.stop_rules import Exit, ended, phase_rule_met
 from simulation.episode.turn_policies import Choice, choose
 from simulation.episode.world_rules import Resolved, close, follow, resolve
 from simulation.store.record import Row
@@ -266,7 +266,7 @@ async def settle(
     update["log"] += entries
     try:
         if resolved:
-            update["log"] += (more := _effects(context, resolved, entries))
+            update["log"] += (more := await _effects(context, resolved, entries))
             entries += more
         _show(context, entries)
         over = Exit("budget", spent) if spent else _limit_reached(context)
@@ -286,12 +286,13 @@ def _show(context: EpisodeContext, entries: Sequence[Entry]) -> None:
         context.watch(context.stage, shown)
 
 
-def _effects(context: EpisodeContext, resolved: Resolved, turns: list[Entry]) -> list[Entry]:
+async def _effects(context: EpisodeContext, resolved: Resolved, turns: list[Entry]) -> list[Entry]:
     """Return what the acts of a step do to the world, and what a phase that is over by them ends
     with."""
     stage, caller = context.stage, context.caller
     entries = follow(stage, resolved, turns, caller.step)
-    if stage.phase_over():
+    after = stage.phase and stage.phase.after
+    if stage.phase_over() or (after and await phase_rule_met(stage, caller)):
         entries += close(stage, caller.step, caller.seed)
     return entries
 
@@ -315,9 +316,9 @@ def _numbered(draft: Row, turn: int, first: int) -> Row:
 def _entry(
     stage: SceneState, step: int, number: int, done: Row, call: int, made: MadeAct | None
 ) -> Entry:
-    failed, phase = done["action"] is None, stage.phase
-    heard = [] if failed else stage.audience(done["role"], done["to"], done["whisper"])
-    rule = stage.rules.get(made["name"] or "") if made and not failed else None
+    refused, phase = done["action"] is None or bool(made and made["reason"]), stage.phase
+    heard = [] if refused else stage.audience(done["role"], done["to"], done["whisper"])
+    rule = stage.rules.get(made["name"] or "") if made and not refused else None
     if rule and rule.hears:
         heard = stage.hearers(done["role"], rule.hears)
     entry: Entry = {

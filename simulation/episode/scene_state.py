@@ -1,5 +1,4 @@
-"""The state of a scene: who is there, what phase it is, who perceived what; all of it derived from
-an episode's log.
+"""The state of a scene, derived from an episode's log: who is there, who perceived what.
 
 Invariant: a state is a function of its scene and the log's entries in order, so replaying a stored
 log rebuilds every prompt that was ever made from it.
@@ -9,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +24,7 @@ from scenarios.persona import Persona
 from scenarios.placeholder import filled
 from scenarios.scenario import ACTIONS, Phase, Policy, Scenario
 from scenarios.statement import Sought, stance
+from scenarios.world.expression import WorldFault
 from scenarios.world.schema import Hears
 from scenarios.world.scope import acts_of
 from simulation.episode.entry import Entry, as_spoken, said, words
@@ -146,8 +147,10 @@ class SceneState:
 
     @property
     def in_last_phase(self) -> bool:
-        """Whether the current phase is the last one."""
-        return self.phase_index is not None and self.next_phase() is None
+        """Whether the current phase is the last one, as far as that can be worked out by now."""
+        with suppress(WorldFault):
+            return self.phase_index is not None and self.next_phase() is None
+        return False
 
     def next_phase(self) -> int | None:
         """Return the phase that follows the current one, or None where none does."""
@@ -158,13 +161,12 @@ class SceneState:
         return index + 1 if index + 1 < len(phases) else None
 
     def phase_over(self) -> bool:
-        """Tell whether the turns, the rounds or an event have ended the phase, or nobody may act
-        any more in a world."""
+        """Tell whether the phase is over: ended or closed, or in a world without anybody to act."""
         if self.world and self.phase_index is not None and not self.acts and not self.candidates():
             return self.phase_index >= 0
         until = self.phase.until if self.phase else None
-        if until is None:
-            return False
+        if until is None or (self.world and self.world.closed):
+            return self.world is not None and self.world.closed
         turns = until.turns is not None and len(self.turns) - self.phase_began >= until.turns
         rounds = until.rounds is not None and self.rounds >= until.rounds
         return turns or rounds or until.event in self.happened

@@ -49,7 +49,10 @@ def _offers(stage: SceneState, role: str) -> tuple[Offer, ...]:
     world, phase = _world(stage), stage.phase
     if phase and phase.vote:
         many = phase.vote.rule in ("approval", "ranked")
-        given = options_of(stage, phase.vote, role)
+        try:
+            given = options_of(stage, phase.vote, role)
+        except WorldFault:  # ends the scene when the phase is closed
+            return ()
         kind: Any = "role" if isinstance(phase.vote.options, str) else "choice"
         shown = tuple(stage.names[one] if kind == "role" else one for one in given)
         slot = Slot(CHOICE, kind, options=shown, many=many)

@@ -7,6 +7,7 @@ in a stated order, and one that cannot any more is told so and changes nothing.
 from __future__ import annotations
 
 import random
+import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -64,11 +65,17 @@ def resolve(
         for (role, _), one in zip(tried, made, strict=True)
         if one and one["reason"] is None and one["name"] in rules and _settled(one)
     ]
-    _share(world, acts)
-    for role, rule, one in _in_order(world, acts, stage.phase, derived_seed(seed, step, "resolve")):
+    try:
+        _share(world, acts)
+        acts = _in_order(world, acts, stage.phase, derived_seed(seed, step, "resolve"))
+    except WorldFault as fault:
+        for tried_one in acts:
+            tried_one.made["reason"], tried_one.made["granted"] = str(fault), None
+        return whole
+    for role, rule, one in acts:
         own = {"self": role, **(one["granted"] or {})}
         try:
-            if _reads(rule.requires, whole.changes) and not allowed(world, rule, role):
+            if _reads(rule.requires, whole) and not allowed(world, rule, role):
                 raise WorldFault(f"'{one['name']}' is not allowed any more")
             found = _found(world, rule, one, own)
             one["cooperation"] = _cooperation(world, rule, own)
@@ -76,15 +83,18 @@ def resolve(
             one["reason"], one["granted"] = str(fault), None
             continue
         world.absorb(found.changes)
+        world.move(found.removed, found.returned)
         whole.changes.extend(found.changes)
         whole.removed.extend(other for other in found.removed if other not in whole.removed)
         whole.returned.extend(found.returned)
     return whole
 
 
-def _reads(text: str | None, changes: Sequence[Change]) -> bool:
-    """Return whether an expression reads any of the variables that have changed."""
-    return text is not None and not {name for name, *_ in changes}.isdisjoint(read_by(text))
+def _reads(text: str | None, before: Resolved) -> bool:
+    """Return whether an expression reads anything that the acts before have changed."""
+    changed = {name for name, *_ in before.changes}
+    changed |= {"present"} if before.removed or before.returned else set()
+    return text is not None and not changed.isdisjoint(read_by(text))
 
 
 def _settled(made: MadeAct) -> bool:
@@ -125,28 +135,27 @@ def _in_order(
 
 def _share(world: WorldState, acts: list[_Tried]) -> None:
     """Give each act what it asks for, in proportion where all ask for more than there is."""
-    wanted: dict[tuple[str, str], list[_Tried]] = defaultdict(list)
+    wanted: dict[tuple[str, str], list[tuple[dict[str, Any], str]]] = defaultdict(list)
     for one in acts:
-        one.made["granted"] = dict(one.made["args"])
+        granted = one.made["granted"] = dict(one.made["args"])
         for name, part in one.rule.args.items():
             if part.shares is not None:
-                wanted[str(one.made["name"]), name].append(one)
-    for (_, name), those in wanted.items():
-        part = those[0].rule.args[name]
-        there, asked = world.evaluate(part.shares or ""), [one.made["args"][name] for one in those]
-        if sum(asked) <= there:
-            continue
-        for one, share in zip(those, _shares(there, asked, part.type), strict=True):
-            assert one.made["granted"] is not None
-            one.made["granted"][name] = share
+                wanted[part.type, part.shares].append((granted, name))
+    for (_, text), places in wanted.items():
+        there = max(world.evaluate(text), 0)
+        asked = [granted[name] for granted, name in places]
+        if sum(asked) > there:
+            for (granted, name), share in zip(places, _shares(there, asked), strict=True):
+                granted[name] = share
 
 
-def _shares(there: Any, asked: Sequence[Any], kind: str) -> list[Any]:
-    """Return shares in proportion; of whole numbers, what is left over goes one by one to those
-    with the largest fractions, the first of equals first."""
+def _shares(there: Any, asked: Sequence[Any]) -> list[Any]:
+    """Return shares in proportion, which never come to more than there is; of whole numbers, what
+    is left over goes one by one to those with the largest fractions, the first of equals first."""
     total = sum(asked)
-    if kind == "number":
-        return [there * one / total for one in asked]
+    if isinstance(total, float):
+        most = 1 - (len(asked) + 2) * sys.float_info.epsilon
+        return [there * one / total * most for one in asked]
     shares = [there * one // total for one in asked]
     by_rest = sorted(range(len(asked)), key=lambda n: -(there * asked[n] % total))
     for n in by_rest[: there - sum(shares)]:
@@ -209,9 +218,7 @@ def _voted(stage: SceneState, phase: Phase, step: int, seed: int) -> list[Entry]
     assert stage.world is not None and phase.vote is not None
     vote, world = phase.vote, stage.world
     ballots = {
-        turn["speaker"]: _ballot(turn["act"])
-        for turn in stage.turns[stage.phase_began :]
-        if turn.get("act") and turn["act"]["name"] == VOTE and turn["act"]["reason"] is None
+        turn["speaker"]: _ballot(turn.get("act")) for turn in stage.turns[stage.phase_began :]
     }
     rng = random.Random(derived_seed(seed, step, "vote"))
     won = winner(vote, ballots, options_of(stage, vote), rng)
@@ -229,7 +236,10 @@ def _voted(stage: SceneState, phase: Phase, step: int, seed: int) -> list[Entry]
     return entries + _moved(stage, step, removed, returned)
 
 
-def _ballot(made: MadeAct) -> list[str]:
+def _ballot(made: MadeAct | None) -> list[str]:
+    """Return what was voted for; nothing where the vote failed or is not allowed."""
+    if made is None or made["name"] != VOTE or made["reason"] is not None:
+        return []
     given = made["args"][CHOICE]
     return [given] if isinstance(given, str) else list(given)
 

@@ -58,8 +58,13 @@ class WorldState:
         other = copy(self)
         each = {name: dict(one) for name, one in self.values.items() if isinstance(one, dict)}
         other.values = self.values | each
-        other._known = self._known | each
+        other._known = self._known | each | {"present": list(self._known["present"])}
         return other
+
+    def move(self, removed: Sequence[str], returned: Sequence[str]) -> None:
+        """Take roles out of those who are there, or bring them back, in this world alone."""
+        present = [one for one in self._known["present"] if one not in removed]
+        self._known["present"] = [*present, *(one for one in returned if one not in present)]
 
     def evaluate(self, text: str, own: Mapping[str, Any] | None = None) -> Any:
         """Return the value of an expression now. Raises WorldFault."""

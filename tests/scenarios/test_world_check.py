@@ -89,6 +89,23 @@ FAULTS = {
         "- {id: ballot,", "- {id: ballot, who: [bob], removes: bob,",
         "nobody can act: bob have been removed by then"),
     "a stop rule that waits for nothing": ('expr: "count(alive, crew) == 0", ', "", "needs expr"),
+    "a role named like a word": ("  bob: {brief", "  self: {brief",
+                                 "'self' is the name of a word of expressions; rename the role"),
+    "a team named like a role": ("teams: {crew:", "teams: {ann:",
+                                 "'ann' is the name of a role; rename the team"),
+    "a variable named like a reserved word": ("  hoard: {", "  for: {",
+                                              "'for' is the name of a word of expressions"),
+    "a bound that gives away what others own": ("max: pool}", "max: sum(wealth)}",
+                                                "of others' 'wealth'; only wealth[self]"),
+    "options that give away what others own": ("options: alive",
+                                               "options: 'roles.filter(r, wealth[r] > 3)'",
+                                               "tells whoever acts of others' 'wealth'"),
+    "a constant beyond the bounds": ('"min(100, 2 * pool)"', "-3", "not a value it can have"),
+    "a number that cannot be kept": ("2 * pool", "99999999999999999999", "(character 10)"),
+    "a digit of another script": ("pool < 5", "pool < \uff15", "'\uff15' cannot stand"),
+    "macros that go through all roles too often": (
+        "pool < 5", "'roles.all(a, roles.all(b, roles.all(c, pool > 3)))'",
+        "more than 2 of filter, exists, all, exists_one within one another (character 33)"),
     "a long expression": ("pool < 5", f"'{'pool + ' * 20_000}1 < 5'", "too long"),
     "deep brackets": ("pool < 5", f'"{"(" * 60}pool{")" * 60} < 5"', "more than 20 brackets"),
     "a game master without a choice": (
@@ -132,6 +149,31 @@ def test_faults_of_a_world_are_told_at_their_place(name: str, tmp_path: Path) ->
     first = next(line for line in lines if told in line)
     at = LAKE[: LAKE.index(old)].count("\n") + 1
     assert abs(int(first.split(":")[1]) - at) <= 1 and len(first.splitlines()) == 1, first
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("judge: model", "judge: dice", "judge: unknown value; found 'dice'; allowed: model"),
+        (
+            "wealth: {type: integer, each: role",
+            "wealth: {type: integer, each: actor",
+            "found 'actor'",
+        ),
+        ("{about: They part with fish., ", "{", "sells.about: missing"),
+    ],
+)
+def test_one_wrong_value_is_one_error(old: str, new: str, told: str, tmp_path: Path) -> None:
+    (line,) = check(LAKE.replace(old, new, 1), tmp_path)
+    assert told in line
+
+
+def test_a_type_alone_may_stand_for_an_argument(tmp_path: Path) -> None:
+    assert check(LAKE.replace("{whom: {type: role},", "{whom: role,"), tmp_path) == []
+
+
+def test_an_owner_may_be_told_of_its_own(tmp_path: Path) -> None:
+    assert check(LAKE.replace("max: pool}", 'max: "wealth[ self ]"}'), tmp_path) == []
 
 
 def test_types_are_those_of_the_language() -> None:

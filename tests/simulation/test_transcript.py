@@ -184,6 +184,21 @@ def test_acts_that_not_everyone_there_heard_say_who_did(tmp_path: Path) -> None:
     assert "(heard by Keiko Mori)" in text and "(heard by Keiko Mori)" in page
 
 
+def test_an_act_that_is_not_allowed_says_why(tmp_path: Path) -> None:
+    turn = f"where episode_id = '{DINNER}' and turn = 1"
+    run = sample_run(
+        tmp_path,
+        f"update turns set action = 'non-verbal', text = 'fish 9' {turn}",
+        "insert into decisions (episode_id, turn, step, round, role, act, args, allowed, reason) "
+        "select episode_id, 1, 1, 0, speaker, 'fish', '{}', false, 'it is <empty>' "
+        f"from turns {turn}",
+    )
+    with open_reader(run) as con:
+        refused = load_transcript(con, DINNER)
+    for shown in (printed(refused), Page(render_page(refused)).text):
+        assert "[fish 9] not allowed: it is <empty>" in " ".join(shown.split())
+
+
 def test_who_is_not_there_yet_or_has_left_is_not_missed() -> None:
     def turn(number: int, speaker: str, *audience: str, **given: Any) -> Entry:
         plain = {"action": "speak", "addressees": [], "whisper": False, "failure": None}
