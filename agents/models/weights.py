@@ -38,10 +38,22 @@ def model_folder(spec: str) -> Path:
     if spec == "embedded":
         return embedded_folder()
     path = Path(spec).expanduser()
-    if not path.exists() and spec[:1] not in ("/", ".", "~") and spec.count("/") == 1:
+    if _is_hub_id(spec):
         path = _download(spec)
     check_model_folder(path)
     return path
+
+
+def described_folder(spec: str) -> Path:
+    """Return a folder with the configuration and tokenizer of a model, whose weights may be
+    missing: of a hub id (`org/name`) they are not fetched.
+
+    Raises UserError as `model_folder` does.
+    """
+    path = Path(spec).expanduser()
+    if spec != "embedded" and (path / "config.json").is_file():
+        return path
+    return _download(spec, weights=False) if _is_hub_id(spec) else model_folder(spec)
 
 
 def embedded_folder() -> Path:
@@ -182,13 +194,19 @@ def _convert(gguf: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
-def _download(hub_id: str) -> Path:
+def _is_hub_id(spec: str) -> bool:
+    """Return whether a name that is no folder here is one of a hub."""
+    there = Path(spec).expanduser().exists()
+    return not there and spec[:1] not in ("/", ".", "~") and spec.count("/") == 1
+
+
+def _download(hub_id: str, weights: bool = True) -> Path:
     """Return the local snapshot of a hub model, fetching what is not cached yet."""
     require_packages("huggingface_hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+    wanted = ["*.json", "*.jinja", "*.model", "*.txt", *(["*.safetensors"] if weights else [])]
     try:
         return Path(snapshot_download(hub_id, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

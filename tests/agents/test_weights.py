@@ -15,6 +15,7 @@ from agents.models.weights import (
     CONVERSION,
     INSTALL,
     check_model_folder,
+    described_folder,
     embedded_folder,
     model_folder,
 )
@@ -142,6 +143,15 @@ def test_a_truncated_package_is_refused(tmp_path: Path) -> None:
     told = ask("embedded", "-S", PYTHONPATH=str(tmp_path / "site"))
     assert "has 10 bytes where its package lists 64" in told
     assert "--force-reinstall" in told
+
+
+def test_a_description_needs_no_weights(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    assert described_folder(str(tmp_path)) == tmp_path
+    with pytest.raises(UserError, match="has no weights"):
+        model_folder(str(tmp_path))
+    with pytest.raises(UserError, match="no model folder"):
+        described_folder(str(tmp_path / "none"))
 
 
 @needs("huggingface_hub")

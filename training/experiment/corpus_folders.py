@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.models.base import Message
-from agents.models.weights import model_folder
+from agents.models.weights import described_folder
 from folkways.errors import UserError
 from folkways.files import inside, read_json, remove, write_whole
 from folkways.provenance import short_hash
@@ -62,7 +62,7 @@ class CorpusFolders:
 
     def __init__(self, config: ExperimentSettings) -> None:
         self.home = config.folder
-        self.tokenizer = str(model_folder(config.model))
+        self.tokenizer = str(described_folder(config.model))
         self.length = load_length(self.tokenizer)
 
     def keep(

@@ -13,7 +13,7 @@ from typing import Any
 
 from agents.models.base import Message
 from agents.models.chat import alternate, fold_system, template_variables
-from agents.models.weights import model_folder
+from agents.models.weights import described_folder
 from folkways.errors import UserError
 from folkways.provenance import short_hash
 
@@ -70,7 +70,7 @@ def local_form(name: str, variables: Mapping[str, Any] | None) -> ChatForm | Non
     engine, _, spec = name.partition(":")
     if engine not in ("hf", "vllm"):
         return None
-    return ChatForm(load_tokenizer(model_folder(spec)), variables)
+    return ChatForm(load_tokenizer(described_folder(spec)), variables)
 
 
 class ChatForm:
