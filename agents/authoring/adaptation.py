@@ -44,8 +44,11 @@ def moves_to(
 ) -> list[Move]:
     """Return every scenario's moves to the cultures in which it is not set already; raise UserError
     where there are none."""
-    moves, at_home = list[Move](), list[str]()
+    moves, at_home, ids = list[Move](), list[str](), set[str]()
     for original in originals:
+        if original.id in ids:
+            raise UserError(f"the scenario id '{original.id}' is named twice; ids must differ")
+        ids.add(original.id)
         for culture in cultures:
             place = place_in(culture, language, original.language)
             if culture.id == original.culture:

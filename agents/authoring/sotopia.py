@@ -76,11 +76,11 @@ class _Pair(_Record):
     agent_ids: list[str] = Field(min_length=2, max_length=2)
 
 
-_KINDS: tuple[tuple[str, type[_Record]], ...] = (
-    ("agent_goals", _Environment),
-    ("env_id", _Pair),
-    ("first_name", _Agent),
-)
+_KINDS: dict[str, tuple[str, type[_Record]]] = {
+    "agent_goals": ("environments", _Environment),
+    "env_id": ("pairs", _Pair),
+    "first_name": ("people", _Agent),
+}
 """Kinds of records by a field that only they have."""
 
 
@@ -148,9 +148,9 @@ def _read(found: Sequence[Found], made: Imported) -> Iterator[tuple[str, _Record
     """Yield the records that are Sotopia's, and take note of the others."""
     keys = set[str]()
     for number, (place, data) in enumerate(found, 1):
-        kind = next((kind for key, kind in _KINDS if key in data), None)
+        name, kind = next((kind for key, kind in _KINDS.items() if key in data), ("", None))
         if kind is None:
-            known = ", ".join(key for key, _ in _KINDS)
+            known = ", ".join(_KINDS)
             made.left_out.append((place, f"no record of Sotopia's: none of {known} is in it"))
             continue
         try:
@@ -165,7 +165,7 @@ def _read(found: Sequence[Found], made: Imported) -> Iterator[tuple[str, _Record
             made.left_out.append((place, f"pk: '{record.pk[:60]}' is in another record, too"))
             continue
         keys.add(record.pk)
-        made.kinds[kind.__name__.strip("_").lower()] += 1
+        made.kinds[name] += 1
         yield place, record
 
 

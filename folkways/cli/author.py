@@ -101,11 +101,10 @@ def adapt(
         return text
 
     texts = _with_model(model, override, one, left)
-    sources = {scene.id: path for path, scene in paths.items()}
-    for move, text in zip(left, texts, strict=True):
-        if review and text is not None:
-            _show_changes(sources[move.original.id], move.target, text)
-            if typer.confirm(f"Keep {move.target}?"):
+    if review:
+        sources = {scene.id: path for path, scene in paths.items()}
+        for move, text in zip(left, texts, strict=True):
+            if text is not None and _is_wanted(sources[move.original.id], move.target, text):
                 made.keep(move, text)
                 _say(f"wrote {move.target}")
     if len(moves) > 1:
@@ -146,11 +145,11 @@ def generate(
     places = [place_in(one, language, "en") for one in _cultures(culture)]
     _make_folder(out)
     made = Generation(
-        around,
-        places,
-        (roles, roles) if roles else ROLES,
-        n,
-        out,
+        norms=around,
+        places=places,
+        roles=(roles, roles) if roles else ROLES,
+        count=n,
+        out=out,
         force=force,
         seed=seed,
         tries=tries,
@@ -269,9 +268,10 @@ def _make_folder(out: Path) -> None:
         raise UserError(f"'{out}' cannot be a folder: {error.strerror}") from error
 
 
-def _show_changes(path: Path, target: Path, text: str) -> None:
-    """Print a unified diff from the original file to the new text."""
+def _is_wanted(path: Path, target: Path, text: str) -> bool:
+    """Print a unified diff from the original file to the new text, and ask whether to keep it."""
     console = Console(highlight=False, soft_wrap=True)
     old = path.read_text(encoding="utf-8").splitlines()
     for line in difflib.unified_diff(old, text.splitlines(), str(path), str(target), lineterm=""):
         console.print(Text(printable(line), style=_COLOURS.get(line[:1], "")))
+    return typer.confirm(f"Keep {target}?")

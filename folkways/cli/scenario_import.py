@@ -60,9 +60,9 @@ def sotopia(
         _say(f"{where}: left out: {reason}", err=True)
     if len(made.left_out) > _TOLD:
         _say(f"and {len(made.left_out) - _TOLD} more left out", err=True)
-    read = ", ".join(f"{number} {kind}" for kind, number in made.kinds.items())
-    people = f", {len(made.people)} people" if made.people else ""
-    _say(f"read {read}; wrote {len(made.scenes)} scenes{people}; left out {len(made.left_out)}")
+    read = ", ".join(f"{kind}: {number}" for kind, number in made.kinds.items())
+    wrote = f"scenes: {len(made.scenes)}, people: {len(made.people)}"
+    _say(f"read {read}; wrote {wrote}; left out: {len(made.left_out)}")
     if not texts:
         raise typer.Exit(1)
 

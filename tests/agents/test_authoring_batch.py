@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,11 @@ def test_a_folder_is_adapted_and_resumed(originals: Path, tmp_path: Path) -> Non
     assert sorted(path.name for path in out.glob("*.yaml")) == [
         "soup-in-town-mex.yaml", "soup-on-sea-mex.yaml",
     ]  # fmt: skip
+
+
+def test_two_scenarios_of_one_id_are_told_apart_by_nobody(originals: Path, tmp_path: Path) -> None:
+    other = tmp_path / "more"
+    other.mkdir()
+    shutil.copy(originals / "soup-on-sea.yaml", other)
+    error = command("adapt", originals, other, "--culture", "MEX", "--model", "fake").exception
+    assert str(error) == "the scenario id 'soup-on-sea' is named twice; ids must differ"

@@ -70,7 +70,7 @@ def imported(folder: Path, *records: Any, culture: str | None = None) -> tuple[R
 def test_an_environment_is_a_sound_scene(tmp_path: Path, form: str) -> None:
     path = file(tmp_path, LOAN, form=form)
     done = command("import", "sotopia", path, "--out", tmp_path / "out")
-    assert done.output == "read 1 environment; wrote 1 scenes; left out 0\n"
+    assert done.output == "read environments: 1; wrote scenes: 1, people: 0; left out: 0\n"
     scene = tmp_path / "out" / "borrow-money.yaml"
     assert check_file(scene) == []
     found = load_scenario(scene)
