@@ -42,7 +42,7 @@ STORE_KEYS = {"episode_id", "scenario_id", "culture_id", "persona_id", "conditio
 """Columns of a store whose names look drawn, and are not."""
 UNLIKE = {"launches", "meta", "merged_shards", "runs"}
 """Tables that tell of launches."""
-IDLE = {"run.lock", "status", "notes"}
+IDLE = {"authoring.jsonl", "run.lock", "status", "notes"}
 """What no result is in."""
 CLOCKS = re.compile(
     rb'"(made_at|seconds|tokens|num_tokens|tokens_per_second)": [^,\n}]*'
