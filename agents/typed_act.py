@@ -104,6 +104,10 @@ def _split(text: str, slots: Sequence[Slot]) -> dict[str, str]:
     text = " ".join(text.split()).strip(" ,;")
     if len(slots) <= 1:
         return {slot.name: text for slot in slots} if slots else ({"": text} if text else {})
+    between = rf"(?:{_BETWEEN}|\s*:\s*|\s+)"
+    whole = between.join(f"({_shape(slot)})" for slot in slots)
+    if found := re.fullmatch(whole, text, re.IGNORECASE):
+        return {slot.name: part for slot, part in zip(slots, found.groups(), strict=True)}
     most = len(slots) - 1 if slots[-1].kind == "text" else 0
     parts = [part for part in _SEVERAL.split(text, maxsplit=most) if part]
     parts = parts if len(parts) == len(slots) else text.split(maxsplit=most or -1)
@@ -111,6 +115,16 @@ def _split(text: str, slots: Sequence[Slot]) -> dict[str, str]:
         told = " and ".join(slot.name for slot in slots)
         raise NotAllowed(f"it needs {told}, in that order.")
     return {slot.name: part for slot, part in zip(slots, parts, strict=True)}
+
+
+def _shape(slot: Slot) -> str:
+    """Return the pattern of what a slot may hold; names and options have several words."""
+    if slot.kind in ("choice", "role"):
+        first = {one.split()[0] for one in slot.options if slot.kind == "role"}
+        return "|".join(map(re.escape, sorted({*slot.options, *first}, key=len, reverse=True)))
+    if slot.kind == "boolean":
+        return "|".join(_TRUTH)
+    return ".+" if slot.kind == "text" else _NUMBER.pattern
 
 
 def _made(offer: Offer, given: Mapping[str, Any], names: Mapping[str, str]) -> Act:
@@ -168,7 +182,7 @@ def _as_told(slot: Slot, number: float) -> float:
 def _value(slot: Slot, given: Any, names: Mapping[str, str]) -> Any:
     """Return what is given as a value of the slot's kind, or None where it is none."""
     if slot.many:
-        parts = given if isinstance(given, list) else _several(str(given), slot.options)
+        parts = given if isinstance(given, list) else _several(str(given), slot)
         found = [_option(slot, part, names) for part in parts]
         whole = None not in found and len(set(found)) == len(found)
         return tuple(found) if whole else None
@@ -189,9 +203,9 @@ def _value(slot: Slot, given: Any, names: Mapping[str, str]) -> Any:
     return int(str(given).split(".")[0]) if number.is_integer() else None
 
 
-def _several(text: str, options: Sequence[str]) -> list[str]:
+def _several(text: str, slot: Slot) -> list[str]:
     """Return the options in a text; one that reads like several, as `salt and pepper`, is one."""
-    one = "|".join(map(re.escape, sorted(options, key=len, reverse=True)))
+    one = _shape(slot)
     if re.fullmatch(rf"\s*(?:{one})(?:{_BETWEEN}(?:{one}))*[\s.]*", text, re.IGNORECASE):
         return re.findall(one, text, re.IGNORECASE)
     return [part for part in _SEVERAL.split(text) if part]

@@ -78,6 +78,15 @@ def test_rules_take_seats_and_rotate(tmp_path: Path) -> None:
         assert effects == [("defect", 2.5, 0, 0), ("tit_for_tat", -2.5, 0, 0)]
         called = rows(con, "select role, model, count(*) from calls group by all order by all")
         assert len(called) == 4 and {row[2] for row in called} == {10}
+        names = {"left_stall": ("tit_for_tat", "defect"), "right_stall": ("defect", "tit_for_tat")}
+        seated = {
+            (role, f"rule:stall_players:{one}") for role, ones in names.items() for one in ones
+        }
+        speaking = ("turns_readable", "turn_choices")
+        for view, role in (*((one, "speaker") for one in speaking), ("cooperation", "role")):
+            assert set(rows(con, f"select {role}, model from {view}")) == seated, view
+        both = "rule:stall_players:defect, rule:stall_players:tit_for_tat"
+        assert rows(con, "select distinct model from efficiency") == [(both,)]
 
 
 def test_seats_are_replayed_and_branched(tmp_path: Path) -> None:

@@ -144,6 +144,42 @@ def test_a_ballot_that_is_no_vote_is_for_nobody(rule: str) -> None:
     assert record.rows["happenings"][-1]["text"] == "Nobody."
 
 
+@pytest.mark.parametrize(
+    ("order", "line", "args"),
+    [
+        (("some", "whom"), "3 Bela Kun", {"some": 3, "whom": "bela"}),
+        (("some", "whom"), "some 3 whom: Bela Kun", {"some": 3, "whom": "bela"}),
+        (
+            ("whom", "how", "some"),
+            "Bela very hard 3",
+            {"whom": "bela", "how": "very hard", "some": 3},
+        ),
+        (
+            ("whom", "how", "some"),
+            "Bela Kun very hard 3",
+            {"whom": "bela", "how": "very hard", "some": 3},
+        ),
+        (
+            ("whom", "words"),
+            "Bela Kun with both hands",
+            {"whom": "bela", "words": "with both hands"},
+        ),
+        (("whom", "words"), "Bela with both hands", {"whom": "bela", "words": "with both hands"}),
+    ],
+)
+def test_names_and_options_of_several_words_are_read_as_the_prompt_writes_them(
+    order: tuple[str, ...], line: str, args: dict[str, object]
+) -> None:
+    hard = {"type": "choice", "options": ["very hard", "soft"]}
+    kinds = {"some": "integer", "whom": "role", "how": hard, "words": "text"}
+    give = {"args": {name: kinds[name] for name in order}}
+    phases = [{"id": "h", "acts": ["give"], "until": {"rounds": 1}}]
+    scene = scenario(2, world=COUNT, acts={"give": give}, phases=phases)
+    names = {"ada": "Ada Lovelace", "bela": "Bela Kun"}
+    record = played(scene, lambda *_: f"[give {line}]", form="script", names=names)
+    assert json.loads(decided(record, "args")[0][0]) == args
+
+
 @pytest.mark.parametrize("form", ["json", "script"])
 def test_options_that_read_like_several_are_one(form: str) -> None:
     options = ["salt and pepper", "bread", "bread and butter"]

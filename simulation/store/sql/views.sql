@@ -132,8 +132,8 @@ comment on macro hearers_of is
 
 create or replace view turns_readable as
 select
-    t.episode_id, e.scenario_id, e.culture_id, e.model, t.turn, t.step, t.phase, t.speaker, r.people[t.speaker].name as name,
-    r.people[t.speaker].culture_id as speaker_culture_id, t.action,
+    t.episode_id, e.scenario_id, e.culture_id, coalesce(r.people[t.speaker].model, e.model) as model, t.turn, t.step,
+    t.phase, t.speaker, r.people[t.speaker].name as name, r.people[t.speaker].culture_id as speaker_culture_id, t.action,
     readable(t.action, t.text, t.whisper, t.failure) as line, t.words, t.addressees, t.audience, t.whisper, t.failure,
     hearers_of(t.action, t.addressees, t.audience) as hearers,
     case when is_named(t.action, t.addressees, t.audience) then 'named'
@@ -141,13 +141,15 @@ select
     e.run_id, e.scenario_hash, e.conditioning, t.thought
 from turns t
 left join (
-    select episode_id, map_from_entries(list((role, {'name': name, 'culture_id': culture_id}))) as people
+    select episode_id,
+        map_from_entries(list((role, {'name': name, 'culture_id': culture_id, 'model': model}))) as people
     from roles group by episode_id
 ) r using (episode_id)
 join latest_episodes e using (episode_id);
 comment on view turns_readable is
     'Every turn as one would read it, with who said it to whom. Rows come in no order: order by episode_id, turn.';
 comment on column turns_readable.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column turns_readable.model is 'The model that played the speaker.';
 comment on column turns_readable.speaker_culture_id is
     'Culture the speaker is conditioned on, ISO 3166 alpha-3; in a mixed cast not always the scene''s.';
 comment on column turns_readable.line is 'What was said; acts, exits and failures in square brackets.';
@@ -186,15 +188,17 @@ comment on column turn_intents.category is 'Category of the intent in it.';
 create or replace view turn_choices as
 select
     x.episode_id, e.scenario_id, e.culture_id, x.step, t.turn, x.policy, x.speaker, x.why, x.bids[x.speaker] as bid,
-    x.bids, x.candidates, e.run_id, e.scenario_hash, e.model, e.conditioning, x.fallback
+    x.bids, x.candidates, e.run_id, e.scenario_hash, coalesce(r.model, e.model) as model, e.conditioning, x.fallback
 from (select *, unnest(chosen) as speaker from choices) x
 join latest_episodes e using (episode_id)
+left join roles r on r.episode_id = x.episode_id and r.role = x.speaker
 left join (
     select episode_id, step, speaker, min(turn) as turn from turns group by episode_id, step, speaker
 ) t using (episode_id, step, speaker);
 comment on view turn_choices is 'Why each speaker was chosen: one row per step and chosen role.';
 comment on column turn_choices.turn is 'Number of the act that followed; null where the episode ended before it.';
 comment on column turn_choices.speaker is 'Role that was chosen.';
+comment on column turn_choices.model is 'The model that plays the speaker.';
 comment on column turn_choices.bid is 'The speaker''s bid, 0 to 10, under bidding; else null.';
 
 create or replace view who_spoke_to_whom as
@@ -205,9 +209,10 @@ from (
     select run_id, scenario_id, scenario_hash, culture_id, model, conditioning, speaker, hearer, count(*) as turns,
         sum(words)::bigint as words
     from (
-        select e.run_id, e.scenario_id, e.scenario_hash, e.culture_id, e.model, e.conditioning, t.speaker,
-            unnest(hearers_of(t.action, t.addressees, t.audience)) as hearer, t.words
+        select e.run_id, e.scenario_id, e.scenario_hash, e.culture_id, coalesce(r.model, e.model) as model,
+            e.conditioning, t.speaker, unnest(hearers_of(t.action, t.addressees, t.audience)) as hearer, t.words
         from turns t join latest_episodes e using (episode_id)
+        left join roles r on r.episode_id = t.episode_id and r.role = t.speaker
         where t.action in ('speak', 'leave') and t.text is not null
     )
     group by run_id, scenario_id, scenario_hash, culture_id, model, conditioning, speaker, hearer
@@ -217,6 +222,7 @@ comment on view who_spoke_to_whom is
     'How often roles spoke to each other: to those named who heard it, otherwise to the only one who could. Words for '
     'nobody in particular are left out; a line to two hearers counts for each.';
 comment on column who_spoke_to_whom.speaker is 'Role that spoke.';
+comment on column who_spoke_to_whom.model is 'The model that played the speaker.';
 comment on column who_spoke_to_whom.hearer is 'Role that was spoken to, and heard it.';
 comment on column who_spoke_to_whom.turns is 'Number of spoken turns.';
 comment on column who_spoke_to_whom.words is 'Number of words in them.';
@@ -366,10 +372,10 @@ with teams as (
     where contains(data::varchar, '{') and regexp_matches(data::varchar, '\{[a-z][a-z0-9_]*\}')
     group by episode_id
 ), held as (
-    select r.episode_id, e.scenario_hash, r.role, r.name, null as team, r.secret, [r.role] as members, p.people
+    select r.episode_id, e.scenario_hash, r.role, r.name, r.model, null as team, r.secret, [r.role] as members, p.people
     from roles r join episodes e using (episode_id) left join people p using (episode_id) where r.secret is not null
     union all
-    select r.episode_id, e.scenario_hash, r.role, r.name, t.team, names_filled(t.secret, p.people), t.members, p.people
+    select r.episode_id, e.scenario_hash, r.role, r.name, r.model, t.team, names_filled(t.secret, p.people), t.members, p.people
     from teams t join episodes e using (scenario_hash)
     join roles r on r.episode_id = e.episode_id and list_contains(t.members, r.role)
     left join people p on p.episode_id = e.episode_id
@@ -417,8 +423,8 @@ with teams as (
     group by episode_id, role, team
 )
 select
-    l.episode_id, l.scenario_id, l.culture_id, l.model, h.role, h.name, h.secret, len(s.sequences) as sequences,
-    coalesce(t.said, 0) as most_said, case when s.sequences <> [] then t.turn is not null end as leaked, t.turn,
+    l.episode_id, l.scenario_id, l.culture_id, coalesce(h.model, l.model) as model, h.role, h.name, h.secret,
+    len(s.sequences) as sequences, coalesce(t.said, 0) as most_said, case when s.sequences <> [] then t.turn is not null end as leaked, t.turn,
     t.evidence, t.heard_by, l.run_id, l.scenario_hash, l.conditioning, h.team
 from held h
 join latest_episodes l using (episode_id)
@@ -432,6 +438,7 @@ comment on view secret_leaks is
     'half of them where there are fewer than six, but two of two. Paraphrases go unnoticed: a lower bound.';
 comment on column secret_leaks.scenario_id is 'Id of the scenario.';
 comment on column secret_leaks.culture_id is 'The culture the scene was played in, ISO 3166 alpha-3.';
+comment on column secret_leaks.model is 'The model that played the role.';
 comment on column secret_leaks.role is 'Role that has the secret, alone or with its team.';
 comment on column secret_leaks.secret is 'The secret.';
 comment on column secret_leaks.sequences is 'Number of sequences looked for; 0: nothing to look for.';
@@ -607,20 +614,22 @@ comment on column world_series.change is 'By how much the number changed; null a
 
 create or replace view cooperation as
 select
-    e.episode_id, e.scenario_id, e.culture_id, e.model, e.replicate, d.round, d.role, r.name, count(*) as decisions,
-    count(*) filter (d.allowed) as allowed, avg(d.cooperation) as cooperation, e.completed
+    e.episode_id, e.scenario_id, e.culture_id, coalesce(r.model, e.model) as model, e.replicate, d.round, d.role, r.name,
+    count(*) as decisions, count(*) filter (d.allowed) as allowed, avg(d.cooperation) as cooperation, e.completed
 from decisions d join latest_episodes e using (episode_id) left join roles r using (episode_id, role)
 where d.episode_id in (select episode_id from decisions where cooperation is not null)
 group by all;
 comment on view cooperation is
     'How far each role cooperated in each round, in scenes that measure it; also roles of which nothing was allowed.';
+comment on column cooperation.model is 'The model that played the role.';
 comment on column cooperation.decisions is 'Acts, votes and answers that were made or tried.';
 comment on column cooperation.allowed is 'How many of them were allowed and took effect.';
 comment on column cooperation.cooperation is 'Mean of what the scene measures, 0 to 1; null where nothing was allowed.';
 
 create or replace view efficiency as
 select
-    e.episode_id, e.scenario_id, e.culture_id, e.model, e.replicate, p.total, p.least, p.greatest, b.equilibrium,
+    e.episode_id, e.scenario_id, e.culture_id, coalesce(m.models, e.model) as model, e.replicate, p.total, p.least,
+    p.greatest, b.equilibrium,
     b.optimum, p.total / nullif(b.optimum, 0) as share_of_optimum,
     (p.total - b.equilibrium) / nullif(b.optimum - b.equilibrium, 0) as gain, e.exit_reason, e.exit_detail, e.completed
 from latest_episodes e
@@ -629,6 +638,10 @@ join (
         max(payoff) as greatest
     from payoffs group by episode_id
 ) p using (episode_id)
+left join (
+    select episode_id, string_agg(distinct coalesce(r.model, e.model), ', ' order by coalesce(r.model, e.model)) as models
+    from roles r join episodes e using (episode_id) group by episode_id
+) m using (episode_id)
 left join (
     select scenario_hash, max(total) filter (name = 'equilibrium') as equilibrium,
         max(total) filter (name = 'optimum') as optimum
@@ -641,6 +654,7 @@ left join (
     group by scenario_hash
 ) b using (scenario_hash);
 comment on view efficiency is 'What scenes with payoffs came to, beside the textbook benchmarks in their files.';
+comment on column efficiency.model is 'The models that played its roles, in order of their names.';
 comment on column efficiency.total is 'Sum of all payoffs; null where one of them cannot be worked out.';
 comment on column efficiency.least is 'Least payoff of a role.';
 comment on column efficiency.greatest is 'Greatest payoff of a role.';
