@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from agents.authoring.character import free_name, slug, tidy
 from agents.authoring.foreign import Found
+from agents.authoring.sotopia_profile import (
+    LONGEST,
+    Agent,
+    Environment,
+    Pair,
+    Record,
+    read_profiles,
+)
 from folkways.errors import UserError
 from scenarios.checks.check import check_file
 from scenarios.culture import Culture
@@ -28,60 +36,18 @@ from scenarios.persona import Gender, Persona
 from scenarios.sampling.household import WORDS
 from scenarios.sampling.population import sample_personas
 
-ROLES = ("first", "second")
+_ROLES = ("first", "second")
+_CALLED: dict[type[Record], str] = {Environment: "environments", Agent: "people", Pair: "pairs"}
 _DRAWN = 200
 """People of a culture among whom the nearest to an agent is sought."""
-_LONGEST = 20_000
-"""Characters of a text that is looked at."""
 _PART = re.compile(r"<(p|[a-z_]{3,30})(\s[^<>]{0,200})?>([^<]{0,5000})</\1\s*>")
 """A part in tags, such as `<p viewer="agent_0">` or `<extra_info>`."""
 _TAG = re.compile(r"</?[A-Za-z_]{1,30}(\s[^<>]{0,200})?/?>")
 _EMPTIED = re.compile(r"\s*\(\s*\)")
 _VIEWER = re.compile(r"agent_?([01])")
 _AGES = re.compile(r"\d{1,3}")
-
-
-class _Record(BaseModel):
-    """A record, of which other fields are left alone."""
-
-    model_config = ConfigDict(extra="ignore", str_max_length=_LONGEST)
-    pk: str = ""
-
-
-class _Environment(_Record):
-    scenario: str
-    agent_goals: list[str] = Field(min_length=2, max_length=2)
-    codename: str | None = None
-    source: str | None = None
-    relationship: int | None = Field(default=None, ge=0, le=5)
-    age_constraint: Any = None
-    """Two ranges, mostly in one text."""
-
-
-class _Agent(_Record):
-    first_name: str
-    last_name: str = ""
-    age: int = Field(ge=14, le=100)
-    gender: str
-    occupation: str
-    public_info: str = ""
-    big_five: str = ""
-    personality_and_values: str = ""
-    decision_making_style: str = ""
-    secret: str = ""
-
-
-class _Pair(_Record):
-    env_id: str
-    agent_ids: list[str] = Field(min_length=2, max_length=2)
-
-
-_KINDS: dict[str, tuple[str, type[_Record]]] = {
-    "agent_goals": ("environments", _Environment),
-    "env_id": ("pairs", _Pair),
-    "first_name": ("people", _Agent),
-}
-"""Kinds of records by a field that only they have."""
+_LIST = re.compile(r"\[([^\[\]]*)\]")
+_WORDS = re.compile(r"['\"]([^'\"]{1,80})['\"]")
 
 
 @dataclass(slots=True)
@@ -103,22 +69,23 @@ def import_sotopia(found: Sequence[Found], culture: Culture | None, seed: int = 
     Sotopia's, and where there are people and no culture.
     """
     made = Imported()
-    read = list(_read(found, made))
+    read = list(read_profiles(found, made.left_out))
+    made.kinds.update(_CALLED[type(one)] for _, one in read)
     if not read:
         place, reason = made.left_out[0]
         raise UserError(f"{place}: {reason}")
-    agents = [(place, one) for place, one in read if isinstance(one, _Agent)]
+    agents = [(place, one) for place, one in read if isinstance(one, Agent)]
     if agents and culture is None:
         raise UserError(
             f"{agents[0][0]}: a person, of a culture that Sotopia does not say; name it: --culture"
         )
     people = _people(agents, culture, seed, made) if culture else {}
     made.people = [person for person, _ in people.values()]
-    environments = {one.pk: (place, one) for place, one in read if isinstance(one, _Environment)}
+    environments = {one.pk: (place, one) for place, one in read if isinstance(one, Environment)}
     taken: set[str] = set()
     paired = set()
     for place, one in read:
-        if isinstance(one, _Pair):
+        if isinstance(one, Pair):
             if one.env_id in environments and all(name in people for name in one.agent_ids):
                 paired.add(one.env_id)
                 scene = _scene(environments[one.env_id][1])
@@ -144,32 +111,7 @@ def _words() -> Any:
     return load_yaml(Path(__file__).with_suffix(".yaml")).data
 
 
-def _read(found: Sequence[Found], made: Imported) -> Iterator[tuple[str, _Record]]:
-    """Yield the records that are Sotopia's, and take note of the others."""
-    keys = set[str]()
-    for number, (place, data) in enumerate(found, 1):
-        name, kind = next((kind for key, kind in _KINDS.items() if key in data), ("", None))
-        if kind is None:
-            known = ", ".join(_KINDS)
-            made.left_out.append((place, f"no record of Sotopia's: none of {known} is in it"))
-            continue
-        try:
-            record = kind.model_validate({k: v for k, v in data.items() if v is not None})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            made.left_out.append((place, f"{where}: {first['msg']}"))
-            continue
-        record = record.model_copy(update={"pk": record.pk or f"record {number}"})
-        if record.pk in keys:
-            made.left_out.append((place, f"pk: '{record.pk[:60]}' is in another record, too"))
-            continue
-        keys.add(record.pk)
-        made.kinds[name] += 1
-        yield place, record
-
-
-def _scene(environment: _Environment) -> dict[str, Any]:
+def _scene(environment: Environment) -> dict[str, Any]:
     """Return an environment as the data of a scenario file."""
     words, knows = _words(), ([], [])  # type: tuple[Any, tuple[list[str], list[str]]]
     setting = _told(environment.scenario, knows, None)
@@ -177,11 +119,16 @@ def _scene(environment: _Environment) -> dict[str, Any]:
     title = tidy((environment.codename or setting).replace("_", " "))[:100].strip()
     tie = None if environment.relationship is None else words["ties"][environment.relationship]
     ages = _ages(str(environment.age_constraint))
+    works = _occupations(str(environment.occupation_constraint))
+    chosen = [
+        {key: each[at] for key, each in (("age", ages), ("occupation", works)) if each and each[at]}
+        for at in range(2)
+    ]
     roles = {
-        name: ({"select": {"age": ages[at]}} if ages else {})
+        name: ({"select": chosen[at]} if chosen[at] else {})
         | {"brief": (tie or words["unknown"])["brief"], "goal": goals[at]}
         | ({"knows": knows[at]} if knows[at] else {})
-        for at, name in enumerate(ROLES)
+        for at, name in enumerate(_ROLES)
     }
     data: dict[str, Any] = {
         "id": slug(title) or slug(f"sotopia {environment.pk}") or "sotopia",
@@ -189,13 +136,13 @@ def _scene(environment: _Environment) -> dict[str, Any]:
         "theme": words["theme"],
         "setting": setting,
         "roles": roles,
-        "opens": ROLES[0],
+        "opens": _ROLES[0],
         "limits": {"turns": words["turns"]},
     }
     if tie:
         closeness = environment.relationship
         data["relationships"] = [
-            {"between": list(ROLES), "type": tie["type"], "closeness": closeness}
+            {"between": list(_ROLES), "type": tie["type"], "closeness": closeness}
         ]
     note = tidy(f"{environment.pk} {environment.source or ''}")[:200]
     return data | {"provenance": {"author": words["author"], "made": "imported", "note": note}}
@@ -225,11 +172,17 @@ def _ages(constraint: str) -> list[list[int]]:
     return [found[:2], found[2:]]
 
 
+def _occupations(constraint: str) -> list[list[str]]:
+    """Return the occupations of both roles, none where the constraint does not say two lists."""
+    lists = [_WORDS.findall(words) for words in _LIST.findall(constraint[:LONGEST])]
+    return [[tidy(word).casefold() for word in words] for words in lists] if len(lists) == 2 else []
+
+
 def _cast(
     scene: dict[str, Any], people: Sequence[tuple[dict[str, Any], str]], culture: Culture
 ) -> None:
     """Have the roles of a scene played by people, with their secrets."""
-    for name, (person, secret) in zip(ROLES, people, strict=True):
+    for name, (person, secret) in zip(_ROLES, people, strict=True):
         role = scene["roles"][name]
         role.pop("select", None)
         scene["roles"][name] = {"persona": person["id"]} | role
@@ -257,7 +210,7 @@ def _keep(made: Imported, place: str, data: dict[str, Any], taken: set[str]) -> 
 
 
 def _people(
-    agents: Sequence[tuple[str, _Agent]], culture: Culture, seed: int, made: Imported
+    agents: Sequence[tuple[str, Agent]], culture: Culture, seed: int, made: Imported
 ) -> dict[str, tuple[dict[str, Any], str]]:
     """Return agents as personas with their secrets, by their keys."""
     drawn, taken = sample_personas(culture.id, _DRAWN, seed), set[str]()
@@ -297,7 +250,7 @@ def _gender(told: str) -> Gender:
     return _GENDERS.get(told.casefold().strip(), "nonbinary")
 
 
-def _traits(agent: _Agent) -> list[str]:
+def _traits(agent: Agent) -> list[str]:
     """Return two to six phrases: how the agent decides, and its big five."""
     style = tidy(agent.decision_making_style)
     parts = [tidy(part) for part in agent.big_five.split(";") if part.strip()]

@@ -86,6 +86,17 @@ def test_an_environment_is_a_sound_scene(tmp_path: Path, form: str) -> None:
     assert found.culture is None and found.provenance.note == "01H7 hand-craft"
 
 
+def test_occupations_choose_who_plays(tmp_path: Path) -> None:
+    wanted = "[['Teacher', 'nurse'], []]"
+    _, files = imported(tmp_path, LOAN | {"occupation_constraint": wanted})
+    first, second = load_scenario(tmp_path / "out" / files[0]).roles.values()
+    assert first.select and first.select.occupation == ("teacher", "nurse")
+    assert second.select and second.select.occupation is None
+    nobody = LOAN | {"occupation_constraint": "[['beekeeper on Mars'], ['x']]"}
+    done = command("import", "sotopia", file(tmp_path, nobody), "--out", tmp_path / "none")
+    assert "sotopia.json:1: left out: roles.first.select: the scene cannot be cast" in done.output
+
+
 def test_a_pair_is_played_by_its_people_with_their_secrets(tmp_path: Path) -> None:
     done, files = imported(tmp_path, LOAN, SAMANTHA, LEO, PAIR, culture="USA")
     assert files == ["borrow-money-samantha-ray-leo-ray.yaml"], done.output
