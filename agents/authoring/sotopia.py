@@ -82,18 +82,16 @@ def import_sotopia(found: Sequence[Found], culture: Culture | None, seed: int = 
     people = _people(agents, culture, seed, made) if culture else {}
     made.people = [person for person, _ in people.values()]
     environments = {one.pk: (place, one) for place, one in read if isinstance(one, Environment)}
-    taken: set[str] = set()
-    paired = set()
+    taken, paired = set[str](), set[str]()
     for place, one in read:
-        if isinstance(one, Pair):
-            if one.env_id in environments and all(name in people for name in one.agent_ids):
-                paired.add(one.env_id)
-                scene = _scene(environments[one.env_id][1])
-                assert culture is not None
-                _cast(scene, [people[name] for name in one.agent_ids], culture)
-                _keep(made, place, scene, taken)
-            else:
-                made.left_out.append((place, "a pair whose environment or people are not there"))
+        if not isinstance(one, Pair):
+            continue
+        cast = [people[name] for name in one.agent_ids if name in people]
+        if culture is None or one.env_id not in environments or len(cast) < len(one.agent_ids):
+            made.left_out.append((place, "a pair whose environment or people are not there"))
+            continue
+        paired.add(one.env_id)
+        _keep(made, place, _played_by(_scene(environments[one.env_id][1]), cast, culture), taken)
     for place, environment in environments.values():
         if environment.pk not in paired:
             _keep(made, place, _scene(environment), taken)
@@ -178,19 +176,22 @@ def _occupations(constraint: str) -> list[list[str]]:
     return [[tidy(word).casefold() for word in words] for words in lists] if len(lists) == 2 else []
 
 
-def _cast(
+def _played_by(
     scene: dict[str, Any], people: Sequence[tuple[dict[str, Any], str]], culture: Culture
-) -> None:
-    """Have the roles of a scene played by people, with their secrets."""
+) -> dict[str, Any]:
+    """Return a scene whose roles are played by people with their secrets."""
+    roles = {}
     for name, (person, secret) in zip(_ROLES, people, strict=True):
-        role = scene["roles"][name]
-        role.pop("select", None)
-        scene["roles"][name] = {"persona": person["id"]} | role
-        if secret:
-            scene["roles"][name]["secret"] = secret
+        role = {key: part for key, part in scene["roles"][name].items() if key != "select"}
+        own = {"secret": secret} if secret else {}
+        roles[name] = {"persona": person["id"]} | role | own
     names = " ".join(person["name"] for person, _ in people)
-    scene["id"] = slug(f"{scene['id'][:30]} {names}")
-    scene |= {"culture": culture.id, "personas": [person for person, _ in people]}
+    return scene | {
+        "id": slug(f"{scene['id'][:30]} {names}"),
+        "culture": culture.id,
+        "roles": roles,
+        "personas": [person for person, _ in people],
+    }
 
 
 def _keep(made: Imported, place: str, data: dict[str, Any], taken: set[str]) -> None:

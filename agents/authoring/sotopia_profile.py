@@ -72,7 +72,7 @@ def read_profiles(
 ) -> Iterator[tuple[str, Record]]:
     """Yield the records that are Sotopia's with their places; add the others to `left_out`, with
     the reason."""
-    keys = set[str]()
+    keys = set[tuple[type[Record], str]]()
     for number, (place, data) in enumerate(found, 1):
         kind = next((kind for key, kind in _KINDS.items() if key in data), None)
         if kind is None:
@@ -87,8 +87,8 @@ def read_profiles(
             left_out.append((place, f"{where}: {first['msg']}"))
             continue
         record = record.model_copy(update={"pk": record.pk or f"record {number}"})
-        if record.pk in keys:
+        if (kind, record.pk) in keys:
             left_out.append((place, f"pk: '{record.pk[:60]}' is in another record, too"))
             continue
-        keys.add(record.pk)
+        keys.add((kind, record.pk))
         yield place, record
