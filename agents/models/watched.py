@@ -47,8 +47,10 @@ def metered() -> Iterator[Usage]:
 class Watched(Guarded):
     """Passes calls on, and counts calls, tokens, US dollars and failures."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, most_usd: float | None = None) -> None:
+        """No call is made once `most_usd` US dollars are spent."""
         super().__init__(model)
+        self._most_usd = most_usd
         self.begun = self.answered = self.tokens = self._in_vain = 0
         self.cost: float | None = None
         self._began = time.monotonic()
@@ -56,7 +58,10 @@ class Watched(Guarded):
     async def complete(
         self, prompt: Prompt, sampling: Sampling, schema: Mapping[str, Any] | None = None
     ) -> Completion:
-        """Pass the call on. Raises ModelUnavailable after IN_VAIN failures without an answer."""
+        """Pass the call on. Raises ModelUnavailable after IN_VAIN failures without an answer, and
+        where the money is spent."""
+        if self._most_usd is not None:
+            self._require_money(self._most_usd)
         self.begun += 1
         try:
             found = await super().complete(prompt, sampling, schema)
@@ -77,6 +82,19 @@ class Watched(Guarded):
             usage.calls, usage.tokens = usage.calls + 1, usage.tokens + tokens
             usage.cost = usage.cost if found.cost is None else (usage.cost or 0.0) + found.cost
         return found
+
+    def _require_money(self, most: float) -> None:
+        if self.answered and self.cost is None:
+            raise ModelUnavailable(
+                f"{self.name} tells no cost, by which to stop at ${most:g}; give its prices, as in "
+                "-o 'prices=[0.4, 0.1, 0.4]'"
+            )
+        spent = self.cost or 0.0
+        if spent >= most:
+            raise ModelUnavailable(
+                f"${spent:.4f} are spent, of ${most:g}; what is finished is kept, and the same "
+                "command resumes with as much again"
+            )
 
     def line(self) -> str:
         """Return the state as one line."""

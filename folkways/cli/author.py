@@ -51,6 +51,9 @@ ForceOption = Annotated[bool, typer.Option(help="Write over files that are there
 ConcurrencyOption = Annotated[
     int, typer.Option(min=1, max=1024, help="Scenarios in the making at the same time.")
 ]
+CostOption = Annotated[
+    float | None, typer.Option(min=0, help="Stop once so many US dollars are spent; takes prices.")
+]
 SeedOption = Annotated[int, typer.Option(help="Seed of the sampling.")]
 
 
@@ -70,6 +73,7 @@ def adapt(
     review: Annotated[bool, typer.Option(help="Show each as a diff and ask first.")] = False,
     tries: Annotated[int, typer.Option(min=1, max=100, help="Tries for each.")] = 1,
     concurrency: ConcurrencyOption = 16,
+    cost_usd: CostOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Have a model move scenarios to other cultures; what fails the checks is refused. The same
@@ -100,7 +104,7 @@ def adapt(
             _say(f"wrote {move.target}")
         return text
 
-    texts = _with_model(model, override, one, left)
+    texts = _with_model(model, override, cost_usd, one, left)
     if review:
         sources = {scene.id: path for path, scene in paths.items()}
         for move, text in zip(left, texts, strict=True):
@@ -136,6 +140,7 @@ def generate(
     force: ForceOption = False,
     tries: Annotated[int, typer.Option(min=1, max=100, help="Tries for each.")] = 3,
     concurrency: ConcurrencyOption = 16,
+    cost_usd: CostOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Have a model write new scenarios around a norm, or around many in turn; near-duplicates are
@@ -156,7 +161,9 @@ def generate(
         at_once=concurrency,
     )
     left = made.left()
-    _with_model(model, override, lambda engine, wanted: made.one(engine, wanted, _say), left)
+    _with_model(
+        model, override, cost_usd, lambda engine, wanted: made.one(engine, wanted, _say), left
+    )
     for line in made.funnel():
         _say(line)
     written = len(left) - len(made.left())
@@ -180,6 +187,7 @@ def _norms(norm: str | None, file: Path | None) -> list[str]:
 def _with_model(
     name: str,
     override: list[str] | None,
+    cost_usd: float | None,
     job: Callable[[Model, _Item], Awaitable[_Result]],
     items: Sequence[_Item],
 ) -> list[_Result]:
@@ -204,7 +212,7 @@ def _with_model(
         return result
 
     async def run() -> list[_Result]:
-        engine = Watched(open_model(name, options))
+        engine = Watched(open_model(name, options), cost_usd)
         await engine.start()
         still = asyncio.create_task(waiting(engine))
         try:

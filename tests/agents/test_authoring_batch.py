@@ -131,6 +131,22 @@ def test_a_price_gives_the_cost_and_an_endpoint_that_fails_uses_up_no_try(tmp_pa
     assert done.output.endswith("2 of 2 written, 3 tries dropped (3 server-error)\n")
 
 
+def test_a_batch_ends_once_the_money_is_spent(tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 2000, "completion_tokens": 500}
+    plans = [chat(json.dumps(plan(number)), usage=usage) for number in range(1, 9)]
+    with serving(*plans) as server:
+        asked = ("generate", "--norm", NORMS[0], "--culture", "CHN", "--n", 4, "--concurrency", 1,
+                 "--out", tmp_path / "out", "--model", f"openai:teacher@{server.url}",
+                 "--cost-usd", 0.01)  # fmt: skip
+        priced = (*asked, "-o", "prices=[2.0, 0.5, 8.0]")
+        spent = command(*priced)
+        assert str(spent.exception).startswith("$0.0160 are spent, of $0.01; what is finished is")
+        assert len(list((tmp_path / "out").glob("*.yaml"))) == 2
+        assert command(*priced).output.endswith("4 of 4 written, 0 tries dropped\n")
+        untold = command(*asked[:6], 6, *asked[7:])
+        assert "tells no cost, by which to stop at $0.01" in str(untold.exception)
+
+
 @pytest.fixture
 def originals(tmp_path: Path) -> Path:
     """Return a folder of two scenarios that have no adaptations."""
