@@ -90,6 +90,19 @@ class Grid:
     """(C, I): share of the national sample without a valid answer."""
     mode: Floats
     """(C, I): the most frequent code."""
+    independent: Floats | None = None
+    """(C, I): answers of a simple random sample whose shares would vary as much, fewer than `valid`
+    where people are weighted or come from few sampling points; None or NaN where that is not
+    known."""
+    clusters: Floats | None = None
+    """(C, I): sampling points of people; None or NaN where they are not known."""
+
+    @property
+    def sampled(self) -> Floats:
+        """(C, I): as how many people who were drawn singly they vary."""
+        if self.independent is None:
+            return self.valid
+        return np.where(np.isnan(self.independent), self.valid, self.independent)
 
     @property
     def asked(self) -> Bools:

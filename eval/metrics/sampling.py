@@ -146,13 +146,15 @@ def resample_distances(
     rows: bool,
     items: bool,
     weights: Floats | None = None,
+    cluster: NDArray[np.intp] | None = None,
     names: Iterable[str] = tuple(METRICS),
     draws: int = _DRAWS,
 ) -> dict[str, Floats]:
     """Return by metric the distances (draws, models), means over items and then countries.
 
     Each of `models` is (R, I, K) as in `pool`, all of the same respondents, which are drawn with
-    replacement within their country and count by `weights` (R,); `human` (C, I, K) is held fixed.
+    replacement within their country and count by `weights` (R,), those of one `cluster` (R,), a
+    number that no other country has, together; `human` (C, I, K) is held fixed.
     All models see the same draws. A cell without a valid answer is in no plain distance: show the
     penalised ones as well. Where there are several models a cell counts in which all gave a valid
     answer. Raises ValueError where a country has no respondents.
@@ -166,6 +168,7 @@ def resample_distances(
         rows=rows,
         items=items,
         weights=weights,
+        cluster=cluster,
         names=names,
         draws=draws,
     )
@@ -182,6 +185,7 @@ def resample_by_country(
     rows: bool,
     items: bool,
     weights: Floats | None = None,
+    cluster: NDArray[np.intp] | None = None,
     names: Iterable[str] = tuple(METRICS),
     draws: int = _DRAWS,
 ) -> dict[str, Floats]:
@@ -193,8 +197,8 @@ def resample_by_country(
 
     def draw(country: int, size: int) -> list[_Weighted]:
         members = group == country
-        n = int(members.sum())
-        by_row = draw_weights(n, size, rng) if rows else np.ones((1, n))
+        units, place = _units(members, cluster)
+        by_row = draw_weights(units, size, rng)[:, place] if rows else np.ones((1, len(place)))
         return [(model[members], by_row * heavy[members]) for model in models]
 
     return _gather(draw, human, scales, rng if items else None, tuple(names), draws, len(group))
@@ -211,6 +215,7 @@ def compare_distances(
     rows: bool,
     items: bool,
     weights: Floats | None = None,
+    cluster: NDArray[np.intp] | None = None,
     names: Iterable[str] = tuple(METRICS),
     draws: int = _DRAWS,
     level: float = LEVEL,
@@ -230,12 +235,17 @@ def compare_distances(
         rows=rows,
         items=items,
         weights=weights,
+        cluster=cluster,
         names=names,
         draws=draws,
     )
     heavy = np.ones(len(group)) if weights is None else weights
     cells = [measure(human, pool(model, group, heavy), scales, names) for model in (one, two)]
-    exchanged = _exchange(one, two, human, scales, group, rng, heavy, names, draws) if rows else {}
+    exchanged: dict[str, Floats] = {}
+    if rows:
+        exchanged = _exchange(
+            one, two, human, scales, group, rng, heavy, names, draws, cluster=cluster
+        )
     results = {}
     for name in names:
         known = ~np.isnan(cells[0][name] + cells[1][name])
@@ -263,13 +273,16 @@ def _exchange(
     weights: Floats,
     names: tuple[str, ...],
     draws: int,
+    *,
+    cluster: NDArray[np.intp] | None,
 ) -> dict[str, Floats]:
     """Return by metric the differences (draws,) of models that swap respondents at random."""
 
     def draw(country: int, size: int) -> list[_Weighted]:
         members = group == country
         both = np.concatenate([one[members], two[members]])
-        kept = rng.integers(0, 2, (size, int(members.sum()))).astype(np.float64)
+        units, place = _units(members, cluster)
+        kept = rng.integers(0, 2, (size, units))[:, place].astype(np.float64)
         forth, back = np.hstack([kept, 1 - kept]), np.hstack([1 - kept, kept])
         heavy = np.tile(weights[members], 2)
         return [(both, forth * heavy), (both, back * heavy)]
@@ -277,6 +290,15 @@ def _exchange(
     drawn = _gather(draw, human, scales, None, names, draws, 2 * len(group))
     means = {name: known_mean(values) for name, values in drawn.items()}
     return {name: values[:, 0] - values[:, 1] for name, values in means.items()}
+
+
+def _units(
+    members: NDArray[np.bool_], cluster: NDArray[np.intp] | None
+) -> tuple[int, NDArray[np.intp]]:
+    """Return how many units the members of a country are, and the unit of each."""
+    own = np.flatnonzero(members) if cluster is None else cluster[members]
+    found, place = np.unique(own, return_inverse=True)
+    return len(found), place
 
 
 def _gather(

@@ -39,6 +39,7 @@ where condition_id = ? and reading = ? group by all
 """
 """How often a culture was asked an item: option orders and samples."""
 _WEIGHTS = "select respondent_id, weight from survey_respondents"
+_CLUSTERS = "select respondent_id, cluster from survey_respondents where cluster is not null"
 _UNWEIGHTED = ("marginals", "synthetic")
 """People whose respondents all count the same."""
 
@@ -62,6 +63,9 @@ class SeriesAnswers:
     times: Floats
     """(R, I): how many answers a cell is the mean of. A respondent is one, however often asked, for
     answers of the same one are not independent; a culture's probabilities are `CERTAIN`."""
+    cluster: NDArray[np.intp] | None = None
+    """(R,): rows that resampling draws together, respondents of one sampling point (I_PSU), where
+    the survey's file has those; None where each is drawn alone."""
 
     @property
     def pooled(self) -> Answers:
@@ -113,6 +117,7 @@ class SeriesAnswers:
             rows=True,
             items=items,
             weights=self.row_weights[members],
+            cluster=None if self.cluster is None else self.cluster[members],
             names=names,
             draws=draws,
         )
@@ -171,6 +176,7 @@ class SeriesAnswers:
             respondents=tuple(self.respondents[row] for row in rows),
             weights=self.weights[rows],
             times=self.times[rows],
+            cluster=None if self.cluster is None else self.cluster[rows],
         )
 
 
@@ -183,12 +189,13 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
     )
     shape = (len(countries), len(items), scales.codes.shape[1])
     shares = np.full(shape, np.nan)
-    valid, missing = np.full(shape[:2], np.nan), np.full(shape[:2], np.nan)
+    valid, missing, independent, clusters = (np.full(shape[:2], np.nan) for _ in range(4))
     places = _places(items)
     rows = con.execute(
-        "select country, item_id, point, share, valid, missing from survey_people"
+        "select country, item_id, point, share, valid, missing, independent, clusters "
+        "from survey_people"
     ).fetchall()
-    for country, item, point, share, count, absent in rows:
+    for country, item, point, share, count, absent, alike, places_ in rows:
         if item not in places:
             continue  # an index of several answers: see `joint_means`
         row, column = countries.index(country), places[item][0]
@@ -196,12 +203,16 @@ def load_grid(con: duckdb.DuckDBPyConnection) -> tuple[Grid, tuple[Item, ...]]:
             shares[row, column] = 0
         shares[row, column, places[item][1][point]] = share
         valid[row, column], missing[row, column] = count, absent
+        if alike is not None:
+            independent[row, column] = alike
+        if places_ is not None:
+            clusters[row, column] = places_
     best = np.where(np.isnan(shares), -1, shares).argmax(axis=2)
     codes = np.broadcast_to(scales.codes, shape)
     mode = np.take_along_axis(codes, best[..., None], axis=2)[..., 0]
-    return Grid(
-        countries, scales, shares, valid, missing, np.where(np.isnan(missing), np.nan, mode)
-    ), items
+    mode = np.where(np.isnan(missing), np.nan, mode)
+    grid = Grid(countries, scales, shares, valid, missing, mode, independent, clusters)
+    return grid, items
 
 
 def _items(con: duckdb.DuckDBPyConnection) -> tuple[Item, ...]:
@@ -234,7 +245,7 @@ def load_given(
 ) -> Iterator[SeriesAnswers]:
     """Yield the answers of every series, or `only` of some conditions, in the order in which
     conditions were first asked."""
-    weights = _weights(con, protocol)
+    weights, clusters = _weights(con, protocol), dict(con.execute(_CLUSTERS).fetchall())
     places = _places(items)
     for row in con.execute(_SERIES).fetchall():
         condition, reading, model, method, leaks, style, language, described, imported = row
@@ -275,7 +286,23 @@ def load_given(
             imported,
         )
         heavy = as_floats([weights.get(person, 1.0) for person in people])
-        yield SeriesAnswers(series, answers, group, people, grid.countries, heavy, times)
+        together = _together(homes, clusters)
+        yield SeriesAnswers(series, answers, group, people, grid.countries, heavy, times, together)
+
+
+def _together(
+    homes: Sequence[tuple[str, str, str | None]], clusters: Mapping[str, int]
+) -> NDArray[np.intp] | None:
+    """Return numbers (R,) that rows of one country and sampling point share; None without any."""
+    if not any(person in clusters for _, _, person in homes):
+        return None
+    numbers: dict[object, int] = {}
+    return np.array(
+        [
+            numbers.setdefault((home, clusters.get(person or "", person)), len(numbers))
+            for home, _, person in homes
+        ]
+    )
 
 
 def _answers(times: Floats, group: NDArray[np.intp], described: bool, reading: str) -> int | None:

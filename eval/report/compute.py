@@ -282,6 +282,7 @@ def _paired(
         rows=True,
         items=True,
         weights=one.row_weights[members],
+        cluster=None if one.cluster is None else one.cluster[members],
         names=names,
         draws=draws,
     )

@@ -39,7 +39,14 @@ def individuals(
     each."""
     known = ~np.isnan(truths).all(axis=1)
     yield from _everywhere(
-        given.series.id, truths[known], given.answers[known], given.group[known], grid, rng, draws
+        given.series.id,
+        truths[known],
+        given.answers[known],
+        given.group[known],
+        grid,
+        rng,
+        draws,
+        None if given.cluster is None else given.cluster[known],
     )
 
 
@@ -78,8 +85,9 @@ def individual_gaps(
     both = ~np.isnan(first) & ~np.isnan(second)
     columns = [_MEASURES.index(name) for name in _COMPARED]
     homes, inside = np.unique(group, return_inverse=True)
+    cluster = None if one[0].cluster is None else one[0].cluster[rows]
     mine, theirs = (
-        tabulate(np.where(both, each, np.nan)[..., columns], group=inside)
+        tabulate(np.where(both, each, np.nan)[..., columns], group=inside, cluster=cluster)
         for each in (first, second)
     )
     whole = compare(mine, theirs, rng, rows=True, items=True, draws=draws)
@@ -103,6 +111,7 @@ def _everywhere(
     grid: Grid,
     rng: np.random.Generator,
     draws: int,
+    cluster: NDArray[np.intp] | None = None,
 ) -> Iterator[Individual]:
     """Yield the measures over all countries, then of each."""
     if not len(truth):
@@ -114,7 +123,8 @@ def _everywhere(
     homes = [(ALL, np.ones(len(group), dtype=bool))]
     homes += [(grid.countries[row], group == row) for row in np.unique(group)]
     for country, members in homes:
-        found = _with_corrected(stacked[members], group[members], rng, draws)
+        together = None if cluster is None else cluster[members]
+        found = _with_corrected(stacked[members], group[members], rng, draws, together)
         counts = (~np.isnan(stacked[members])).sum(axis=(0, 1))
         for place, name in enumerate((*_MEASURES, *_CORRECTED)):
             value, low, high = (float(part[place]) for part in found)
@@ -148,11 +158,15 @@ def _cells(truth: Floats, answers: Floats, grid: Grid) -> Floats:
 
 
 def _with_corrected(
-    stacked: Floats, group: NDArray[np.intp], rng: np.random.Generator, draws: int
+    stacked: Floats,
+    group: NDArray[np.intp],
+    rng: np.random.Generator,
+    draws: int,
+    cluster: NDArray[np.intp] | None,
 ) -> Interval:
     """Return the means of the measures and the chance-corrected means (2,), (s - e) / (1 - e), with
     their intervals; countries weigh the same."""
-    table = tabulate(stacked, group=np.unique(group, return_inverse=True)[1])
+    table = tabulate(stacked, group=np.unique(group, return_inverse=True)[1], cluster=cluster)
 
     def corrected(means: Floats) -> Floats:
         own, guessed = means[..., : len(_MEASURES)], means[..., len(_MEASURES) :]

@@ -47,7 +47,7 @@ def true_distances(
     drawn = None if np.isinf(numbers).all() else np.minimum(numbers, _MOST)
     draws = int(np.clip(_CELLS // asked.sum(), 12, 60))
     found = curves(
-        human, model, grid.scales, drawn, grid.valid[rows], rng, draws=draws, names=_CALIBRATED
+        human, model, grid.scales, drawn, grid.sampled[rows], rng, draws=draws, names=_CALIBRATED
     )
     cells = measure(human, given.pooled_of(rows), grid.scales, _CALIBRATED)
     moved: dict[str, Floats] = {}

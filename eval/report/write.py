@@ -26,6 +26,13 @@ from simulation.store.reader import open_reader, read_rows
 
 _PLOTTED = ("js_distance", "w1", "culturespa")
 """Metrics with a plot of all series."""
+_SAMPLING = """
+with countries as (
+    select country, max(clusters) as clusters, median(independent / valid) as ratio
+    from survey_people where clusters is not null and valid > 0 group by country
+)
+select sum(clusters), avg(ratio) from countries
+"""
 _PEOPLE = {
     MARGINALS: "national shares of WVS-7, unweighted",
     SYNTHETIC: "national shares of WVS-7, unweighted; respondents are SYNTHETIC, drawn from them",
@@ -107,7 +114,7 @@ def load_results(
         made_at=made_at.isoformat(timespec="seconds"),
         protocol=protocol,
         items=count[0],
-        people=_people(protocol),
+        people=_people(protocol) + _sampling(con),
         synthetic=protocol["people"] == SYNTHETIC or bool(made_up),
         countries=tuple(sorted(people)),
         without=tuple(row[0] for row in asked if row[0] not in people),
@@ -116,6 +123,17 @@ def load_results(
     )
     compute(con, results, protocol.get("seed", 0), only)
     return results
+
+
+def _sampling(con: duckdb.DuckDBPyConnection) -> str:
+    """Return how people were drawn, where it is known that they come from sampling points."""
+    found = con.execute(_SAMPLING).fetchone()
+    if not found or not found[0]:
+        return ""
+    return (
+        f", from {found[0]:,.0f} sampling points (I_PSU), of whom {found[1]:.0%} as many, drawn "
+        "singly, would vary as much"
+    )
 
 
 def _people(protocol: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ class Yardsticks:
                 _within(self.grid.shares, n)[rows],
                 self.grid.scales,
                 None if exact else n[rows],
-                self.grid.valid[rows],
+                self.grid.sampled[rows],
                 self.rng,
                 draws=_draws(n),
                 names=self.names(n),

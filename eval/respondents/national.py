@@ -37,6 +37,10 @@ class National:
     """People with a valid answer and a weight above 0."""
     effective: float
     """Kish's effective sample size of the valid answers, (sum of w)^2 / sum of w^2."""
+    independent: float
+    """Answers of a simple random sample whose shares would vary as much: see `_independent`."""
+    clusters: int
+    """Sampling points (I_PSU) that the valid answers come from; 0 where the file has none."""
     asked: int
     """People who were asked."""
     respondents: int
@@ -74,8 +78,11 @@ def national_answers(
         require_items(con, path, items or ())
         homes = _homes(con, countries, weights, wave)
         chosen = list(items or known)
+        clustered = _clusters(con, chosen, homes)
         return {
-            (country, item): _cell(country, item, homes[country], scale, rows)
+            (country, item): _cell(
+                country, item, homes[country], scale, rows, clustered.get((country, item))
+            )
             for (country, item), (scale, rows) in _tallies(con, chosen, homes).items()
         }
 
@@ -148,8 +155,83 @@ def _tallies(
     return cells
 
 
+_Clusters = tuple[int, float]
+"""Sampling points, and the sum over them and codes of (weighted answers less expected ones)^2."""
+
+
+def _clusters(
+    con: duckdb.DuckDBPyConnection, items: Sequence[str], homes: Collection[str]
+) -> dict[tuple[str, str], _Clusters]:
+    """Return the sampling points of cells in the countries that have any, of two or more; whoever
+    has none there is one of their own."""
+    found = con.execute(
+        "select country from people where country in (select unnest(?)) group by country "
+        "having count(distinct I_PSU) > 1",
+        [list(homes)],
+    ).fetchall()
+    clusters: dict[tuple[str, str], _Clusters] = {}
+    listed = ", ".join(f'"{item}"' for item in items)
+    for (country,) in found if items else ():
+        rows = con.execute(
+            f"""
+            with cells as (
+                select item, code, coalesce(I_PSU::varchar, respondent_id) as place,
+                    sum(counts) as said
+                from (
+                    (select I_PSU, respondent_id, counts, {listed} from people
+                        where country = ? and counts > 0)
+                    unpivot (raw for item in ({listed}))
+                ) join codes using (item, raw) where status = 'valid' group by all
+            ),
+            shares as (
+                select item, code, sum(said) / sum(sum(said)) over (partition by item) as share
+                from cells group by item, code
+            ),
+            squares as (select item, sum(share * share) as square from shares group by item),
+            places as (
+                select item, place, sum(said) as total, sum(said * said) as squared,
+                    sum(said * share) as crossed
+                from cells join shares using (item, code) group by item, place
+            )
+            select item, count(*), sum(squared - 2 * total * crossed + total * total * square)
+            from places join squares using (item) group by item""",
+            [country],
+        ).fetchall()
+        clusters |= {(country, item): (number, apart) for item, number, apart in rows}
+    return clusters
+
+
+def _independent(
+    shares: Sequence[float], rows: Sequence[_Tally], clusters: _Clusters | None
+) -> float:
+    """Return how many answers of a simple random sample have shares that vary as much as these.
+
+    Their variance is that of a bootstrap which draws whole sampling points and keeps weights, in
+    its limit of endless draws: between points, of the linearised shares, with points drawn with
+    replacement (Kish & Frankel 1974; Wolter 2007, section 2.4). Respondents without a point are
+    one each. No more than there are valid answers, for a gain is chance.
+    """
+    valid, total = sum(row[3] for row in rows), sum(row[4] for row in rows)
+    square = sum(share * share for share in shares)
+    number, apart = clusters or (valid, 0.0)
+    if clusters is None:
+        by_code = {row[0]: 0.0 for row in rows}
+        for row in rows:
+            by_code[row[0]] += row[4]
+        apart = sum(row[5] * (1 - 2 * by_code[row[0]] / total + square) for row in rows)
+    if number < 2 or apart < 1e-12 * total**2:
+        return float(valid)
+    variance = number / (number - 1) * apart / total**2
+    return min(float(valid), 1 + (1 - square) / variance)
+
+
 def _cell(
-    country: str, item: str, respondents: int, scale: tuple[int, ...], rows: Sequence[_Tally]
+    country: str,
+    item: str,
+    respondents: int,
+    scale: tuple[int, ...],
+    rows: Sequence[_Tally],
+    clusters: _Clusters | None,
 ) -> National:
     valid = [row for row in rows if row[1] == "valid"]
     asked = [row for row in rows if row[1] in _ASKED]
@@ -164,13 +246,16 @@ def _cell(
     for code, _, _, _, weight, _ in valid:
         if code is not None:
             by_code[code] += weight
+    shares = tuple(weight / total for weight in by_code.values()) if total else ()
     return National(
         country,
         item,
         scale,
-        tuple(weight / total for weight in by_code.values()) if total else (),
+        shares,
         valid=sum(row[3] for row in valid),
         effective=total**2 / squared if squared else 0.0,
+        independent=_independent(shares, valid, clusters) if total else 0.0,
+        clusters=clusters[0] if clusters else 0,
         asked=sum(row[2] for row in asked),
         respondents=respondents,
         dont_know=rate("don't know"),
@@ -190,7 +275,7 @@ def national_grid(cells: Mapping[tuple[str, str], National], *, nominal: Collect
     )
     shape = (len(countries), len(codes))
     shares = np.full((*shape, scales.codes.shape[1]), np.nan)
-    valid, missing, mode = (np.full(shape, np.nan) for _ in range(3))
+    valid, missing, mode, independent, clusters = (np.full(shape, np.nan) for _ in range(5))
     for row, country in enumerate(countries):
         for column, item in enumerate(codes):
             cell = cells[country, item]
@@ -198,5 +283,7 @@ def national_grid(cells: Mapping[tuple[str, str], National], *, nominal: Collect
                 shares[row, column] = 0
                 shares[row, column, : len(cell.shares)] = cell.shares
                 valid[row, column], missing[row, column] = cell.valid, cell.missing
+                independent[row, column] = cell.independent
+                clusters[row, column] = cell.clusters or np.nan
                 mode[row, column] = cell.codes[cell.shares.index(max(cell.shares))]
-    return Grid(countries, scales, shares, valid, missing, mode)
+    return Grid(countries, scales, shares, valid, missing, mode, independent, clusters)

@@ -37,6 +37,8 @@ class Respondent:
     """By column; None where the person gave no answer, for the clause to be left out."""
     answers: Mapping[str, int | None]
     """Points of the scale by item; None where there is no valid answer."""
+    cluster: int | None = None
+    """Sampling point (I_PSU); None where the file has none."""
 
 
 def draw_respondents(
@@ -108,13 +110,13 @@ def _read(
     }
     columns = ", ".join(f'"{name}"' for name in [*fields, *items])
     rows = con.execute(
-        f"select respondent_id, country, synthetic, weight{columns and ', '}{columns} "
+        f"select respondent_id, country, synthetic, weight, I_PSU{columns and ', '}{columns} "
         "from respondents where respondent_id in (select unnest(?))",
         [ids],
     ).fetchall()
     people = {}
     for row in rows:
-        values = row[4:]
+        values = row[5:]
         raws = zip(items, values[len(fields) :], strict=True)
         people[row[0]] = Respondent(
             id=row[0],
@@ -123,5 +125,6 @@ def _read(
             weight=row[3],
             demographics=dict(zip(fields, values, strict=False)),
             answers={item: points.get((item, raw)) for item, raw in raws},
+            cluster=row[4],
         )
     return [people[person] for person in ids]

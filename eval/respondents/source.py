@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from eval.item import Item, load_items
-from eval.metrics.grid import Grid, Scales
+from eval.metrics.grid import Floats, Grid, Scales
 from eval.own_items import QUESTION_FILES
 from eval.respondents.column_map import RespondentsFile
 from eval.respondents.database import absent_items, not_in_file, open_respondents
@@ -69,6 +69,7 @@ class People:
                     "synthetic": person.synthetic,
                     "weight": person.weight,
                     "demographics": dict(person.demographics),
+                    "cluster": person.cluster,
                 }
                 for person in members
             ],
@@ -95,7 +96,15 @@ def _cells(grid: Grid) -> Iterator[dict[str, Any]]:
                     "share": float(grid.shares[row, column, place]),
                     "valid": float(grid.valid[row, column]),
                     "missing": float(grid.missing[row, column]),
+                    "independent": _known(grid.independent, row, column),
+                    "clusters": _known(grid.clusters, row, column),
                 }
+
+
+def _known(values: Floats | None, row: int, column: int) -> float | None:
+    if values is None or np.isnan(values[row, column]):
+        return None
+    return float(values[row, column])
 
 
 def nobody(countries: Sequence[str]) -> People:

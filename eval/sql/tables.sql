@@ -22,7 +22,7 @@ comment on column survey_options.position is 'Place of the point on the scale fr
 
 create table survey_people (
     country varchar not null, item_id varchar not null, point smallint not null, share double not null,
-    valid double not null, missing double not null
+    valid double not null, missing double not null, independent double, clusters double
 );
 comment on table survey_people is 'Answers of people that models are compared with, one row per country, item and point; no row where an item was not asked.';
 comment on column survey_people.country is 'ISO 3166 alpha-3.';
@@ -31,10 +31,12 @@ comment on column survey_people.point is 'Point of the scale.';
 comment on column survey_people.share is 'Share of valid answers.';
 comment on column survey_people.valid is 'Number of valid answers in the cell.';
 comment on column survey_people.missing is 'Share of the national sample without a valid answer.';
+comment on column survey_people.independent is 'Answers of a simple random sample whose shares would vary as much: fewer than valid where people are weighted or come from few sampling points; null where that is not known.';
+comment on column survey_people.clusters is 'Sampling points (I_PSU) that the valid answers come from; null where they are not known.';
 
 create table survey_respondents (
     respondent_id varchar primary key, country varchar not null, synthetic boolean not null, weight double,
-    demographics json not null
+    demographics json not null, cluster bigint
 );
 comment on table survey_respondents is 'Respondents that models are asked to answer as.';
 comment on column survey_respondents.respondent_id is 'The respondent.';
@@ -42,6 +44,7 @@ comment on column survey_respondents.country is 'ISO 3166 alpha-3.';
 comment on column survey_respondents.synthetic is 'True for a made-up respondent, false for one of the survey.';
 comment on column survey_respondents.weight is 'National weight; null if there is none.';
 comment on column survey_respondents.demographics is 'What is told about the respondent, by column of the survey; null was not answered and is not told.';
+comment on column survey_respondents.cluster is 'Sampling point (I_PSU) of the respondent within the country; null where it is not known.';
 
 create table survey_truths (respondent_id varchar not null, item_id varchar not null, point smallint not null);
 comment on table survey_truths is 'Valid answers of the respondents themselves.';

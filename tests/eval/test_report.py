@@ -37,7 +37,8 @@ STORED = """
 insert into survey_items values ('Q1', 'x', 'Is it?', 'ordinal', 'more');
 insert into survey_options values
     ('Q1', 0, 1, 'no', 0), ('Q1', 1, 1, 'hardly', 0), ('Q1', 2, 2, 'yes', 1);
-insert into survey_people values ('DEU', 'Q1', 1, .25, 8, 0), ('DEU', 'Q1', 2, .75, 8, 0);
+insert into survey_people (country, item_id, point, share, valid, missing)
+values ('DEU', 'Q1', 1, .25, 8, 0), ('DEU', 'Q1', 2, .75, 8, 0);
 insert into survey_conditions values
     ('s0', 'tiny', 'fake', 'culture', false, null, 'en', 'logprobs', '{}', 'x', null);
 insert into survey_replies by name
