@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from eval.metrics.grid import Floats, Scales, as_floats, known_mean
-from eval.metrics.metric import Answers, measure
-from eval.metrics.sampling import FLOORS, measured_distances
+from eval.metrics.metric import measure
+from eval.metrics.sampling import FLOORS, beside_invalid, measured_distances
 
 _STEPS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 """Shares of the way from people to the model."""
@@ -47,18 +47,20 @@ def curves(
     *,
     draws: int = _DRAWS,
     names: Iterable[str] = FLOORS,
+    invalid: Floats | None = None,
 ) -> dict[str, Curve]:
     """Return by metric how distances (C, item means) between the shares `human` and `model`
-    (C, I, K) are measured with `n_model` (C, I) answers of the model, None for probabilities, and
-    `n_human` people."""
+    (C, I, K) are measured with `n_model` (C, I) valid answers of the model, None for probabilities,
+    and `n_human` people; shares `invalid` (C, I) below 1 of all its answers are none."""
     names = tuple(names)
+    none = np.zeros(human.shape[:-1]) if invalid is None else invalid
     found: dict[str, tuple[list[Floats], list[Floats]]] = {name: ([], []) for name in names}
     drawn: dict[str, Floats] = {}  # in the end of the last step
     for step in _STEPS:
         between = human + step * (model - human)
-        exact = measure(human, Answers(between * 1e9, np.zeros(between.shape[:-1])), scales, names)
+        exact = measure(human, beside_invalid(between * 1e9, none), scales, names)
         drawn = measured_distances(
-            human, between, scales, n_model, n_human, rng, draws=draws, names=names
+            human, between, scales, n_model, n_human, rng, draws=draws, names=names, invalid=none
         )
         for name in names:
             found[name][0].append(known_mean(exact[name]))
@@ -71,9 +73,9 @@ def curves(
 
 def corrected(curve: Curve, measured: Floats) -> Floats:
     """Return the true distances, means of the curve's countries, that are measured as the values
-    `measured` on average; beyond the model's own the two grow alike, and 0 is what no distance
-    measures or less."""
+    `measured` on average, 0 or more; beyond the model's own, and below what no distance measures,
+    the two grow alike."""
     true = curve.true.mean(axis=1)
     seen = np.maximum.accumulate(curve.measured.mean(axis=1))
-    beyond = np.maximum(measured - seen[-1], 0)
-    return as_floats(np.interp(measured, seen, true) + beyond)
+    beyond = np.maximum(measured - seen[-1], 0) + np.minimum(measured - seen[0], 0)
+    return as_floats(np.maximum(np.interp(measured, seen, true) + beyond, 0))

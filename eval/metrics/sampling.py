@@ -68,16 +68,18 @@ def measured_distances(
     *,
     draws: int = _FLOOR_DRAWS,
     names: Iterable[str] = FLOORS,
+    invalid: Floats | None = None,
 ) -> dict[str, Floats]:
     """Return the same distances (draws, ...) of answers that are drawn from shares `model` of the
-    shape of `human`."""
+    shape of `human`, beside which shares `invalid` (..., I) of all answers are none."""
     names = tuple(names)
     found: dict[str, list[Floats]] = {name: [] for name in names}
     for size in blocks(human.size, draws):
         people, answers = (np.broadcast_to(each, (size, *each.shape)) for each in (human, model))
         seen = people if n_human is None else _seen(people, n_human, rng)
         counts = answers * 1e9 if n_model is None else sample(answers, n_model, rng)
-        for name, cells in measure(seen, _valid(counts), scales, names).items():
+        given = _valid(counts) if invalid is None else beside_invalid(counts, invalid)
+        for name, cells in measure(seen, given, scales, names).items():
             found[name].append(known_mean(cells))
     return {name: np.concatenate(values) for name, values in found.items()}
 
@@ -113,6 +115,11 @@ def expected_distances(
 def _valid(counts: Floats) -> Answers:
     """Return answers of which all are valid."""
     return Answers(counts, np.zeros(counts.shape[:-1]))
+
+
+def beside_invalid(counts: Floats, invalid: Floats) -> Answers:
+    """Return valid answers (..., I, K) beside so many that shares `invalid` (below 1) are none."""
+    return Answers(counts, counts.sum(axis=-1) * invalid / (1 - invalid))
 
 
 def _seen(shares: Floats, numbers: Floats, rng: np.random.Generator) -> Floats:

@@ -26,6 +26,7 @@ from eval.report.culturespa import (
     spa_gap,
     spa_scores,
 )
+from eval.report.diversity import diversities
 from eval.report.individuals import guesses, individual_gaps, individuals
 from eval.report.nearness import nearness
 from eval.report.order_effect import chance_gaps
@@ -97,7 +98,7 @@ def compute(
     results.series = [given.series for given in all_given]
     made = Yardsticks(grid, own, rng)
     for given in all_given:
-        scores = list(_scores(given, grid, own, rng, results.draws))
+        scores = list(series_scores(given, grid, own, rng, results.draws))
         results.scores += true_distances(list(made.beside(scores, given)), given, grid, rng)
         results.rates += _rates(con, given, rng)
     described = [given for given in all_given if given.series.by_respondent]
@@ -114,7 +115,7 @@ def compute(
         results.baselines += baselines(panel, n, made)
         results.floors += floors(panel, n, made)
     for one, two in _pairs(all_given):
-        found = list(_gap(one, two, grid, own, rng, results.draws))
+        found = list(series_gap(one, two, grid, own, rng, results.draws))
         results.gaps += found
         if not found:
             results.unpaired.append((one.series.id, two.series.id))
@@ -137,9 +138,11 @@ def compute(
     for panel, n in ranked:
         results.baselines += spa_baselines(panel, n, grid, people)
     results.matrices = matrices(sheets, people)
+    for given in all_given:
+        results.diversity += diversities(given, truths.get(given.series.id), grid, rng)
 
 
-def _scores(
+def series_scores(
     given: SeriesAnswers, grid: Grid, own: tuple[str, ...], rng: np.random.Generator, draws: int
 ) -> Iterator[Score]:
     """Yield every metric of a series, country by country and over all."""
@@ -225,7 +228,7 @@ def _pairs(all_given: list[SeriesAnswers]) -> Iterator[tuple[SeriesAnswers, Seri
             yield one, two
 
 
-def _gap(
+def series_gap(
     one: SeriesAnswers,
     two: SeriesAnswers,
     grid: Grid,

@@ -8,11 +8,9 @@ left out, and what chance alone makes of groups as small as these stands beside 
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import StringIO
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +18,9 @@ from typing import Any, NamedTuple
 import duckdb
 import numpy as np
 
+from eval.metrics.bootstrap import draw_weights
 from eval.metrics.grid import Floats, as_floats
+from eval.metrics.sampling import basic_interval
 from eval.respondents.country import load_countries
 from eval.survey.voice import load_voice
 from folkways.errors import UserError, unknown_name
@@ -28,7 +28,8 @@ from simulation.store.reader import open_reader, read_rows
 
 _NEAR = 0.2
 """An item is near below this distance."""
-_DRAWS = 200
+_DRAWS, _RESAMPLES = 200, 1000
+"""Draws of people from themselves, and for an interval."""
 _ALL = "all"
 _SCALES = """
 select item_id, list(distinct position order by position) as positions from survey_options
@@ -102,6 +103,9 @@ class GroupScore(NamedTuple):
     uniform_w1: float
     """The distance of a guesser that knows nothing."""
     uniform_near: float
+    low: float
+    """Ends of the 95 % interval of `w1`, over respondents and items."""
+    high: float
 
 
 def group_scores(run: Path, by: Sequence[str] = _PROBE, seed: int = 0) -> list[GroupScore]:
@@ -199,6 +203,8 @@ def _scored(
     rng: np.random.Generator,
 ) -> Iterator[GroupScore]:
     """Yield the score of a group, if it was asked anything that has a scale."""
+    by_row = dict(zip(members, draw_weights(len(members), _RESAMPLES, rng).T, strict=True))
+    moved: list[Floats] = []
     distances: list[tuple[float, float, float]] = []
     near: list[tuple[float, float, float]] = []
     persons: set[str] = set()
@@ -216,10 +222,12 @@ def _scored(
         guess = _w1(np.full(len(positions), 1 / len(positions)), human, positions)
         model = _w1(_histogram(given, positions), human, positions)
         distances.append((float(model), float(again.mean()), float(guess)))
+        moved.append(_resampled(mine, asked, people, item, positions, by_row))
         near.append((float(model < _NEAR), float((again < _NEAR).mean()), float(guess < _NEAR)))
     if not distances:
         return
     means, shares = np.mean(distances, axis=0), np.mean(near, axis=0)
+    low, high = _interval(float(means[0]), np.stack(moved, axis=-1), rng)
     yield GroupScore(
         *who,
         by=" x ".join(traits) or _ALL,
@@ -234,7 +242,42 @@ def _scored(
         resampled_near=float(shares[1]),
         uniform_w1=float(means[2]),
         uniform_near=float(shares[2]),
+        low=low,
+        high=high,
     )
+
+
+def _resampled(
+    mine: Sequence[str],
+    asked: _Asked,
+    people: Mapping[str, _Person],
+    item: str,
+    positions: Floats,
+    by_row: Mapping[str, Floats],
+) -> Floats:
+    """Return the distances (draws,) of an item where respondents are drawn with replacement, each
+    with the model's answers and its own; NaN where a draw has no valid answer."""
+    places = {float(position): place for place, position in enumerate(positions)}
+    model, human = (np.zeros((_RESAMPLES, len(positions))) for _ in range(2))
+    for one in mine:
+        human[:, places[people[one][2][item]]] += by_row[one]
+        given = asked[one, item]
+        total = sum(given.values())
+        for position, weight in given.items():
+            model[:, places[position]] += by_row[one] * weight / total
+    with np.errstate(invalid="ignore", divide="ignore"):
+        model, human = (each / each.sum(axis=-1, keepdims=True) for each in (model, human))
+    return _w1(model, human, positions)
+
+
+def _interval(observed: float, moved: Floats, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the ends of a basic interval from the distances (draws, items) of resamples, in which
+    items are drawn as well; it holds the distance observed."""
+    by_item = draw_weights(moved.shape[1], len(moved), rng) * ~np.isnan(moved)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = (by_item * np.nan_to_num(moved)).sum(axis=1) / by_item.sum(axis=1)
+    found = basic_interval(as_floats([observed]), drawn[:, None])
+    return min(float(found.low[0]), observed), max(float(found.high[0]), observed)
 
 
 def _histogram(answers: Sequence[Mapping[float, float]], positions: Floats) -> Floats:
@@ -252,38 +295,3 @@ def _w1(model: Floats, human: Floats, positions: Floats) -> Floats:
     """Return the area between two cumulative distributions along the scale from 0 to 1."""
     apart = np.abs(np.cumsum(model - human, axis=-1)[..., :-1])
     return as_floats(apart @ np.diff(positions))
-
-
-def as_csv(scores: Sequence[GroupScore]) -> str:
-    """Return the scores as a table with a header."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(GroupScore._fields)
-    writer.writerows(scores)
-    return text.getvalue()
-
-
-def lines(scores: Sequence[GroupScore]) -> list[str]:
-    """Return the scores as text, a line a group."""
-    header = (
-        f"{'group':<44} {'people':>6} {'items':>5} {'valid':>6} {'W1':>6} {'<0.2':>6}   "
-        f"{'redrawn':>14} {'uniform':>14}"
-    )
-    told: list[str] = []
-    before: tuple[str, ...] = ()
-    for score in scores:
-        series = (score.model, score.method, score.reading)
-        if series != before:
-            told += ["", ", ".join(series), header]
-            before = series
-        told.append(
-            f"{score.group:<44} {score.respondents:>6} {score.items:>5} {score.valid:>6.3f} "
-            f"{score.w1:>6.3f} {score.near:>6.3f}   "
-            f"{score.resampled_w1:>6.3f} {score.resampled_near:>7.3f} "
-            f"{score.uniform_w1:>6.3f} {score.uniform_near:>7.3f}"
-        )
-    return [
-        *told[1:],
-        "W1: distance from the same people's answers, 0 to 1, the mean over items; <0.2: share of "
-        "items below it; redrawn: the people drawn anew from themselves; uniform: a guesser",
-    ]

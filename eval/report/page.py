@@ -19,7 +19,14 @@ from eval.report.item_row import ItemRow
 from eval.report.markdown import LICENCE
 from eval.report.measure import by_group, measure
 from eval.report.name import country_name, names
-from eval.report.plots import draw_gaps, draw_items, draw_map, draw_matrices, draw_scores
+from eval.report.plots import (
+    draw_diversity,
+    draw_gaps,
+    draw_items,
+    draw_map,
+    draw_matrices,
+    draw_scores,
+)
 from eval.report.results import ALL, Results
 from eval.report.section import sections
 from eval.report.table import Section
@@ -78,5 +85,6 @@ def _plots(results: Results, items: Items) -> Iterator[tuple[str, str, str | Non
     for (who, country), rows in items.items():
         title = f"{country_name(country)}: {called.get(who, who)}"
         yield "items", title, draw_items(results, who, country, rows)
+    yield "diversity", "", draw_diversity(results)
     yield "map", "", draw_map(results)
     yield "matrices", "", draw_matrices(results)

@@ -205,6 +205,28 @@ class Individual:
     """Answers compared."""
 
 
+@dataclass(frozen=True, slots=True)
+class Diversity:
+    """How many different answers a series gives, beside as many of people's."""
+
+    who: str
+    country: str
+    measure: str
+    """entropy, of the options, 0 to 1; variance, along the scale from 0 to 1; or profiles, the
+    number of respondents' different ones, in which no answer is one as well."""
+    value: float
+    people: float
+    ratio: float
+    """Value over people's: 1 is as diverse as people, 0 one answer for all."""
+    low: float | None
+    """Ends of its 95 % interval, over respondents, where there are any, and items; null for
+    profiles, for who is drawn twice has one."""
+    high: float | None
+    answers: int
+    """Respondents of a country, or answers to an item; of a culture's probabilities as many as they
+    count for."""
+
+
 @dataclass(slots=True)
 class Results:
     """Everything an evaluation found."""
@@ -235,6 +257,7 @@ class Results:
     unpaired: list[tuple[str, str]] = field(default_factory=list)
     """Pairs of series that would be compared, had they a respondent or a country in common."""
     individuals: list[Individual] = field(default_factory=list)
+    diversity: list[Diversity] = field(default_factory=list)
     nearness: list[Nearness] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     matrices: list[Matrix] = field(default_factory=list)

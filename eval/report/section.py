@@ -20,6 +20,7 @@ from eval.report.comparison_table import (
     point_tables,
     verdict_tables,
 )
+from eval.report.diversity_table import diversity_tables
 from eval.report.name import country_name, names
 from eval.report.number import DASH
 from eval.report.results import Results
@@ -96,6 +97,7 @@ _TABLES: dict[str, Callable[[Results], Iterator[Table]]] = {
     "scores": score_tables,
     "gaps": gap_tables,
     "individuals": _individual_tables,
+    "diversity": diversity_tables,
     "countries": country_tables,
     "nearness": nearness_tables,
     "items": _no_tables,

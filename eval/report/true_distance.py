@@ -22,6 +22,8 @@ from eval.report.results import ALL, Score
 
 _CALIBRATED = ("js_distance", "js_natural", "tv", "w1")
 """Metrics whose true value can be told."""
+_PENALISED = ("js_penalised", "tv_penalised", "w1_penalised")
+"""The same, where there is a valid answer to everything."""
 _FEW = 10
 """With fewer answers to an item the true distance cannot be told."""
 _CELLS = 20_000
@@ -45,15 +47,26 @@ def true_distances(
     human = np.where(asked[..., None], grid.shares, np.nan)[rows]
     model, numbers = np.where(asked[..., None], shares, np.nan)[rows], n[rows]
     drawn = None if np.isinf(numbers).all() else np.minimum(numbers, _MOST)
+    answered = bool((given.pooled.valid > 0)[grid.asked].all())
+    names = (*_CALIBRATED, *_PENALISED) if answered else _CALIBRATED
+    invalid = np.nan_to_num(given.pooled_of(rows).invalid_rate)
     draws = int(np.clip(_CELLS // asked.sum(), 12, 60))
     found = curves(
-        human, model, grid.scales, drawn, grid.sampled[rows], rng, draws=draws, names=_CALIBRATED
+        human,
+        model,
+        grid.scales,
+        drawn,
+        grid.sampled[rows],
+        rng,
+        draws=draws,
+        names=names,
+        invalid=np.where(asked[rows], invalid, 0),
     )
-    cells = measure(human, given.pooled_of(rows), grid.scales, _CALIBRATED)
+    cells = measure(human, given.pooled_of(rows), grid.scales, names)
     moved: dict[str, Floats] = {}
     if given.series.by_respondent:
         moved = given.resampled(
-            rows, human, grid.scales, rng, items=False, names=_CALIBRATED, draws=_ROW_DRAWS
+            rows, human, grid.scales, rng, items=False, names=names, draws=_ROW_DRAWS
         )
     homes = {grid.countries[row]: place for place, row in enumerate(rows)}
     for score in scores:

@@ -78,6 +78,7 @@ def _write_plots(results: Results, folder: Path, figures: Mapping[str, str]) -> 
         "map": plots.draw_map(results),
         "matrices": plots.draw_matrices(results),
         "gaps": plots.draw_gaps(results),
+        "diversity": plots.draw_diversity(results),
         **{f"scores_{name}": plots.draw_scores(results, name) for name in _PLOTTED},
     }
     folder.mkdir(exist_ok=True)

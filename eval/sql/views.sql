@@ -126,3 +126,39 @@ from apart join survey_conditions c using (condition_id) group by all;
 comment on view survey_order_gaps is 'How much the answers to an item depend on the order of its options.';
 comment on column survey_order_gaps.orders is 'Orders with a valid answer.';
 comment on column survey_order_gaps.gap is 'Total variation between orders, 0 to 1: of two, from one to the other; of n, n / (n - 1) times the mean from their average. Null with one order.';
+
+create or replace view survey_diversity as
+with spread as (
+    select condition_id, reading, country, item_id, count(*) as options,
+        -sum(case when share > 0 then share * ln(share) else 0 end) as entropy,
+        -sum(case when people > 0 then people * ln(people) else 0 end) as people_entropy,
+        sum(share * position * position) - sum(share * position) * sum(share * position) as variance,
+        sum(people * position * position) - sum(people * position) * sum(people * position) as people_variance
+    from survey_shares where share is not null and people is not null
+    group by all
+),
+profiles as (
+    select condition_id, reading, country, count(*) as respondents, count(distinct profile) as profiles
+    from (
+        select condition_id, reading, country, respondent_id, list((item_id, mode) order by item_id) as profile
+        from (
+            select condition_id, reading, country, respondent_id, item_id, arg_max(point, (weight, -point)) as mode
+            from survey_answers where respondent_id is not null and point is not null group by all
+        ) group by all
+    ) group by all
+)
+select s.condition_id, c.model, c.method, c.style, c.language, s.reading, s.country, count(*) as items,
+    avg(s.entropy / ln(s.options)) as entropy, avg(s.people_entropy / ln(s.options)) as people_entropy,
+    avg(s.variance) as variance, avg(s.people_variance) as people_variance,
+    any_value(p.respondents) as respondents, any_value(p.profiles) as profiles
+from spread s join survey_conditions c using (condition_id)
+left join profiles p on p.condition_id = s.condition_id and p.reading = s.reading and p.country = s.country
+group by all;
+comment on view survey_diversity is 'How many different answers a model gives in a country, beside all people of the survey; few answers have less entropy, so that the report compares with as many of people''s.';
+comment on column survey_diversity.items is 'Items that both answered.';
+comment on column survey_diversity.entropy is 'Mean over items of Shannon''s entropy of answers, over that of all options alike: 0 is one answer for all.';
+comment on column survey_diversity.people_entropy is 'The same of people.';
+comment on column survey_diversity.variance is 'Mean over items of the variance along the scale from 0 to 1; nominal items are left out.';
+comment on column survey_diversity.people_variance is 'The same of people.';
+comment on column survey_diversity.respondents is 'Respondents with a valid answer; null for a culture''s answers.';
+comment on column survey_diversity.profiles is 'How many of them answered in a way of their own, by their most likely options; null for a culture''s answers.';

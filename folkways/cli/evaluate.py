@@ -217,7 +217,8 @@ def groups(
     out: Annotated[Path | None, typer.Option(help="File for the table, CSV.")] = None,
 ) -> None:
     """Score answers as respondents against the same people, group by group, as WorldValuesBench."""
-    from eval.report.groups import as_csv, group_scores, lines
+    from eval.report.group_table import as_csv, lines
+    from eval.report.groups import group_scores
     from folkways.files import write_named
 
     scores = group_scores(run, [name.strip() for name in by.split(",") if name.strip()])

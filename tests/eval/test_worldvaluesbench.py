@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 import yaml
 from commands import command
@@ -120,6 +121,16 @@ def test_scores_are_those_of_the_published_evaluation(tmp_path):
         assert found[key].respondents == len(rows)
     assert found["all", "all"].items == 3
     assert found["all", "all"].resampled_w1 < found["all", "all"].uniform_w1
+    score, rng = found["all", "all"], np.random.default_rng(1)
+    high = np.array([4, 4, 10]) - 1.0
+    away = (np.array([cells[question] for question in QUESTIONS]).T - 1) / high
+    away[away < 0] = np.nan
+    drawn = [
+        np.nanmean(away[rng.integers(0, SIZE, SIZE)], axis=0)[rng.integers(0, 3, 3)].mean()
+        for _ in range(4000)
+    ]
+    ends = 2 * score.w1 - np.quantile(drawn, [0.975, 0.025])
+    assert [score.low, score.high] == pytest.approx(ends, abs=0.02)
 
 
 def test_the_table_is_printed_and_written(tmp_path, capsys):
@@ -131,9 +142,10 @@ def test_the_table_is_printed_and_written(tmp_path, capsys):
     arguments = ("--by", "country,Q260", "--out", out)
     assert command("eval", "wvs", "groups", tmp_path / "probe", *arguments) == 0
     told = capsys.readouterr().out
-    assert "EGY x" in told and "redrawn" in told and "<0.2" in told
+    assert "EGY x" in told and "redrawn" in told and "<0.2" in told and "95 %" in told
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    assert all(float(row["low"]) <= float(row["w1"]) <= float(row["high"]) for row in rows)
     assert {row["by"] for row in rows} == {"all", "country", "Q260", "country x Q260"}
     assert command("eval", "wvs", "groups", tmp_path / "probe", "--by", "shoe size") == 1
     assert "unknown trait 'shoe size'" in capsys.readouterr().err

@@ -20,6 +20,7 @@ import duckdb
 import yaml
 
 from eval.config import EvalConfig
+from eval.report.diversity_table import diversity_line
 from eval.report.measure import measure
 from eval.report.number import DASH, chance, interval, number
 from eval.report.results import ALL, PairedDifference, Results, Series
@@ -214,7 +215,9 @@ def _moved(
         if name != BASE
     ]
     title = f"Less the base model: {_title(base)}"
-    return new_table(title, _head(shown), rows, _seeds_note(config), words=2)
+    diverse = diversity_line(results, [*_alike(results, base).values()])
+    note = " ".join(part for part in (_seeds_note(config), diverse) if part)
+    return new_table(title, _head(shown), rows, note, words=2)
 
 
 def _seeds_note(config: ExperimentSettings) -> str:
