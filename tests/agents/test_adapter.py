@@ -96,11 +96,13 @@ def test_an_option_that_transformers_cannot_take_is_told_before_it_starts(
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed")
 def test_4_bits_without_bitsandbytes_are_told_before_it_starts() -> None:
+    with pytest.raises(UserError, match="quantization: bitsandbytes takes an NVIDIA GPU and"):
+        open_model("vllm:embedded", {"quantization": "bitsandbytes"})
     with pytest.raises(UserError) as told:
         open_model("hf:embedded", {"load_in_4bit": True})
     assert str(told.value) == (
-        "load_in_4bit takes an NVIDIA GPU and bitsandbytes (pip install bitsandbytes); set it to "
-        "false here"
+        "load_in_4bit takes an NVIDIA GPU and bitsandbytes (pip install bitsandbytes); leave it "
+        "out here"
     )
 
 

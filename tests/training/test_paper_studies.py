@@ -25,7 +25,7 @@ def written(folder: Path, **fields: Any) -> Path:
     return path
 
 
-FOUR_BITS = "takes an NVIDIA GPU and bitsandbytes (pip install bitsandbytes); set it to false here"
+FOUR_BITS = "takes an NVIDIA GPU and bitsandbytes (pip install bitsandbytes); leave it out here"
 without_bitsandbytes = pytest.mark.skipif(
     find_spec("bitsandbytes") is not None, reason="bitsandbytes is installed"
 )

@@ -83,8 +83,8 @@ def require_four_bits(setting: str, device: str = "cuda") -> None:
     """Raise UserError, naming the setting, where weights cannot be held in 4 bits."""
     if not device.startswith("cuda") or find_spec("bitsandbytes") is None:
         raise UserError(
-            f"{setting} takes an NVIDIA GPU and bitsandbytes (pip install bitsandbytes); set it to "
-            "false here"
+            f"{setting} takes an NVIDIA GPU and bitsandbytes (pip install bitsandbytes); leave it "
+            "out here"
         )
 
 

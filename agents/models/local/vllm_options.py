@@ -17,6 +17,7 @@ from agents.models.adapter import (
     lora_room,
     warn_of_rounding,
 )
+from agents.models.local.loading import require_four_bits
 from folkways.errors import UserError, unknown_name
 
 _MOST_ADAPTERS = 8
@@ -64,6 +65,8 @@ class VllmOptions:
                 f"gpu_memory_utilization is {share!r}; it is a share of each GPU's memory, above 0 "
                 "and up to 1, such as 0.9"
             )
+        if self.quantization == "bitsandbytes":
+            require_four_bits("quantization: bitsandbytes")
         self._room()
 
     @property
