@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from folkways.cli.read import Force
 from folkways.cli.scenario import report
 from folkways.errors import UserError
 from folkways.event_loop import run_to_end
@@ -24,6 +25,7 @@ from scenarios.parsing.problem import Finding, Problem
 from scenarios.parsing.yaml_file import read_yaml
 from simulation.config import parse_config
 from simulation.display.live import entry_text, heard_by_some
+from simulation.display.output import refuse_to_overwrite
 from simulation.display.phase_graph import phase_graph
 from simulation.episode.entry import Entry
 from simulation.episode.scene_state import SceneState
@@ -167,12 +169,14 @@ def draw(
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a picture instead.")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Print the phases of a scene and what leads from one to another as a Mermaid diagram."""
     graph = phase_graph(load_scenario(scenario))
     if svg is None:
         typer.echo(printable(graph.mermaid()))
         return
+    refuse_to_overwrite(svg, force)
     write_named(svg, graph.svg())
     typer.echo(printable(f"wrote {svg}"))
 

@@ -5,6 +5,7 @@ Invariant: text of a scenario is shown as text; it cannot carry markup of either
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from html import escape
 from typing import NamedTuple
@@ -80,11 +81,11 @@ def phase_graph(scene: Scenario) -> PhaseGraph:
     """Return the graph of a scene; without phases it has one."""
     phases = scene.phases or (Phase(id="scene", acts=(*Phase(id="scene").acts, *scene.acts)),)
     ids = [phase.id for phase in phases]
-    edges = [
-        _Edge(number, end, label)
-        for number, phase in enumerate(phases)
-        for end, label in _following(scene, phase, number, ids)
-    ]
+    labels = defaultdict[tuple[int, int], list[str]](list)
+    for number, phase in enumerate(phases):
+        for end, label in _following(scene, phase, number, ids):
+            labels[number, end].append(label)
+    edges = [_Edge(*ends, ", or ".join(told)) for ends, told in labels.items()]
     return PhaseGraph(ids, [_note(phase) for phase in phases], edges)
 
 
@@ -114,6 +115,7 @@ def _note(phase: Phase) -> str:
     counted = ((until.turns, "turn"), (until.rounds, "round"))
     bounds = [f"{count} {unit}{'s' * (count > 1)}" for count, unit in counted if count]
     bounds += [f"until {until.event}"] if until.event else []
+    bounds += [f"until {until.rule.rule}"] if until.rule else []
     return ", ".join([" / ".join(phase.acts) or "no acts", *bounds])
 
 
