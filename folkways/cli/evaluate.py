@@ -230,6 +230,38 @@ def groups(
 
 
 @_wvs_app.command()
+def recite(
+    model: Annotated[str, typer.Argument(help="Model.")],
+    preset: Annotated[str, typer.Option(help="Items: a preset or a topic.")] = "clca-44",
+    countries: Annotated[
+        str, typer.Option(help="Two or more; each is the others' control.")
+    ] = "CHN,DEU,GBR,MEX",
+    people: Annotated[str, typer.Option(help="marginals, or a file of respondents.")] = "marginals",
+    adapter: Annotated[str | None, typer.Option(help="Folder of an adapter.")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight.")] = 4,
+    out: Annotated[Path, typer.Option(help="File of results, JSON.")] = Path("recitation.json"),
+) -> None:
+    """Ask a model for the national shares themselves, and see whether it knows them by heart."""
+    from eval.item import preset as chosen
+    from eval.recitation import lines, probe
+
+    names = [name.strip() for name in countries.split(",")]
+    options = {"adapter": adapter} if adapter else {}
+    found = probe(
+        model,
+        chosen(preset),
+        names,
+        out,
+        options=options,
+        people=people,
+        concurrency=concurrency,
+    )
+    for line in lines(found):
+        typer.echo(printable(line))
+    typer.echo(printable(str(out)))
+
+
+@_wvs_app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder to make.")],
     preset: Annotated[str, typer.Option(help="A preset or a topic.")] = "clca-44",
