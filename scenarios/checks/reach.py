@@ -16,6 +16,7 @@ from scenarios.part import in_words
 from scenarios.scenario import Event, Scenario, When
 from scenarios.stopping import StopRule, Until
 from scenarios.words import words
+from scenarios.world.scope import successors
 
 _IDLE = {
     "agreement": ("offers", "window"),
@@ -127,8 +128,12 @@ def _turns_at_once(scene: Scenario, number: int) -> Iterator[Finding]:
 
 
 def _why_unreached(scene: Scenario, times: Timeline, number: int) -> str:
-    before = scene.phases[number - 1]
-    if not times.possible(times.phases[number - 1]):
+    leading = [one for one, after in enumerate(successors(scene)) if number in after]
+    if not leading:
+        return "no phase leads to it"
+    place = number - 1 if number - 1 in leading else leading[0]
+    before = scene.phases[place]
+    if not times.possible(times.phases[place]):
         return f"neither is '{before.id}' before it"
     if before.until is None or not before.until.model_dump(exclude_none=True):
         return f"'{before.id}' before it has no until, so it lasts to the end"

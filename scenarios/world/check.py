@@ -14,7 +14,8 @@ import networkx as nx
 
 from scenarios.parsing.problem import Finding, Keys, show_value, suggest
 from scenarios.scenario import ACTIONS, Phase, Scenario
-from scenarios.world.check_judge import judge_faults, judged_faults
+from scenarios.world.check_expected import expected_faults
+from scenarios.world.check_judge import judge_faults
 from scenarios.world.check_names import name_faults
 from scenarios.world.check_text import (
     PLACE,
@@ -54,7 +55,7 @@ def world_faults(scene: Scenario) -> Iterator[Finding]:
             yield from _effect(scene, (*path, target), target, text, names, own)
     for number, phase in enumerate(scene.phases):
         yield from _phase(scene, ("phases", number), phase, names)
-    yield from judged_faults(scene)
+    yield from expected_faults(scene)
     yield from _loops(scene, names)
     yield from number_faults(("payoff",), scene.payoff, {**names, "self": "role"})
     for number, rule in enumerate(scene.stop):
@@ -234,11 +235,17 @@ def _phase(scene: Scenario, path: Keys, phase: Phase, names: Names) -> Iterator[
 def _gone(scene: Scenario, path: Keys, phase: Phase) -> Iterator[Finding]:
     """Yield phases whose only roles have been removed for good before."""
     number = int(path[1])
-    before = {one.removes for one in scene.phases[: number + 1]} & set(scene.roles)
-    back = {one.returns for one in scene.phases}
+    before = {role for one in scene.phases[: number + 1] for role in _named(scene, one.removes)}
+    back = {role for one in scene.phases for role in _named(scene, one.returns)}
     if phase.who and before and set(phase.who) <= before - back:
         message = f"nobody can act: {', '.join(phase.who)} have been removed by then"
         yield Finding((*path, "who"), message)
+
+
+def _named(scene: Scenario, text: str | None) -> set[str]:
+    """Return the roles that an expression names, where it is a role or a list of them."""
+    named = {one.strip() for one in (text or "").strip("[] ").split(",")}
+    return named if named <= set(scene.roles) else set()
 
 
 def _vote(

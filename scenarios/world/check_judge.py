@@ -43,14 +43,3 @@ def _words(path: Keys, act: Act) -> Iterator[Finding]:
         if part.type == "text":
             message = "words of one's own are the last argument, and there is one of them"
             yield Finding((*path, "args", name), message, key=True)
-
-
-def judged_faults(scene: Scenario) -> Iterator[Finding]:
-    """Yield what tests have a game master choose, and no act has."""
-    known = [name for act in scene.acts.values() for name in act.outcomes]
-    for number, test in enumerate(scene.tests):
-        for place, name in enumerate(test.judged):
-            if name not in (*known, NO_OUTCOME):
-                message = f"no such outcome{suggest(name, known)}"
-                allowed = ", ".join([*known, NO_OUTCOME])
-                yield Finding(("tests", number, "judged", place), message, name, allowed)

@@ -54,7 +54,10 @@ def type_of(text: str, names: Mapping[str, str]) -> str:
     found = reader.choice()
     if reader.here.kind != "end":
         raise Mistyped(f"'{reader.here.text}' does not belong there", reader.here.at)
-    compiled(text)
+    formula = compiled(text)
+    for name in {*formula.names} & {*formula.functions}:
+        message = f"'{name}' is a function and a name in one expression; work one out elsewhere"
+        raise Mistyped(message, text.index(name))
     return found
 
 

@@ -96,8 +96,10 @@ def successors(scene: Scenario) -> list[set[int]]:
     ids = [phase.id for phase in scene.phases]
     found = list[set[int]]()
     for number, phase in enumerate(scene.phases):
-        after = {ids.index(step.phase) for step in phase.next if step.phase in ids}
-        if not any(step.when is None for step in phase.next):
+        always = next((n for n, step in enumerate(phase.next) if step.when is None), None)
+        steps = phase.next if always is None else phase.next[: always + 1]
+        after = {ids.index(step.phase) for step in steps if step.phase in ids}
+        if always is None:
             if scene.repeat and scene.repeat.phases[-1] == phase.id:
                 after |= {ids.index(one) for one in scene.repeat.phases[:1] if one in ids}
             after |= {number + 1} & set(range(len(ids)))

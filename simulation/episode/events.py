@@ -82,6 +82,8 @@ def _holds(when: When, stage: SceneState) -> bool:
         return bool(stage.turns_saying(when.says))
     if when.event is not None:
         return when.event in stage.happened
+    if when.phase is not None and stage.world:
+        return when.phase in stage.world.begun
     if when.phase is not None:
         ids = [phase.id for phase in stage.scenario.phases]
         return (stage.phase_index or 0) >= ids.index(when.phase)

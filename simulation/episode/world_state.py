@@ -35,6 +35,8 @@ class WorldState:
         asked = {ANSWER for phase in scenario.phases if phase.decide}
         self.acts = frozenset({*scenario.acts, *votes, *asked})
         """Names of all typed acts of the scene."""
+        self.begun: set[str] = set()
+        """Phases that have begun; what branches leaves some out."""
         self.closed = False
         """Whether what the current phase ends with has been done."""
         self.values: dict[str, Any] = {
@@ -124,6 +126,7 @@ class WorldState:
 
     def begin_phase(self, name: str) -> None:
         """Note that a phase begins."""
+        self.begun.add(name)
         repeat = self.scenario.repeat
         if repeat and repeat.phases[0] == name:
             self.round += 1

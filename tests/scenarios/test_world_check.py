@@ -88,6 +88,19 @@ FAULTS = {
     "a removed role that is needed": (
         "- {id: ballot,", "- {id: ballot, who: [bob], removes: bob,",
         "nobody can act: bob have been removed by then"),
+    "removed roles that are needed": (
+        "- {id: ballot,", "- {id: ballot, who: [bob], removes: '[ann, bob]',",
+        "nobody can act: bob have been removed by then"),
+    "a phase that nothing leads to": ("- {id: spring,", "- {id: spring, next: [{phase: end}, "
+                                      "{phase: ballot}],", "never reached: no phase leads to it"),
+    "a function that is a name as well": ("pool < 5", "round(1.5) + round < 5",
+                                          "'round' is a function and a name"),
+    "a test with a role that is not there": ("plays: {ann:", "plays: {anne:",
+                                             "no such role, did you mean 'ann'?"),
+    "a test of a variable that is not there": ("expect: {turns: 90}", "expect: {world: {pol: 1}}",
+                                               "no such variable, did you mean 'pool'?"),
+    "a test of a value that cannot be": ("expect: {turns: 90}", "expect: {world: {pool: many}}",
+                                         "not a value it can have"),
     "a stop rule that waits for nothing": ('expr: "count(alive, crew) == 0", ', "", "needs expr"),
     "a role named like a word": ("  bob: {brief", "  self: {brief",
                                  "'self' is the name of a word of expressions; rename the role"),

@@ -125,6 +125,15 @@ def test_what_follows_a_phase_goes_by_what_the_phase_made_of_the_world() -> None
     assert payoffs(record) == {"ada": 5, "bela": 5}
 
 
+def test_a_phase_that_is_passed_by_has_not_begun() -> None:
+    talk = {"acts": ["speak"], "until": {"turns": 1}}
+    phases = [talk | {"id": "a", "next": "c"}, talk | {"id": "b"}, talk | {"id": "c"}]
+    events = [{"id": name, "when": {"phase": name}, "text": "Now."} for name in ("b", "c")]
+    scene = scenario(2, world=COUNT, phases=phases, events=events)
+    record = played(scene, lambda *_: json_act("Well."))
+    assert [one["name"] for one in record.rows["happenings"] if one["kind"] == "event"] == ["c"]
+
+
 def test_a_last_phase_that_a_rule_ends_has_its_effects() -> None:
     until = {"rule": {"rule": "goal-reached", "phrases": ["all done"]}}
     phases = [{"id": "a", "acts": ["speak"], "until": until, "after": {"n": "n + 5"}}]
