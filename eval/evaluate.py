@@ -158,25 +158,27 @@ def _skipped(items: Mapping[str, str]) -> list[str]:
 
 def count_questions(planner: Planner) -> list[str]:
     """Return how much would be asked in each condition, and in all, line by line."""
-    config, lines, total = planner.config, list[str](), 0
-    for ref in config.models:
+    lines, total = list[str](), 0
+    for ref in planner.config.models:
         for condition in planner.conditions(ref):
-            for _ in islice(planner.sheets(condition), len(config.cultures)):
+            for _ in islice(planner.sheets(condition), len(planner.config.cultures)):
                 pass
-            sheets, questions = planner.count(condition), planner.questions(condition)
-            each = f"{questions:,}"
-            if condition.method.by_respondent and planner.people.asked:
-                sums = [len(sheet.questions) for sheet in planner.sheets(condition)]
-                total += sum(sums)
-                each = f"{min(sums):,} to {max(sums):,}"
-            else:
-                total += sheets * questions
+            sums = questions_of(planner, condition)
+            total += sum(sums)
+            each = f"{min(sums):,}" if len({*sums}) == 1 else f"{min(sums):,} to {max(sums):,}"
             style = f", {condition.style}" if condition.style else ""
             lines.append(
                 f"{ref.called}, {condition.method_name}{style}, {condition.language}, "
-                f"{condition.readout}: {sheets:,} sheets of {each} questions"
+                f"{condition.readout}: {len(sums):,} sheets of {each} questions"
             )
     return [*lines, f"{total:,} questions in all"]
+
+
+def questions_of(planner: Planner, condition: Condition) -> list[int]:
+    """Return how many questions each sheet of a condition has."""
+    if condition.method.by_respondent and planner.people.asked:
+        return [len(sheet.questions) for sheet in planner.sheets(condition)]
+    return [planner.questions(condition)] * planner.count(condition)
 
 
 def add_facts(store: Store, planner: Planner) -> None:

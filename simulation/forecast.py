@@ -7,7 +7,7 @@ called so.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from agents.models.base import prompt_length
@@ -43,13 +43,16 @@ class Forecast(NamedTuple):
     """At most."""
 
 
-def forecast(plan: Plan, limit: int | None) -> Forecast:
-    """Return what the first `limit` episodes of a plan (all, when null) would take."""
+def forecast(plan: Plan, limit: int | None, only: Collection[str] | None = None) -> Forecast:
+    """Return what the first `limit` episodes of a plan (all, when null) would take; `only` those
+    whose content hashes are given."""
     known: dict[tuple[str, str], Forecast] = {}
     total = Forecast(0, 0, 0, 0)
     for number, episode in enumerate(plan.episodes()):
         if limit is not None and number >= limit:
             break
+        if only is not None and episode.content_hash not in only:
+            continue
         key = (episode.scenario.id, episode.culture_id)
         if key not in known:
             known[key] = _one(plan, episode)

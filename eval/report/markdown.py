@@ -32,14 +32,19 @@ def render_markdown(results: Results, first: Sequence[Section] = ()) -> str:
             (f"* {escape(each.text)}", *(f"  * {escape(x)}" for x in each.about)) for each in found
         ]
         parts.append("\n".join(line for group in lines for line in group))
-    for section in (*first, *sections(results)):
-        parts += [f"## {escape(section.title)}", escape(section.reading)]
-        for table in section.tables:
-            parts += [f"### {escape(table.title)}"] if table.title else []
-            parts.append("\n".join(_lines(table)))
-            parts += [escape(table.note)] if table.note else []
+    parts += render_sections([*first, *sections(results)])
     parts += ["## Sources", escape(CITATION), escape(LICENCE)]
     return "\n\n".join(parts) + "\n"
+
+
+def render_sections(chosen: Iterable[Section]) -> Iterator[str]:
+    """Yield the blocks of some parts of a report."""
+    for section in chosen:
+        yield from (f"## {escape(section.title)}", escape(section.reading))
+        for table in section.tables:
+            yield from [f"### {escape(table.title)}"] if table.title else []
+            yield "\n".join(_lines(table))
+            yield from [escape(table.note)] if table.note else []
 
 
 def escape(text: str) -> str:

@@ -35,6 +35,17 @@ class Arm:
 JOINT = "joint"
 """Stands for all cultures together."""
 NULL = "null"
+BASE, SHUFFLED, HELD_OUT = "base", "shuffled", "held out"
+"""Who is asked beside the arms: the model as it was, the adapter of another culture, and an adapter
+in a culture it has not seen."""
+
+
+def shuffled(step: int) -> str:
+    """Return what the control is called in which each culture has the adapter of the one that many
+    places on: with all steps every adapter answers for every culture."""
+    return SHUFFLED if step == 1 else f"{SHUFFLED} {step}"
+
+
 NO_EFFECT = Arm("nothing: an adapter without effect", "nothing", joint=True)
 """What computes as adapters do and must not differ from the base model."""
 OTHERS, EVALUATED = "others", "evaluated"

@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from folkways.errors import UserError
 from folkways.settings import Settings
 from simulation.config import RunConfig, parse_config
 from training.experiment.arm import ARMS, Arm
 from training.experiment.experiment import ExperimentSettings, load_study
+from training.experiment.scenes import finished_run
 
 
 class CorpusPart(Settings):
@@ -52,18 +54,28 @@ class ClcaExperiment(ExperimentSettings):
     """
 
     known_arms: ClassVar[Mapping[str, Arm]] = ARMS
+    corpus_seed_key: ClassVar[str] = "corpus.seed"
     own: ClassVar[Mapping[str, Sequence[str]]] = {
         **ExperimentSettings.own,
         "simulation": ("name", "cultures", "out"),
     }
 
     simulation: dict[str, Any] = Field(default_factory=dict)
-    """As in the configuration of a run, with `critique` and `label`."""
+    """As in the configuration of a run, with `critique` and `label`; or {from: RUN}, the folder of
+    a finished run, whose scenes are taken as they are."""
     corpus: CorpusPart = CorpusPart()
     texts: PlainTexts = PlainTexts()
 
+    @property
+    def scenes(self) -> Path:
+        """The folder whose store holds the scenes."""
+        return Path(self.simulation["from"]) if "from" in self.simulation else self.folder
+
     def run_config(self) -> RunConfig:
-        """Return the configuration of the simulation and its review."""
+        """Return the configuration of the simulation and its review. Raises UserError where the
+        scenes are those of a run that is not finished."""
+        if "from" in self.simulation:
+            return finished_run(self.scenes)
         given: dict[str, Any] = {"critique": {}, "label": {}} | self.simulation
         given |= {"name": self.name, "cultures": list(self.cultures), "out": self.out}
         return parse_config(given, f"{self.name}: simulation")
@@ -71,6 +83,13 @@ class ClcaExperiment(ExperimentSettings):
     def require_sound(self, where: str) -> None:
         """Raise UserError for a part that is no configuration, the simulation included."""
         super().require_sound(where)
+        if self.corpus_seeds and self.corpus.tokens is None:
+            raise UserError(f"{where}: corpus_seeds draw nothing without corpus.tokens")
+        if "from" in self.simulation and len(self.simulation) > 1:
+            others = ", ".join(name for name in self.simulation if name != "from")
+            raise UserError(
+                f"{where}: simulation.from takes scenes as they are; leave out {others}"
+            )
         self.run_config()
 
 

@@ -58,7 +58,7 @@ class _Maker:
 
     def __init__(self, config: ClcaExperiment) -> None:
         self.config, self.folders = config, CorpusFolders(config)
-        with closing(open_reader(config.folder)) as con:
+        with closing(open_reader(config.scenes)) as con:
             self.contents = json.dumps(con.execute(_CONTENTS).fetchone())
 
     def make(self, arm: str, culture: str) -> Made:
@@ -82,7 +82,7 @@ class _Maker:
                 return survey_corpus(self.config, self.folders, name, culture, wanted)
             settings = self._settings(ARMS[name], culture, tokens)
             made_of = [settings.identity, self.contents]
-            export = partial(export_corpus, self.config.folder, config=settings)
+            export = partial(export_corpus, self.config.scenes, config=settings)
             return self.folders.keep(name, culture, made_of, lambda folder: export(folder=folder))
         except UserError as error:
             return Made(name, culture, None, reason=str(error))

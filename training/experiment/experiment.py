@@ -18,9 +18,9 @@ from agents.models.local.loading import require_four_bits
 from eval.config import EvalConfig, ModelRef, parse_eval_config
 from eval.evaluate import find_people
 from folkways.errors import UserError, unknown_name
-from folkways.settings import Configuration, read_settings, validated
+from folkways.settings import Configuration, Settings, read_settings, validated
 from scenarios.culture import load_culture
-from training.experiment.arm import NULL, Arm
+from training.experiment.arm import BASE, HELD_OUT, NULL, SHUFFLED, Arm
 from training.finetune.config import TrainConfig, parse_train_config
 
 CORPORA, ADAPTERS = "corpora", "adapters"
@@ -28,10 +28,40 @@ CORPORA, ADAPTERS = "corpora", "adapters"
 _ENGINES = ("vllm", "hf")
 
 
+SHOWN = ("js_distance", "tv", "w1", "clca_compat_kl", "clca_compat_js", "accuracy_clca")
+"""Measures of the tables of differences; the last one is of respondents alone."""
+SPA_SHOWN = (*SHOWN, "culturespa")
+"""Those of a CultureSPA experiment."""
+
+
+class Primary(Settings):
+    """The one comparison that a study is made for."""
+
+    arm: str
+    """The arm that should be nearer to people."""
+    against: str = BASE
+    """What it is compared with: another arm, base or shuffled."""
+    metric: str = SHOWN[0]
+    """The measure, one of the report's tables of differences."""
+    method: str | None = None
+    """The way of asking; null: the first."""
+    reading: str | None = None
+    """How answers are read: logprobs, text-strict or text-lenient; null: the first."""
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, name: str) -> str:
+        if name not in SPA_SHOWN:
+            raise unknown_name("metric", name, SPA_SHOWN)
+        return name
+
+
 class ExperimentSettings(Configuration):
     """An experiment."""
 
     known_arms: ClassVar[Mapping[str, Arm]] = {}
+    corpus_seed_key: ClassVar[str] = ""
+    """Path of the setting that `corpus_seeds` stand for."""
     own: ClassVar[Mapping[str, Sequence[str]]] = {
         "training": ("name", "model", "corpus", "adapters", "cultures", "template", "out"),
         "evaluation": ("name", "cultures", "models", "out"),
@@ -47,6 +77,9 @@ class ExperimentSettings(Configuration):
     """Cultures that are asked and never trained on."""
     model: str = "embedded"
     """The model that is adapted: embedded, a folder, or a hub id."""
+    models: tuple[str, ...] = ()
+    """Several models that are adapted, each in a study of its own beside one report on all; of
+    CLCA on the same scenes. Empty: `model` alone."""
     engine: str = "vllm"
     """What asks it: vllm or hf."""
     engine_options: dict[str, Any] = Field(default_factory=dict)
@@ -59,6 +92,12 @@ class ExperimentSettings(Configuration):
     seeds: tuple[int, ...] = ()
     """Seeds that each arm is trained with; what differs between them enters the intervals. Empty:
     one training, with `training.seed`."""
+    corpus_seeds: tuple[int, ...] = ()
+    """Seeds that rows are drawn with, each in a study of its own; what differs between corpora
+    enters the intervals of the report on all. Takes a number of rows or tokens to draw."""
+    primary: Primary | None = None
+    """The comparison that decides, declared beforehand: {arm: clca, against: shuffled}; all others
+    are corrected for how many stand in their table. Null: none is singled out."""
     training: dict[str, Any] = Field(default_factory=dict)
     """As in the configuration of a training: preset, lora, optimisation, seed."""
     evaluation: dict[str, Any] = Field(default_factory=dict)
@@ -87,7 +126,7 @@ class ExperimentSettings(Configuration):
                 raise unknown_name("arm", name, cls.known_arms)
         return names
 
-    @field_validator("seeds")
+    @field_validator("seeds", "corpus_seeds")
     @classmethod
     def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len({*seeds}) < len(seeds) or min(seeds, default=0) < 0:
@@ -165,6 +204,11 @@ class ExperimentSettings(Configuration):
                     raise UserError(f"{where}: {part}.{key} is the experiment's own; leave it out")
         if self.seeds and "seed" in self.training:
             raise UserError(f"{where}: give seeds or training.seed, not both")
+        if self.primary:
+            known = (*self.chosen_arms, BASE, SHUFFLED, HELD_OUT)
+            for name in (self.primary.arm, self.primary.against):
+                if name not in known:
+                    raise unknown_name(f"arm in {where}: primary:", name, known)
         lora = self.train_config("x", Path("x"), "joint", "").lora.model_dump()
         if self.engine == "vllm":
             room = self.engine_options.get("max_lora_rank")

@@ -13,7 +13,7 @@ from eval.report.name import country_name
 from eval.report.number import DASH, interval, number
 from eval.report.results import ALL, Results, Series
 from eval.report.table import Table, TableRow, new_table
-from training.experiment.roster import HELD_OUT
+from training.experiment.arm import HELD_OUT
 
 _CLCA = ("clca_compat_kl", "accuracy_clca", "clca_compat_js")
 """The measures of CLCA's tables 2, 5 and 15, and of its figures 3 to 5."""

@@ -47,3 +47,26 @@ def pooled(differences: Sequence[PairedDifference]) -> PairedDifference | None:
     return replace(
         differences[0], value=mean, low=mean - half, high=mean + half, p=chance, items=items
     )
+
+
+def pooled_corpora(groups: Sequence[Sequence[PairedDifference]]) -> PairedDifference | None:
+    """Return the mean over corpora of the mean over each corpus's trainings: both are random.
+
+    With several corpora their means are what is pooled: they differ by what the corpora are and, as
+    far as trainings do not average out, by those; with one corpus it is `pooled`.
+    """
+    known = [group for group in groups if group]
+    if len(known) < 2:
+        return pooled(known[0]) if known else None
+    means = [_mean(group) for group in known]
+    return None if None in means else pooled([mean for mean in means if mean])
+
+
+def _mean(group: Sequence[PairedDifference]) -> PairedDifference | None:
+    """Return the mean of trainings with the interval that people and items give it."""
+    widths = [one.high - one.low for one in group if one.high is not None and one.low is not None]
+    values = [one.value for one in group if one.value is not None]
+    if min(len(widths), len(values)) < len(group):
+        return None
+    mean, half = fmean(values), math.sqrt(fmean(width**2 for width in widths)) / 2
+    return replace(group[0], value=mean, low=mean - half, high=mean + half)

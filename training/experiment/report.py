@@ -20,30 +20,26 @@ import duckdb
 import yaml
 
 from eval.config import EvalConfig
-from eval.report.diversity_table import diversity_line
-from eval.report.measure import measure
-from eval.report.number import DASH, chance, interval, number
+from eval.report.number import DASH, number
 from eval.report.results import ALL, PairedDifference, Results, Series
 from eval.report.table import Section, Table, TableRow, new_table
 from eval.report.write import load_results, write_files
 from eval.survey.condition import conditions
 from simulation.store.reader import open_reader, read_rows
 from training.experiment.adapters import adapter_folder, trainings
-from training.experiment.arm import NULL
+from training.experiment.arm import BASE, HELD_OUT, NULL, SHUFFLED
+from training.experiment.comparison import Comparisons, primary_table, single_difference
 from training.experiment.corpus_folders import read_corpora
-from training.experiment.experiment import ExperimentSettings
-from training.experiment.pooled import pooled
-from training.experiment.roster import BASE, HELD_OUT, SHUFFLED
+from training.experiment.experiment import SHOWN, ExperimentSettings
+from training.experiment.matrix import matrix_tables
 
 _DRAWS = 2000
 """Bootstrap draws."""
-SHOWN = ("js_distance", "tv", "w1", "clca_compat_kl", "clca_compat_js", "accuracy_clca")
-"""Measures of the tables of differences; the last one is of respondents alone."""
 _DRAWN = SHOWN[:3]
 """Those of the plot."""
 _ABOUT = {
     BASE: "the model as it was",
-    SHUFFLED: "the adapter of another culture",
+    SHUFFLED: "the adapters of other cultures",
     HELD_OUT: "the joint adapter, in a culture it has not seen",
 }
 _About = Mapping[str, str]
@@ -93,15 +89,19 @@ def shared_sections(
     what of it is format."""
     yield from titled("learned", _learned(con, config))
     about = _ABOUT | {name: arm.about for name, arm in config.known_arms.items()}
-    bases = [series for series in results.series if series.model == BASE]
-    moved = [_moved(config, results, base, about, shown) for base in bases]
-    controls = [
-        _controls(config, results, base, about, [*_mains(config, results, base), *pairs], shown)
-        for base in bases
+    asked = [
+        Comparisons(config, results, series) for series in results.series if series.model == BASE
     ]
-    usable = [_format(results, base, about) for base in bases]
-    for name, tables in (("moved", moved), ("controls", controls), ("format", usable)):
-        yield from titled(name, list(chain(*tables)))
+    yield from titled("primary", primary_table(config, asked))
+    moved = [one.table("Less the base model", one.with_base(about), shown) for one in asked]
+    controls = [
+        one.table("Arm against arm", one.with_controls(about, pairs), shown) for one in asked
+    ]
+    usable = [_format(one, about) for one in asked]
+    yield from titled("moved", list(chain(*moved)))
+    yield from titled("controls", list(chain(*controls)))
+    yield from titled("matrix", matrix_tables(asked))
+    yield from titled("format", list(chain(*usable)))
 
 
 def titled(name: str, tables: Sequence[Table]) -> Iterator[Section]:
@@ -154,111 +154,10 @@ def _learned(con: duckdb.DuckDBPyConnection, config: ExperimentSettings) -> list
     return new_table("", head, rows, note, words=3)
 
 
-def _alike(results: Results, one: Series) -> dict[str, Series]:
-    """Return the series asked and read as one is, by model."""
-    return {
-        each.model: each
-        for each in results.series
-        if (each.method, each.style, each.language, each.reading)
-        == (one.method, one.style, one.language, one.reading)
-    }
-
-
-def _title(series: Series) -> str:
-    return ", ".join(part for part in (series.method, series.style or "", series.reading) if part)
-
-
-def _difference(results: Results, one: Series, two: Series, metric: str) -> PairedDifference | None:
-    """Return one less two, whichever way round it was computed."""
-    for gap in results.gaps:
-        if gap.metric != metric or gap.country != ALL:
-            continue
-        if (gap.one, gap.two) == (one.id, two.id):
-            return gap
-        if (gap.one, gap.two) == (two.id, one.id):
-            value, low, high = (None if x is None else -x for x in (gap.value, gap.high, gap.low))
-            return PairedDifference(one.id, two.id, metric, ALL, value, low, high, gap.p, gap.items)
-    return None
-
-
-def _arms(
-    config: ExperimentSettings, results: Results, base: Series
-) -> dict[str, Mapping[int, Series]]:
-    """Return the series of an arm's trainings by the number of their seed, by the arm's name; the
-    base model's and those of the controls too."""
-    alike = _alike(results, base)
-    further = {label for name in alike for label in config.labels(name)[1:]}
-    return {
-        name: {n: alike[label] for n, label in enumerate(config.labels(name)) if label in alike}
-        for name in alike
-        if name not in further
-    }
-
-
-def _mains(config: ExperimentSettings, results: Results, base: Series) -> list[tuple[str, str]]:
-    """Return the main arm with each of its controls."""
-    kept = (BASE, config.main, HELD_OUT)
-    return [(config.main, other) for other in _arms(config, results, base) if other not in kept]
-
-
-def _moved(
-    config: ExperimentSettings,
-    results: Results,
-    base: Series,
-    about: _About,
-    shown: Sequence[str],
-) -> list[Table]:
-    """Return how much nearer to people each arm is than the base model."""
-    rows = [
-        TableRow((name, about.get(name, ""), *_differences(results, trained, {0: base}, shown)))
-        for name, trained in _arms(config, results, base).items()
-        if name != BASE
-    ]
-    title = f"Less the base model: {_title(base)}"
-    diverse = diversity_line(results, [*_alike(results, base).values()])
-    note = " ".join(part for part in (_seeds_note(config), diverse) if part)
-    return new_table(title, _head(shown), rows, note, words=2)
-
-
-def _seeds_note(config: ExperimentSettings) -> str:
-    if len(config.seeds) < 2:
-        return ""
-    seeds = ", ".join(map(str, config.seeds))
-    return (
-        f"Each arm was trained with the seeds {seeds}. A difference is the mean over them; its "
-        "interval and p hold what differs between trainings beside people and items."
-    )
-
-
-def _controls(
-    config: ExperimentSettings,
-    results: Results,
-    base: Series,
-    about: _About,
-    pairs: Sequence[tuple[str, str]],
-    shown: Sequence[str],
-) -> list[Table]:
-    """Return how much nearer to people the first arm of each pair is than the second."""
-    arms = _arms(config, results, base)
-    rows = [
-        TableRow(
-            (
-                f"{one} less {two}",
-                about.get(two, ""),
-                *_differences(results, arms[one], arms[two], shown),
-            )
-        )
-        for one, two in pairs
-        if one in arms and two in arms
-    ]
-    title = f"Arm against arm: {_title(base)}"
-    return new_table(title, _head(shown), rows, _seeds_note(config), words=2)
-
-
-def _format(results: Results, base: Series, about: _About) -> list[Table]:
+def _format(asked: Comparisons, about: _About) -> list[Table]:
     """Return how many answers are valid, and what of a gain they are."""
-    rows = []
-    for model, series in _alike(results, base).items():
+    rows, results, base = [], asked.results, asked.base
+    for model, series in asked.alike().items():
         homes = [each.country for each in results.rates if each.who == series.id]
         mine, before = (_usable(results, who, homes) for who in (series, base))
         cells = [model, about.get(model, ""), mine, before]
@@ -266,13 +165,14 @@ def _format(results: Results, base: Series, about: _About) -> list[Table]:
             cells += [DASH] * 3
         else:
             plain, whole = (
-                _difference(results, series, base, metric) for metric in ("tv", "tv_penalised")
+                single_difference(results, series, base, metric)
+                for metric in ("tv", "tv_penalised")
             )
             cells += [_value(plain), _value(whole), _less(whole, plain)]
         rows.append(TableRow(tuple(cells)))
     named = ("usable", "base, same cultures", "TV of valid answers", "TV, invalid as worst")
     head = ("arm", "", *named, "format alone")
-    return new_table(_title(base), head, rows, words=2)
+    return new_table(asked.title, head, rows, words=2)
 
 
 def _usable(results: Results, series: Series, homes: Sequence[str]) -> str:
@@ -294,35 +194,3 @@ def _less(one: PairedDifference | None, two: PairedDifference | None) -> str:
     if one is None or two is None or one.value is None or two.value is None:
         return DASH
     return number(one.value - two.value)
-
-
-def _head(shown: Sequence[str]) -> tuple[str, ...]:
-    return ("", "", *(measure(name).title for name in shown), "p", "items")
-
-
-def _differences(
-    results: Results, ones: Mapping[int, Series], twos: Mapping[int, Series], shown: Sequence[str]
-) -> Sequence[str]:
-    """Return one less two by metric: of each training less that with the same seed, pooled. What
-    was trained once, or not at all, is compared with each."""
-    places = sorted({*ones, *twos})
-    paired = [
-        (one, two)
-        for place in places
-        if (one := _trained(ones, place)) and (two := _trained(twos, place))
-    ]
-    gaps = [
-        pooled([gap for one, two in paired if (gap := _difference(results, one, two, metric))])
-        for metric in shown
-    ]
-    cells = [
-        DASH if gap is None else interval(gap.value, gap.low, gap.high, measure(name).decimals)
-        for name, gap in zip(shown, gaps, strict=True)
-    ]
-    first = gaps[0]
-    return (*cells, chance(first.p) if first else DASH, str(first.items) if first else DASH)
-
-
-def _trained(series: Mapping[int, Series], place: int) -> Series | None:
-    """Return the one of a seed, or the only one there is."""
-    return next(iter(series.values())) if len(series) == 1 else series.get(place)

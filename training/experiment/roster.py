@@ -12,10 +12,9 @@ from pathlib import Path
 
 from eval.config import ModelPart, ModelRef
 from training.experiment.adapters import Adapters
-from training.experiment.arm import JOINT, NULL, SURVEY
+from training.experiment.arm import BASE, HELD_OUT, JOINT, NULL, SURVEY, shuffled
 from training.experiment.experiment import ExperimentSettings
 
-BASE, SHUFFLED, HELD_OUT = "base", "shuffled", "held out"
 _EXACT = {"hf": {"dtype": "float32"}}
 """Options of engines with which base and adapters are computed alike, and nothing is lost."""
 
@@ -23,7 +22,7 @@ _EXACT = {"hf": {"dtype": "float32"}}
 def roster(config: ExperimentSettings, adapters: Adapters) -> list[ModelRef]:
     """Return the models to be asked, the base model first.
 
-    Adapters of one culture are exchanged for the control `shuffled`; a joint adapter, or for want
+    Adapters of all cultures are exchanged for the control `shuffled`; a joint adapter, or for want
     of one the first, answers for the cultures that are held out. All of it once for each seed.
     """
     asked = [_ref(config, BASE)]
@@ -48,10 +47,10 @@ def _with_seed(config: ExperimentSettings, adapters: Adapters, number: int) -> l
             asked += _in_each(config, label, own)
     first = labels[config.main]
     main = {c: adapters[first, c] for c in config.cultures if (first, c) in adapters}
-    if len(main) > 1:
-        turned = [*main.values()][1:] + [*main.values()][:1]
-        exchanged = dict(zip(main, turned, strict=True))
-        asked += _in_each(config, config.labels(SHUFFLED)[number], exchanged)
+    trained = [*main.values()]
+    for step in range(1, len(trained)):
+        exchanged = dict(zip(main, trained[step:] + trained[:step], strict=True))
+        asked += _in_each(config, config.labels(shuffled(step))[number], exchanged)
     if config.held_out:
         joint = [
             adapters[label, JOINT]

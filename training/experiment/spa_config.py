@@ -48,6 +48,7 @@ class SpaExperiment(ExperimentSettings):
     """A CultureSPA experiment: does a model learn from where a culture changes its own answers?"""
 
     known_arms: ClassVar[Mapping[str, Arm]] = SPA_ARMS
+    corpus_seed_key: ClassVar[str] = "selecting.seed"
     own: ClassVar[Mapping[str, Sequence[str]]] = {
         **ExperimentSettings.own,
         "spa": ("name", "cultures", "out"),
@@ -89,6 +90,8 @@ class SpaExperiment(ExperimentSettings):
         for a CLCA experiment that is not there."""
         super().require_sound(where)
         self.spa_config()
+        if self.corpus_seeds and self.selecting.rows is None:
+            raise UserError(f"{where}: corpus_seeds draw nothing without selecting.rows")
         if self.clca is not None and not Path(self.clca).is_dir():
             raise UserError(f"{where}: clca: there is no folder '{self.clca}'")
 

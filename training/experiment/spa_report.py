@@ -20,8 +20,9 @@ from simulation.store.reader import read_rows
 from training.experiment.adapters import trained
 from training.experiment.arm import JOINT
 from training.experiment.corpus_folders import read_corpora
+from training.experiment.experiment import SPA_SHOWN
 from training.experiment.paper_table import spa_paper
-from training.experiment.report import SHOWN, shared_sections, titled
+from training.experiment.report import shared_sections, titled
 from training.experiment.spa_config import SpaExperiment
 
 _ABILITIES = "abilities.json"
@@ -48,7 +49,7 @@ def sections(
 ) -> Iterator[Section]:
     """Yield the parts that come before those of the evaluation."""
     yield from titled("asked-itself", [*_written(con), *_funnel(con)])
-    yield from shared_sections(con, config, results, _PAIRS, (*SHOWN, "culturespa"))
+    yield from shared_sections(con, config, results, _PAIRS, SPA_SHOWN)
     yield from titled("papers", spa_paper(results, config.cultures))
     yield from titled("abilities", _abilities(config))
 

@@ -24,10 +24,16 @@ _DONE = "done"
 
 
 def simulate(config: ClcaExperiment, say: Say, quiet: bool) -> str:
-    """Play the scenes, judge them and label them."""
+    """Play the scenes, judge them and label them; or find them in another run."""
     from simulation.plan import make_plan
     from simulation.run import launch
+    from simulation.store.writer import Store
 
+    if config.scenes != config.folder:
+        config.run_config()
+        config.folder.mkdir(parents=True, exist_ok=True)
+        Store(config.folder).create()
+        return _DONE
     return launch(make_plan(config.run_config()), limit=None, fresh=False, quiet=quiet)
 
 

@@ -200,20 +200,32 @@ def require_memory(
 ) -> str:
     """Return the estimate as a line. Raises UserError, with what would do, where it is more than
     the device has free."""
-    shape = shape_of(base.folder, config.lora)
-    chosen = config.optimisation
-    length = chosen.max_length if chosen.packing else longest
-    # A packed batch is one flat sequence, and all of it is in the mask.
-    batch, length = (1, chosen.batch * length) if chosen.packing else (chosen.batch, length)
-    load = Load(
-        batch, length, precision, chosen.gradient_checkpointing, config.lora.dropout > 0, device
-    )
+    shape, chosen = shape_of(base.folder, config.lora), config.optimisation
+    load = _load_of(config, precision, device, longest)
     terms, free = estimate(shape, load), _free_bytes(device)
     if free is None or sum(terms.values()) <= _FULL * free:
         return show(terms)
     raise UserError(
         f"training '{base.name}' takes {show(terms)} and the device ({device}) has "
         f"{free / GIB:.2f} GiB free; {_advice(shape, load, chosen, _FULL * free)}"
+    )
+
+
+def gpu_bytes(config: TrainConfig, folder: Path, longest: int) -> float:
+    """Return the estimate for a GPU that has bfloat16, whatever this machine has."""
+    chosen = config.optimisation
+    precision = Precision(chosen.load_in_4bit or chosen.bf16 is not False, chosen.load_in_4bit)
+    shape = shape_of(folder, config.lora)
+    return sum(estimate(shape, _load_of(config, precision, "cuda", longest)).values())
+
+
+def _load_of(config: TrainConfig, precision: Precision, device: str, longest: int) -> Load:
+    chosen = config.optimisation
+    # A packed batch is one flat sequence, and all of it is in the mask.
+    flat = chosen.batch * chosen.max_length
+    batch, length = (1, flat) if chosen.packing else (chosen.batch, longest)
+    return Load(
+        batch, length, precision, chosen.gradient_checkpointing, config.lora.dropout > 0, device
     )
 
 
