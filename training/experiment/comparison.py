@@ -102,8 +102,11 @@ class Comparisons:
         found = [single_difference(self.results, one, two, metric) for one, two in paired]
         return [gap for gap in found if gap]
 
-    def table(self, title: str, pairs: Iterable[Pair], shown: Sequence[str]) -> list[Table]:
-        """Return the differences of pairs as a table, their p corrected."""
+    def table(
+        self, title: str, pairs: Iterable[Pair], shown: Sequence[str], further: str = ""
+    ) -> list[Table]:
+        """Return the differences of pairs as a table, their p corrected; `further` goes into its
+        note."""
         listed = list(pairs)
         gaps = [[self.difference(pair, metric) for metric in shown] for pair in listed]
         corrected = holm([row[0].p if row[0] else None for row in gaps])
@@ -114,9 +117,8 @@ class Comparisons:
             told = (chance(first.p), chance(p), str(first.items)) if first else (DASH,) * 3
             rows.append(TableRow((pair.name, pair.about, *cells, *told)))
         head = ("", "", *(measure(name).title for name in shown), "p", "p, Holm", "items")
-        note = " ".join(
-            filter(None, (holding([pair.name for pair in listed], corrected), self._seeds()))
-        )
+        held = holding([pair.name for pair in listed], corrected)
+        note = " ".join(part for part in (held, self._seeds(), further) if part)
         return new_table(f"{title}: {self.title}", head, rows, note, words=2)
 
     def _seeds(self) -> str:

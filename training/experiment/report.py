@@ -20,6 +20,7 @@ import duckdb
 import yaml
 
 from eval.config import EvalConfig
+from eval.report.diversity_table import diversity_line
 from eval.report.number import DASH, number
 from eval.report.results import ALL, PairedDifference, Results, Series
 from eval.report.table import Section, Table, TableRow, new_table
@@ -93,7 +94,15 @@ def shared_sections(
         Comparisons(config, results, series) for series in results.series if series.model == BASE
     ]
     yield from titled("primary", primary_table(config, asked))
-    moved = [one.table("Less the base model", one.with_base(about), shown) for one in asked]
+    moved = [
+        one.table(
+            "Less the base model",
+            one.with_base(about),
+            shown,
+            diversity_line(results, [*one.alike().values()]),
+        )
+        for one in asked
+    ]
     controls = [
         one.table("Arm against arm", one.with_controls(about, pairs), shown) for one in asked
     ]
