@@ -169,3 +169,29 @@ def test_scenes_of_a_study_are_planned_without_the_teacher(
     others = [each for name, each in loaded.items() if name.startswith("clca")]
     played = [each.simulation for each in others]
     assert all(each == played[0] for each in played)
+
+
+@pytest.mark.slow
+@pytest.mark.model
+def test_a_dry_run_needs_a_description_of_the_student_and_no_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in ("torch", "peft", "trl"):
+        pytest.importorskip(package)
+    from chats import tiny_model
+
+    student = tiny_model(tmp_path / "student", max_position_embeddings=2048)
+    (student / "model.safetensors").unlink()
+    outline_folder(student, "clca-llama31-8b")
+    small = {
+        "model": student, "out": tmp_path, "cultures": "[CHN]", "evaluation.items": "[Q1]",
+        "evaluation.respondents": 2, "simulation.scenarios": "[washing-before-dawn]",
+    }  # fmt: skip
+    given = [part for key, value in small.items() for part in ("-o", f"{key}={value}")]
+    file = next(path for path in EXAMPLES if path.stem == "clca-llama31-8b")
+    with pytest.raises(SystemExit) as ended:
+        main(["experiment", "clca", str(file), "--dry-run", *given])
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert ended.value.code in (0, None)
+    assert 15 < float(lines["train"][-1]) < 20, "GiB of an 8B in bfloat16 with checkpointing"
+    assert not (tmp_path / "clca-llama31-8b").exists()

@@ -19,7 +19,7 @@ from agents.models.base import prompt_length
 from agents.models.facts import model_facts
 from agents.models.local.chat_form import ChatForm, local_form
 from agents.models.local.tokens import encode_prompt, load_tokenizer
-from agents.models.weights import model_folder
+from agents.models.weights import described_folder
 from eval.evaluate import find_people, questions_of
 from eval.survey.condition import Condition, Planner
 from eval.survey.prompt import chat
@@ -111,7 +111,8 @@ def _training(config: ExperimentSettings, pilot: Pilot, most: float) -> StageFor
     """Return the trainings on all corpora with all seeds; none has more than so many tokens."""
     corpora = read_corpora(pilot.config.folder)
     sizes = dict(_sizes(config, pilot, corpora, most))
-    training, folder = config.train_config("x", Path("x"), "joint", ""), model_folder(config.model)
+    training = config.train_config("x", Path("x"), "joint", "")
+    folder = described_folder(config.model)
     chosen, steps, tokens = training.optimisation, 0, 0.0
     for _, made in trainings(config, corpora):
         if (size := sizes.get((made.arm, made.culture))) is None:
