@@ -70,3 +70,20 @@ def test_an_interval_of_culturespas_score_holds_the_score():
     assert found.low[1] == found.high[1] == 100
     for at in (0, 2, 3):
         assert found.low[at] < found.estimate[at] < found.high[at]
+
+
+def test_invalid_answers_count_as_worst_in_the_true_distance_too():
+    """Of (1 - r) D + r, whose lower end is r; what is measured below that is as much below it."""
+    rng = np.random.default_rng(1)
+    human, model = rng.dirichlet(np.ones(3), (2, 1, 6))
+    scales = Scales.padded(dict.fromkeys("abcdef", (1, 2, 3)), [True] * 6)
+    invalid = np.full((1, 6), 0.2)
+    number = np.full((1, 6), 40.0)
+    curve = curves(
+        human, model, scales, number, None, rng, names=["tv_penalised"], invalid=invalid
+    )["tv_penalised"]
+    away = np.abs(human - model).sum(axis=-1).mean() / 2
+    assert curve.true[[0, -1], 0] == pytest.approx([0.2, 0.8 * away + 0.2])
+    assert (curve.measured > curve.true).all()
+    told = corrected(curve, curve.measured[[0, -1], 0] - [0.05, 0])
+    assert told == pytest.approx([0.15, 0.8 * away + 0.2])
