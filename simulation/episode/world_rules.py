@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from simulation.episode.scene_state import SceneState
 
 
+_NOTHING = Outcome()
+"""What comes of an act beside its own effects, where no game master chose more."""
+
+
 class Resolved(NamedTuple):
     """What came of the acts of one step."""
 
@@ -110,7 +114,7 @@ def _chosen(rule: Act, made: MadeAct) -> Outcome | None:
 
 def _found(world: WorldState, rule: Act, made: MadeAct, own: Mapping[str, Any]) -> _Found:
     """Return what comes of an act from the state now. Raises WorldFault."""
-    chosen = _chosen(rule, made) or Outcome()
+    chosen = _chosen(rule, made) or _NOTHING
     return _Found(
         world.changes(rule.effects | chosen.effects, own),
         world.roles_of(rule.removes, own) + world.roles_of(chosen.removes, own),
