@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -46,6 +47,12 @@ _COLUMNS = """
 select table_name, column_name, comment from duckdb_columns()
 where not internal and database_name = current_database()
 """
+_MADE = """
+select table_name, column_name, data_type, sql
+from duckdb_columns() join duckdb_tables() using (database_name, table_name)
+where database_name = current_database() order by duckdb_tables.table_oid, column_index
+"""
+"""Columns of tables, each with the statement that makes its table."""
 _VIEWS = """
 select view_name, sql from duckdb_views() where not internal and database_name = current_database()
 order by view_oid
@@ -192,14 +199,39 @@ def meta_of(con: duckdb.DuckDBPyConnection, path: Path) -> dict[str, str]:
     return meta
 
 
+def is_current(con: duckdb.DuckDBPyConnection, meta: Mapping[str, str]) -> bool:
+    """Return whether a store is of this version, with all its tables and columns; its views may be
+    those of an earlier state of it."""
+    known = wanted()
+    if meta["store_version"] != known["store_version"]:
+        return False
+    return meta.get("views") == known["views"] or not _lacking(con)
+
+
+def _lacking(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return statements that make the tables and columns that a store lacks, empty."""
+    with closing(duckdb.connect()) as fresh:
+        make_tables(fresh)
+        made = fresh.execute(_MADE).fetchall()
+    there = {(table, column) for table, column, *_ in con.execute(_COLUMNS).fetchall()}
+    tables = {table for table, _ in there}
+    new = {table: sql for table, _, _, sql in made if table not in tables}
+    return [*new.values()] + [
+        f"alter table {quoted(table)} add column {quoted(column)} {kind};"
+        for table, column, kind, _ in made
+        if table in tables and (table, column) not in there
+    ]
+
+
 def bring_up_to_date(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make what tables and views a store lacks, in one transaction."""
+    """Make what tables, columns and views a store lacks, in one transaction."""
     meta = meta_of(con, path)
     con.execute("begin")
     if not meta:
         make_tables(con)
     else:
         con.execute(macros_sql())
+        con.execute("".join(_lacking(con)))
         for version in range(int(meta["store_version"]), STORE_VERSION):
             step = f"from_{version}"
             older = [part for part in parts() if (part.folder / f"{step}.sql").exists()]

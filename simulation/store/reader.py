@@ -20,7 +20,7 @@ from folkways.errors import UserError
 from simulation.store.connection import StoreHeld, open_read_only
 from simulation.store.locked import connect
 from simulation.store.manifest import lacking
-from simulation.store.part import STORE_VERSION, bring_up_to_date, meta_of
+from simulation.store.part import bring_up_to_date, is_current, meta_of
 from simulation.store.query_gate import check_statement
 from simulation.store.run_lock import holder, locked
 from simulation.store.shard_reader import is_shelf, open_shards, warn
@@ -234,12 +234,12 @@ def _bound_memory(con: duckdb.DuckDBPyConnection, memory: str) -> None:
 
 
 def _is_current(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Return whether a store is of this version, and not older; warn where shards are missing.
+    """Return whether a store has all that one of this version has; warn where shards are missing.
 
     Raises UserError for a foreign file and for a version that cannot be read.
     """
     try:
-        version = int(meta_of(con, path)["store_version"])
+        current = is_current(con, meta_of(con, path))
         short = lacking(con)
     except (duckdb.Error, KeyError, ValueError) as error:
         raise UserError(f"{path} is a DuckDB file, but not a folkways store") from error
@@ -248,7 +248,7 @@ def _is_current(con: duckdb.DuckDBPyConnection, path: Path) -> bool:
             f"'{path.parent}' lacks {len(short):,} of the shards that were to be merged into it, "
             "and what follows is of the rest alone; `folkways merge` of all of them brings it in"
         )
-    return version == STORE_VERSION
+    return current
 
 
 def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

@@ -57,6 +57,28 @@ def test_an_older_store_is_brought_up_to_date_by_what_writes_it(tmp_path: Path) 
         assert upgraded == {one.name: one for one in load_schema(con)}
 
 
+def test_a_store_of_an_earlier_state_of_its_version_gets_what_it_lacks(tmp_path: Path) -> None:
+    run, new = sample_run(tmp_path), tmp_path / "new"
+    earlier = "drop table payoffs cascade; alter table turns drop column thought"
+    with duckdb.connect(str(run / FILE)) as con:
+        views = con.execute("select view_name from duckdb_views() where not internal").fetchall()
+        con.execute("".join(f'drop view if exists "{view}" cascade;' for (view,) in views))
+        con.execute(f"{earlier}; update meta set value = 'earlier' where key = 'views'")
+    before = (run / FILE).read_bytes()
+    with closing(open_reader(run)) as con:
+        assert con.execute("select count(*), count(thought) from turns_readable").fetchall()[0][0]
+        assert con.execute("from payoffs").fetchall() == []
+    assert (run / FILE).read_bytes() == before, "reading leaves it as it is"
+    new.mkdir()
+    for folder in (run, new):
+        Store(folder).create()
+    found = []
+    for folder in (run, new):
+        with duckdb.connect(str(folder / FILE), read_only=True) as con:
+            found.append({one.name: one for one in load_schema(con)})
+    assert found[0] == found[1]
+
+
 def test_an_older_store_goes_with_others_and_into_shards(tmp_path: Path) -> None:
     run, other = older_run(tmp_path), sample_run(tmp_path)
     with closing(open_several([run, other])) as con:

@@ -1,1 +1,0 @@
-alter table spa_attempts add column reasoning varchar;
