@@ -32,7 +32,7 @@ from eval.survey.prompt import chat, shown_labels
 from eval.survey.voice import Voice, load_voice
 from folkways.errors import UserError
 from folkways.event_loop import run_to_end
-from folkways.files import write_named
+from folkways.files import read_lines, write_named
 from folkways.text import sound
 
 _DRAWS = 2000
@@ -79,6 +79,20 @@ class _Asked(NamedTuple):
     def key(self) -> tuple[str, str, str]:
         """What tells the question apart in the file of replies."""
         return self.country, self.item.id, prompt_hash(self.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """A line of the file of replies."""
+
+    model: str
+    options: dict[str, Any]
+    country: str
+    item: str
+    prompt_hash: str
+    reply: str
+    problem: str | None
+    """Why there is no reply, where a call failed."""
 
 
 def read_shares(text: str, options: int) -> list[float] | None:
@@ -149,12 +163,11 @@ def _prompt(voice: Voice, country: str, item: Item) -> Prompt:
 def _kept(file: Path, told: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
     """Return the replies of a file that were given."""
     replies = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        row = json.loads(line)
-        if {name: row[name] for name in told} != told:
-            raise UserError(f"{file} holds replies of {row['model']}; name another file (--out)")
-        if row["problem"] is None:
-            replies[row["country"], row["item"], row["prompt_hash"]] = row["reply"]
+    for row in read_lines(file, _Reply):
+        if (row.model, row.options) != (told["model"], told["options"]):
+            raise UserError(f"{file} holds replies of {row.model}; name another file (--out)")
+        if row.problem is None:
+            replies[row.country, row.item, row.prompt_hash] = row.reply
     return replies
 
 
@@ -171,9 +184,8 @@ async def _ask(
                 reply = sound((await model.complete(asked.prompt, _SAMPLING)).text)
             except CallFailed as error:
                 problem = error.reason
-        country, item, prompt = asked.key
-        row = {"country": country, "item": item, "prompt_hash": prompt}
-        line = json.dumps({**told, **row, "reply": reply, "problem": problem}, ensure_ascii=False)
+        row = _Reply(told["model"], told["options"], *asked.key, reply, problem)
+        line = json.dumps(asdict(row), ensure_ascii=False)
         with file.open("a", encoding="utf-8") as lines:
             lines.write(line + "\n")
 

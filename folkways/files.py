@@ -124,6 +124,26 @@ def read_json(file: Path, kind: type[T]) -> T:
     return parse_json(read_bytes(file), kind, str(file))
 
 
+def read_lines(file: Path, kind: type[T]) -> list[T]:
+    """Return the lines of a file to which JSON is appended, none where there is no file; the start
+    of a line, which a kill has left at its end, is taken away.
+
+    Raises UserError, with the line, where one holds something else; the file is left as it is then.
+    """
+    if not file.is_file():
+        return []
+    data = file.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    lines = [
+        parse_json(line, kind, f"{file}:{number}")
+        for number, line in enumerate(whole.splitlines(), 1)
+    ]
+    if len(whole) < len(data):
+        with file.open("r+b") as stream:
+            stream.truncate(len(whole))
+    return lines
+
+
 def parse_json(data: bytes | str, kind: type[T], where: str) -> T:
     """Return what a text of JSON holds, as a type that pydantic knows; raise as `read_json`."""
     try:

@@ -13,11 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
-
 from agents.models.health import FAULTS
 from agents.models.watched import Usage
-from folkways.errors import UserError
+from folkways.files import read_lines
 from folkways.provenance import short_hash
 
 FILE = "authoring.jsonl"
@@ -52,9 +50,6 @@ class _Try:
     cost: float | None
 
 
-_TRY = TypeAdapter(_Try)
-
-
 def job_key(*wanted: object) -> str:
     """Return the hash of what is wanted."""
     return short_hash(json.dumps([str(one) for one in wanted]))
@@ -67,20 +62,7 @@ class Ledger:
         """Raises UserError, with the line, for a file that is no such list."""
         self.folder = folder
         self.path = folder / FILE
-        self._tries: list[_Try] = []
-        if not self.path.is_file():
-            return
-        data = self.path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
-            with self.path.open("r+b") as stream:
-                stream.truncate(len(whole))
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                self._tries.append(_TRY.validate_json(line))
-            except ValidationError as error:
-                told = f"{self.path}:{number}: not a try that folkways wrote; move the file away"
-                raise UserError(told) from error
+        self._tries = read_lines(self.path, _Try)
 
     def add(self, job: str, about: str, outcome: Outcome, model: str, usage: Usage) -> None:
         """Add a try, before its scenario is written: a file that is not there is not written."""

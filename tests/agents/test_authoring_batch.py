@@ -100,7 +100,7 @@ def test_a_ledger_of_something_else_is_one_line(tmp_path: Path) -> None:
     error = generate(tmp_path, plan(1)).exception
     assert isinstance(error, UserError)
     assert str(error).endswith(
-        "authoring.jsonl:1: not a try that folkways wrote; move the file away"
+        "authoring.jsonl:1 is not what folkways writes: job: Input should be a valid string"
     )
 
 

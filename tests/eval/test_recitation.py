@@ -71,6 +71,16 @@ def test_replies_are_kept_and_only_the_rest_is_asked(tmp_path):
     assert len(reciting_models.CALLS) == 3 * len(COUNTRIES)
     with pytest.raises(UserError, match="holds replies of reciting_models:own"):
         probe("reciting_models:world", CHOSEN, COUNTRIES, out)
+    kept = tmp_path / "r.replies.jsonl"
+    whole = kept.read_bytes()
+    kept.write_bytes(whole + b'{"model": "reciting_mod')  # what a kill leaves
+    reciting_models.CALLS.clear()
+    probe("reciting_models:own", CHOSEN, COUNTRIES, out)
+    assert not reciting_models.CALLS and kept.read_bytes() == whole
+    kept.write_bytes(b"a diary\nof mine")
+    with pytest.raises(UserError, match=r"r\.replies\.jsonl:1"):
+        probe("reciting_models:own", CHOSEN, COUNTRIES, out)
+    assert kept.read_bytes() == b"a diary\nof mine"
     probe("reciting_models:failing", CHOSEN[:1], COUNTRIES, tmp_path / "f.json")
     reciting_models.CALLS.clear()
     probe("reciting_models:failing", CHOSEN[:1], COUNTRIES, tmp_path / "f.json")
