@@ -34,6 +34,9 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile
 
+# A worker a core: more threads in each would only wait for one another.
+test test-fast: export OMP_NUM_THREADS := 1
+
 # Without models, training, clusters and kills, in random order.
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses $(TESTERS) --dist loadfile -p randomly \
