@@ -84,7 +84,7 @@ def _shown(value: Any, names: Mapping[str, str]) -> str:
         return ", ".join(_shown(one, names) for one in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return _number(value) if isinstance(value, float) else names.get(value, str(value))
+    return in_digits(value) if isinstance(value, float) else names.get(value, str(value))
 
 
 def _offered(name: str, given: Mapping[str, Any], offers: Sequence[Offer]) -> Offer:
@@ -155,13 +155,14 @@ def in_words(slot: Slot) -> str:
     if slot.low is None and slot.high is None:
         return kind
     if slot.high is None:
-        return f"{kind} of at least {_number(slot.low)}"
+        return f"{kind} of at least {in_digits(slot.low)}"
     if slot.low is None:
-        return f"{kind} of at most {_number(slot.high)}"
-    return f"{kind} from {_number(slot.low)} to {_number(slot.high)}"
+        return f"{kind} of at most {in_digits(slot.high)}"
+    return f"{kind} from {in_digits(slot.low)} to {in_digits(slot.high)}"
 
 
-def _number(value: Any) -> str:
+def in_digits(value: Any) -> str:
+    """Return a number as it is told: of one with a fraction ten digits."""
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 

@@ -13,7 +13,7 @@ from agents.actor import ReplyForm
 from agents.offer import Offer, Slot, WorldCue
 from agents.reply import Act as Made
 from agents.template import load_template
-from agents.typed_act import in_words, read_typed_json, read_typed_script
+from agents.typed_act import in_digits, in_words, read_typed_json, read_typed_script
 from scenarios.world.expression import WorldFault
 from scenarios.world.schema import Act, Argument, Vote
 from scenarios.world.scope import VOTE
@@ -138,7 +138,7 @@ def _told(stage: SceneState, role: str | None, name: str, value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return _word("yes", value)
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return in_digits(value)
 
 
 @lru_cache(maxsize=4096)

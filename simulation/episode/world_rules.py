@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.template import load_template
+from agents.typed_act import in_digits
 from scenarios.scenario import Phase
 from scenarios.words import one_line
 from scenarios.world.check_text import PLACE
@@ -297,6 +298,6 @@ def _filled(stage: SceneState, text: str, own: Mapping[str, Any]) -> str:
         found = known[name]
         if isinstance(found, bool):
             return str(load_template("world").yes(found))
-        return f"{found:.10g}" if isinstance(found, float) else stage.names.get(found, str(found))
+        return stage.names[found] if found in stage.names else in_digits(found)
 
     return PLACE.sub(lambda place: value(place[1]) if place[1] in known else place[0], text)

@@ -109,15 +109,13 @@ class Comparisons:
         note."""
         listed = list(pairs)
         gaps = [[self.difference(pair, metric) for metric in shown] for pair in listed]
-        corrected = holm([row[0].p if row[0] else None for row in gaps])
-        rows = []
-        for pair, found, p in zip(listed, gaps, corrected, strict=True):
-            cells = [cell(gap, name) for name, gap in zip(shown, found, strict=True)]
-            first = found[0]
-            told = (chance(first.p), chance(p), str(first.items)) if first else (DASH,) * 3
-            rows.append(TableRow((pair.name, pair.about, *cells, *told)))
+        cells, held = corrected_cells([pair.name for pair in listed], gaps, shown)
+        items = [str(found[0].items) if found[0] else DASH for found in gaps]
+        rows = [
+            TableRow((pair.name, pair.about, *each, number))
+            for pair, each, number in zip(listed, cells, items, strict=True)
+        ]
         head = ("", "", *(measure(name).title for name in shown), "p", "p, Holm", "items")
-        held = holding([pair.name for pair in listed], corrected)
         note = " ".join(part for part in (held, self._seeds(), further) if part)
         return new_table(f"{title}: {self.title}", head, rows, note, words=2)
 
@@ -157,7 +155,21 @@ def cell(gap: PairedDifference | None, metric: str) -> str:
     return interval(gap.value, gap.low, gap.high, measure(metric).decimals)
 
 
-def holding(names: Sequence[str], corrected: Sequence[float | None]) -> str:
+def corrected_cells(
+    names: Sequence[str], gaps: Sequence[Sequence[PairedDifference | None]], shown: Sequence[str]
+) -> tuple[list[tuple[str, ...]], str]:
+    """Return the differences of each row of a table, then p of its first one, plain and corrected
+    over the rows; and in a sentence which hold."""
+    plain = [row[0].p if row[0] else None for row in gaps]
+    corrected = holm(plain)
+    cells = [
+        (*map(cell, row, shown), *((chance(p), chance(own)) if row[0] else (DASH, DASH)))
+        for row, p, own in zip(gaps, plain, corrected, strict=True)
+    ]
+    return cells, _holding(names, corrected)
+
+
+def _holding(names: Sequence[str], corrected: Sequence[float | None]) -> str:
     """Return in a sentence which comparisons hold."""
     tested = [(name, p) for name, p in zip(names, corrected, strict=True) if p is not None]
     if not tested:

@@ -15,15 +15,13 @@ from typing import Any, TypeVar
 
 from eval.report.markdown import render_sections
 from eval.report.measure import measure
-from eval.report.number import DASH, chance
 from eval.report.results import PairedDifference, Results
 from eval.report.table import Section, Table, TableRow, new_table
 from folkways.errors import UserError
 from folkways.files import read_json, write_whole
 from training.experiment.arm import BASE
-from training.experiment.comparison import Comparisons, Pair, cell, holding
+from training.experiment.comparison import Comparisons, Pair, corrected_cells
 from training.experiment.config import ClcaExperiment
-from training.experiment.correction import holm
 from training.experiment.experiment import SHOWN, ExperimentSettings
 from training.experiment.pooled import pooled_corpora
 from training.experiment.report import titled
@@ -127,15 +125,10 @@ def _table(
             both = [(a, own[name]) for a, own in zip(corpora, listed, strict=True) if name in own]
             names.append((model, name))
             found.append([_pooled(both, metric) for metric in SHOWN])
-    corrected = holm([row[0].p if row[0] else None for row in found])
-    rows = []
-    for words, gaps, p in zip(names, found, corrected, strict=True):
-        cells = [cell(gap, metric) for gap, metric in zip(gaps, SHOWN, strict=True)]
-        told = (chance(gaps[0].p), chance(p)) if gaps[0] else (DASH, DASH)
-        rows.append(TableRow((*words, *cells, *told)))
+    cells, held = corrected_cells([f"{model}: {name}" for model, name in names], found, SHOWN)
+    rows = [TableRow((*words, *each)) for words, each in zip(names, cells, strict=True)]
     head = ("model", "", *(measure(name).title for name in SHOWN), "p", "p, Holm")
-    note = holding([f"{model}: {name}" for model, name in names], corrected)
-    return new_table(title, head, rows, note, words=2)
+    return new_table(title, head, rows, held, words=2)
 
 
 def _pairs(part: str, asked: Comparisons) -> dict[str, Pair]:
